@@ -1,0 +1,140 @@
+package job
+
+import "time"
+
+// Retry is a task's retry rule. Budgets are kept apart by cause, so that a lost
+// worker does not spend what was meant for flaky code.
+type Retry struct {
+	// MaxAttempts counts attempts that failed by exit code, signal or error,
+	// the first included. 1 means no retry.
+	MaxAttempts int `json:"max_attempts"`
+	// OnTimeout, OnLost are how many more attempts those causes allow each.
+	// OnTimeout nil means that a timeout spends MaxAttempts.
+	OnTimeout *int `json:"on_timeout,omitempty"`
+	OnLost    int  `json:"on_lost"`
+	// ExitCodes, when given, are the only codes that are retried; NotExitCodes
+	// are never retried.
+	ExitCodes    []int `json:"exit_codes,omitempty"`
+	NotExitCodes []int `json:"not_exit_codes,omitempty"`
+	// Delay, Factor and MaxDelay shape the exponential backoff; the wait is drawn
+	// evenly between 0 and the cap of its round (full jitter). Factor is in
+	// hundredths: 200 doubles.
+	Delay    Duration `json:"delay,omitempty"`
+	Factor   int64    `json:"factor,omitempty"`
+	MaxDelay Duration `json:"max_delay,omitempty"`
+}
+
+// Defaults of a retry rule, filled in by jobfile.
+const (
+	DefaultMaxAttempts = 1
+	DefaultOnLost      = 3
+	DefaultDelay       = time.Second
+	DefaultFactor      = 200
+	DefaultMaxDelay    = 5 * time.Minute
+	// MaxAttemptsLimit bounds every budget.
+	MaxAttemptsLimit = 1000
+)
+
+// Spent is how many attempts of an element ended by each kind of cause.
+type Spent struct {
+	Failed, TimedOut, Lost uint16
+	// LostRunning is how many of Lost were running when their worker was lost.
+	LostRunning uint8
+}
+
+// Quarantine rules: an element that was running on lost workers is isolated after
+// IsolateAfter such losses, and given up after QuarantineAfter.
+const (
+	IsolateAfter    = 2
+	QuarantineAfter = 3
+)
+
+// Count returns s with one more attempt that ended by c; wasRunning says whether
+// it had started.
+func (s Spent) Count(c Cause, wasRunning bool) Spent {
+	switch c.Kind {
+	case CauseTimeout:
+		s.TimedOut++
+	case CauseWorkerLost:
+		s.Lost++
+		if wasRunning {
+			s.LostRunning++
+		}
+	case CausePreempted, CauseRejected:
+	default:
+		s.Failed++
+	}
+	return s
+}
+
+// Again decides whether an attempt that ended by c, already counted in s, is
+// followed by another. Rejected and preempted attempts always are.
+func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
+	if c.Kind == CauseRejected {
+		return true
+	}
+	if atMostOnce {
+		return false
+	}
+	switch c.Kind {
+	case CausePreempted:
+		return true
+	case CauseWorkerLost:
+		return int(s.Lost) <= r.OnLost && s.LostRunning < QuarantineAfter
+	case CauseTimeout:
+		if r.OnTimeout != nil {
+			return int(s.TimedOut) <= *r.OnTimeout
+		}
+	case CauseExit:
+		if !r.retriesCode(int(c.Code)) {
+			return false
+		}
+	case CauseExpression, CauseOutput, CauseQuarantined:
+		return false
+	}
+	failed := int(s.Failed)
+	if r.OnTimeout == nil {
+		failed += int(s.TimedOut)
+	}
+	return failed < r.MaxAttempts
+}
+
+func (r *Retry) retriesCode(code int) bool {
+	for _, c := range r.NotExitCodes {
+		if c == code {
+			return false
+		}
+	}
+	if len(r.ExitCodes) == 0 {
+		return true
+	}
+	for _, c := range r.ExitCodes {
+		if c == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Backoff is how long to wait before the next attempt, given how many have ended
+// badly (1 for the first) and a uniformly random number: between 0 and
+// min(MaxDelay, Delay·Factor^(n-1)), evenly (AWS Architecture Blog, "Exponential
+// Backoff And Jitter", full jitter).
+func (r *Retry) Backoff(n int, random uint64) time.Duration {
+	ceiling, limit := int64(r.Delay), int64(r.MaxDelay)
+	for i := 1; i < n && ceiling < limit; i++ {
+		if ceiling > limit*100/max(r.Factor, 100) {
+			ceiling = limit
+			break
+		}
+		ceiling = ceiling * max(r.Factor, 100) / 100
+		if r.Factor <= 100 {
+			break
+		}
+	}
+	ceiling = min(ceiling, limit)
+	if ceiling <= 0 {
+		return 0
+	}
+	return time.Duration(random % uint64(ceiling+1))
+}
