@@ -1,0 +1,108 @@
+# Everything a person or a machine does with this repository. `make help` lists it.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := build
+
+MODULE  := github.com/reeve-scheduler/reeve
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# The product has no C in it; only the race detector, which is for tests, needs cgo.
+export CGO_ENABLED := 0
+
+TOOL := go tool -modfile=tools/go.mod
+BUF  := tools/node_modules/.bin/buf
+# gen/ belongs to the generators; nobody formats or lints it by hand.
+SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' ':!gen/')
+# Black-box tests run the built binary; the race detector would only watch the test itself.
+BLACKBOX := $(MODULE)/test/
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## one static binary in bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: test
+test: deps lint vet cross race blackbox ## everything a change must pass
+
+# The order above is by price: a typo is found before the long tests start.
+.PHONY: race
+race: ## all tests but the black-box ones, under the race detector
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '^$(BLACKBOX)')
+
+.PHONY: blackbox
+blackbox: ## tests of the built binary
+	@if [ -d test ]; then \
+	  if [ -d cmd ]; then $(MAKE) build; fi; \
+	  echo 'go test ./test/...'; go test ./test/...; \
+	fi
+
+.PHONY: vet
+vet: ## what the compiler's own checker finds, on both systems we ship for
+	go vet ./...
+	GOOS=darwin go vet ./...
+
+.PHONY: lint
+lint: format-check ## linters, wire contract
+	$(TOOL) golangci-lint run
+	@if [ -d proto ]; then $(MAKE) proto-lint; fi
+
+.PHONY: proto-lint
+proto-lint: $(BUF) ## the wire contract's own rules
+	$(BUF) format --diff --exit-code
+	$(BUF) lint
+
+.PHONY: format-check
+format-check:
+	@bad=$$(gofmt -s -l $(SOURCES)); \
+	if [ -n "$$bad" ]; then printf 'not formatted, run "make fmt":\n%s\n' "$$bad" >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: ## format Go and proto files
+	gofmt -s -w $(SOURCES)
+	@if [ -d proto ]; then $(MAKE) proto-fmt; fi
+
+.PHONY: proto-fmt
+proto-fmt: $(BUF)
+	$(BUF) format --write
+
+.PHONY: generate
+generate: $(BUF) ## write gen/ from proto/
+	$(BUF) generate --clean
+
+.PHONY: cross
+cross: ## compile for every platform we ship
+	@for p in $(PLATFORMS); do \
+	  echo "go build ./... ($$p)"; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} go build -trimpath ./...; \
+	done
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME (30s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
+	    echo "$$dir $$f"; go test $$dir -run='^$$' -fuzz="^$$f\$$" -fuzztime=$(FUZZTIME); \
+	  done; \
+	done
+
+.PHONY: deps
+deps: $(BUF) ## install what the tests need beside Go and Node
+	@tools/debian.sh
+	go mod download
+
+# npm writes the folder's time, not the file's: touch, or make would install for ever.
+$(BUF): tools/package-lock.json tools/package.json
+	cd tools && npm ci --ignore-scripts
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
