@@ -22,8 +22,9 @@ type Info struct {
 }
 
 // Store keeps blobs by key. Keys are slash-separated segments of
-// [A-Za-z0-9._=@-], none of them "." or "..", at most 512 bytes in all; anything
-// else is ErrKey. All methods may run concurrently.
+// [A-Za-z0-9._=@-], none of them "." or "..", at most MaxSegment bytes each and
+// MaxKey in all; anything else is ErrKey (CheckKey says why). A key may also be the
+// beginning of another: a and a/b are two blobs. All methods may run concurrently.
 type Store interface {
 	// Put stores what r yields under key, replacing what was there, and returns
 	// the size. A reader sees the old blob or the whole new one, never a part;
@@ -34,7 +35,8 @@ type Store interface {
 	// List calls fn for every blob whose key begins with prefix, in key order,
 	// until fn returns an error, which List returns.
 	List(ctx context.Context, prefix string, fn func(Info) error) error
-	// Delete removes every blob whose key begins with prefix, which must end in a
-	// slash or be a whole key. Nothing to remove is no error.
+	// Delete removes every blob whose key begins with prefix when that ends in a
+	// slash, else the one blob whose whole key it is. The empty prefix is refused
+	// with ErrKey. Nothing to remove is no error. Readers already open go on.
 	Delete(ctx context.Context, prefix string) error
 }

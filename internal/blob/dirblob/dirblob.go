@@ -1,0 +1,230 @@
+// Package dirblob keeps blobs as files of one directory, through os.Root so that
+// no key, link or race leads outside it.
+//
+// A key becomes a path: each segment a directory, the last one a file whose name
+// ends in a tilde, so that a and a/b are both possible. Capital letters are
+// written as a plus and the small letter, so that file systems that fold case keep
+// keys apart. Blobs being written or removed live in a folder of their own, which
+// no key can name and which Open empties.
+package dirblob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/reeve-scheduler/reeve/internal/blob"
+)
+
+// tmp holds what is half written or half removed. No key maps to it: a tilde
+// stands only at the end of a file's name.
+const tmp = "~tmp"
+
+// Store is a blob.Store on a directory. One process at a time may have the
+// directory open, which the caller sees to.
+type Store struct {
+	root *os.Root
+	// seq numbers the names in tmp.
+	seq atomic.Uint64
+}
+
+var _ blob.Store = (*Store)(nil)
+
+// Open opens or makes dir (mode 0700) and removes what a crash left half done.
+// Close the store when it is no longer used.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
+	}
+	s := &Store{root: root}
+	err = root.RemoveAll(tmp)
+	if err == nil {
+		err = root.Mkdir(tmp, 0o700)
+	}
+	if err == nil {
+		err = s.syncDir(".")
+	}
+	if err != nil {
+		root.Close()
+		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// Close releases the directory. Readers that are open stay usable.
+func (s *Store) Close() error { return s.root.Close() }
+
+// Put implements blob.Store: it writes and syncs a file in tmp, renames it into
+// place and syncs the directory that holds it.
+func (s *Store) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
+	if err := blob.CheckKey(key); err != nil {
+		return 0, err
+	}
+	tmpName := s.tmpName()
+	n, err := s.writeFile(ctx, tmpName, r)
+	if err == nil {
+		err = s.place(tmpName, filePath(key))
+	}
+	if err != nil {
+		s.root.Remove(tmpName)
+		return 0, fmt.Errorf("blob %s: %w", key, err)
+	}
+	return n, nil
+}
+
+func (s *Store) tmpName() string {
+	return path.Join(tmp, strconv.FormatUint(s.seq.Add(1), 10))
+}
+
+func (s *Store) writeFile(ctx context.Context, name string, r io.Reader) (int64, error) {
+	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(f, ctxReader{ctx, r})
+	if err == nil {
+		err = f.Sync()
+	}
+	return n, errors.Join(err, f.Close())
+}
+
+// place renames from to name, making directories on the way. A Delete beside it
+// may take a directory away between the two, so it tries again; each round loses
+// only to another Delete, and the bound keeps a broken file system from spinning.
+func (s *Store) place(from, name string) error {
+	var err error
+	for range 100 {
+		if err = s.mkdirs(path.Dir(name)); err == nil {
+			err = s.root.Rename(from, name)
+		}
+		if err == nil {
+			err = s.syncDir(path.Dir(name))
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+// mkdirs makes dir and what is missing above it, each durably in its parent.
+func (s *Store) mkdirs(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if info, err := s.root.Lstat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := s.mkdirs(path.Dir(dir)); err != nil {
+		return err
+	}
+	if err := s.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return s.syncDir(path.Dir(dir))
+}
+
+func (s *Store) syncDir(dir string) error {
+	d, err := s.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Get implements blob.Store.
+func (s *Store) Get(ctx context.Context, key string, offset int64) (io.ReadCloser, blob.Info, error) {
+	if err := errors.Join(blob.CheckKey(key), ctx.Err()); err != nil {
+		return nil, blob.Info{}, err
+	}
+	f, err := s.root.Open(filePath(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, blob.Info{}, fmt.Errorf("%w: %s", blob.ErrNotFound, key)
+	}
+	if err != nil {
+		return nil, blob.Info{}, fmt.Errorf("blob %s: %w", key, err)
+	}
+	size, err := seek(f, offset)
+	if err != nil {
+		f.Close()
+		return nil, blob.Info{}, fmt.Errorf("blob %s: %w", key, err)
+	}
+	return f, blob.Info{Key: key, Size: size}, nil
+}
+
+func seek(f *os.File, offset int64) (size int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s is not a regular file; something else wrote into the blob directory", info.Name())
+	}
+	if offset < 0 || offset > info.Size() {
+		return 0, fmt.Errorf("offset %d is outside its %d bytes", offset, info.Size())
+	}
+	_, err = f.Seek(offset, io.SeekStart)
+	return info.Size(), err
+}
+
+// Delete implements blob.Store. A whole prefix vanishes at once: its directory is
+// renamed away before its files are removed.
+func (s *Store) Delete(ctx context.Context, prefix string) error {
+	key, isDir := strings.CutSuffix(prefix, "/")
+	if err := errors.Join(blob.CheckKey(key), ctx.Err()); err != nil {
+		return err
+	}
+	var err error
+	if isDir {
+		err = s.deleteDir(dirPath(key))
+	} else {
+		err = s.deleteFile(filePath(key))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("blobs %s: %w", prefix, err)
+	}
+	return nil
+}
+
+func (s *Store) deleteDir(dir string) error {
+	away := s.tmpName()
+	if err := s.root.Rename(dir, away); err != nil {
+		return err
+	}
+	return errors.Join(s.syncDir(path.Dir(dir)), s.root.RemoveAll(away))
+}
+
+func (s *Store) deleteFile(name string) error {
+	if err := s.root.Remove(name); err != nil {
+		return err
+	}
+	dir := path.Dir(name)
+	err := s.syncDir(dir)
+	for dir != "." && s.root.Remove(dir) == nil { // fails on what is not empty
+		dir = path.Dir(dir)
+	}
+	return err
+}
+
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
