@@ -27,11 +27,15 @@ var (
 	// ErrBroken: a write may or may not have reached the disk and can't be
 	// retried safely in this process (a failed fsync). The process must end.
 	ErrBroken = errors.New("store: a write failed in a way that can't be retried")
+	// ErrRefused: what was passed breaks the contract (a gap, a row out of order,
+	// a limit out of range). Nothing was written; the same call fails again.
+	ErrRefused = errors.New("store: refused")
 )
 
 // Batch is one journal record: the events of one turn of the leader's loop.
 type Batch struct {
-	// Seq is the record's key. The first batch is 1; there are no gaps.
+	// Seq is the record's key. The first batch is 1; there are no gaps. Sequences,
+	// ids and epochs are below 1<<63.
 	Seq uint64
 	// Epoch is the leader's term, rising from leader to leader.
 	Epoch uint64
@@ -50,9 +54,10 @@ const MaxBatch = 8 << 20
 type Journal interface {
 	// Append makes b durable at b.Seq: when it returns nil the batch survives
 	// power loss. Appending the same Seq and ID again returns nil. It returns
-	// ErrFenced when another ID stands there, and ErrBroken when the process must
-	// end. Any other error is an unknown outcome: append the same batch again.
-	// A gap (b.Seq > last+1) is refused.
+	// ErrFenced when another ID stands there or stood there before it was trimmed,
+	// ErrBroken when the process must end, and ErrRefused for a gap (b.Seq > last+1)
+	// and for what Batch.Check refuses. Any other error is an unknown outcome:
+	// append the same batch again.
 	Append(ctx context.Context, b Batch) error
 	// Read returns batches in order from sequence from, stopping before maxBytes
 	// of payload but returning at least one if there is one. It returns no batch
@@ -80,7 +85,8 @@ type ObjectRow struct {
 	Blob []byte
 }
 
-// JobRow is a job with its tasks: key columns for lists and one state blob.
+// JobRow is a job with its tasks: key columns for lists and one state blob. ID,
+// Namespace, Submitted, KeyHash and Spec stay what the job's first row said.
 type JobRow struct {
 	ID uint64
 	// Live means not finished: loaded at recovery, never dropped.
@@ -93,7 +99,8 @@ type JobRow struct {
 	// State is the job state's number in internal/job.
 	State uint8
 	// Submitted, Ended and KeepUntil are Unix milliseconds; Ended is 0 while
-	// live. Past KeepUntil a finished job may be dropped and is no longer listed.
+	// live. Past KeepUntil (KeepUntil < now) a finished job may be dropped and is
+	// no longer listed.
 	Submitted, Ended, KeepUntil int64
 	// KeyHash is a hash of namespace and idempotency key, 0 for no key. Hashes
 	// may collide; the blob has the key itself.
@@ -137,7 +144,7 @@ type SpecRow struct {
 	Blob []byte
 }
 
-// Flush is what one projector transaction writes.
+// Flush is what one projector transaction writes. It names each row once.
 type Flush struct {
 	// Seq becomes the projected sequence: the rows cover every batch up to it.
 	// It never falls; a flush at a lower sequence is refused with ErrFenced.
@@ -145,8 +152,11 @@ type Flush struct {
 	Objects []ObjectRow
 	// Jobs rise by id. A job seen for the first time has a greater id than every
 	// job of earlier flushes.
-	Jobs  []JobRow
+	Jobs []JobRow
+	// Parts belong to jobs of this flush or of earlier ones.
 	Parts []PartRow
+	// Specs hold the spec of every job that this flush brings for the first time,
+	// once per hash, also when an earlier flush brought the same spec.
 	Specs []SpecRow
 }
 
@@ -164,7 +174,8 @@ type Loader interface {
 // Load and History may run beside it.
 type Tables interface {
 	// Flush writes all of f or nothing, durably enough that a crash of the
-	// process loses nothing and power loss loses at most whole flushes.
+	// process loses nothing and power loss loses at most whole flushes. After an
+	// error other than ErrFenced, ErrRefused and ErrBroken flush the same again.
 	Flush(ctx context.Context, f *Flush) error
 	// Load reads everything live and the projected sequence in one snapshot. Parts
 	// of kind PartAttempt are not loaded.
@@ -212,7 +223,8 @@ type History interface {
 	// Jobs returns a page of q and the projected sequence. It scans a bounded
 	// number of rows: next is the id to pass as Below for the rest, 0 at the end.
 	Jobs(ctx context.Context, q Query) (Page, error)
-	// Parts returns up to limit parts of one task in order of N, from N = from.
+	// Parts returns up to limit (1 to MaxPage) parts of one task in order of N,
+	// from N = from; none when the job has none.
 	Parts(ctx context.Context, job uint64, task uint32, kind PartKind, from uint64, limit int) ([]PartRow, error)
 	// Spec returns the spec of a job, or ErrNotFound.
 	Spec(ctx context.Context, job uint64, hash [32]byte) ([]byte, error)

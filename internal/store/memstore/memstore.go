@@ -1,0 +1,63 @@
+// Package memstore is the store in memory: small, exact and deterministic, for
+// the simulator and for tests of whatever stands on the store's contracts. It
+// tells a crash of the process from power loss, which are faults that a test
+// wants to cause and a disk can't show on demand.
+package memstore
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// Store holds a journal and tables. The zero value isn't ready: use New. All
+// methods may run concurrently. Bytes are copied on their way in and out.
+type Store struct {
+	mu    sync.RWMutex
+	first uint64 // sequence of log[0]
+	log   []store.Batch
+	now   *tables
+	// safe is what power loss leaves of the tables, and since what it lacks: a
+	// crash of the process loses neither.
+	safe  *tables
+	since []change
+}
+
+// change is a flush or, without one, a retention at a moment in Unix
+// milliseconds.
+type change struct {
+	flush *store.Flush
+	at    int64
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{first: 1, now: newTables(), safe: newTables()}
+}
+
+// Journal returns the store's journal.
+func (s *Store) Journal() store.Journal { return journal{s} }
+
+// Tables returns the store's tables.
+func (s *Store) Tables() store.Tables { return projector{s} }
+
+// History returns the store's history.
+func (s *Store) History() store.History { return history{s} }
+
+// LosePower takes from the tables what no Durable has covered, as a power cut
+// may do on a disk. The journal keeps every batch that was appended.
+func (s *Store) LosePower() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = nil
+	s.now = s.safe.clone()
+}
+
+// last returns the last sequence appended. The caller holds mu.
+func (s *Store) last() uint64 { return s.first + uint64(len(s.log)) - 1 }
+
+func cloneBatch(b store.Batch) store.Batch {
+	b.Payload = slices.Clone(b.Payload)
+	return b
+}
