@@ -19,9 +19,9 @@ type Retry struct {
 	// Delay, Factor and MaxDelay shape the exponential backoff; the wait is drawn
 	// evenly between 0 and the cap of its round (full jitter). Factor is in
 	// hundredths: 200 doubles.
-	Delay    Duration `json:"delay,omitempty"`
-	Factor   int64    `json:"factor,omitempty"`
-	MaxDelay Duration `json:"max_delay,omitempty"`
+	Delay    Duration `json:"delay"`
+	Factor   int64    `json:"factor"`
+	MaxDelay Duration `json:"max_delay"`
 }
 
 // Defaults of a retry rule, filled in by jobfile.

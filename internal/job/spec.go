@@ -72,7 +72,7 @@ type File struct {
 	// Content is the text; Base64 is set instead for what is not UTF-8.
 	Content string `json:"content,omitempty"`
 	Base64  []byte `json:"base64,omitempty"`
-	// Mode is the permission bits, 0644 by default.
+	// Mode is the permission bits; jobfile fills in 0644.
 	Mode uint32 `json:"mode,omitempty"`
 }
 
@@ -135,7 +135,8 @@ type Task struct {
 	Run      string   `json:"run,omitempty"`
 	Command  []string `json:"command,omitempty"`
 	Function string   `json:"function,omitempty"`
-	// Shell runs a Run script: its argv with the script's path appended.
+	// Shell runs a Run script: its argv with the script's path appended. It is
+	// always set beside Run, from the script's #! line if need be.
 	Shell []string `json:"shell,omitempty"`
 	// Input is a function's payload, any JSON value.
 	Input json.RawMessage `json:"input,omitempty"`
@@ -153,13 +154,13 @@ type Task struct {
 
 	Resources  Resources `json:"resources"`
 	Timeout    Duration  `json:"timeout,omitempty"`
-	Grace      Duration  `json:"grace,omitempty"`
+	Grace      Duration  `json:"grace"`
 	LostAfter  *Lost     `json:"lost_after,omitempty"`
 	Retry      Retry     `json:"retry"`
 	AtMostOnce bool      `json:"at_most_once,omitempty"`
 	MaxFails   *MaxFails `json:"max_fails,omitempty"`
 	// LogLimit is the most bytes of output kept per attempt.
-	LogLimit int64 `json:"log_limit,omitempty"`
+	LogLimit int64 `json:"log_limit"`
 }
 
 // Executor names the kind of executor that the task needs: process or function.
