@@ -1,0 +1,169 @@
+package keeper
+
+import (
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files that a keeper has in its directory.
+const (
+	socketFile = "keeper.sock"
+	lockFile   = "keeper.lock"
+	markFile   = "keeper.id"
+)
+
+// The exit codes of Main.
+const (
+	// ExitLocked: another keeper has the directory.
+	ExitLocked = 75
+	exitUsage  = 2
+	exitFailed = 1
+)
+
+// ReadyLine is written to standard output once the keeper listens.
+const ReadyLine = "ready\n"
+
+// Main runs a keeper until it has had nothing to keep for a while, or is told to
+// end by SIGTERM. args are --dir DIR, the directory that it shares with its agent,
+// and --idle DURATION. It logs to standard error and returns the exit code.
+func Main(args []string) int {
+	flags := flag.NewFlagSet("keeper", flag.ContinueOnError)
+	dir := flags.String("dir", "", "the agent's state directory")
+	idle := flags.Duration("idle", time.Minute, "how long to stay without anything to keep")
+	if err := flags.Parse(args); err != nil {
+		return exitUsage
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("keeper", os.Getpid())
+	if *dir == "" || !filepath.IsAbs(*dir) || flags.NArg() > 0 {
+		log.Error("want --dir and an absolute path", "dir", *dir)
+		return exitUsage
+	}
+	switch err := run(*dir, *idle, log); {
+	case errors.Is(err, errLocked):
+		return ExitLocked
+	case err != nil:
+		log.Error("the keeper ends", "error", err)
+		return exitFailed
+	}
+	return 0
+}
+
+var errLocked = errors.New("another keeper has this directory")
+
+func run(dir string, idle time.Duration, log *slog.Logger) error {
+	signals := make(chan os.Signal, 8)
+	// Caught, not ignored: children would inherit that. Only SIGTERM says something
+	// to a keeper; a closed terminal or pipe must not end it.
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
+	lock, err := takeLock(filepath.Join(dir, lockFile))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	marker, err := readMarker(filepath.Join(dir, markFile))
+	if err != nil {
+		return err
+	}
+	k, err := New(marker, idle, log)
+	if err != nil {
+		return err
+	}
+	defer k.fence.close()
+	l, err := listen(dir)
+	if err != nil {
+		return err
+	}
+	go k.starter(marker + ":")
+	go k.collector()
+	go k.timers()
+	go k.serve(l)
+	if _, err := io.WriteString(os.Stdout, ReadyLine); err != nil {
+		log.Info("nobody waits for this keeper", "error", err)
+	}
+	log.Info("the keeper is ready", "about", k.About())
+	for {
+		select {
+		case sig := <-signals:
+			if sig == unix.SIGTERM {
+				log.Info("told to end")
+				k.leave()
+			}
+		case <-k.over:
+			// The socket goes before the lock does, so that it is never the next
+			// keeper's.
+			l.Close()
+			log.Info("nothing is left to keep")
+			return nil
+		}
+	}
+}
+
+// takeLock locks path until the process ends.
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errLocked
+		}
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// readMarker returns the directory's own word, made up once.
+func readMarker(path string) (string, error) {
+	if b, err := os.ReadFile(path); err == nil && len(b) >= 16 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	word := strings.ToLower(rand.Text()[:16])
+	return word, os.WriteFile(path, []byte(word+"\n"), 0o600)
+}
+
+func listen(dir string) (net.Listener, error) {
+	path, done, err := SocketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	// The lock is held, so that a socket here is nobody's.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	old := unix.Umask(0o177)
+	defer unix.Umask(old)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	ul := l.(*net.UnixListener)
+	ul.SetUnlinkOnClose(false)
+	return &listener{UnixListener: ul, path: filepath.Join(dir, socketFile)}, nil
+}
+
+// listener removes its socket by its real name: the one it was made by may have
+// been a detour.
+type listener struct {
+	*net.UnixListener
+	path string
+}
+
+func (l *listener) Close() error {
+	err := os.Remove(l.path)
+	return errors.Join(err, l.UnixListener.Close())
+}
