@@ -1,0 +1,154 @@
+package tidy
+
+import "strings"
+
+// room is one package of the house: what it is for and how high it stands.
+type room struct {
+	dir   string
+	floor int
+	// pure rooms compute: values in, values out.
+	pure bool
+	// says is the room's one responsibility, word for word the same in ARCHITECTURE.md.
+	says string
+}
+
+// rooms is the whole house, planned rooms included. Imports only go down.
+func rooms() []room {
+	return []room{
+		{dir: "internal/job", floor: 0, pure: true, says: "jobs, tasks, attempts, resources, dependencies, retry rules; legal transitions and the truth table; error codes"},
+		{dir: "internal/jobfile", floor: 0, pure: true, says: "text to a checked canonical spec: grammar, positions, defaults, expressions, schema"},
+		{dir: "internal/element", floor: 0, pure: true, says: "packed sets and chunks of array elements"},
+		{dir: "internal/cron", floor: 0, pure: true, says: "text to a schedule; the next time after t, in a zone"},
+		{dir: "internal/auth", floor: 0, pure: true, says: "tokens, roles, and \"may this subject do this?\" as a pure question"},
+		{dir: "internal/logline", floor: 0, says: "the frames that log text is cut into"},
+
+		{dir: "internal/plan", floor: 1, pure: true, says: "which task next, on which worker, and why not: it proposes"},
+		{dir: "internal/limit", floor: 1, pure: true, says: "concurrency keys, rates and quotas"},
+		{dir: "internal/predict", floor: 1, pure: true, says: "learned run time and memory"},
+		{dir: "internal/core", floor: 1, pure: true, says: "the state machine: decide, events, apply; it checks every proposal again"},
+		{dir: "internal/store", floor: 1, says: "what persistence must promise: a journal and tables"},
+		{dir: "internal/blob", floor: 1, says: "what a place for large bytes must promise"},
+		{dir: "internal/executor", floor: 1, says: "what running an attempt must promise"},
+		{dir: "internal/link", floor: 1, says: "what server and worker say to each other, in domain words"},
+
+		{dir: "internal/record", floor: 2, says: "the codec of events and rows, in a versioned format of its own"},
+		{dir: "internal/store/sqlstore", floor: 2, says: "the store in SQL, written once, with a dialect per database"},
+		{dir: "internal/store/memstore", floor: 2, says: "the store in memory, for simulations and tests of the loop"},
+		{dir: "internal/blob/dirblob", floor: 2, says: "blobs as files in a directory"},
+		{dir: "internal/executor/process", floor: 2, says: "attempts as processes of the operating system"},
+		{dir: "internal/executor/process/keeper", floor: 2, says: "the small process that owns the children and kills them at their deadline"},
+		{dir: "internal/executor/process/keeperproto", floor: 2, says: "what an agent and its keeper say to each other over their socket"},
+		{dir: "internal/executor/function", floor: 2, says: "attempts as functions of the user's own program"},
+		{dir: "internal/logstore", floor: 2, says: "log segments: many small ones packed, tail, retention"},
+		{dir: "internal/trust", floor: 2, says: "certificates: the cluster's own authority, and the fingerprint a join token carries"},
+		{dir: "internal/replica", floor: 2, says: "one server's copy of the core: tailing, views for readers, the watch hub"},
+		{dir: "internal/leader", floor: 2, says: "a replica with the right to decide: loop, elector, projector, ticker, liveness"},
+		{dir: "internal/session", floor: 2, says: "the server's end of a worker: reconciliation and heartbeats"},
+		{dir: "internal/agent", floor: 2, says: "the worker's will: slots, the life of an attempt, log shipping"},
+
+		{dir: "internal/wire", floor: 3, says: "domain words to wire messages and back"},
+		{dir: "internal/api", floor: 3, says: "handlers and interceptors: authenticate, authorize, translate"},
+		{dir: "internal/client", floor: 3, says: "the client that command line, SDK and agents share"},
+		{dir: "internal/web", floor: 3, says: "the embedded page"},
+
+		{dir: "internal/demo", floor: 4, says: "the demonstration: a real graph over real data, with a worker killed on the way"},
+		{dir: "internal/app", floor: 4, says: "from a config to a running server, worker or demo: picks implementations, orders shutdown"},
+		{dir: "internal/cli", floor: 4, says: "the command line, one file per command"},
+		{dir: ".", floor: 4, says: "the public Go SDK: client and function worker"},
+
+		{dir: "cmd/reeve", floor: 5, says: "main"},
+	}
+}
+
+// sideways lists the imports that stay on one floor, each with its reason. Everything else on one
+// floor is separate so that it can be read, tested and replaced alone.
+func sideways() map[[2]string]string {
+	return map[[2]string]string{
+		{"internal/jobfile", "internal/job"}:                                          "a job file is parsed into the nouns",
+		{"internal/element", "internal/job"}:                                          "elements have the states and causes of the nouns",
+		{"internal/auth", "internal/job"}:                                             "permission errors are among the error codes",
+		{"internal/core", "internal/plan"}:                                            "the core asks for proposals and checks them",
+		{"internal/core", "internal/limit"}:                                           "what is committed keeps to the limits",
+		{"internal/core", "internal/predict"}:                                         "what ended teaches the predictor",
+		{"internal/leader", "internal/replica"}:                                       "a leader is a replica with the right to decide",
+		{"internal/leader", "internal/record"}:                                        "what the loop appends is encoded events",
+		{"internal/replica", "internal/record"}:                                       "what a replica tails and loads is encoded events and rows",
+		{"internal/executor/process", "internal/executor/process/keeper"}:             "the executor starts the keeper that owns its children",
+		{"internal/executor/process", "internal/executor/process/keeperproto"}:        "both ends of the keeper's socket speak it",
+		{"internal/executor/process/keeper", "internal/executor/process/keeperproto"}: "both ends of the keeper's socket speak it",
+		{"internal/core", "internal/link"}:                                            "what the core decides is told to workers in these words",
+		{"internal/api", "internal/wire"}:                                             "handlers translate through the one place that can",
+		{"internal/client", "internal/wire"}:                                          "the client translates through the one place that can",
+		{"internal/api", "internal/web"}:                                              "one port serves the API and the page",
+		{"internal/cli", "internal/app"}:                                              "the commands server, worker and demo start an app",
+		{"internal/cli", "internal/demo"}:                                             "the command demo runs it",
+		{"internal/demo", "internal/app"}:                                             "the demonstration starts a real server",
+	}
+}
+
+// ban keeps a library or a part of the standard library in the rooms that exist for it.
+type ban struct {
+	// prefix is an import path; everything below it is meant too.
+	prefix string
+	// except names rooms; one that ends in /... means all below.
+	except []string
+	// tests says that test files and test-only packages may import it anyway.
+	tests  bool
+	reason string
+}
+
+func bans() []ban {
+	const (
+		driver   = "which database is underneath is one room's secret; the rest keeps to the contract in internal/store"
+		exec     = "a process that this room did not start is one that nobody kills at its deadline"
+		wire     = "wire messages are a contract with other versions of ourselves; domain code that uses them can't change"
+		terminal = "how things look on a terminal is the command line's business; a server has none"
+		testing  = "a test library in the product is weight and licence that nobody asked for"
+	)
+	messages := []string{"internal/wire", "internal/api", "internal/client", "gen/..."}
+	return []ban{
+		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
+		{prefix: "database/sql", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
+		{prefix: "modernc.org/sqlite", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
+		{prefix: "github.com/ncruces/go-sqlite3", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
+		{prefix: "os/exec", except: []string{"internal/executor/process/...", "internal/demo"}, tests: true, reason: exec},
+		{prefix: module + "/gen/reeve/record", except: []string{"internal/record", "gen/..."}, reason: "the format on disk is one room's secret, so that it can be read for ever"},
+		{prefix: module + "/gen/reeve/v1", except: messages, tests: true, reason: wire},
+		{prefix: "connectrpc.com/connect", except: append(messages, "internal/app"), tests: true, reason: wire},
+		{prefix: "google.golang.org/protobuf", except: append(messages, "internal/record"), tests: true, reason: wire},
+		{prefix: "go.yaml.in/yaml", except: []string{"internal/jobfile", "internal/cli", "internal/app"}, tests: true, reason: "YAML is a spelling of the job file; inside there is one canonical spec"},
+		{prefix: "github.com/spf13", except: []string{"internal/cli", "cmd/reeve"}, reason: terminal},
+		{prefix: "github.com/vbauerster/mpb", except: []string{"internal/cli", "internal/demo"}, reason: terminal},
+		{prefix: "github.com/lmittmann/tint", except: []string{"internal/cli", "internal/app", "internal/demo"}, reason: terminal},
+		{prefix: "golang.org/x/term", except: []string{"internal/cli", "internal/demo"}, reason: terminal},
+		{prefix: "github.com/google/go-cmp", tests: true, reason: testing},
+		{prefix: "github.com/rogpeppe/go-internal", tests: true, reason: testing},
+		{prefix: "go.uber.org/goleak", tests: true, reason: testing},
+		{prefix: "pgregory.net/rapid", tests: true, reason: testing},
+		{prefix: "testing", tests: true, reason: testing},
+		{prefix: "net/http/pprof", reason: "importing it opens handlers on the default mux, behind no policy"},
+		{prefix: "expvar", reason: "importing it opens handlers on the default mux, behind no policy"},
+		{prefix: "log", reason: "log/slog, passed in as a *slog.Logger: a global logger can't say which server of a test spoke"},
+		{prefix: "math/rand", reason: "use math/rand/v2 with a seed of your own, so that a run can be repeated"},
+		{prefix: "io/ioutil", reason: "its functions live in io and os"},
+		{prefix: "reflect", except: []string{"internal/jobfile", "internal/cli"}, tests: true, reason: "what reflection does the compiler can't check"},
+	}
+}
+
+// covers reports whether the ban speaks of an import path. The bans of "log" and "math/rand" mean the
+// package alone: log/slog and math/rand/v2 are what to use instead.
+func (b ban) covers(p string) bool {
+	if b.prefix == "log" || b.prefix == "math/rand" || b.prefix == "testing" {
+		return p == b.prefix
+	}
+	return p == b.prefix || strings.HasPrefix(p, b.prefix+"/")
+}
+
+func (b ban) allows(dir string) bool {
+	for _, e := range b.except {
+		if below, ok := strings.CutSuffix(e, "/..."); ok && strings.HasPrefix(dir+"/", below+"/") || e == dir {
+			return true
+		}
+	}
+	return false
+}
