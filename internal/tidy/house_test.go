@@ -1,11 +1,14 @@
 package tidy
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,7 +83,7 @@ func TestRules(t *testing.T) {
 				if f.Name == "want" {
 					want = string(f.Data)
 				} else {
-					texts[f.Name] = f.Data
+					texts[f.Name] = spread(f.Data)
 				}
 			}
 			tree := parseTree(".", texts)
@@ -110,11 +113,22 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// spread turns a line "//lines:N" into N empty lines, so that a long file is short in testdata.
+func spread(text []byte) []byte {
+	return regexp.MustCompile(`(?m)^//lines:\d+\n`).ReplaceAllFunc(text, func(m []byte) []byte {
+		n, err := strconv.Atoi(string(bytes.TrimSpace(bytes.TrimPrefix(m, []byte("//lines:")))))
+		if err != nil {
+			panic(err) // the pattern admits digits only
+		}
+		return bytes.Repeat([]byte("\n"), n)
+	})
+}
+
 func rewrite(t *testing.T, name string, ar *txtar.Archive, got string) {
 	t.Helper()
 	ar.Files = slices.DeleteFunc(ar.Files, func(f txtar.File) bool { return f.Name == "want" })
 	ar.Files = append(ar.Files, txtar.File{Name: "want", Data: []byte(got)})
-	if err := os.WriteFile(name, txtar.Format(ar), 0o600); err != nil {
+	if err := os.WriteFile(name, txtar.Format(ar), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

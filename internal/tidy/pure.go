@@ -1,8 +1,8 @@
 package tidy
 
 import (
+	"errors"
 	"go/ast"
-	"go/token"
 	"go/types"
 	"strings"
 )
@@ -229,11 +229,12 @@ func ruleCompiles() rule {
 			out = append(out, t.broken...)
 			for _, p := range t.pkgs {
 				for _, err := range t.types.of(p).errs {
-					where := p.dir
-					if te, ok := err.(types.Error); ok && te.Pos != token.NoPos {
-						where = t.fset.Position(te.Pos).String()
+					where, what := p.dir, err.Error()
+					var te types.Error
+					if errors.As(err, &te) && te.Pos.IsValid() {
+						where, what = t.fset.Position(te.Pos).String(), te.Msg
 					}
-					out = append(out, finding{p.dir, where, err.Error()})
+					out = append(out, finding{p.dir, where, what})
 				}
 			}
 			return out
