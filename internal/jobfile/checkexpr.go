@@ -1,0 +1,154 @@
+package jobfile
+
+import (
+	"path"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// exprError reports an expression that can't be read.
+func (p *parser) exprError(n *node, err error) { p.fail(n, "%s", err.Error()) }
+
+// exprInScript reports an expression where its value would be read as code.
+func (p *parser) exprInScript(n *node, text string) {
+	at := text[strings.Index(text, exprOpen):]
+	if end := strings.Index(at, exprClose); end >= 0 {
+		at = at[:end+len(exprClose)]
+	}
+	at = shown(at)
+	p.fail(n, `%s is not evaluated in a script, where its value would be read as code; write env: {VALUE: "%s"} and use "$VALUE"`, at, at)
+}
+
+// exprChecker sees that the expressions of one task have something to refer to.
+type exprChecker struct {
+	p *parser
+	g *graph
+	// task is the task's position, -1 for the job's own env.
+	task int
+	// inArray: the expression makes the array, which thus has no elements yet.
+	inArray bool
+}
+
+func (p *parser) checkExpressions(root *node, g *graph) {
+	shared := exprChecker{p: p, g: g, task: -1}
+	shared.env(root.get("env"), p.spec.Env)
+	for i := range p.spec.Tasks {
+		t, n := &p.spec.Tasks[i], p.tasks[i].node
+		c := exprChecker{p: p, g: g, task: i}
+		c.env(n.get("env"), t.Env)
+		c.command(n.get("command"), t)
+		if t.Array != nil && t.Array.From != "" {
+			at := n.get("array")
+			if each := at.get("each"); each != nil {
+				at = each
+			}
+			array := exprChecker{p: p, g: g, task: i, inArray: true}
+			array.text(at, t.Array.From)
+		}
+	}
+}
+
+func (c exprChecker) env(n *node, env map[string]string) {
+	if n == nil {
+		return
+	}
+	for i, key := range n.keys {
+		if value, ok := env[key.text]; ok && n.items[i].kind == scalar {
+			c.text(n.items[i], value)
+		}
+	}
+}
+
+// command checks arguments, and refuses expressions in an argument that a shell or
+// an interpreter reads as code.
+func (c exprChecker) command(n *node, t *job.Task) {
+	for i, arg := range t.Command {
+		if !strings.Contains(arg, exprOpen) {
+			continue
+		}
+		at := n.items[i]
+		if i > 0 && readsCode(t.Command[0], t.Command[i-1]) {
+			c.p.exprInScript(at, arg)
+			continue
+		}
+		c.text(at, arg)
+	}
+}
+
+// readsCode reports whether a program reads the argument after flag as code.
+func readsCode(program, flag string) bool {
+	switch path.Base(program) {
+	case "sh", "bash", "dash", "zsh", "ksh", "ash", "fish":
+		return len(flag) > 1 && flag[0] == '-' && flag[1] != '-' && strings.HasSuffix(flag, "c")
+	case "python", "python3":
+		return flag == "-c"
+	case "perl", "ruby", "node":
+		return flag == "-e"
+	}
+	return false
+}
+
+// text checks every expression of a text.
+func (c exprChecker) text(n *node, text string) {
+	segments, err := parseTemplate(text)
+	if err != nil {
+		c.p.exprError(n, err)
+		return
+	}
+	for _, s := range segments {
+		if s.isExpr {
+			c.one(n, s.expr)
+		}
+	}
+}
+
+func (c exprChecker) one(n *node, e expr) {
+	switch e.root {
+	case rootParam:
+		if _, ok := c.p.spec.Params[e.key]; !ok {
+			c.p.fail(n, "%s: the job has no such parameter; %s", e, suggest(e.key, sortedKeys(c.p.spec.Params)))
+		}
+	case rootOutput:
+		c.output(n, e)
+	case rootIndex, rootItem:
+		c.element(n, e)
+	}
+}
+
+func (c exprChecker) element(n *node, e expr) {
+	if c.task < 0 {
+		c.p.fail(n, "%s is not known to the job as a whole; put it into the env of a task that is an array", e)
+		return
+	}
+	t := &c.p.spec.Tasks[c.task]
+	switch {
+	case c.inArray:
+		c.p.fail(n, "%s is not known before the array is made", e)
+	case t.Array == nil:
+		c.p.fail(n, "%s: the task is not an array; give it array, such as array: 0-31", e)
+	case e.root == rootItem && t.Array.Ranges != nil:
+		c.p.fail(n, "%s: the array has indexes but no items; use array.index, or give it each", e)
+	}
+}
+
+func (c exprChecker) output(n *node, e expr) {
+	if c.task < 0 {
+		c.p.fail(n, "%s is not known to the job as a whole; put it into the env of a task that needs %s", e, e.task)
+		return
+	}
+	to, ok := c.g.index[e.task]
+	switch {
+	case !ok:
+		names := make([]string, len(c.p.spec.Tasks))
+		for i, t := range c.p.spec.Tasks {
+			names[i] = t.Name
+		}
+		c.p.fail(n, "%s: no task has this name; %s", e, suggest(e.task, names))
+	case !c.g.needsTask(c.task, to):
+		c.p.fail(n, "%s: the task does not wait for %s; add it to needs", e, e.task)
+	case c.p.spec.Tasks[to].Array != nil:
+		c.p.fail(n, "%s: %s is an array, whose outputs are a list of one per element; use fetch: [%s] and read $REEVE_INPUTS/%s/outputs.jsonl",
+			e, e.task, e.task, e.task)
+	}
+}

@@ -1,0 +1,298 @@
+package jobfile
+
+import (
+	"encoding/base64"
+	"path"
+	"strings"
+	"unicode"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Limits of small texts, in bytes.
+const (
+	maxLabelKey   = 63
+	maxLabelValue = 256
+	maxKey        = 256
+	maxPath       = 255
+	// maxAfter bounds the jobs that one job waits for.
+	maxAfter = 1000
+)
+
+// job reads the whole file.
+func (p *parser) job(root *node) {
+	if root.kind != mapping {
+		p.bad(root, "a job file is a mapping of keys, such as run: echo hello")
+		return
+	}
+	known := p.jobFields()
+	actions := 0
+	for _, key := range []string{"run", "command", "function"} {
+		if root.get(key) != nil {
+			actions++
+		}
+	}
+	switch {
+	case root.get("tasks") != nil:
+		p.fields(root, append(known, field{"env", func(n *node) { p.spec.Env = p.env(n) }},
+			field{"files", func(n *node) { p.spec.Files = p.files(n) }}, field{"tasks", p.taskList}), p.misplaced)
+	case actions > 0:
+		p.spec.Tasks = make([]job.Task, 1)
+		p.tasks = []place{{node: root}}
+		task := &p.spec.Tasks[0]
+		task.Name = "main"
+		p.fields(root, append(known, p.taskFields(task, &p.tasks[0])...), p.needsTasks)
+		p.finishTask(task, root)
+	default:
+		p.fields(root, append(known, p.taskFields(&job.Task{}, &place{node: root})...), p.needsTasks)
+		p.fail(root, "the job has nothing to do; want run, command or function, or tasks")
+	}
+}
+
+// misplaced explains a task's key beside tasks.
+func (p *parser) misplaced(key string) string {
+	for _, f := range p.taskFields(&job.Task{}, &place{}) {
+		if f.key == key {
+			return "is a key of a task; put it under tasks.NAME"
+		}
+	}
+	return ""
+}
+
+// needsTasks explains keys that make sense between tasks only.
+func (p *parser) needsTasks(key string) string {
+	switch key {
+	case "needs", "fetch":
+		return "this job has one task, which can't need another; put it under tasks.NAME, or use after to wait for a job"
+	}
+	return ""
+}
+
+// jobFields are the keys of a job that are not also a task's.
+func (p *parser) jobFields() []field {
+	s := p.spec
+	return []field{
+		{"name", func(n *node) { s.Name = p.name(n) }},
+		{"namespace", func(n *node) { p.namespace = p.name(n) }},
+		{"queue", func(n *node) { s.Queue = p.name(n) }},
+		{"labels", func(n *node) { s.Labels = p.labels(n) }},
+		{"priority", func(n *node) { s.Priority = p.priority(n) }},
+		{"params", func(n *node) { s.Params = p.params(n) }},
+		{"after", func(n *node) { s.After = p.after(n) }},
+		{"deadline", func(n *node) { s.Deadline = p.moment(n, 1) }},
+		{"start_after", func(n *node) { s.StartAfter = p.moment(n, 0) }},
+		{"start_before", func(n *node) { s.StartBefore = p.moment(n, 1) }},
+		{"retention", func(n *node) { s.Retention = p.duration(n, 1) }},
+		{"idempotency_key", func(n *node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
+	}
+}
+
+func (p *parser) priority(n *node) int32 {
+	const low, high = job.PriorityBackground, job.PriorityCritical
+	if n.kind == scalar {
+		switch n.text {
+		case "critical":
+			return job.PriorityCritical
+		case "high":
+			return job.PriorityHigh
+		case "normal":
+			return job.PriorityNormal
+		case "low":
+			return job.PriorityLow
+		case "background":
+			return job.PriorityBackground
+		}
+	}
+	value, ok := wholeNumber(n)
+	if !ok || value < low || value > high {
+		p.bad(n, "want critical, high, normal, low, background or a whole number from %d to %d; higher runs first", low, high)
+		return 0
+	}
+	return int32(value)
+}
+
+func (p *parser) labels(n *node) map[string]string {
+	labels := map[string]string{}
+	p.pairs(n, "a mapping of labels such as team: data", func(key, value *node) {
+		if !labelKey(key.text) {
+			p.bad(key, "want a label of small letters, digits, dots, dashes, underscores and slashes, at most %d", maxLabelKey)
+		}
+		labels[key.text] = p.labelValue(value)
+	})
+	if len(labels) > job.MaxLabels {
+		p.fail(n, "has %d labels; at most %d are allowed", len(labels), job.MaxLabels)
+	}
+	return orNil(labels)
+}
+
+// orNil returns nil for an empty map, so that equal specs are equal values.
+func orNil[V any](m map[string]V) map[string]V {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+func (p *parser) labelValue(n *node) string {
+	text, ok := p.text(n, "a label's value")
+	switch {
+	case !ok:
+	case len(text) > maxLabelValue || strings.IndexFunc(text, unicode.IsControl) >= 0:
+		p.bad(n, "want a label's value: one line of at most %d bytes", maxLabelValue)
+	case strings.Contains(text, exprOpen):
+		p.bad(n, "expressions are not evaluated in labels")
+	}
+	return text
+}
+
+func labelKey(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		word := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !word && (i == 0 || i == len(s)-1 || strings.IndexByte("._-/", c) < 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxLabelKey
+}
+
+// after reads the jobs to wait for: 4217, [4217, 4218] or {4217: done}.
+func (p *parser) after(n *node) []job.After {
+	const want = "a job id such as 4217, a list of ids, or a mapping of ids to conditions"
+	var out []job.After
+	seen := map[job.ID]bool{}
+	add := func(at, condition *node) {
+		a := job.After{}
+		id, err := job.ID(0), error(nil)
+		if at.kind == scalar {
+			id, err = job.ParseID(at.text)
+		}
+		if at.kind != scalar || err != nil {
+			p.bad(at, "want %s", want)
+			return
+		}
+		if a.Job = id; condition != nil {
+			a.Condition = p.condition(condition)
+		}
+		if seen[id] {
+			p.bad(at, "this job stands there twice")
+		}
+		seen[id] = true
+		out = append(out, a)
+	}
+	item := func(n *node) {
+		if n.kind != mapping {
+			add(n, nil)
+			return
+		}
+		if id := n.get("job"); id != nil {
+			p.fields(n, []field{{"job", func(*node) {}}, {"condition", func(*node) {}}}, nil)
+			add(id, n.get("condition"))
+			return
+		}
+		p.pairs(n, want, add)
+	}
+	if n.kind == sequence {
+		p.each(n, want, item)
+	} else {
+		item(n)
+	}
+	if len(out) > maxAfter {
+		p.fail(n, "has %d jobs; at most %d are allowed", len(out), maxAfter)
+	}
+	return out
+}
+
+// condition reads what a dependency waits for.
+func (p *parser) condition(n *node) job.Condition {
+	c, err := job.OnSucceeded, error(nil)
+	if n.kind == scalar {
+		c, err = job.ParseCondition(n.text)
+	}
+	if n.kind != scalar || err != nil {
+		p.bad(n, "want a condition: succeeded, failed, done or any")
+	}
+	return c
+}
+
+// env reads environment variables; expressions in them are checked later.
+func (p *parser) env(n *node) map[string]string {
+	env := map[string]string{}
+	p.pairs(n, "a mapping of variables such as LEVEL: debug", func(key, value *node) {
+		switch {
+		case !envName(key.text):
+			p.bad(key, "want a variable's name of letters, digits and underscores that does not begin with a digit")
+		case strings.HasPrefix(key.text, "REEVE_"):
+			p.bad(key, "names that begin with REEVE_ are set by Reeve; choose another")
+		}
+		env[key.text], _ = p.text(value, "a variable's value")
+	})
+	return orNil(env)
+}
+
+func envName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// files reads small files that travel with the job.
+func (p *parser) files(n *node) map[string]job.File {
+	files := map[string]job.File{}
+	p.pairs(n, "a mapping of paths to texts such as config.ini: |", func(key, value *node) {
+		name := key.text
+		if name == "" || len(name) > maxPath || strings.ContainsAny(name, "\x00\\") || path.IsAbs(name) ||
+			path.Clean(name) != name || name == "." || name == ".." || strings.HasPrefix(name, "../") {
+			p.bad(key, "want a relative path without . and .. such as conf/app.ini, at most %d bytes", maxPath)
+		}
+		files[name] = p.fileOf(value)
+	})
+	return orNil(files)
+}
+
+func (p *parser) fileOf(n *node) job.File {
+	const want = "the file's text, or a mapping of content (or base64) and mode"
+	f := job.File{Mode: 0o644}
+	if n.kind == scalar {
+		f.Content = p.content(n, want)
+		return f
+	}
+	if n.kind != mapping {
+		p.bad(n, "want %s", want)
+		return f
+	}
+	p.fields(n, []field{
+		{"content", func(n *node) { f.Content = p.content(n, "the file's text") }},
+		{"base64", func(n *node) {
+			data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.text), ""))
+			if n.kind != scalar || err != nil || len(data) == 0 {
+				p.bad(n, "want base64 of the file's bytes")
+			}
+			f.Base64 = data
+		}},
+		{"mode", func(n *node) {
+			mode, err := job.ParseMode(n.text)
+			if n.kind != scalar || err != nil {
+				p.bad(n, "want octal permission bits such as 0644 or 0755")
+			}
+			f.Mode = mode
+		}},
+	}, nil)
+	if (n.get("content") == nil) == (n.get("base64") == nil) {
+		p.fail(n, "want either content or base64")
+	}
+	return f
+}
+
+// content reads a file's text, which may hold anything, NUL and expressions too.
+func (p *parser) content(n *node, want string) string {
+	if n.kind != scalar || n.null() {
+		p.bad(n, "want %s; an empty file is \"\"", want)
+	}
+	return n.text
+}

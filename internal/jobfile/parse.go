@@ -1,0 +1,50 @@
+package jobfile
+
+import (
+	_ "embed"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Result is a job file that was read without error.
+type Result struct {
+	// Spec is the checked job, with every default filled in. It is read-only once
+	// shared.
+	Spec *job.Spec
+	// Namespace is what the file names, or empty.
+	Namespace string
+	// Canonical is the canonical JSON of Spec, Hash its SHA-256.
+	Canonical []byte
+	Hash      [32]byte
+	// Notes are remarks for the user that are not errors, one line each.
+	Notes []string
+}
+
+// Parse reads a job file, YAML or JSON. name is what messages call the file; empty
+// leaves positions out of them. Every error is of type Errors, which job.CodeOf
+// calls Invalid.
+func Parse(name string, text []byte) (*Result, error) {
+	p := &parser{file: name, spec: &job.Spec{}}
+	root := p.read(text)
+	if root != nil {
+		p.checkKeys(root)
+		p.job(root)
+		p.check(root)
+	}
+	if err := p.failed(); err != nil {
+		return nil, err
+	}
+	canonical, hash, err := Canonical(p.spec)
+	if err != nil {
+		p.fail(root, "%s", err.Error())
+		return nil, p.failed()
+	}
+	return &Result{Spec: p.spec, Namespace: p.namespace, Canonical: canonical, Hash: hash, Notes: p.notes}, nil
+}
+
+//go:embed job.schema.json
+var schema []byte
+
+// Schema is the published JSON Schema (draft 2020-12) of job files.
+func Schema() []byte { return slices.Clone(schema) }
