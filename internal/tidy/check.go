@@ -2,6 +2,7 @@ package tidy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"go/ast"
 	"go/build"
@@ -18,12 +19,8 @@ import (
 // finds in the build cache.
 type checker struct {
 	tree *tree
-	root string
 	pkgs map[string]*checked
-	// exports is export data files by import path; nil until the first use.
-	exports map[string]string
-	std     types.Importer
-	err     error
+	std  types.Importer
 }
 
 // checked is what is known of one package after type-checking it.
@@ -33,9 +30,22 @@ type checked struct {
 	errs  []error
 }
 
-func newChecker(t *tree, root string) *checker {
-	c := &checker{tree: t, root: root, pkgs: map[string]*checked{}}
-	c.std = importer.ForCompiler(t.fset, "gc", c.open)
+func newChecker(ctx context.Context, t *tree, root string) *checker {
+	c := &checker{tree: t, pkgs: map[string]*checked{}}
+	var exports map[string]string
+	c.std = importer.ForCompiler(t.fset, "gc", func(p string) (io.ReadCloser, error) {
+		if exports == nil {
+			var err error
+			if exports, err = exportData(ctx, root, outsideImports(t)); err != nil {
+				return nil, err
+			}
+		}
+		name := exports[p]
+		if name == "" {
+			return nil, fmt.Errorf("no export data for %s", p)
+		}
+		return os.Open(name)
+	})
 	return c
 }
 
@@ -95,20 +105,6 @@ func (c *checker) Import(p string) (*types.Package, error) {
 	return c.std.Import(p)
 }
 
-func (c *checker) open(p string) (io.ReadCloser, error) {
-	if c.exports == nil {
-		c.exports, c.err = exportData(c.root, outsideImports(c.tree))
-	}
-	if c.err != nil {
-		return nil, c.err
-	}
-	name := c.exports[p]
-	if name == "" {
-		return nil, fmt.Errorf("no export data for %s", p)
-	}
-	return os.Open(name)
-}
-
 // own reports whether an import path is of this module.
 func own(p string) bool { return p == module || strings.HasPrefix(p, module+"/") }
 
@@ -130,14 +126,14 @@ func outsideImports(t *tree) []string {
 
 // exportData asks the go command, which compiles what is not in its cache, for the export data of
 // packages and all they import.
-func exportData(root string, packages []string) (map[string]string, error) {
+func exportData(ctx context.Context, root string, packages []string) (map[string]string, error) {
 	exports := map[string]string{}
 	if len(packages) == 0 {
 		return exports, nil
 	}
 	type pack struct{ ImportPath, Export string }
 	args := append([]string{"list", "-e", "-deps", "-export", "-json=ImportPath,Export", "--"}, packages...)
-	packs, err := goJSON[pack](root, nil, args...)
+	packs, err := goJSON[pack](ctx, root, nil, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestGenerated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(buf); err != nil {
-		missing(t, "buf is not installed: run \"make deps\" (%v)", err)
+		missingf(t, "buf is not installed: run \"make deps\" (%v)", err)
 	}
 	out := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), buf, "generate", "--output", out)

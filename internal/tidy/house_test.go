@@ -22,7 +22,7 @@ const root = "../.."
 
 // TestHouse judges the repository. Each failure ends with the reason for its rule.
 func TestHouse(t *testing.T) {
-	house, err := readTree(root)
+	house, err := readTree(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestRules(t *testing.T) {
 					texts[f.Name] = spread(f.Data)
 				}
 			}
-			tree := parseTree(".", texts)
+			tree := parseTree(t.Context(), ".", texts)
 			var got strings.Builder
 			for _, r := range rules() {
 				var lines []string

@@ -2,6 +2,7 @@ package tidy
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +25,8 @@ type mod struct {
 }
 
 // goJSON runs the go command in dir, with env added, and decodes the stream of JSON values it prints.
-func goJSON[T any](dir string, env []string, args ...string) ([]T, error) {
-	cmd := exec.Command("go", args...)
+func goJSON[T any](ctx context.Context, dir string, env []string, args ...string) ([]T, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	var stderr bytes.Buffer
@@ -47,9 +48,9 @@ func goJSON[T any](dir string, env []string, args ...string) ([]T, error) {
 }
 
 // requires lists what go.mod in dir requires.
-func requires(dir string) ([]mod, error) {
+func requires(ctx context.Context, dir string) ([]mod, error) {
 	type file struct{ Require []mod }
-	files, err := goJSON[file](dir, nil, "mod", "edit", "-json")
+	files, err := goJSON[file](ctx, dir, nil, "mod", "edit", "-json")
 	if err != nil {
 		return nil, err
 	}
@@ -60,21 +61,21 @@ func requires(dir string) ([]mod, error) {
 }
 
 // located adds to each module where its source is.
-func located(dir string, mods []mod) ([]mod, error) {
+func located(ctx context.Context, dir string, mods []mod) ([]mod, error) {
 	args := []string{"list", "-m", "-json=Path,Version,Indirect,Dir,GoMod"}
 	for _, m := range mods {
 		args = append(args, m.Path)
 	}
-	return goJSON[mod](dir, nil, args...)
+	return goJSON[mod](ctx, dir, nil, args...)
 }
 
 // linked lists the modules with code in the product, for every platform it is built for. What go.mod
 // requires beyond them serves tests.
-func linked(dir string) (map[string]bool, error) {
+func linked(ctx context.Context, dir string) (map[string]bool, error) {
 	type pack struct{ Module *mod }
 	in := map[string]bool{}
 	for _, system := range []string{"linux", "darwin"} {
-		packs, err := goJSON[pack](dir, []string{"GOOS=" + system}, "list", "-e", "-deps", "-json=Module", "./...")
+		packs, err := goJSON[pack](ctx, dir, []string{"GOOS=" + system}, "list", "-e", "-deps", "-json=Module", "./...")
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +142,7 @@ func required(gomod, path string) string {
 }
 
 // decided lists the modules that docs/decisions/dependencies.md explains, with the sentence: its lines
-// are "- `path`: sentence."
+// written as "- `path`: sentence".
 func decided(text string) map[string]string {
 	out := map[string]string{}
 	for _, m := range regexp.MustCompile("(?m)^- `([^`]+)`: (.+)$").FindAllStringSubmatch(text, -1) {

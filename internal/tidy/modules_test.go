@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// missing fails in continuous integration, where everything has been installed, and skips elsewhere.
-func missing(t *testing.T, format string, args ...any) {
+// missingf fails in continuous integration, where everything has been installed, and skips elsewhere.
+func missingf(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, args...)
@@ -20,17 +20,17 @@ func missing(t *testing.T, format string, args ...any) {
 
 func requirements(t *testing.T) []mod {
 	t.Helper()
-	mods, err := requires(root)
+	mods, err := requires(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mods, err = located(root, mods)
+	mods, err = located(t.Context(), root, mods)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range mods {
 		if m.Dir == "" {
-			missing(t, "%s is not in the module cache: run \"go mod download\"", m.Path)
+			missingf(t, "%s is not in the module cache: run \"go mod download\"", m.Path)
 		}
 	}
 	return mods
@@ -38,7 +38,7 @@ func requirements(t *testing.T) []mod {
 
 // TestLicences reads the licence of every module that go.mod requires out of the module cache.
 func TestLicences(t *testing.T) {
-	product, err := linked(root)
+	product, err := linked(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestDecided(t *testing.T) {
 	}
 	sentences := decided(string(text))
 	direct := map[string]bool{}
-	mods, err := requires(root)
+	mods, err := requires(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestPinnedLibc(t *testing.T) {
 // TestToolVersions: a generator must speak the dialect of the library that its code is compiled with.
 func TestToolVersions(t *testing.T) {
 	versions := func(dir string) map[string]string {
-		mods, err := requires(dir)
+		mods, err := requires(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}

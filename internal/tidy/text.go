@@ -47,7 +47,9 @@ func ruleHosts() rule {
 	return lineRule("hosts",
 		"where packages come from is the setting of each machine (a mirror, a proxy, none at all), not of the repository.",
 		`([p]roxy\.golang\.org|[s]um\.golang\.org|[r]egistry\.(npmjs|yarnpkg)\.|[d]eb\.debian\.org|[s]ecurity\.debian\.org|[a]rchive\.ubuntu\.com|[p]ypi\.org|[p]ythonhosted\.org|[r]egistry-1\.docker\.io|[i]ndex\.docker\.io)`,
-		func(file string) bool { return path.Base(file) != "go.sum" && !strings.HasPrefix(file, "internal/tidy/testdata/") })
+		func(file string) bool {
+			return path.Base(file) != "go.sum" && !strings.HasPrefix(file, "internal/tidy/testdata/")
+		})
 }
 
 func ruleMarks() rule {

@@ -2,9 +2,11 @@ package tidy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"os"
 	"os/exec"
@@ -46,7 +48,9 @@ type file struct {
 	// generated files, which are those in gen/, are what the generator made of proto/: not ours to shape.
 	generated bool
 	lines     int
-	syntax    *ast.File
+	// code counts the lines with code on them: neither blank nor comment alone.
+	code   int
+	syntax *ast.File
 }
 
 // finding is one breach of a rule.
@@ -67,8 +71,8 @@ type rule struct {
 
 // readTree reads what git tracks and what it would track: a file that is not added yet is judged too,
 // so that a breach is found before it is committed.
-func readTree(root string) (*tree, error) {
-	cmd := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+func readTree(ctx context.Context, root string) (*tree, error) {
+	cmd := exec.CommandContext(ctx, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
@@ -87,11 +91,11 @@ func readTree(root string) (*tree, error) {
 			texts[name] = data
 		}
 	}
-	return parseTree(root, texts), nil
+	return parseTree(ctx, root, texts), nil
 }
 
 // parseTree parses the Go files among texts that belong to the product's module.
-func parseTree(root string, texts map[string][]byte) *tree {
+func parseTree(ctx context.Context, root string, texts map[string][]byte) *tree {
 	t := &tree{fset: token.NewFileSet(), texts: texts}
 	byDir := map[string]*pkg{}
 	for _, name := range sortedKeys(texts) {
@@ -111,6 +115,7 @@ func parseTree(root string, texts map[string][]byte) *tree {
 		}
 		f := &file{
 			path: name, syntax: syntax, lines: bytes.Count(texts[name], []byte("\n")),
+			code: codeLines(texts[name]),
 			test: strings.HasSuffix(name, "_test.go"), generated: ast.IsGenerated(syntax) && strings.HasPrefix(name, "gen/"),
 		}
 		if !f.test || p.name == "" {
@@ -121,8 +126,30 @@ func parseTree(root string, texts map[string][]byte) *tree {
 	for _, dir := range sortedKeys(byDir) {
 		t.pkgs = append(t.pkgs, byDir[dir])
 	}
-	t.types = newChecker(t, root)
+	t.types = newChecker(ctx, t, root)
 	return t
+}
+
+// codeLines counts the lines on which a token of the language stands.
+func codeLines(src []byte) (n int) {
+	var s scanner.Scanner
+	fset := token.NewFileSet()
+	f := fset.AddFile("", -1, len(src))
+	s.Init(f, src, nil, 0)
+	last := 0
+	for {
+		pos, tok, lit := s.Scan()
+		if tok == token.EOF {
+			return n
+		}
+		if tok == token.SEMICOLON && lit != ";" {
+			continue // added by the scanner where a line ends
+		}
+		first := f.Line(pos)
+		end := first + strings.Count(lit, "\n") // a raw string spans lines
+		n += end - max(first, last+1) + 1
+		last = max(last, end)
+	}
 }
 
 // hidden reports whether the go command ignores the file: test data and folders with a dot or underscore.
