@@ -78,3 +78,57 @@ type Recall struct {
 	// N is how many, the newest first.
 	N int
 }
+
+// Index is the state of planning. It is not safe for concurrent use, and what it
+// answers depends on nothing but the calls made before.
+type Index struct {
+	groups  map[groupKey]uint32
+	records records
+
+	// active and hopeful are lanes in order; a lane that is in neither has nothing
+	// to place or no way to.
+	active, hopeful heap
+	// dirty is the workers that may have gained room since Next looked last.
+	dirty []*worker
+	// ahead is the shapes of which workers hold prefetched attempts.
+	ahead []*shape
+
+	workers    map[uint64]*worker
+	workerList []*worker // by id
+
+	// The maps are for look-up only, the lists for everything that goes through
+	// all: a map's order is no one's.
+	profiles    map[string]*profile
+	profileList []*profile
+	kinds       map[kindName]*kind
+	kindList    []*kind
+	nextKind    uint32
+	shapes      map[Shape]*shape
+	shapeList   []*shape
+	spaces      map[string]*space
+	spaceList   []*space
+	queues      map[queueName]*queue
+	classOf     map[classKey]*class
+	// classes and lanes are by id, nil where the id is free.
+	classes                []*class
+	lanes                  []*lane
+	freeClasses, freeLanes []uint32
+	// recent is the class of the last new group: the next is often alike.
+	recent            *class
+	interned, sweepAt int
+}
+
+// New returns an index without groups and workers.
+func New() *Index {
+	return &Index{
+		groups:   map[groupKey]uint32{},
+		workers:  map[uint64]*worker{},
+		profiles: map[string]*profile{},
+		kinds:    map[kindName]*kind{},
+		shapes:   map[Shape]*shape{},
+		spaces:   map[string]*space{},
+		queues:   map[queueName]*queue{},
+		classOf:  map[classKey]*class{},
+		sweepAt:  internedFloor,
+	}
+}

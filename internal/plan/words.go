@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// String is the lines in one, separated by semicolons.
+func (y Why) String() string { return strings.Join(y.Lines(), "; ") }
+
+// Lines is the reasons as sentences without a full stop, the decisive one first.
+func (y Why) Lines() []string {
+	if y.Ready == 0 {
+		return []string{"none of its elements is ready to start"}
+	}
+	var out []string
+	if y.NamespacePaused {
+		out = append(out, fmt.Sprintf("namespace %s is paused", y.Namespace))
+	}
+	if y.QueuePaused {
+		out = append(out, fmt.Sprintf("queue %s is paused", y.Queue))
+	}
+	if y.Workers == 0 {
+		return append(out, "there is no worker")
+	}
+	fit := y.Busy + y.Open
+	switch {
+	case fit == 0:
+		out = append(out, "no worker can run it now")
+	case y.Open > 0:
+		out = append(out, some(y.Open, fit, "fitting worker")+verb(y.Open, " has", " have")+" a place for it")
+	default:
+		out = append(out, y.busy())
+	}
+	out = append(out, y.excluded()...)
+	if fit > 0 && y.Ahead > 0 {
+		n := fmt.Sprintf("%d ready elements are", y.Ahead)
+		if y.AheadMore {
+			n = "more than " + n
+		} else if y.Ahead == 1 {
+			n = "1 ready element is"
+		}
+		out = append(out, n+" ahead of it in order")
+	}
+	return out
+}
+
+// busy says what keeps each of the workers that could run it.
+func (y Why) busy() string {
+	var parts []string
+	add := func(n int, one, many, rest string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s %s", n, verb(n, one, many), rest))
+		}
+	}
+	if y.Alone {
+		add(y.Taken, "is", "are", "not empty, and it must run alone because workers were lost while it ran")
+	} else {
+		add(y.Taken, "runs", "run", "something that must be alone")
+	}
+	add(y.NoSlot, "has", "have", "no free slot")
+	need := y.Shape.Resources
+	add(y.NoCPU, "has", "have", fmt.Sprintf("too little cpu free (needs %s, the most free is %s)",
+		job.FormatCPU(need.CPU), job.FormatCPU(max(0, y.MostFree.CPU))))
+	add(y.NoMemory, "has", "have", fmt.Sprintf("too little memory free (needs %s, the most free is %s)",
+		job.FormatSize(need.Memory), size(max(0, y.MostFree.Memory))))
+	return some(y.Busy, y.Busy, "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
+}
+
+// excluded is a line for each thing that rules workers out.
+func (y Why) excluded() []string {
+	var out []string
+	add := func(n int, one, many, rest string) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%s %s %s", some(n, y.Workers, "worker"), verb(n, one, many), rest))
+		}
+	}
+	add(y.Away, "is", "are", "away or draining")
+	add(y.NoExecutor, "has", "have", "no executor "+y.Shape.Executor)
+	add(y.NoFunction, "does", "do", "not serve function "+y.Shape.Function)
+	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Shape.Where, "\n", ", "))
+	add(y.TooSmall, "is", "are", "too small: "+y.short())
+	return out
+}
+
+// short says what the workers that are too small have too little of.
+func (y Why) short() string {
+	var parts []string
+	need := y.Shape.Resources
+	if need.CPU > y.Largest.CPU {
+		parts = append(parts, fmt.Sprintf("needs %s cpu, the largest has %s",
+			job.FormatCPU(need.CPU), job.FormatCPU(y.Largest.CPU)))
+	}
+	if need.Memory > y.Largest.Memory {
+		parts = append(parts, fmt.Sprintf("needs %s of memory, the largest has %s",
+			job.FormatSize(need.Memory), size(y.Largest.Memory)))
+	}
+	if parts == nil {
+		return fmt.Sprintf("needs a slot, %s cpu and %s of memory in one worker",
+			job.FormatCPU(need.CPU), job.FormatSize(need.Memory))
+	}
+	return strings.Join(parts, " and ")
+}
+
+// size writes bytes in a unit that leaves at least two digits: what a machine has
+// is seldom round.
+func size(n int64) string {
+	for _, shift := range []uint{40, 30, 20, 10} {
+		if n>>shift >= 10 {
+			return job.FormatSize(n >> shift << shift)
+		}
+	}
+	return job.FormatSize(n)
+}
+
+// some is "the only worker", "all 4 workers" or "1 of 4 workers".
+func some(n, all int, noun string) string {
+	switch {
+	case all == 1:
+		return "the only " + noun
+	case n == all:
+		return fmt.Sprintf("all %d %ss", n, noun)
+	}
+	return fmt.Sprintf("%d of %d %ss", n, all, noun)
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
