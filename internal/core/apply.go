@@ -1,0 +1,306 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// Apply makes the state the one after e. The event was decided against this very
+// state, so that nothing here can be refused: what does not fit is a fault of
+// Reeve's own and panics.
+func (s *State) Apply(e Event) {
+	switch e := e.(type) {
+	case EpochStarted:
+		s.epoch, s.generation = e.Epoch, e.Generation
+	case NamespaceSet:
+		s.applyNamespace(e)
+	case QueueSet:
+		s.applyQueue(e)
+	case TokenSet:
+		s.applyToken(e.Token)
+	case SpecAdded:
+		s.intern(e.Hash, e.Canonical, nil)
+	case JobSubmitted:
+		s.applySubmitted(e)
+	case JobWoken:
+		j := s.change(e.Job)
+		j.woken = true
+		s.follow.job(j.id)
+	case AfterMet:
+		j := s.change(e.Job)
+		j.waits = slices.DeleteFunc(j.waits, func(w Wait) bool { return w.Job == e.On })
+		s.follow.job(j.id)
+	case HoldSet:
+		s.applyHold(e)
+	case CancelRequested:
+		s.applyCancel(e)
+	case JobEnded:
+		s.applyJobEnded(e)
+	case TaskReady, ElementsOpened, ElementsEnded, ElementWoken:
+		s.applyElements(e)
+	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped:
+		s.applyAttempt(e)
+	case WorkerJoined, WorkerAway, WorkerDrained, WorkerForgotten:
+		s.applyWorker(e)
+	default:
+		panic(fmt.Sprintf("core: event %T has no rule", e))
+	}
+}
+
+// Batch notes that every event up to the batch at seq has been applied.
+func (s *State) Batch(seq uint64) { s.seq = seq }
+
+// change returns a job that is about to change.
+func (s *State) change(id job.ID) *jobState {
+	j := s.jobs[id]
+	if j == nil {
+		panic(fmt.Sprintf("core: job %d is not in memory", id))
+	}
+	s.touch(j)
+	return j
+}
+
+func (s *State) applyNamespace(e NamespaceSet) {
+	n := s.spaces[e.Name]
+	if n == nil {
+		n = &namespace{name: e.Name, queues: map[string]*queue{}}
+		s.spaces[e.Name] = n
+		s.spaceNames = insert(s.spaceNames, e.Name)
+	}
+	n.paused, n.created = e.Paused, e.Created
+	s.plan.SetPaused(e.Name, "", e.Paused)
+	s.flush.object(objectKey{KindNamespace, e.Name})
+}
+
+func (s *State) applyQueue(e QueueSet) {
+	n := s.spaces[e.Namespace]
+	q := n.queues[e.Name]
+	if q == nil {
+		q = &queue{space: n, name: e.Name}
+		n.queues[e.Name] = q
+		n.names = insert(n.names, e.Name)
+	}
+	q.paused, q.created = e.Paused, e.Created
+	s.plan.SetPaused(e.Namespace, e.Name, e.Paused)
+	s.flush.object(objectKey{KindQueue, e.Namespace + "/" + e.Name})
+}
+
+func (s *State) applyToken(t Token) {
+	s.tokens[t.ID] = &t
+	s.tokenIDs = insert(s.tokenIDs, t.ID)
+	s.flush.object(objectKey{KindToken, t.ID})
+}
+
+// intern makes a spec known. parsed may be nil.
+func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) *spec {
+	if sp := s.specs[h]; sp != nil {
+		return sp
+	}
+	if parsed == nil {
+		var err error
+		if parsed, err = parseSpec(canonical); err != nil {
+			panic("core: an interned spec can't be read: " + err.Error())
+		}
+	}
+	sp := &spec{hash: h, canonical: canonical, spec: parsed}
+	sp.needed = make([][]uint32, len(parsed.Tasks))
+	places := make(map[string]int, len(parsed.Tasks))
+	for i := range parsed.Tasks {
+		places[parsed.Tasks[i].Name] = i
+	}
+	for i := range parsed.Tasks {
+		t := &parsed.Tasks[i]
+		where := slices.Clone(t.Where)
+		slices.Sort(where)
+		sp.shapes = append(sp.shapes, plan.Shape{
+			Resources: t.Resources, Executor: t.Executor(), Function: t.Function, Where: strings.Join(where, "\n"),
+		})
+		ups := make([]uint32, len(t.Needs))
+		for k, n := range t.Needs {
+			u := places[n.Task]
+			ups[k] = uint32(u)
+			sp.needed[u] = append(sp.needed[u], uint32(i))
+		}
+		sp.ups = append(sp.ups, ups)
+		var uses []uint32
+		for _, name := range jobfile.Uses(parsed, t) {
+			uses = append(uses, uint32(places[name]))
+		}
+		sp.uses = append(sp.uses, uses)
+	}
+	s.specs[h] = sp
+	return sp
+}
+
+func (s *State) applySubmitted(e JobSubmitted) {
+	sp := s.specs[e.Spec]
+	sp.refs++
+	j := &jobState{
+		id: e.ID, uid: e.UID, spec: sp, params: e.Params, payload: e.Payload, key: e.Key, body: e.Body, by: e.By,
+		queue: s.spaces[e.Namespace].queues[sp.spec.Queue], submitted: e.At, held: e.Held,
+		startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline,
+		woken: e.StartAfter <= e.At, waits: slices.Clone(e.Waits), retry: e.RetryOf,
+		tasks: make([]task, len(sp.spec.Tasks)),
+	}
+	for i := range j.tasks {
+		j.tasks[i].prepare(&sp.spec.Tasks[i], sp.spec.Tasks[i].Array.Len(), nil)
+	}
+	for _, c := range e.Carry {
+		j.tasks[c.Task].carry(&sp.spec.Tasks[c.Task], c, e.At)
+	}
+	s.adopt(j)
+	s.nextJob = e.ID + 1
+	s.touch(j)
+	s.follow.job(j.id)
+	for i := range j.tasks {
+		if j.tasks[i].over() {
+			s.follow.task(j.id, uint32(i))
+		}
+	}
+}
+
+// adopt puts a job into every index but the plan's.
+func (s *State) adopt(j *jobState) {
+	s.jobs[j.id] = j
+	s.ids = append(s.ids, j.id)
+	if j.key != "" {
+		s.keys[nameKey{j.queue.space.name, j.key}] = j.id
+	}
+	if j.state.Terminal() {
+		return
+	}
+	s.live++
+	j.spec.live++
+	j.queue.jobs++
+	j.queue.space.jobs++
+	for _, w := range j.waits {
+		s.waiters[w.Job] = append(s.waiters[w.Job], j.id)
+	}
+	if !j.woken {
+		s.timers.push(timer{at: j.startAfter, job: j.id, kind: timerWake})
+	}
+	if j.startBefore > 0 {
+		s.timers.push(timer{at: j.startBefore, job: j.id, kind: timerWindow})
+	}
+	if j.deadline > 0 {
+		s.timers.push(timer{at: j.deadline, job: j.id, kind: timerDeadline})
+	}
+}
+
+// prepare sets the task's number of elements, which may still be unknown.
+func (t *task) prepare(spec *job.Task, n int64, items []string) {
+	t.n, t.items = n, items
+	if spec.Array != nil && n >= 0 {
+		t.arr = &array{table: element.NewTable(n)}
+		for _, need := range spec.Needs {
+			t.arr.gated = t.arr.gated || need.Each
+		}
+	}
+}
+
+func (t *task) carry(spec *job.Task, c Carry, at int64) {
+	if t.n < 0 {
+		t.prepare(spec, c.Count, c.Items)
+	}
+	t.outputs = c.Outputs
+	r := element.Record{State: job.Succeeded, Carried: true, Ended: at}
+	if t.arr == nil {
+		t.one.rec = r
+	} else {
+		for _, span := range c.Spans {
+			t.arr.table.SetPending(span, r)
+			t.arr.touch(span)
+		}
+	}
+	if t.over() {
+		t.ended = at
+	}
+}
+
+func (a *array) touch(span element.Span) {
+	for c := span.First / element.ChunkSize; c <= span.Last/element.ChunkSize; c++ {
+		a.touched.Add(c)
+	}
+}
+
+func (s *State) applyHold(e HoldSet) {
+	j := s.change(e.Job)
+	if e.Task == NoTask {
+		j.held = e.Held
+	} else {
+		j.tasks[e.Task].held = e.Held
+	}
+	s.regroupAll(j)
+}
+
+func (s *State) applyCancel(e CancelRequested) {
+	j := s.change(e.Job)
+	if e.Task == NoTask {
+		j.stop, j.killed = e.Cause, j.killed || e.Kill
+		s.follow.job(j.id)
+		return
+	}
+	j.tasks[e.Task].stop = e.Cause
+	s.regroup(j, e.Task)
+}
+
+func (s *State) applyJobEnded(e JobEnded) {
+	j := s.change(e.Job)
+	j.state, j.cause, j.ended, j.code = e.State, e.Cause, e.At, e.Code
+	j.waits = nil
+	s.live--
+	j.spec.live--
+	j.queue.jobs--
+	j.queue.space.jobs--
+	for i := range j.tasks {
+		s.ungroup(j, uint32(i))
+	}
+	s.follow.ended(j.id)
+}
+
+// regroup tells the plan how many elements of a task could start now.
+func (s *State) regroup(j *jobState, ti uint32) {
+	t := &j.tasks[ti]
+	var shared, alone int64
+	if !j.held && !j.state.Terminal() {
+		shared, alone = t.startable()
+		if a := j.spec.spec.Tasks[ti].Array; a != nil && a.Throttle > 0 && t.arr != nil {
+			room := max(a.Throttle-int64(len(t.arr.live)), 0)
+			shared = min(shared, room)
+			alone = min(alone, room)
+		}
+	}
+	s.group(j, ti, false, shared)
+	if alone > 0 || t.arr == nil && t.one.retry.spent.LostRunning >= job.IsolateAfter || t.arr != nil && len(t.arr.retries) > 0 {
+		s.group(j, ti, true, alone)
+	}
+}
+
+func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
+	id := plan.GroupID{Job: j.id, Task: ti, Alone: alone}
+	if ready == 0 {
+		s.plan.SetReady(id, 0)
+		return
+	}
+	s.plan.SetGroup(plan.Group{
+		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, Priority: j.spec.spec.Priority,
+		Shape: j.spec.shapes[ti], NoPrefetch: j.spec.spec.Tasks[ti].AtMostOnce,
+	}, ready)
+}
+
+func (s *State) regroupAll(j *jobState) {
+	for i := range j.tasks {
+		s.regroup(j, uint32(i))
+	}
+}
+
+func (s *State) ungroup(j *jobState, ti uint32) {
+	s.plan.SetReady(plan.GroupID{Job: j.id, Task: ti}, 0)
+	s.plan.SetReady(plan.GroupID{Job: j.id, Task: ti, Alone: true}, 0)
+}

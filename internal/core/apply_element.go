@@ -1,0 +1,296 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+func (s *State) applyElements(e Event) {
+	switch e := e.(type) {
+	case TaskReady:
+		j := s.change(e.Job)
+		t := &j.tasks[e.Task]
+		if t.n < 0 {
+			t.prepare(&j.spec.spec.Tasks[e.Task], e.Count, e.Items)
+		}
+		t.ready = true
+		s.regroup(j, e.Task)
+		s.follow.readied(j.id, e.Task)
+	case ElementsOpened:
+		j := s.change(e.Job)
+		a := j.tasks[e.Task].arr
+		for _, span := range e.Spans {
+			for p := span.First; p <= span.Last; p++ {
+				a.open.Add(p)
+			}
+			a.touch(span)
+		}
+		s.regroup(j, e.Task)
+	case ElementsEnded:
+		s.applyElementsEnded(e)
+	case ElementWoken:
+		j := s.change(e.Job)
+		t := &j.tasks[e.Task]
+		r := t.retryOf(e.Position)
+		r.at = 0
+		t.setRetry(e.Position, r)
+		t.again(e.Position)
+		s.regroup(j, e.Task)
+	}
+}
+
+func (s *State) applyElementsEnded(e ElementsEnded) {
+	j := s.change(e.Job)
+	t := &j.tasks[e.Task]
+	if t.n < 0 {
+		t.n = 1
+	}
+	r := element.Record{State: e.State, Cause: e.Cause, Ended: e.At}
+	j.spoil(e.Task, e.State, e.Cause)
+	for _, span := range e.Spans {
+		s.endSpan(j, e.Task, span, r)
+		s.follow.elements(j.id, e.Task, span)
+	}
+	s.finishTask(j, e.Task, e.At)
+	s.regroup(j, e.Task)
+}
+
+// endSpan ends the pending elements of a span, those that back off or wait to
+// start again among them. Their attempts and causes so far stay on record.
+func (s *State) endSpan(j *jobState, ti uint32, span element.Span, r element.Record) {
+	t := &j.tasks[ti]
+	if t.arr == nil {
+		if t.one.rec.State == job.Pending {
+			r.Attempts, r.Worker, r.Started = t.one.rec.Attempts, t.one.rec.Worker, t.one.rec.Started
+			t.one.rec, t.one.retry.at = r, 0
+		}
+		return
+	}
+	a := t.arr
+	for p := a.open.Next(span.First); p >= 0 && p <= span.Last; p = a.open.Next(p + 1) {
+		a.open.Remove(p)
+	}
+	for p := a.alone.Next(span.First); p >= 0 && p <= span.Last; p = a.alone.Next(p + 1) {
+		a.alone.Remove(p)
+	}
+	if a.backoff > 0 {
+		for p := a.table.NextPending(span.First); p >= 0 && p <= span.Last; p = a.table.NextPending(p + 1) {
+			if old := a.retries[p]; old.at > 0 {
+				old.at = 0
+				t.setRetry(p, old)
+			}
+		}
+	}
+	a.table.SetPending(span, r)
+	a.touch(span)
+}
+
+// finishTask notes the moment at which a task has wholly ended.
+func (s *State) finishTask(j *jobState, ti uint32, at int64) {
+	if t := &j.tasks[ti]; t.over() {
+		t.ended = at
+		s.follow.task(j.id, ti)
+	}
+}
+
+func (s *State) applyAttempt(e Event) {
+	switch e := e.(type) {
+	case AttemptAssigned:
+		s.applyAssigned(e)
+	case AttemptStarted:
+		a := s.held(uint64(e.Fence))
+		a.started = e.At
+		t := &a.job.tasks[a.task]
+		r := t.record(a.position)
+		r.State, r.Started = job.Running, e.At
+		t.put(a.position, r)
+	case AttemptEnded:
+		s.applyEnded(e)
+	case AttemptReturned:
+		s.applyReturned(e)
+	case AttemptRecalled:
+		s.held(uint64(e.Fence)).recalled = true
+	case AttemptStopped:
+		a := s.held(uint64(e.Fence))
+		a.stop, a.grace = e.Cause, e.Grace
+	}
+}
+
+// held returns a live attempt whose job is about to change.
+func (s *State) held(fence uint64) *attempt {
+	a := s.attempts[fenceOf(fence)]
+	if a == nil {
+		panic(fmt.Sprintf("core: no attempt has fence %d", fence))
+	}
+	s.touch(a.job)
+	if t := &a.job.tasks[a.task]; t.arr != nil {
+		t.arr.touched.Add(a.position / element.ChunkSize)
+	}
+	return a
+}
+
+func (s *State) applyAssigned(e AttemptAssigned) {
+	j := s.change(e.Job)
+	t := &j.tasks[e.Task]
+	r := t.record(e.Position)
+	r.State, r.Attempts, r.Worker, r.Started, r.Ended, r.Cause = job.Assigned, e.Attempt, e.Worker, 0, 0, job.Cause{}
+	t.taken(e.Position)
+	t.put(e.Position, r)
+	a := &attempt{
+		fence: e.Fence, job: j, task: e.Task, position: e.Position, number: e.Attempt,
+		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone,
+	}
+	s.hold(a, s.workers[e.Worker])
+	s.nextFence = max(s.nextFence, e.Fence+1)
+	if t.started == 0 {
+		t.started = e.At
+	}
+	if j.state == job.JobPending {
+		j.state, j.started = job.JobRunning, e.At
+	}
+	s.regroup(j, e.Task)
+}
+
+// hold puts a live attempt into every index.
+func (s *State) hold(a *attempt, w *worker) {
+	a.job.tasks[a.task].setAttempt(a.position, a)
+	s.attempts[a.fence] = a
+	w.link(a)
+	s.plan.Take(w.id, a.job.spec.shapes[a.task], a.prefetched, a.alone)
+}
+
+// drop takes a live attempt out of every index and lets another take its place.
+func (s *State) drop(a *attempt, promotes uint64) {
+	w, shape := a.worker, a.job.spec.shapes[a.task]
+	s.plan.Give(w.id, shape, a.prefetched, a.alone)
+	w.unlink(a)
+	delete(s.attempts, a.fence)
+	a.job.tasks[a.task].setAttempt(a.position, nil)
+	if promotes != 0 {
+		p := s.held(promotes)
+		p.prefetched = false
+		s.plan.Promote(w.id, p.job.spec.shapes[p.task])
+	}
+}
+
+func (s *State) applyEnded(e AttemptEnded) {
+	a := s.held(uint64(e.Fence))
+	j, t := a.job, &a.job.tasks[a.task]
+	s.drop(a, uint64(e.Promotes))
+	r := t.record(a.position)
+	r.State, r.Cause, r.Ended = e.Next, e.Cause, e.Ended
+	if e.Started > 0 {
+		r.Started = e.Started
+	}
+	if r.Ended == 0 {
+		r.Ended = e.At
+	}
+	if e.Next == job.Pending {
+		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
+		t.put(a.position, r)
+		s.flush.attempt(j, a, e, r)
+		s.timers.push(timer{at: e.RetryAt, job: j.id, task: a.task, position: a.position, kind: timerBackoff})
+		s.regroup(j, a.task)
+		return
+	}
+	t.setRetry(a.position, retry{spent: e.Spent})
+	if e.Next == job.Succeeded && t.arr != nil {
+		t.setRetry(a.position, retry{})
+	}
+	t.put(a.position, r)
+	if e.Outputs != nil {
+		t.keepOutputs(a.position, e.Outputs)
+	}
+	j.spoil(a.task, e.Next, e.Cause)
+	s.follow.elements(j.id, a.task, element.Span{First: a.position, Last: a.position})
+	s.finishTask(j, a.task, e.At)
+	s.regroup(j, a.task)
+}
+
+// spoil notes the first failure of a job, or else the first cancel, and the
+// highest exit code of its failures.
+func (j *jobState) spoil(ti uint32, state job.ElementState, c job.Cause) {
+	failed := state == job.Failed || state == job.TimedOut
+	if !failed && state != job.Cancelled {
+		return
+	}
+	first := j.spoiled.Kind == job.CauseNone || failed && j.code == 0
+	if failed {
+		j.code = max(j.code, int32(c.ExitCode()), 1)
+	}
+	if !first {
+		return
+	}
+	if name := j.spec.spec.Tasks[ti].Name; len(j.tasks) > 1 {
+		c.Detail = strings.TrimSuffix("task "+name+": "+c.Detail, ": ")
+	}
+	j.spoiled = c.Trim()
+}
+
+func (t *task) keepOutputs(p int64, outputs []byte) {
+	if t.arr == nil {
+		t.outputs = outputs
+		return
+	}
+	if t.arr.outputs == nil {
+		t.arr.outputs = map[int64][]byte{}
+	}
+	t.arr.outputs[p] = outputs
+}
+
+func (s *State) applyReturned(e AttemptReturned) {
+	a := s.held(uint64(e.Fence))
+	j, t := a.job, &a.job.tasks[a.task]
+	s.drop(a, uint64(e.Promotes))
+	r := t.record(a.position)
+	r.State, r.Worker = job.Pending, 0
+	r.Attempts--
+	t.put(a.position, r)
+	t.again(a.position)
+	s.regroup(j, a.task)
+}
+
+func (s *State) applyWorker(e Event) {
+	switch e := e.(type) {
+	case WorkerJoined:
+		s.applyJoined(e)
+	case WorkerAway:
+		w := s.workers[e.ID]
+		w.away = true
+		s.offer(w)
+	case WorkerDrained:
+		w := s.workers[e.ID]
+		w.draining = e.Draining
+		s.offer(w)
+	case WorkerForgotten:
+		w := s.workers[e.ID]
+		delete(s.workers, e.ID)
+		delete(s.instances, w.hello.Instance)
+		s.workerIDs = slices.DeleteFunc(s.workerIDs, func(id uint64) bool { return id == e.ID })
+		s.plan.RemoveWorker(e.ID)
+		s.flush.object(workerKey(e.ID))
+	}
+}
+
+func (s *State) applyJoined(e WorkerJoined) {
+	w := s.workers[e.ID]
+	if w == nil {
+		w = &worker{id: e.ID, joined: e.At}
+		s.workers[e.ID] = w
+		s.workerIDs = append(s.workerIDs, e.ID)
+		s.nextWorker = max(s.nextWorker, e.ID+1)
+	}
+	w.hello, w.away = e.Hello, false
+	s.instances[e.Hello.Instance] = e.ID
+	s.offer(w)
+}
+
+// offer tells the plan what a worker has to give.
+func (s *State) offer(w *worker) {
+	s.plan.SetWorker(planWorker(w))
+	s.flush.object(workerKey(w.id))
+}

@@ -1,0 +1,174 @@
+package core
+
+import (
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// Command asks for a decision.
+type Command interface{ command() }
+
+// Submit asks for one job per item.
+type Submit struct {
+	Namespace string
+	Spec      *job.Spec
+	Hash      Hash
+	Canonical []byte
+	Items     []Item
+	By        string
+	Held      bool
+	// Ended is what the tables said of jobs in Spec.After that are not in memory.
+	Ended []EndedJob
+	// ReadSeq is the sequence that Ended and the items' Existing were read at.
+	ReadSeq uint64
+}
+
+// Item is one job of a submit.
+type Item struct {
+	UID     UID
+	Params  []byte
+	Payload []byte
+	Key     string
+	Body    uint64
+	// Existing is what the tables say of Key, nil for nothing.
+	Existing *KeyFact
+	RetryOf  job.ID
+	Carry    []Carry
+}
+
+// EndedJob is a job that the tables hold as ended.
+type EndedJob struct {
+	ID    job.ID
+	State job.State
+}
+
+// KeyFact is a job that the tables hold under an idempotency key.
+type KeyFact struct {
+	ID   job.ID
+	Body uint64
+}
+
+// Submitted is the reply to Submit, by item.
+type Submitted struct {
+	ID      job.ID
+	Existed bool
+}
+
+// Cancel asks a job, a task or elements to end.
+type Cancel struct {
+	Job job.ID
+	// Task is NoTask for the job as a whole.
+	Task uint32
+	// Spans is positions of the task, nil for all.
+	Spans  []element.Span
+	Kill   bool
+	By     string
+	Reason string
+}
+
+// Cancelled is the reply to Cancel.
+type Cancelled struct {
+	Stopping, Cancelled int64
+	AlreadyEnded        bool
+}
+
+// Hold holds or releases a job or a task.
+type Hold struct {
+	Job  job.ID
+	Task uint32
+	Held bool
+}
+
+// PutNamespace makes a namespace, or pauses or resumes one.
+type PutNamespace struct {
+	Name string
+	// Create fails if it exists; otherwise it must exist.
+	Create bool
+	Paused bool
+}
+
+// PutQueue makes a queue, or pauses or resumes one.
+type PutQueue struct {
+	Namespace, Name string
+	Create          bool
+	Paused          bool
+}
+
+// PutToken makes a token.
+type PutToken struct{ Token Token }
+
+// RevokeToken ends a token by id or name.
+type RevokeToken struct{ ID string }
+
+// WorkerHello opens a worker's session.
+type WorkerHello struct{ Hello link.Hello }
+
+// WorkerHeld compares what a worker holds with what it should hold.
+type WorkerHeld struct {
+	Worker      uint64
+	Incarnation uint64
+	Held        []link.Held
+}
+
+// WorkerClosed says that a worker's session ended; Left that it said goodbye.
+type WorkerClosed struct {
+	Worker      uint64
+	Incarnation uint64
+	Left        bool
+}
+
+// WorkerSilent says how long nothing was heard of a worker, in milliseconds.
+type WorkerSilent struct {
+	Worker uint64
+	For    int64
+}
+
+// WorkerReport is what happened on a worker.
+type WorkerReport struct {
+	Worker uint64
+	Report link.Report
+}
+
+// Drain begins or ends a worker's drain, by id or name; Stop also asks what runs
+// to end.
+type Drain struct {
+	Worker   string
+	Draining bool
+	Stop     bool
+	By       string
+}
+
+// Tick decides what has come due.
+type Tick struct{}
+
+func (Submit) command()       {}
+func (Cancel) command()       {}
+func (Hold) command()         {}
+func (PutNamespace) command() {}
+func (PutQueue) command()     {}
+func (PutToken) command()     {}
+func (RevokeToken) command()  {}
+func (WorkerHello) command()  {}
+func (WorkerHeld) command()   {}
+func (WorkerClosed) command() {}
+func (WorkerSilent) command() {}
+func (WorkerReport) command() {}
+func (Drain) command()        {}
+func (Tick) command()         {}
+
+// Send is a message for a worker, to go out once the decision is durable.
+type Send struct {
+	Worker uint64
+	Msg    link.ToWorker
+	// Assign names attempts whose assignments are to be put into the message after
+	// the events are applied.
+	Assign []link.Fence
+}
+
+// Decision is what Decide decided.
+type Decision struct {
+	Events []Event
+	Reply  any
+	Sends  []Send
+}

@@ -1,0 +1,315 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// Welcomed is the reply to WorkerHello.
+type Welcomed struct{ Worker uint64 }
+
+func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
+	h := c.Hello
+	if h.Protocol != link.Protocol {
+		return Decision{}, refuse(job.Refused, "worker %s speaks protocol %d, this server %d; install the same version", h.Name, h.Protocol, link.Protocol)
+	}
+	if err := job.CheckName(h.Name); err != nil {
+		return Decision{}, refuse(job.Invalid, "worker: %s", err)
+	}
+	if h.Instance == "" || h.Incarnation == 0 || h.Slots < 1 || h.Capacity.CPU < 0 || h.Capacity.Memory < 0 || h.Prefetch < 0 {
+		return Decision{}, refuse(job.Invalid, "worker %s: its hello lacks an identity, a slot or a capacity", h.Name)
+	}
+	if h.Generation > s.generation {
+		return Decision{}, refuse(job.Refused, "worker %s has seen generation %d, this server is at %d: its data is older than what the worker knows", h.Name, h.Generation, s.generation)
+	}
+	id, again := s.instances[h.Instance]
+	if !again {
+		for _, other := range s.workerIDs {
+			if w := s.workers[other]; w.hello.Name == h.Name {
+				if !w.away || w.held > 0 {
+					return Decision{}, refuse(job.Exists, "a worker named %s exists already; choose another name, or wait until its lease has run out", h.Name)
+				}
+			}
+		}
+		if len(s.workers) >= MaxWorkers {
+			return Decision{}, refuse(job.Refused, "there are %d workers; no more are allowed", len(s.workers))
+		}
+		id = s.nextWorker
+	}
+	held := h.Held
+	h.Held = nil
+	d := Decision{Reply: Welcomed{Worker: id}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
+	s.reconcile(&d, in, id, h.Incarnation, held)
+	return d, nil
+}
+
+func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
+	var d Decision
+	w := s.workers[c.Worker]
+	if w == nil || w.hello.Incarnation != c.Incarnation {
+		return d, refuse(job.NotFound, "worker %d is not known in this incarnation", c.Worker)
+	}
+	s.reconcile(&d, in, c.Worker, c.Incarnation, c.Held)
+	return d, nil
+}
+
+// reconcile compares what a worker holds with what it should hold. What it lacks
+// is sent again, or is lost if another process of it had it; what it should not
+// hold is to be forgotten.
+func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []link.Held) {
+	has := make(map[link.Fence]bool, len(held))
+	for _, h := range held {
+		has[h.Fence] = true
+		if a := s.attempts[h.Fence]; a != nil && a.worker.id == id {
+			if a.started == 0 && h.Phase == link.Running {
+				d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: in.Now})
+			}
+			if a.stop.Kind != job.CauseNone && h.Phase != link.Ended {
+				d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
+			}
+			continue
+		}
+		if h.Phase == link.Ended {
+			d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Ack: []link.Fence{h.Fence}}})
+		} else {
+			d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Stop: &link.Stop{Fence: h.Fence, Forget: true}}})
+		}
+	}
+	w := s.workers[id]
+	if w == nil {
+		return
+	}
+	var missing []link.Fence
+	for a := w.first; a != nil; a = a.next {
+		if has[a.fence] {
+			continue
+		}
+		if w.hello.Incarnation == incarnation {
+			missing = append(missing, a.fence)
+			continue
+		}
+		s.lose(d, in, a, w.hello.Name+" restarted without it")
+	}
+	if missing != nil {
+		d.Sends = append(d.Sends, Send{Worker: id, Assign: missing})
+	}
+}
+
+// lose ends an attempt whose worker no longer has it.
+func (s *State) lose(d *Decision, in Input, a *attempt, why string) {
+	s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: job.Cause{Kind: job.CauseWorkerLost, Detail: why}})
+}
+
+func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
+	w := s.workers[c.Worker]
+	if w == nil || w.away || w.hello.Incarnation != c.Incarnation {
+		return Decision{}, nil
+	}
+	d := Decision{Events: []Event{WorkerAway{ID: w.id}}}
+	if c.Left && w.held == 0 {
+		d.Events = append(d.Events, WorkerForgotten{ID: w.id})
+	}
+	return d, nil
+}
+
+// decideSilent ends what a worker holds as the leases run out, and forgets the
+// worker once nothing is left. The margin of a tenth is the server's: a worker's
+// keeper has killed the attempt by then.
+func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
+	var d Decision
+	w := s.workers[c.Worker]
+	if w == nil {
+		return d, nil
+	}
+	left := w.held
+	for a := w.first; a != nil; a = a.next {
+		if a.lease > 0 && c.For >= a.lease+a.lease/10 {
+			s.lose(&d, in, a, w.hello.Name)
+			left--
+		}
+	}
+	if c.For >= s.config.Lease+s.config.Lease/10 {
+		if !w.away {
+			d.Events = append(d.Events, WorkerAway{ID: w.id})
+		}
+		if left == 0 {
+			d.Events = append(d.Events, WorkerForgotten{ID: w.id, Lost: true})
+		}
+	}
+	return d, nil
+}
+
+// ShortestLease is the shortest lease, in milliseconds, of what a worker holds, or
+// the default lease if it holds nothing.
+func (s *State) ShortestLease(worker uint64) int64 {
+	least := s.config.Lease
+	if w := s.workers[worker]; w != nil {
+		for a := w.first; a != nil; a = a.next {
+			if a.lease > 0 {
+				least = min(least, a.lease)
+			}
+		}
+	}
+	return least
+}
+
+func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
+	var d Decision
+	acks := make([]link.Fence, 0, len(c.Report.Ended))
+	done := map[link.Fence]bool{}
+	for _, r := range c.Report.Started {
+		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !endsHere(&c.Report, r.Fence) {
+			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
+		}
+	}
+	promoted := map[link.Fence]bool{}
+	for i := range c.Report.Ended {
+		r := &c.Report.Ended[i]
+		acks = append(acks, r.Fence)
+		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && !done[r.Fence] {
+			done[r.Fence] = true
+			s.endAttempt(&d, in, a, *r)
+			s.promote(&d, a, promoted, done)
+		}
+	}
+	for _, f := range c.Report.Returned {
+		if a := s.attempts[f]; a != nil && a.worker.id == c.Worker && a.started == 0 && !done[f] {
+			done[f] = true
+			d.Events = append(d.Events, AttemptReturned{Fence: f})
+			s.promote(&d, a, promoted, done)
+		}
+	}
+	if len(acks) > 0 {
+		d.Sends = append(d.Sends, Send{Worker: c.Worker, Msg: link.ToWorker{Ack: acks}})
+	}
+	return d, nil
+}
+
+// endsHere spares an event for what started and ended between two reports.
+func endsHere(r *link.Report, f link.Fence) bool {
+	for i := range r.Ended {
+		if r.Ended[i].Fence == f {
+			return true
+		}
+	}
+	return false
+}
+
+// promote gives the place of an attempt that has just been ended by the last
+// event to the oldest prefetched one of the same shape: the worker does the same.
+func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fence]bool) {
+	if ended.prefetched && !promoted[ended.fence] {
+		return
+	}
+	shape := &ended.job.spec.shapes[ended.task]
+	for a := ended.worker.first; a != nil; a = a.next {
+		if !a.prefetched || promoted[a.fence] || done[a.fence] || a.job.spec.shapes[a.task] != *shape {
+			continue
+		}
+		promoted[a.fence] = true
+		switch e := d.Events[len(d.Events)-1].(type) {
+		case AttemptEnded:
+			e.Promotes = a.fence
+			d.Events[len(d.Events)-1] = e
+		case AttemptReturned:
+			e.Promotes = a.fence
+			d.Events[len(d.Events)-1] = e
+		}
+		return
+	}
+}
+
+// endAttempt decides what becomes of an element whose attempt has ended.
+func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
+	j, t := a.job, &a.job.tasks[a.task]
+	spec := &j.spec.spec.Tasks[a.task]
+	e := AttemptEnded{
+		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
+		Outputs: r.Outputs, LogSize: r.LogSize, Spent: t.retryOf(a.position).spent,
+	}
+	wasRunning := a.started > 0 || r.Started > 0
+	switch {
+	case a.stop.Kind == job.CausePreempted && r.Cause.Kind != job.CauseNone:
+		e.Cause = a.stop
+		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, a.stop, spec)
+	case a.stop.Kind == job.CauseDeadline:
+		e.Next, e.Cause = job.TimedOut, a.stop
+	case a.stop.Kind != job.CauseNone && a.stop.Kind != job.CausePreempted:
+		e.Next, e.Cause = job.Cancelled, a.stop
+	case r.Cause.Kind == job.CauseNone:
+		e.Next = job.Succeeded
+	default:
+		e.Spent = e.Spent.Count(r.Cause, wasRunning)
+		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, r.Cause, spec)
+		if e.Next == job.Failed && e.Spent.LostRunning >= job.QuarantineAfter {
+			e.Cause = job.Cause{Kind: job.CauseQuarantined, Code: int32(e.Spent.LostRunning)}
+		}
+	}
+	if a.started == 0 && e.Next == job.Pending && wasRunning {
+		d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: r.Started})
+	}
+	if e.Next != job.Succeeded {
+		e.Outputs = nil
+	}
+	d.Events = append(d.Events, e)
+}
+
+// nextTry decides whether a bad end is followed by another attempt, and when.
+func (s *State) nextTry(in Input, a *attempt, spent job.Spent, c job.Cause, spec *job.Task) (job.ElementState, int64) {
+	stopped := a.job.stop.Kind != job.CauseNone && !spec.CleanUp() || a.job.tasks[a.task].stop.Kind != job.CauseNone
+	if !stopped && spec.Retry.Again(spent, c, spec.AtMostOnce) {
+		tries := int(spent.Failed) + int(spent.TimedOut) + int(spent.Lost)
+		wait := spec.Retry.Backoff(tries, mix(in.Seed, uint64(a.fence)))
+		if c.Kind == job.CauseWorkerLost && tries == 1 {
+			wait = 0
+		}
+		return job.Pending, in.Now + max(wait.Milliseconds(), 1)
+	}
+	if c.Kind == job.CauseTimeout {
+		return job.TimedOut, 0
+	}
+	return job.Failed, 0
+}
+
+// mix draws a number from a seed and a fence (SplitMix64; Steele, Lea and Flood,
+// "Fast Splittable Pseudorandom Number Generators", 2014).
+func mix(seed, n uint64) uint64 {
+	z := seed + n*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+func (s *State) decideDrain(c Drain) (Decision, error) {
+	w := s.findWorker(c.Worker)
+	if w == nil {
+		return Decision{}, refuse(job.NotFound, "worker %q does not exist; see the list of workers", c.Worker)
+	}
+	d := Decision{Reply: w.held}
+	if w.draining != c.Draining {
+		d.Events = append(d.Events, WorkerDrained{ID: w.id, Draining: c.Draining})
+	}
+	if c.Stop {
+		cause := job.Cause{Kind: job.CausePreempted, Detail: "drain by " + c.By}.Trim()
+		for a := w.first; a != nil; a = a.next {
+			if a.stop.Kind != job.CauseNone {
+				continue
+			}
+			grace := millis(a.job.spec.spec.Tasks[a.task].Grace)
+			d.Events = append(d.Events, AttemptStopped{Fence: a.fence, Cause: cause, Grace: grace})
+			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, grace, cause)}})
+		}
+	}
+	return d, nil
+}
+
+func (s *State) findWorker(name string) *worker {
+	for _, id := range s.workerIDs {
+		if w := s.workers[id]; w.hello.Name == name || fmt.Sprint(id) == name {
+			return w
+		}
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package core
+
+import (
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// Event is a fact that was decided. Everything that Apply needs is in it. Times
+// are Unix milliseconds of the leader's clock unless they say otherwise.
+type Event interface{ event() }
+
+// Hash is the SHA-256 of a canonical spec.
+type Hash [32]byte
+
+// UID is a job's random identity, which blob keys use.
+type UID [16]byte
+
+// EpochStarted opens a leader's term: its first event.
+type EpochStarted struct {
+	Epoch, Generation uint64
+	At                int64
+}
+
+// NamespaceSet makes or changes a namespace.
+type NamespaceSet struct {
+	Name    string
+	Paused  bool
+	Created int64
+}
+
+// QueueSet makes or changes a queue.
+type QueueSet struct {
+	Namespace, Name string
+	Paused          bool
+	Created         int64
+}
+
+// TokenSet makes, changes or revokes a token. It holds a hash, never a secret.
+type TokenSet struct{ Token Token }
+
+// SpecAdded interns a canonical spec.
+type SpecAdded struct {
+	Hash      Hash
+	Canonical []byte
+}
+
+// Wait is a dependency on another job that has not ended.
+type Wait struct {
+	Job       job.ID
+	Condition job.Condition
+}
+
+// Carry is elements that succeeded in the job that is retried.
+type Carry struct {
+	Task uint32
+	// Count is the task's number of elements, worked out then.
+	Count int64
+	Items []string
+	Spans []element.Span
+	// Outputs of a task that is not an array.
+	Outputs []byte
+}
+
+// JobSubmitted makes a job. Its spec was interned before.
+type JobSubmitted struct {
+	ID        job.ID
+	UID       UID
+	Namespace string
+	Spec      Hash
+	Params    []byte
+	Payload   []byte
+	Key       string
+	// Body is a hash of spec, parameters and payload: same key, same body.
+	Body uint64
+	By   string
+	At   int64
+	Held bool
+	// StartAfter, StartBefore and Deadline are 0 for none.
+	StartAfter, StartBefore, Deadline int64
+	Waits                             []Wait
+	RetryOf                           job.ID
+	Carry                             []Carry
+}
+
+// JobWoken says that start_after has come.
+type JobWoken struct{ Job job.ID }
+
+// AfterMet says that a job this one waits for has ended so that it may run.
+type AfterMet struct{ Job, On job.ID }
+
+// TaskReady says that a task's needs are met, and how many elements it has.
+type TaskReady struct {
+	Job   job.ID
+	Task  uint32
+	Count int64
+	// Items of an array whose expression yielded a list.
+	Items []string
+}
+
+// ElementsOpened says that element-wise needs of these positions are met.
+type ElementsOpened struct {
+	Job   job.ID
+	Task  uint32
+	Spans []element.Span
+}
+
+// ElementsEnded ends pending elements at once.
+type ElementsEnded struct {
+	Job   job.ID
+	Task  uint32
+	Spans []element.Span
+	State job.ElementState
+	Cause job.Cause
+	At    int64
+}
+
+// ElementWoken says that an element's backoff is over.
+type ElementWoken struct {
+	Job      job.ID
+	Task     uint32
+	Position int64
+}
+
+// JobEnded is a job's one end.
+type JobEnded struct {
+	Job   job.ID
+	State job.State
+	Cause job.Cause
+	At    int64
+	// Code is what a command line that waits for it exits with.
+	Code int32
+}
+
+// AttemptAssigned gives an attempt to a worker.
+type AttemptAssigned struct {
+	Job      job.ID
+	Task     uint32
+	Position int64
+	Attempt  uint16
+	Fence    link.Fence
+	Worker   uint64
+	// Lease is in milliseconds, 0 for never lost.
+	Lease      int64
+	At         int64
+	Prefetched bool
+	Alone      bool
+}
+
+// AttemptStarted says that an attempt runs. At is the worker's clock.
+type AttemptStarted struct {
+	Fence link.Fence
+	At    int64
+}
+
+// AttemptEnded ends an attempt, and its element unless Next is Pending.
+type AttemptEnded struct {
+	Fence link.Fence
+	Cause job.Cause
+	Usage job.Usage
+	// Started and Ended are the worker's clock, 0 where unknown.
+	Started, Ended int64
+	At             int64
+	Outputs        []byte
+	LogSize        int64
+	Next           job.ElementState
+	// RetryAt is when the next attempt may start, if Next is Pending.
+	RetryAt int64
+	// Spent counts this attempt in.
+	Spent job.Spent
+	// Promotes names the prefetched attempt that takes the place, 0 for none.
+	Promotes link.Fence
+}
+
+// AttemptReturned gives an unstarted attempt back: it does not count as a try.
+type AttemptReturned struct {
+	Fence    link.Fence
+	Promotes link.Fence
+}
+
+// AttemptRecalled says that a prefetched attempt was asked back.
+type AttemptRecalled struct{ Fence link.Fence }
+
+// AttemptStopped says that an attempt was asked to end, and why.
+type AttemptStopped struct {
+	Fence link.Fence
+	Cause job.Cause
+	// Grace is in milliseconds; 0 kills.
+	Grace int64
+}
+
+// NoTask in a field Task means the job as a whole.
+const NoTask = ^uint32(0)
+
+// CancelRequested records that somebody asked a job or a task to end.
+type CancelRequested struct {
+	Job  job.ID
+	Task uint32
+	// Kill skips clean-up tasks.
+	Kill  bool
+	Cause job.Cause
+	At    int64
+}
+
+// HoldSet holds or releases a job or a task.
+type HoldSet struct {
+	Job  job.ID
+	Task uint32
+	Held bool
+}
+
+// WorkerJoined makes a worker known, or begins another of its incarnations.
+type WorkerJoined struct {
+	ID    uint64
+	Hello link.Hello // without Held
+	At    int64
+}
+
+// WorkerAway says that a worker's session ended: nothing is given to it, what it
+// holds goes on.
+type WorkerAway struct{ ID uint64 }
+
+// WorkerDrained begins or ends a drain.
+type WorkerDrained struct {
+	ID       uint64
+	Draining bool
+}
+
+// WorkerForgotten removes a worker that is away and holds nothing.
+type WorkerForgotten struct {
+	ID uint64
+	// Lost: its lease ran out; otherwise it left in good order.
+	Lost bool
+}
+
+func (EpochStarted) event()    {}
+func (NamespaceSet) event()    {}
+func (QueueSet) event()        {}
+func (TokenSet) event()        {}
+func (SpecAdded) event()       {}
+func (JobSubmitted) event()    {}
+func (JobWoken) event()        {}
+func (AfterMet) event()        {}
+func (TaskReady) event()       {}
+func (ElementsOpened) event()  {}
+func (ElementsEnded) event()   {}
+func (ElementWoken) event()    {}
+func (JobEnded) event()        {}
+func (AttemptAssigned) event() {}
+func (AttemptStarted) event()  {}
+func (AttemptEnded) event()    {}
+func (AttemptReturned) event() {}
+func (AttemptRecalled) event() {}
+func (AttemptStopped) event()  {}
+func (CancelRequested) event() {}
+func (HoldSet) event()         {}
+func (WorkerJoined) event()    {}
+func (WorkerAway) event()      {}
+func (WorkerDrained) event()   {}
+func (WorkerForgotten) event() {}

@@ -1,0 +1,132 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// Reason is one thing that a task waits for.
+type Reason struct {
+	// Kind is a stable word, Text a sentence with numbers.
+	Kind, Text string
+}
+
+// Explanation is every reason why a task waits, or what it does instead.
+type Explanation struct {
+	Task    string
+	State   job.ElementState
+	Reasons []Reason
+}
+
+// Explain says why the tasks of a job wait, one of them or all. now is in Unix
+// milliseconds.
+func (s *State) Explain(id job.ID, only string, now int64) []Explanation {
+	j := s.jobs[id]
+	if j == nil {
+		return nil
+	}
+	var out []Explanation
+	for i := range j.tasks {
+		name := j.spec.spec.Tasks[i].Name
+		if only != "" && only != name {
+			continue
+		}
+		out = append(out, Explanation{
+			Task: name, State: j.tasks[i].counts().TaskState(), Reasons: s.reasons(j, uint32(i), now),
+		})
+	}
+	return out
+}
+
+func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
+	t := &j.tasks[ti]
+	var out []Reason
+	add := func(kind, format string, args ...any) {
+		out = append(out, Reason{kind, fmt.Sprintf(format, args...)})
+	}
+	c := t.counts()
+	if t.over() {
+		text := fmt.Sprintf("it has ended: %s", c.TaskState())
+		if r := t.record(0); t.arr == nil && r.Cause.Kind != job.CauseNone {
+			text += " (" + r.Cause.String() + ")"
+		}
+		add("ended", "%s", text)
+		return out
+	}
+	if n := c[job.Running] + c[job.Assigned]; n > 0 {
+		add("running", "%d of %d run or are about to", n, c.Total())
+	}
+	if c[job.Pending] == 0 {
+		return out
+	}
+	s.gates(j, ti, now, add)
+	s.backoffs(t, now, add)
+	if a := j.spec.spec.Tasks[ti].Array; a != nil && a.Throttle > 0 && t.arr != nil && int64(len(t.arr.live)) >= a.Throttle {
+		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
+		return out
+	}
+	shared, alone := t.startable()
+	if j.held || shared+alone == 0 {
+		return out
+	}
+	if alone > 0 {
+		add("no_room", "%d elements were running on workers that were lost, and wait for a worker to themselves", alone)
+	}
+	if shared > 0 {
+		for _, line := range s.plan.Explain(plan.GroupID{Job: j.id, Task: ti}).Lines() {
+			add("turn", "%s", line)
+		}
+	}
+	return out
+}
+
+// gates are the reasons that lie in the job and its graph.
+func (s *State) gates(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) {
+	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
+	switch {
+	case j.held:
+		add("hold", "the job is held; reeve release %d lets it go on", j.id)
+	case t.held:
+		add("hold", "the task is held; reeve release %d.%s lets it go on", j.id, spec.Name)
+	}
+	if j.stop.Kind != job.CauseNone {
+		add("cancel", "the job was asked to end: %s", j.stop)
+	}
+	if !j.woken {
+		add("start_after", "start_after is %s away", away(j.startAfter, now))
+	}
+	for _, w := range j.waits {
+		add("after", "job %d has not ended (after: %s)", w.Job, w.Condition)
+	}
+	if t.ready {
+		if t.arr != nil && t.arr.gated && t.arr.open.Len() == 0 {
+			add("dependency", "its elements wait for the same elements of what it needs")
+		}
+		return
+	}
+	for i, need := range spec.Needs {
+		u := &j.tasks[j.spec.ups[ti][i]]
+		if c := u.counts(); !u.over() {
+			add("dependency", "task %s is %s (%d of %d ended; needs: %s)", need.Task, c.TaskState(), c.Ended(), c.Total(), need.Condition)
+		}
+	}
+}
+
+func (s *State) backoffs(t *task, now int64, add func(kind, format string, args ...any)) {
+	if t.arr == nil {
+		if at := t.one.retry.at; at > 0 {
+			add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest", t.one.rec.Attempts, t.one.rec.Cause, away(at, now))
+		}
+		return
+	}
+	if t.arr.backoff > 0 {
+		add("backoff", "%d elements wait for their backoff to pass", t.arr.backoff)
+	}
+}
+
+func away(at, now int64) string {
+	return job.FormatDuration(max(time.Duration(at-now)*time.Millisecond, time.Second).Round(time.Second))
+}

@@ -1,0 +1,255 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Sink receives the images of what has changed since the last flush. What it is
+// given holds only during the call.
+type Sink interface {
+	Counters(CountersImage, uint64)
+	Namespace(NamespaceSet, uint64)
+	Queue(QueueSet, uint64)
+	Token(Token, uint64)
+	// Worker is given nil for a worker that is gone.
+	Worker(id uint64, image *WorkerImage, seq uint64)
+	Spec(of job.ID, h Hash, canonical []byte)
+	Job(JobImage)
+	Chunk(ChunkImage, uint64)
+	Past(PastAttempt, uint64)
+	Output(OutputImage, uint64)
+}
+
+type objectKey struct {
+	kind uint8
+	key  string
+}
+
+func workerKey(id uint64) objectKey { return objectKey{KindWorker, fmt.Sprintf("%020d", id)} }
+
+// flush knows what the tables lack. While a flush is under way it covers exactly
+// the state at the batch where it began: a job that is about to change is encoded
+// first (copy on write), so that encoding can be spread over many turns.
+type flush struct {
+	objects map[objectKey]struct{}
+	order   []objectKey
+	dirty   []*jobState
+	past    []PastAttempt
+
+	sink    Sink
+	seq     uint64
+	pending []*jobState
+	at      int
+	sent    map[specOf]struct{} // specs that this flush has, by day of submission
+	// What the sink has been given and the tables have not yet confirmed.
+	pastSent []PastAttempt
+	outputs  []sentOutput
+}
+
+type sentOutput struct {
+	arr      *array
+	position int64
+}
+
+type specOf struct {
+	hash Hash
+	day  int64
+}
+
+func (f *flush) object(k objectKey) {
+	if _, ok := f.objects[k]; ok {
+		return
+	}
+	if f.objects == nil {
+		f.objects = map[objectKey]struct{}{}
+	}
+	f.objects[k] = struct{}{}
+	f.order = append(f.order, k)
+}
+
+func (f *flush) attempt(j *jobState, a *attempt, e AttemptEnded, r element.Record) {
+	f.past = append(f.past, PastAttempt{
+		Job: j.id, Task: a.task, Position: a.position, Number: a.number, Worker: a.worker.hello.Name,
+		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended,
+	})
+}
+
+// touch is called before a job changes.
+func (s *State) touch(j *jobState) {
+	if j.frozen {
+		s.encode(j)
+	}
+	if !j.dirty {
+		j.dirty = true
+		s.flush.dirty = append(s.flush.dirty, j)
+	}
+	j.changed = s.seq + 1
+}
+
+// Dirty is how many jobs the tables lack or have in an older form.
+func (s *State) Dirty() int { return len(s.flush.dirty) + len(s.flush.pending) }
+
+// Changed reports whether there is anything to flush.
+func (s *State) Changed() bool {
+	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past) > 0
+}
+
+// BeginFlush starts a flush that covers the state as it is now, at a batch's end.
+// Objects and past attempts are written at once, jobs by Encode. The one before
+// must have been Flushed.
+func (s *State) BeginFlush(sink Sink) (seq uint64) {
+	f := &s.flush
+	f.sink, f.seq = sink, s.seq
+	f.pending, f.dirty, f.at, f.sent = f.dirty, nil, 0, map[specOf]struct{}{}
+	for _, j := range f.pending {
+		j.frozen, j.dirty = true, false
+	}
+	sink.Counters(CountersImage{s.epoch, s.generation, s.nextJob, s.nextWorker, s.nextFence}, s.seq)
+	for _, k := range f.order {
+		s.encodeObject(k)
+	}
+	for i := range f.past {
+		sink.Past(f.past[i], s.seq)
+	}
+	f.objects, f.order = nil, f.order[:0]
+	f.past, f.pastSent = nil, f.past
+	return s.seq
+}
+
+// Encode writes up to most more jobs of the flush to its sink and reports whether
+// that was the last.
+func (s *State) Encode(most int) (done bool) {
+	f := &s.flush
+	for ; most > 0 && f.at < len(f.pending); f.at++ {
+		if j := f.pending[f.at]; j.frozen {
+			s.encode(j)
+			most--
+		}
+	}
+	if f.at < len(f.pending) {
+		return false
+	}
+	return true
+}
+
+func (s *State) encode(j *jobState) {
+	j.frozen = false
+	f := &s.flush
+	day := j.submitted / (24 * 3600 * 1000)
+	k := specOf{j.spec.hash, day}
+	if _, ok := f.sent[k]; !ok {
+		f.sent[k] = struct{}{}
+		f.sink.Spec(j.id, j.spec.hash, j.spec.canonical)
+	}
+	f.sink.Job(s.jobImage(j))
+	for i := range j.tasks {
+		a := j.tasks[i].arr
+		if a == nil {
+			continue
+		}
+		for c := a.touched.Next(0); c >= 0; c = a.touched.Next(c + 1) {
+			f.sink.Chunk(s.chunkImage(j, uint32(i), int(c)), j.changed)
+			for p := c * element.ChunkSize; len(a.outputs) > 0 && p < (c+1)*element.ChunkSize; p++ {
+				if out, ok := a.outputs[p]; ok {
+					f.sink.Output(OutputImage{Job: j.id, Task: uint32(i), Position: p, Outputs: out}, j.changed)
+					f.outputs = append(f.outputs, sentOutput{a, p})
+				}
+			}
+		}
+		a.touched = element.Set{}
+	}
+}
+
+func (s *State) encodeObject(k objectKey) {
+	f := &s.flush
+	switch k.kind {
+	case KindNamespace:
+		n := s.spaces[k.key]
+		f.sink.Namespace(NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created}, f.seq)
+	case KindQueue:
+		n, q := s.queueAt(k.key)
+		f.sink.Queue(QueueSet{Namespace: n.name, Name: q.name, Paused: q.paused, Created: q.created}, f.seq)
+	case KindToken:
+		f.sink.Token(*s.tokens[k.key], f.seq)
+	case KindWorker:
+		var id uint64
+		for _, c := range []byte(k.key) {
+			id = id*10 + uint64(c-'0')
+		}
+		w := s.workers[id]
+		if w == nil {
+			f.sink.Worker(id, nil, f.seq)
+			return
+		}
+		f.sink.Worker(id, &WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}, f.seq)
+	}
+}
+
+// queueAt finds a queue by its object key, namespace/queue.
+func (s *State) queueAt(key string) (*namespace, *queue) {
+	space, name, _ := strings.Cut(key, "/")
+	n := s.spaces[space]
+	return n, n.queues[name]
+}
+
+// eviction is a finished job that the tables have, to be dropped from memory at a
+// time (Unix milliseconds).
+type eviction struct {
+	at  int64
+	job *jobState
+}
+
+// linger is how long a finished job stays in memory after it was projected, in
+// milliseconds: time for facts that were read from the tables to be used.
+const linger = 60_000
+
+// Flushed says that the tables hold the flush that Encode finished. The jobs of it
+// that had ended leave memory a while later.
+func (s *State) Flushed(now int64, ended []job.ID) {
+	f := &s.flush
+	for _, o := range f.outputs {
+		delete(o.arr.outputs, o.position)
+	}
+	f.pending, f.at, f.sink, f.pastSent, f.outputs = nil, 0, nil, nil, nil
+	for _, id := range ended {
+		if j := s.jobs[id]; j != nil {
+			s.evict = append(s.evict, eviction{now + linger, j})
+		}
+	}
+}
+
+// Evict drops finished jobs whose time in memory is over, at most a thousand.
+func (s *State) Evict(now int64) {
+	const most = 1000
+	n := 0
+	for ; n < len(s.evict) && n < most && s.evict[n].at <= now; n++ {
+		s.forget(s.evict[n].job)
+		s.evict[n].job = nil
+	}
+	s.evict = s.evict[n:]
+	if s.gone > len(s.ids)/2 && s.gone > 1000 {
+		kept := s.ids[:0]
+		for _, id := range s.ids {
+			if s.jobs[id] != nil {
+				kept = append(kept, id)
+			}
+		}
+		s.ids, s.gone = kept, 0
+	}
+}
+
+func (s *State) forget(j *jobState) {
+	delete(s.jobs, j.id)
+	s.gone++
+	s.horizon = max(s.horizon, j.changed)
+	if k := (nameKey{j.queue.space.name, j.key}); s.keys[k] == j.id {
+		delete(s.keys, k)
+	}
+	if j.spec.refs--; j.spec.refs == 0 {
+		delete(s.specs, j.spec.hash)
+	}
+}

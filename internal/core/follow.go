@@ -1,0 +1,416 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// worklist is what applied events have left to be looked at. It is filled by
+// Apply and emptied by Follow; a replica that only applies forgets it.
+type worklist struct {
+	jobs  []job.ID
+	tasks []taskKey
+	ready []taskKey
+	spans []endedSpan
+	over  []job.ID
+}
+
+type taskKey struct {
+	job  job.ID
+	task uint32
+}
+
+type endedSpan struct {
+	taskKey
+	span element.Span
+}
+
+func (w *worklist) job(id job.ID)   { w.jobs = append(w.jobs, id) }
+func (w *worklist) ended(id job.ID) { w.over = append(w.over, id) }
+func (w *worklist) task(id job.ID, ti uint32) {
+	w.tasks = append(w.tasks, taskKey{id, ti})
+}
+func (w *worklist) readied(id job.ID, ti uint32) {
+	w.ready = append(w.ready, taskKey{id, ti})
+}
+func (w *worklist) elements(id job.ID, ti uint32, span element.Span) {
+	w.spans = append(w.spans, endedSpan{taskKey{id, ti}, span})
+}
+
+// Forget drops what Follow would look at: for replicas that only apply.
+func (s *State) Forget() { s.follow = worklist{} }
+
+// Recheck makes Follow look at every unfinished job again. A new leader calls it
+// once, so that no consequence is lost between two leaders; where there is none
+// Follow decides nothing.
+func (s *State) Recheck() {
+	for _, id := range s.ids {
+		j := s.jobs[id]
+		if j == nil || j.state.Terminal() {
+			continue
+		}
+		s.follow.job(id)
+		for i := range j.tasks {
+			ti := uint32(i)
+			if j.tasks[i].ready {
+				s.follow.readied(id, ti)
+			}
+			if j.tasks[i].over() {
+				s.follow.task(id, ti)
+			}
+		}
+	}
+}
+
+// Follow decides what one of the events applied before entails. The caller applies
+// the decision and calls again until more is false.
+func (s *State) Follow(now int64) (d Decision, more bool) {
+	w := &s.follow
+	switch {
+	case len(w.spans) > 0:
+		e := w.spans[0]
+		w.spans = pop(w.spans)
+		s.followElements(&d, e, now)
+	case len(w.ready) > 0:
+		k := w.ready[0]
+		w.ready = pop(w.ready)
+		s.followReady(&d, k, now)
+	case len(w.tasks) > 0:
+		k := w.tasks[0]
+		w.tasks = pop(w.tasks)
+		s.followTask(&d, k, now)
+	case len(w.jobs) > 0:
+		id := w.jobs[0]
+		w.jobs = pop(w.jobs)
+		s.followJob(&d, id, now)
+	case len(w.over) > 0:
+		id := w.over[0]
+		w.over = pop(w.over)
+		s.followOver(&d, id, now)
+	default:
+		return d, false
+	}
+	return d, true
+}
+
+// pop drops the first item; an emptied list keeps its memory for the next round.
+func pop[T any](list []T) []T {
+	if len(list) == 1 {
+		return list[:0]
+	}
+	return list[1:]
+}
+
+// followJob looks at every task of a job whose gates may have opened.
+func (s *State) followJob(d *Decision, id job.ID, now int64) {
+	j := s.jobs[id]
+	if j == nil || j.state.Terminal() {
+		return
+	}
+	for i := range j.tasks {
+		s.evaluate(d, j, uint32(i), now)
+	}
+	if len(d.Events) == 0 {
+		s.conclude(d, j, now)
+	}
+}
+
+// followTask looks at what a task's end means for its neighbours and its job.
+func (s *State) followTask(d *Decision, k taskKey, now int64) {
+	j := s.jobs[k.job]
+	if j == nil || j.state.Terminal() {
+		return
+	}
+	for _, ti := range j.spec.needed[k.task] {
+		s.evaluate(d, j, ti, now)
+	}
+	if len(d.Events) == 0 {
+		s.conclude(d, j, now)
+	}
+}
+
+// evaluate decides whether a task that waits may start, or never will.
+func (s *State) evaluate(d *Decision, j *jobState, ti uint32, now int64) {
+	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
+	if t.ready || t.over() || !j.woken || len(j.waits) > 0 {
+		return
+	}
+	blocked := false
+	for i, need := range spec.Needs {
+		u := &j.tasks[j.spec.ups[ti][i]]
+		known := u.n >= 0
+		if need.Each && known {
+			continue
+		}
+		if !u.over() {
+			blocked = true
+			continue
+		}
+		if end := u.counts().TaskState(); job.Decide(need.Condition, end) == job.Skip {
+			s.skip(d, j, ti, job.Cause{Kind: job.CauseDependency, Detail: fmt.Sprintf("task %s %s", need.Task, end)}, now)
+			return
+		}
+	}
+	if blocked {
+		return
+	}
+	count, items, err := s.elements(j, ti)
+	if err != nil {
+		s.end(d, j, ti, job.Failed, job.Cause{Kind: job.CauseExpression, Detail: err.Error()}.Trim(), now)
+		return
+	}
+	d.Events = append(d.Events, TaskReady{Job: j.id, Task: ti, Count: count, Items: items})
+}
+
+// elements works out how many elements a task has.
+func (s *State) elements(j *jobState, ti uint32) (int64, []string, error) {
+	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
+	count, items := t.n, t.items
+	if count < 0 {
+		var err error
+		if count, items, err = evalArray(j, ti); err != nil {
+			return 0, nil, err
+		}
+	}
+	for i, need := range spec.Needs {
+		u := &j.tasks[j.spec.ups[ti][i]]
+		if need.Each && u.n != count && u.n >= 0 {
+			return 0, nil, fmt.Errorf("array: %d elements, but task %s, which it needs element by element, has %d", count, need.Task, u.n)
+		}
+	}
+	return count, items, nil
+}
+
+func (s *State) skip(d *Decision, j *jobState, ti uint32, c job.Cause, now int64) {
+	s.end(d, j, ti, job.Skipped, c, now)
+}
+
+// end ends all pending elements of a task.
+func (s *State) end(d *Decision, j *jobState, ti uint32, state job.ElementState, c job.Cause, now int64) {
+	n := max(j.tasks[ti].n, 1)
+	d.Events = append(d.Events, ElementsEnded{
+		Job: j.id, Task: ti, Spans: []element.Span{{First: 0, Last: n - 1}}, State: state, Cause: c, At: now,
+	})
+}
+
+// followReady opens the elements of a task whose element-wise needs were met
+// before it became ready.
+func (s *State) followReady(d *Decision, k taskKey, now int64) {
+	j := s.jobs[k.job]
+	if j == nil || j.state.Terminal() {
+		return
+	}
+	t, spec := &j.tasks[k.task], &j.spec.spec.Tasks[k.task]
+	if t.over() {
+		s.follow.task(j.id, k.task)
+		return
+	}
+	if t.arr == nil || !t.arr.gated {
+		return
+	}
+	for i, need := range spec.Needs {
+		if !need.Each {
+			continue
+		}
+		u := j.spec.ups[k.task][i]
+		for _, span := range endedSpans(&j.tasks[u]) {
+			s.openElements(d, j, k.task, endedSpan{taskKey{j.id, u}, span}, now)
+		}
+		return // elements that lack another need are looked at by that need's end
+	}
+}
+
+// endedSpans is the terminal elements of a task as runs of one state.
+func endedSpans(t *task) []element.Span {
+	var out []element.Span
+	for p := int64(0); p < t.n; p++ {
+		if !t.state(p).Terminal() {
+			continue
+		}
+		if k := len(out); k > 0 && out[k-1].Last == p-1 && t.state(out[k-1].First) == t.state(p) {
+			out[k-1].Last = p
+			continue
+		}
+		out = append(out, element.Span{First: p, Last: p})
+	}
+	return out
+}
+
+// followElements decides what the end of some elements, all in one state, means
+// for max_fails and for tasks that need this one element by element.
+func (s *State) followElements(d *Decision, e endedSpan, now int64) {
+	j := s.jobs[e.job]
+	if j == nil || j.state.Terminal() {
+		return
+	}
+	s.checkMaxFails(d, j, e.task, now)
+	for _, ti := range j.spec.needed[e.task] {
+		if t := &j.tasks[ti]; t.arr != nil && t.arr.gated && t.ready && !t.over() {
+			s.openElements(d, j, ti, e, now)
+		}
+	}
+}
+
+func (s *State) openElements(d *Decision, j *jobState, ti uint32, e endedSpan, now int64) {
+	spec := &j.spec.spec.Tasks[ti]
+	for i, need := range spec.Needs {
+		if !need.Each || j.spec.ups[ti][i] != e.task {
+			continue
+		}
+		end := j.tasks[e.task].state(e.span.First)
+		if job.Decide(need.Condition, end) == job.Skip {
+			d.Events = append(d.Events, ElementsEnded{
+				Job: j.id, Task: ti, Spans: []element.Span{e.span}, State: job.Skipped, At: now,
+				Cause: job.Cause{Kind: job.CauseDependency, Detail: fmt.Sprintf("its element of task %s %s", need.Task, end)},
+			})
+			return
+		}
+	}
+	var open element.Set
+	for p := e.span.First; p <= e.span.Last; p++ {
+		if s.eachMet(j, ti, p) {
+			open.Add(p)
+		}
+	}
+	if open.Len() > 0 {
+		d.Events = append(d.Events, ElementsOpened{Job: j.id, Task: ti, Spans: open.Spans()})
+	}
+}
+
+// eachMet reports whether every element-wise need of an untouched pending element
+// is met, and it has not been opened yet.
+func (s *State) eachMet(j *jobState, ti uint32, p int64) bool {
+	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
+	if r := t.record(p); r.State != job.Pending || r.Attempts > 0 || t.arr.open.Has(p) {
+		return false
+	}
+	for i, need := range spec.Needs {
+		if !need.Each {
+			continue
+		}
+		u := &j.tasks[j.spec.ups[ti][i]]
+		if end := u.state(p); !end.Terminal() || job.Decide(need.Condition, end) == job.Skip {
+			return false
+		}
+	}
+	return true
+}
+
+// checkMaxFails ends an array of which too many elements have failed.
+func (s *State) checkMaxFails(d *Decision, j *jobState, ti uint32, now int64) {
+	t, rule := &j.tasks[ti], j.spec.spec.Tasks[ti].MaxFails
+	c := t.counts()
+	failed := c[job.Failed] + c[job.TimedOut]
+	if rule == nil || t.arr == nil || t.over() || t.stop.Kind != job.CauseNone || !rule.Reached(failed, t.n) {
+		return
+	}
+	cause := job.Cause{Kind: job.CauseMaxFails, Code: int32(min(failed, 1<<30))}
+	if rule.Pending != "run" {
+		d.Events = append(d.Events, CancelRequested{Job: j.id, Task: ti, Cause: cause, At: now})
+		s.skip(d, j, ti, cause, now)
+	}
+	if rule.Running == "cancel" {
+		s.stopLive(d, j, ti, nil, cause, false)
+	}
+}
+
+// conclude ends a job all of whose tasks have ended.
+func (s *State) conclude(d *Decision, j *jobState, now int64) {
+	ends := make([]job.End, len(j.tasks))
+	for i := range j.tasks {
+		if !j.tasks[i].over() {
+			return
+		}
+		ends[i].State = j.tasks[i].counts().TaskState()
+	}
+	for i := range j.tasks {
+		for k, need := range j.spec.spec.Tasks[i].Needs {
+			if job.Handles(need.Condition) && ends[i].State == job.Succeeded {
+				ends[j.spec.ups[i][k]].Handled = true
+			}
+		}
+	}
+	e := JobEnded{Job: j.id, State: job.Outcome(ends, j.stop.Kind), At: now}
+	switch e.State {
+	case job.JobCancelled:
+		e.Cause = j.stop
+		if e.Cause.Kind == job.CauseNone {
+			e.Cause = j.spoiled
+		}
+		e.Code = int32(e.Cause.ExitCode())
+	case job.JobFailed:
+		e.Cause, e.Code = j.spoiled, max(j.code, 1)
+		if j.stop.Kind == job.CauseDeadline {
+			e.Cause, e.Code = j.stop, int32(j.stop.ExitCode())
+		}
+	}
+	d.Events = append(d.Events, e)
+}
+
+// followOver tells the jobs that waited for one that has ended.
+func (s *State) followOver(d *Decision, id job.ID, now int64) {
+	j, waiting := s.jobs[id], s.waiters[id]
+	delete(s.waiters, id)
+	for _, w := range waiting {
+		if k := s.jobs[w]; k != nil && !k.state.Terminal() {
+			s.meet(d, k, id, j.state, now)
+		}
+	}
+}
+
+// meet decides what the end of job on means for job k, which waits for it.
+func (s *State) meet(d *Decision, k *jobState, on job.ID, end job.State, now int64) {
+	for _, w := range k.waits {
+		if w.Job != on {
+			continue
+		}
+		if job.Decide(w.Condition, job.AfterJob(end)) == job.Run {
+			continue
+		}
+		cause := job.Cause{Kind: job.CauseDependency, Detail: fmt.Sprintf("job %d %s", on, end)}
+		d.Events = append(d.Events, CancelRequested{Job: k.id, Task: NoTask, Kill: true, Cause: cause, At: now})
+		for i := range k.tasks {
+			if !k.tasks[i].over() {
+				s.skip(d, k, uint32(i), cause, now)
+			}
+		}
+		return
+	}
+	d.Events = append(d.Events, AfterMet{Job: k.id, On: on})
+}
+
+// stopLive asks the live attempts of a task, or of some of its elements, to end.
+func (s *State) stopLive(d *Decision, j *jobState, ti uint32, spans []element.Span, c job.Cause, kill bool) int64 {
+	grace := int64(0)
+	if !kill {
+		grace = millis(j.spec.spec.Tasks[ti].Grace)
+	}
+	var n int64
+	for a := j.tasks[ti].nextLive(0); a != nil; a = j.tasks[ti].nextLive(a.position + 1) {
+		if !within(spans, a.position) {
+			continue
+		}
+		n++
+		if a.stop.Kind != job.CauseNone && !(kill && a.grace > 0) {
+			continue
+		}
+		d.Events = append(d.Events, AttemptStopped{Fence: a.fence, Cause: c, Grace: grace})
+		d.Sends = append(d.Sends, Send{Worker: a.worker.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, grace, c)}})
+	}
+	return n
+}
+
+func within(spans []element.Span, p int64) bool {
+	if spans == nil {
+		return true
+	}
+	for _, s := range spans {
+		if p >= s.First && p <= s.Last {
+			return true
+		}
+	}
+	return false
+}

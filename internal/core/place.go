@@ -1,0 +1,136 @@
+package core
+
+import (
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// Place turns up to most of the plan's proposals into assignments. Unlike Decide
+// it applies its events as it goes, since each proposal depends on the one before.
+func (s *State) Place(now int64, most int) Decision {
+	var d Decision
+	byWorker := map[uint64]int{}
+	for len(d.Events) < most {
+		p, ok := s.plan.Next()
+		if !ok {
+			s.recall(&d, most)
+			break
+		}
+		e, ok := s.check(p, now)
+		if !ok {
+			break
+		}
+		s.Apply(e)
+		d.Events = append(d.Events, e)
+		i, ok := byWorker[e.Worker]
+		if !ok {
+			i = len(d.Sends)
+			byWorker[e.Worker] = i
+			d.Sends = append(d.Sends, Send{Worker: e.Worker})
+		}
+		d.Sends[i].Assign = append(d.Sends[i].Assign, e.Fence)
+	}
+	return d
+}
+
+// check looks at a proposal with the core's own eyes. One that breaks a rule is a
+// fault in the plan; its group is taken out, so that it can't come again.
+func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
+	j, w := s.jobs[p.Group.Job], s.workers[p.Worker]
+	if j == nil || w == nil || w.away || w.draining || j.held || j.state.Terminal() {
+		s.plan.SetReady(p.Group, 0)
+		return AttemptAssigned{}, false
+	}
+	t, spec := &j.tasks[p.Group.Task], &j.spec.spec.Tasks[p.Group.Task]
+	shared, alone := t.startable()
+	position := int64(-1)
+	if p.Group.Alone && alone > 0 || !p.Group.Alone && shared > 0 {
+		position = t.pick(p.Group.Alone)
+	}
+	used, running, prefetched := s.plan.Usage(w.id)
+	fits := prefetched < w.hello.Prefetch
+	if !p.Prefetch {
+		fits = running < w.hello.Slots && spec.Resources.Plus(used).Fits(w.hello.Capacity)
+	}
+	if position < 0 || !fits || t.state(position) != job.Pending {
+		s.plan.SetReady(p.Group, 0)
+		return AttemptAssigned{}, false
+	}
+	lease := s.config.Lease
+	if l := spec.LostAfter; l != nil {
+		lease = millis(l.After)
+		if l.Never {
+			lease = 0
+		}
+	}
+	return AttemptAssigned{
+		Job: j.id, Task: p.Group.Task, Position: position, Attempt: t.record(position).Attempts + 1,
+		Fence: s.nextFence, Worker: w.id, Lease: lease, At: now, Prefetched: p.Prefetch, Alone: p.Group.Alone,
+	}, true
+}
+
+// recall asks for prefetched attempts back that another worker could start now.
+func (s *State) recall(d *Decision, most int) {
+	for _, r := range s.plan.Recalls(most) {
+		w := s.workers[r.From]
+		var fences []link.Fence
+		for a := w.last; a != nil && len(fences) < r.N; a = a.prev {
+			if !a.prefetched || a.recalled || a.job.spec.shapes[a.task] != r.Shape {
+				continue
+			}
+			e := AttemptRecalled{Fence: a.fence}
+			s.Apply(e)
+			d.Events = append(d.Events, e)
+			fences = append(fences, a.fence)
+		}
+		if fences != nil {
+			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Recall: fences}})
+		}
+	}
+}
+
+// Assignments builds what a worker needs to run the attempts named, leaving out
+// those that have ended since. The slices in it are shared and read-only.
+func (s *State) Assignments(fences []link.Fence) []link.Assignment {
+	out := make([]link.Assignment, 0, len(fences))
+	for _, f := range fences {
+		if a := s.attempts[f]; a != nil {
+			out = append(out, s.assignment(a))
+		}
+	}
+	return out
+}
+
+func (s *State) assignment(a *attempt) link.Assignment {
+	j, t := a.job, &a.job.tasks[a.task]
+	spec := &j.spec.spec.Tasks[a.task]
+	m := link.Assignment{
+		Fence: a.fence, Job: j.id, JobUID: j.uid.String(), Namespace: j.queue.space.name, Task: a.task, Position: a.position,
+		Index: job.NoIndex, Attempt: int(a.number), SpecHash: j.spec.hash, Spec: j.spec.spec, Params: j.params, Payload: j.payload,
+		Lease: time.Duration(a.lease) * time.Millisecond, JobDeadline: j.deadline, Prefetched: a.prefetched,
+	}
+	if t.arr != nil {
+		m.Index, m.Count = spec.Array.Index(a.position), t.n
+		m.First, m.Last = spec.Array.Bounds(t.n)
+		if t.items != nil {
+			m.Item, m.HasItem = t.items[a.position], true
+		}
+	}
+	for _, u := range j.spec.uses[a.task] {
+		if raw := j.tasks[u].outputs; raw != nil {
+			m.Outputs = append(m.Outputs, link.TaskOutputs{Task: j.spec.spec.Tasks[u].Name, Outputs: raw})
+		}
+	}
+	return m
+}
+
+// Canonical returns the text of an interned spec, or nil.
+func (s *State) Canonical(h Hash) []byte {
+	if sp := s.specs[h]; sp != nil {
+		return sp.canonical
+	}
+	return nil
+}

@@ -1,0 +1,439 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// Config is what decisions depend on beside state and command. It comes from the
+// leader's settings; what follows from it is written into events.
+type Config struct {
+	// Lease is the lease of attempts whose task says nothing, in milliseconds.
+	Lease int64
+	// Retention is how long finished jobs are kept, in milliseconds.
+	Retention int64
+}
+
+// State is all that is not finished, and what finished a moment ago.
+type State struct {
+	config     Config
+	generation uint64
+	epoch      uint64
+	seq        uint64
+
+	nextJob    job.ID
+	nextWorker uint64
+	nextFence  link.Fence
+
+	specs      map[Hash]*spec
+	jobs       map[job.ID]*jobState
+	ids        []job.ID // every key of jobs, rising, with some that are gone
+	gone       int
+	spaces     map[string]*namespace
+	spaceNames []string
+	tokens     map[string]*Token
+	tokenIDs   []string
+	workers    map[uint64]*worker
+	workerIDs  []uint64
+	instances  map[string]uint64
+	attempts   map[link.Fence]*attempt
+	keys       map[nameKey]job.ID
+	waiters    map[job.ID][]job.ID
+	timers     timers
+	plan       *plan.Index
+
+	follow  worklist
+	flush   flush
+	evict   []eviction
+	horizon uint64
+	live    int64
+}
+
+type nameKey struct{ namespace, key string }
+
+// Token is a credential: its hash, never its secret.
+type Token struct {
+	ID, Name   string
+	Hash       [32]byte
+	Scopes     []string
+	Namespaces []string
+	// Created, Expires and Revoked are Unix milliseconds; Revoked is 0 for no.
+	Created, Expires, Revoked int64
+	By                        string
+}
+
+type namespace struct {
+	name    string
+	paused  bool
+	created int64
+	queues  map[string]*queue
+	names   []string
+	jobs    int64
+	dirty   bool
+}
+
+type queue struct {
+	space   *namespace
+	name    string
+	paused  bool
+	created int64
+	jobs    int64
+	dirty   bool
+}
+
+type spec struct {
+	hash      Hash
+	canonical []byte
+	spec      *job.Spec
+	shapes    []plan.Shape
+	// needed[i] lists the tasks that need task i; ups[i][k] is the task that need k
+	// of task i names.
+	needed [][]uint32
+	ups    [][]uint32
+	// uses[i] is the tasks whose outputs expressions of task i name.
+	uses [][]uint32
+	// refs counts the jobs in memory, live those that have not ended.
+	refs, live int
+}
+
+type jobState struct {
+	id        job.ID
+	uid       UID
+	queue     *queue
+	spec      *spec
+	params    []byte
+	payload   []byte
+	key       string
+	body      uint64
+	by        string
+	submitted int64
+	started   int64
+	ended     int64
+
+	startAfter, startBefore, deadline int64
+
+	state job.State
+	cause job.Cause
+	code  int32 // the exit code so far: the highest of failed elements
+	// spoiled is why the first element that did so failed, or else was cancelled.
+	spoiled job.Cause
+	held    bool
+	woken   bool // start_after has come, or there is none
+	killed  bool
+	stop    job.Cause // why it was asked to end
+	waits   []Wait
+	retry   job.ID
+
+	tasks []task
+
+	changed uint64
+	dirty   bool
+	frozen  bool
+}
+
+type task struct {
+	n       int64 // number of elements, -1 until it is known
+	ready   bool  // its needs are met
+	held    bool
+	stop    job.Cause // why it was asked to end
+	one     single
+	arr     *array
+	items   []string
+	outputs []byte
+	started int64
+	ended   int64
+}
+
+// single is the element of a task that is not an array.
+type single struct {
+	rec   element.Record
+	retry retry
+	live  *attempt
+}
+
+type retry struct {
+	spent job.Spent
+	at    int64 // backing off until then; 0 if not
+}
+
+// array is the elements of an array task.
+type array struct {
+	table *element.Table
+	// cursor: no element below it is pending unless it is in open, alone or
+	// backing off. Unused when gated.
+	cursor  int64
+	gated   bool // it has element-wise needs: only elements in open may start
+	open    element.Set
+	alone   element.Set
+	backoff int64
+	retries map[int64]retry
+	live    map[int64]*attempt
+	running element.Set      // the keys of live
+	outputs map[int64][]byte // not yet projected
+	touched element.Set      // chunks changed since the last flush
+}
+
+type attempt struct {
+	fence      link.Fence
+	job        *jobState
+	task       uint32
+	position   int64
+	number     uint16
+	worker     *worker
+	lease      int64
+	assigned   int64
+	started    int64
+	prefetched bool
+	alone      bool
+	recalled   bool
+	stop       job.Cause
+	grace      int64
+	prev, next *attempt // of the same worker, oldest first
+}
+
+type worker struct {
+	id       uint64
+	hello    link.Hello
+	joined   int64
+	draining bool
+	away     bool
+	first    *attempt
+	last     *attempt
+	held     int
+	changed  uint64
+	dirty    bool
+}
+
+// New returns an empty state, before its first epoch.
+func New(config Config) *State {
+	return &State{
+		config: config, nextJob: 1, nextWorker: 1, nextFence: 1,
+		specs: map[Hash]*spec{}, jobs: map[job.ID]*jobState{}, spaces: map[string]*namespace{},
+		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string]uint64{},
+		attempts: map[link.Fence]*attempt{}, keys: map[nameKey]job.ID{}, waiters: map[job.ID][]job.ID{},
+		plan: plan.New(),
+	}
+}
+
+// Seq is the last applied batch's sequence.
+func (s *State) Seq() uint64 { return s.seq }
+
+// Generation is the generation of ids; it rises when the past was lost.
+func (s *State) Generation() uint64 { return s.generation }
+
+// Epoch is the current leader's term.
+func (s *State) Epoch() uint64 { return s.epoch }
+
+// each element access goes through these, so that single tasks and arrays look alike.
+
+func (t *task) state(p int64) job.ElementState {
+	if t.arr == nil {
+		return t.one.rec.State
+	}
+	return t.arr.table.State(p)
+}
+
+func (t *task) record(p int64) element.Record {
+	if t.arr == nil {
+		return t.one.rec
+	}
+	return t.arr.table.Get(p)
+}
+
+func (t *task) put(p int64, r element.Record) {
+	if t.arr == nil {
+		t.one.rec = r
+		return
+	}
+	t.arr.table.Set(p, r)
+	t.arr.touched.Add(p / element.ChunkSize)
+}
+
+func (t *task) retryOf(p int64) retry {
+	if t.arr == nil {
+		return t.one.retry
+	}
+	return t.arr.retries[p]
+}
+
+func (t *task) setRetry(p int64, r retry) {
+	if t.arr == nil {
+		t.one.retry = r
+		return
+	}
+	if old := t.arr.retries[p]; old.at > 0 {
+		t.arr.backoff--
+	}
+	if r.at > 0 {
+		t.arr.backoff++
+	}
+	t.arr.touched.Add(p / element.ChunkSize)
+	if r == (retry{}) {
+		delete(t.arr.retries, p)
+		return
+	}
+	if t.arr.retries == nil {
+		t.arr.retries = map[int64]retry{}
+	}
+	t.arr.retries[p] = r
+}
+
+func (t *task) attempt(p int64) *attempt {
+	if t.arr == nil {
+		return t.one.live
+	}
+	return t.arr.live[p]
+}
+
+func (t *task) setAttempt(p int64, a *attempt) {
+	switch {
+	case t.arr == nil:
+		t.one.live = a
+	case a == nil:
+		delete(t.arr.live, p)
+		t.arr.running.Remove(p)
+	default:
+		if t.arr.live == nil {
+			t.arr.live = map[int64]*attempt{}
+		}
+		t.arr.live[p] = a
+		t.arr.running.Add(p)
+	}
+}
+
+// nextLive returns the attempt of the first element from p on that has one.
+func (t *task) nextLive(p int64) *attempt {
+	if t.arr == nil {
+		if p > 0 {
+			return nil
+		}
+		return t.one.live
+	}
+	return t.arr.live[t.arr.running.Next(p)]
+}
+
+// counts is how many elements are in each state; before their number is known a
+// task has one pending element.
+func (t *task) counts() job.Counts {
+	if t.arr != nil {
+		return t.arr.table.Counts()
+	}
+	var c job.Counts
+	if t.n != 0 {
+		c[t.one.rec.State] = 1
+	}
+	return c
+}
+
+func (t *task) over() bool {
+	c := t.counts()
+	return c.Ended() == c.Total()
+}
+
+// ready counts: how many elements could start now, apart from those that need a
+// worker for themselves.
+func (t *task) startable() (shared, alone int64) {
+	if !t.ready || t.held || t.stop.Kind != job.CauseNone {
+		return 0, 0
+	}
+	if t.arr == nil {
+		if t.n == 0 || t.one.rec.State != job.Pending || t.one.retry.at > 0 {
+			return 0, 0
+		}
+		if t.one.retry.spent.LostRunning >= job.IsolateAfter {
+			return 0, 1
+		}
+		return 1, 0
+	}
+	a := t.arr
+	c := a.table.Counts()
+	alone = a.alone.Len()
+	if a.gated {
+		shared = a.open.Len()
+	} else {
+		shared = c[job.Pending] - a.backoff - alone
+	}
+	return shared, alone
+}
+
+// pick returns the element that starts next.
+func (t *task) pick(alone bool) int64 {
+	switch {
+	case t.arr == nil:
+		return 0
+	case alone:
+		return t.arr.alone.Min()
+	}
+	if p := t.arr.open.Min(); p >= 0 {
+		return p
+	}
+	if t.arr.gated {
+		return -1
+	}
+	for p := t.arr.cursor; ; p++ {
+		p = t.arr.table.NextPending(p)
+		if p < 0 || t.arr.retries[p].at == 0 && !t.arr.alone.Has(p) {
+			return p
+		}
+	}
+}
+
+// taken notes that the element at p has been picked.
+func (t *task) taken(p int64) {
+	if t.arr == nil {
+		return
+	}
+	if !t.arr.open.Remove(p) && !t.arr.alone.Remove(p) && p >= t.arr.cursor {
+		t.arr.cursor = p + 1
+	}
+}
+
+// again makes the pending element at p startable: it was woken or given back.
+func (t *task) again(p int64) {
+	if t.arr == nil {
+		return
+	}
+	if t.arr.retries[p].spent.LostRunning >= job.IsolateAfter {
+		t.arr.alone.Add(p)
+		return
+	}
+	t.arr.open.Add(p)
+}
+
+func (w *worker) link(a *attempt) {
+	a.worker, a.prev, a.next = w, w.last, nil
+	if w.last != nil {
+		w.last.next = a
+	} else {
+		w.first = a
+	}
+	w.last = a
+	w.held++
+}
+
+func (w *worker) unlink(a *attempt) {
+	if a.prev != nil {
+		a.prev.next = a.next
+	} else {
+		w.first = a.next
+	}
+	if a.next != nil {
+		a.next.prev = a.prev
+	} else {
+		w.last = a.prev
+	}
+	a.prev, a.next = nil, nil
+	w.held--
+}
+
+func insert(names []string, name string) []string {
+	i, found := slices.BinarySearch(names, name)
+	if found {
+		return names
+	}
+	return slices.Insert(names, i, name)
+}

@@ -1,0 +1,83 @@
+package core
+
+import "github.com/reeve-scheduler/reeve/internal/job"
+
+type timerKind uint8
+
+const (
+	timerWake timerKind = iota
+	timerWindow
+	timerDeadline
+	timerBackoff
+)
+
+// timer is a moment at which something may have to be decided. Timers are never
+// taken back: one that no longer means anything is ignored when it fires.
+type timer struct {
+	at       int64
+	job      job.ID
+	position int64
+	task     uint32
+	kind     timerKind
+}
+
+func (t timer) less(o timer) bool {
+	switch {
+	case t.at != o.at:
+		return t.at < o.at
+	case t.job != o.job:
+		return t.job < o.job
+	case t.task != o.task:
+		return t.task < o.task
+	case t.position != o.position:
+		return t.position < o.position
+	}
+	return t.kind < o.kind
+}
+
+// timers is a binary heap, least first.
+type timers []timer
+
+func (h *timers) push(t timer) {
+	*h = append(*h, t)
+	s := *h
+	for i := len(s) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !s[i].less(s[up]) {
+			return
+		}
+		s[i], s[up] = s[up], s[i]
+		i = up
+	}
+}
+
+func (h *timers) pop() timer {
+	s := *h
+	top, last := s[0], len(s)-1
+	s[0] = s[last]
+	s = s[:last]
+	*h = s
+	for i := 0; ; {
+		least, left := i, 2*i+1
+		if left < last && s[left].less(s[least]) {
+			least = left
+		}
+		if right := left + 1; right < last && s[right].less(s[least]) {
+			least = right
+		}
+		if least == i {
+			return top
+		}
+		s[i], s[least] = s[least], s[i]
+		i = least
+	}
+}
+
+// NextTimer is the moment, in Unix milliseconds, at which Tick has something to
+// decide, or 0 for never.
+func (s *State) NextTimer() int64 {
+	if len(s.timers) == 0 {
+		return 0
+	}
+	return s.timers[0].at
+}

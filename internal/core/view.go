@@ -1,0 +1,313 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Image returns a copy of a job in memory that the caller may keep.
+func (s *State) Image(id job.ID) (JobImage, bool) {
+	j := s.jobs[id]
+	if j == nil {
+		return JobImage{}, false
+	}
+	m := s.jobImage(j)
+	m.Waits = slices.Clone(m.Waits)
+	return m, true
+}
+
+// SpecOf returns the spec of a job in memory, or nil.
+func (s *State) SpecOf(id job.ID) *job.Spec {
+	if j := s.jobs[id]; j != nil {
+		return j.spec.spec
+	}
+	return nil
+}
+
+// ByKey returns the job in memory that an idempotency key stands for, 0 for none.
+func (s *State) ByKey(namespace, key string) job.ID {
+	return s.keys[nameKey{namespace, key}]
+}
+
+// ElementView is what is known of one element.
+type ElementView struct {
+	Position, Index int64
+	Record          element.Record
+	// RetryAt is when the next attempt may start, 0 if it does not back off.
+	RetryAt int64
+	// Stopping: it was asked to end and still runs.
+	Stopping bool
+	// Fence and Assigned are of the live attempt, 0 for none.
+	Fence    uint64
+	Assigned int64
+	Worker   string
+}
+
+// Elements returns up to limit elements of a task from a position on, in one of
+// the states given or in any if none is, and the position to go on from, -1 at
+// the end. It looks at a bounded number of elements.
+func (s *State) Elements(id job.ID, ti uint32, from int64, states []job.ElementState, limit int) ([]ElementView, int64) {
+	const most = 100_000
+	j := s.jobs[id]
+	if j == nil || int(ti) >= len(j.tasks) {
+		return nil, -1
+	}
+	t := &j.tasks[ti]
+	var out []ElementView
+	n := max(t.n, 0)
+	if t.arr == nil {
+		n = 1
+	}
+	for p := max(from, 0); p < n; p++ {
+		if len(out) == limit || p-from >= most {
+			return out, p
+		}
+		if r := t.record(p); len(states) == 0 || slices.Contains(states, r.State) {
+			out = append(out, s.elementView(j, ti, p, r))
+		}
+	}
+	return out, -1
+}
+
+func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) ElementView {
+	t := &j.tasks[ti]
+	v := ElementView{Position: p, Index: job.NoIndex, Record: r, RetryAt: t.retryOf(p).at}
+	if t.arr != nil {
+		v.Index = j.spec.spec.Tasks[ti].Array.Index(p)
+	}
+	if w := s.workers[r.Worker]; w != nil {
+		v.Worker = w.hello.Name
+	}
+	if a := t.attempt(p); a != nil {
+		v.Fence, v.Assigned, v.Stopping = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone
+	}
+	return v
+}
+
+// Outputs returns the outputs of an array's elements that have not been projected,
+// by position from a position on, up to limit.
+func (s *State) Outputs(id job.ID, ti uint32, from int64, limit int) []OutputImage {
+	j := s.jobs[id]
+	if j == nil || int(ti) >= len(j.tasks) || j.tasks[ti].arr == nil {
+		return nil
+	}
+	a := j.tasks[ti].arr
+	var out []OutputImage
+	for p := from; len(a.outputs) > 0 && p < a.table.Len() && len(out) < limit; p++ {
+		if raw, ok := a.outputs[p]; ok {
+			out = append(out, OutputImage{Job: id, Task: ti, Position: p, Outputs: raw})
+		}
+	}
+	return out
+}
+
+// Past returns the earlier attempts of an element that have not been projected.
+func (s *State) Past(id job.ID, ti uint32, p int64) []PastAttempt {
+	var out []PastAttempt
+	for _, list := range [][]PastAttempt{s.flush.pastSent, s.flush.past} {
+		for _, a := range list {
+			if a.Job == id && a.Task == ti && a.Position == p {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+// Filter selects jobs; zero fields do not restrict. It means what store.Query
+// means.
+type Filter struct {
+	Namespace, Queue, Name string
+	States                 []job.State
+	Labels                 []string
+	After, Before          int64
+	Below                  job.ID
+}
+
+// Matches reports whether a job is selected.
+func (f *Filter) Matches(m *JobImage) bool {
+	switch {
+	case f.Namespace != "" && m.Namespace != f.Namespace,
+		f.Queue != "" && m.Queue != f.Queue,
+		f.Name != "" && m.Name != f.Name,
+		len(f.States) > 0 && !slices.Contains(f.States, m.State),
+		f.After > 0 && m.Submitted < f.After,
+		f.Before > 0 && m.Submitted >= f.Before,
+		f.Below > 0 && m.ID >= f.Below:
+		return false
+	}
+	for _, want := range f.Labels {
+		if !hasLabel(m.Labels, want) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasLabel(labels map[string]string, want string) bool {
+	for i := 0; i < len(want); i++ {
+		if want[i] == '=' {
+			v, ok := labels[want[:i]]
+			return ok && v == want[i+1:]
+		}
+	}
+	_, ok := labels[want]
+	return ok
+}
+
+// Unprojected returns the newest jobs selected by f that the tables lack or have
+// in an older form, newest first, up to limit.
+func (s *State) Unprojected(f Filter, limit int) []JobImage {
+	var ids []job.ID
+	for _, list := range [][]*jobState{s.flush.dirty, s.flush.pending} {
+		for _, j := range list {
+			if f.Below > 0 && j.id >= f.Below || f.Namespace != "" && j.queue.space.name != f.Namespace ||
+				len(f.States) > 0 && !slices.Contains(f.States, j.state) {
+				continue
+			}
+			ids = append(ids, j.id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b job.ID) int {
+		if a > b {
+			return -1
+		}
+		return 1
+	})
+	var out []JobImage
+	for _, id := range slices.Compact(ids) {
+		if len(out) == limit {
+			break
+		}
+		if m, ok := s.Image(id); ok && f.Matches(&m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// QueueView is a queue with what is in it.
+type QueueView struct {
+	QueueSet
+	Jobs int64
+}
+
+// Queues returns the queues of a namespace by name.
+func (s *State) Queues(space string) ([]QueueView, error) {
+	n, err := s.space(space)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]QueueView, 0, len(n.names))
+	for _, name := range n.names {
+		q := n.queues[name]
+		out = append(out, QueueView{QueueSet{Namespace: space, Name: name, Paused: q.paused, Created: q.created}, q.jobs})
+	}
+	return out, nil
+}
+
+// NamespaceView is a namespace with how many unfinished jobs it has.
+type NamespaceView struct {
+	NamespaceSet
+	Jobs int64
+}
+
+// Namespaces returns the namespaces by name.
+func (s *State) Namespaces() []NamespaceView {
+	out := make([]NamespaceView, 0, len(s.spaceNames))
+	for _, name := range s.spaceNames {
+		n := s.spaces[name]
+		out = append(out, NamespaceView{NamespaceSet{Name: name, Paused: n.paused, Created: n.created}, n.jobs})
+	}
+	return out
+}
+
+// Tokens returns the tokens by id, hashes included.
+func (s *State) Tokens() []Token {
+	out := make([]Token, 0, len(s.tokenIDs))
+	for _, id := range s.tokenIDs {
+		out = append(out, *s.tokens[id])
+	}
+	return out
+}
+
+// WorkerView is a worker with what it does.
+type WorkerView struct {
+	WorkerImage
+	Used                job.Resources
+	Running, Prefetched int
+}
+
+// Workers returns the workers by id.
+func (s *State) Workers() []WorkerView {
+	out := make([]WorkerView, 0, len(s.workerIDs))
+	for _, id := range s.workerIDs {
+		w := s.workers[id]
+		v := WorkerView{WorkerImage: WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}}
+		v.Used, v.Running, v.Prefetched = s.plan.Usage(id)
+		out = append(out, v)
+	}
+	return out
+}
+
+// Totals is what a server says of itself.
+type Totals struct {
+	Jobs, Live       int64
+	Attempts         int64
+	Workers          int
+	Generation       uint64
+	Epoch, Seq       uint64
+	UnprojectedCount int
+}
+
+// Totals counts what is in memory.
+func (s *State) Totals() Totals {
+	return Totals{
+		Jobs: int64(len(s.jobs)), Live: s.live, Attempts: int64(len(s.attempts)), Workers: len(s.workers),
+		Generation: s.generation, Epoch: s.epoch, Seq: s.seq, UnprojectedCount: s.Dirty(),
+	}
+}
+
+// AttemptAt names the live attempt of a fence, for whoever checks what a worker
+// sends about it.
+func (s *State) AttemptAt(fence uint64) (ref job.Ref, worker uint64, namespace string, uid UID, ok bool) {
+	a := s.attempts[fenceOf(fence)]
+	if a == nil {
+		return job.Ref{}, 0, "", UID{}, false
+	}
+	return s.refOf(a), a.worker.id, a.job.queue.space.name, a.job.uid, true
+}
+
+func (s *State) refOf(a *attempt) job.Ref {
+	spec := &a.job.spec.spec.Tasks[a.task]
+	r := job.Ref{Job: a.job.id, Task: spec.Name, Index: job.NoIndex, Attempt: int(a.number)}
+	if a.job.tasks[a.task].arr != nil {
+		r.Index = spec.Array.Index(a.position)
+	}
+	return r
+}
+
+// CarryOver is what a retry of a job that has ended takes along: its succeeded
+// elements, by task.
+func (s *State) CarryOver(id job.ID) []Carry {
+	j := s.jobs[id]
+	if j == nil {
+		return nil
+	}
+	var out []Carry
+	for i := range j.tasks {
+		t := &j.tasks[i]
+		var done element.Set
+		for p := int64(0); p < max(t.n, 0); p++ {
+			if t.state(p) == job.Succeeded {
+				done.Add(p)
+			}
+		}
+		if done.Len() > 0 {
+			out = append(out, Carry{Task: uint32(i), Count: t.n, Items: t.items, Spans: done.Spans(), Outputs: t.outputs})
+		}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+package element
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// codecVersion is the first byte of an encoded chunk.
+const codecVersion = 1
+
+const (
+	formUniform = 0
+	formColumns = 1
+)
+
+// ErrChunk: the bytes are not a chunk of this table.
+var ErrChunk = errors.New("element: damaged chunk")
+
+// AppendChunk appends chunk c in its stored form: a version, then one record or
+// run-length-coded columns. Causes travel with the chunk.
+func (t *Table) AppendChunk(dst []byte, c int) []byte {
+	dst = append(dst, codecVersion)
+	ch := t.chunks[c]
+	if ch.cols == nil {
+		dst = append(dst, formUniform)
+		return appendRecord(dst, ch.uniform)
+	}
+	dst = append(dst, formColumns)
+	first := int64(c) * ChunkSize
+	n := min(t.n-first, ChunkSize)
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for i := int64(0); i < n; {
+		r := t.Get(first + i)
+		run := int64(1)
+		for i+run < n && t.Get(first+i+run) == r {
+			run++
+		}
+		dst = binary.AppendUvarint(dst, uint64(run))
+		dst = appendRecord(dst, r)
+		i += run
+	}
+	return dst
+}
+
+// LoadChunk puts back what AppendChunk wrote for chunk c.
+func (t *Table) LoadChunk(c int, b []byte) error {
+	if c < 0 || c >= t.Chunks() || len(b) < 2 || b[0] != codecVersion {
+		return ErrChunk
+	}
+	first := int64(c) * ChunkSize
+	n := min(t.n-first, ChunkSize)
+	d := decoder{b: b[2:]}
+	switch b[1] {
+	case formUniform:
+		r := d.record()
+		if d.bad || t.Touched(c) {
+			return ErrChunk
+		}
+		*t.open(first) = chunk{uniform: r}
+		t.counts[job.Pending] -= n
+		t.counts[r.State] += n
+		return nil
+	case formColumns:
+		if d.uvarint() != uint64(n) {
+			return ErrChunk
+		}
+		for i := int64(0); i < n; {
+			run := int64(d.uvarint())
+			r := d.record()
+			if d.bad || run < 1 || run > n-i {
+				return ErrChunk
+			}
+			for ; run > 0; run-- {
+				t.Set(first+i, r)
+				i++
+			}
+		}
+		return nil
+	}
+	return ErrChunk
+}
+
+func appendRecord(dst []byte, r Record) []byte {
+	state := byte(r.State)
+	if r.Carried {
+		state |= carriedBit
+	}
+	dst = append(dst, state, byte(r.Cause.Kind))
+	dst = binary.AppendUvarint(dst, uint64(r.Attempts))
+	dst = binary.AppendVarint(dst, int64(r.Cause.Code))
+	dst = binary.AppendUvarint(dst, uint64(len(r.Cause.Detail)))
+	dst = append(dst, r.Cause.Detail...)
+	dst = binary.AppendUvarint(dst, r.Worker)
+	dst = binary.AppendVarint(dst, r.Started)
+	return binary.AppendVarint(dst, r.Ended-r.Started)
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) record() Record {
+	if len(d.b) < 2 || d.b[0]&^carriedBit > byte(job.Skipped) {
+		d.bad = true
+		return Record{}
+	}
+	r := Record{State: job.ElementState(d.b[0] &^ carriedBit), Carried: d.b[0]&carriedBit != 0}
+	r.Cause.Kind = job.CauseKind(d.b[1])
+	d.b = d.b[2:]
+	r.Attempts = uint16(d.uvarint())
+	r.Cause.Code = int32(d.varint())
+	r.Cause.Detail = d.text()
+	r.Worker = d.uvarint()
+	r.Started = d.varint()
+	r.Ended = r.Started + d.varint()
+	return r
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) text() string {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.bad = true
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}

@@ -1,0 +1,250 @@
+package element
+
+import (
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Record is what is known of one element beside its live attempt.
+type Record struct {
+	State job.ElementState
+	// Attempts is how many there were, the current one included.
+	Attempts uint16
+	// Cause is why it ended, or why its last attempt did.
+	Cause job.Cause
+	// Worker is the one of the last attempt, 0 for none.
+	Worker uint64
+	// Started and Ended are of the last attempt, in Unix milliseconds.
+	Started, Ended int64
+	// Carried: it succeeded in the job that this one retries.
+	Carried bool
+}
+
+// Table is the records of n elements. Untouched elements are pending and cost
+// nothing; a chunk whose elements all ended alike is one record.
+type Table struct {
+	n      int64
+	chunks []*chunk
+	counts job.Counts
+	causes causes
+}
+
+type chunk struct {
+	// uniform stands for every element when cols is nil.
+	uniform Record
+	cols    *columns
+}
+
+type columns struct {
+	state   [ChunkSize]uint8
+	tries   [ChunkSize]uint16
+	cause   [ChunkSize]uint16
+	worker  [ChunkSize]uint32
+	started [ChunkSize]int64
+	ended   [ChunkSize]int64
+}
+
+const carriedBit = 0x80
+
+// causes interns causes, most of which are alike. Past its bound details are
+// dropped, so that a million different messages do not fill the memory.
+type causes struct {
+	list  []job.Cause
+	index map[job.Cause]uint16
+}
+
+const maxDetailed = 4096
+
+func (c *causes) intern(cause job.Cause) uint16 {
+	if cause.Kind == job.CauseNone {
+		return 0
+	}
+	if len(c.list) >= maxDetailed {
+		cause.Detail = ""
+	}
+	if id, ok := c.index[cause]; ok {
+		return id
+	}
+	if len(c.list) >= 1<<16-2 {
+		return 0
+	}
+	if c.index == nil {
+		c.index = map[job.Cause]uint16{}
+	}
+	c.list = append(c.list, cause)
+	id := uint16(len(c.list))
+	c.index[cause] = id
+	return id
+}
+
+func (c *causes) get(id uint16) job.Cause {
+	if id == 0 {
+		return job.Cause{}
+	}
+	return c.list[id-1]
+}
+
+// NewTable returns a table of n pending elements.
+func NewTable(n int64) *Table {
+	t := &Table{n: n}
+	t.counts[job.Pending] = n
+	return t
+}
+
+// Len is the number of elements.
+func (t *Table) Len() int64 { return t.n }
+
+// Counts is how many elements are in each state.
+func (t *Table) Counts() job.Counts { return t.counts }
+
+// State returns the state of the element at p.
+func (t *Table) State(p int64) job.ElementState {
+	c := t.at(p)
+	switch {
+	case c == nil:
+		return job.Pending
+	case c.cols == nil:
+		return c.uniform.State
+	}
+	return job.ElementState(c.cols.state[p%ChunkSize] &^ carriedBit)
+}
+
+// Get returns the record of the element at p.
+func (t *Table) Get(p int64) Record {
+	c := t.at(p)
+	switch {
+	case c == nil:
+		return Record{}
+	case c.cols == nil:
+		return c.uniform
+	}
+	i := p % ChunkSize
+	return Record{
+		State:    job.ElementState(c.cols.state[i] &^ carriedBit),
+		Carried:  c.cols.state[i]&carriedBit != 0,
+		Attempts: c.cols.tries[i],
+		Cause:    t.causes.get(c.cols.cause[i]),
+		Worker:   uint64(c.cols.worker[i]),
+		Started:  c.cols.started[i],
+		Ended:    c.cols.ended[i],
+	}
+}
+
+// Set puts the record of the element at p.
+func (t *Table) Set(p int64, r Record) {
+	t.counts[t.State(p)]--
+	t.counts[r.State]++
+	t.put(p, r)
+}
+
+func (t *Table) put(p int64, r Record) {
+	c := t.open(p)
+	if c.cols == nil {
+		if c.uniform == r {
+			return
+		}
+		t.spread(c)
+	}
+	i, cols := p%ChunkSize, c.cols
+	cols.state[i] = uint8(r.State)
+	if r.Carried {
+		cols.state[i] |= carriedBit
+	}
+	cols.tries[i] = r.Attempts
+	cols.cause[i] = t.causes.intern(r.Cause)
+	cols.worker[i] = uint32(r.Worker)
+	cols.started[i], cols.ended[i] = r.Started, r.Ended
+}
+
+// SetPending gives every pending element of the span the record r and returns
+// how many there were. A chunk that is untouched and wholly inside becomes one
+// record.
+func (t *Table) SetPending(span Span, r Record) int64 {
+	var n int64
+	for p := span.First; p <= span.Last; {
+		first := p / ChunkSize * ChunkSize
+		end := min(first+ChunkSize, t.n) - 1
+		whole := p == first && span.Last >= end
+		if c := t.at(p); whole && (c == nil || c.cols == nil && c.uniform.State == job.Pending) {
+			*t.open(p) = chunk{uniform: r}
+			n += end - first + 1
+			p = end + 1
+			continue
+		} else if c != nil && c.cols == nil && c.uniform.State != job.Pending {
+			p = end + 1
+			continue
+		}
+		for ; p <= min(end, span.Last); p++ {
+			if t.State(p) == job.Pending {
+				t.put(p, r)
+				n++
+			}
+		}
+	}
+	t.counts[job.Pending] -= n
+	t.counts[r.State] += n
+	return n
+}
+
+// NextPending returns the least pending position that is p or more, or -1.
+func (t *Table) NextPending(p int64) int64 {
+	for p < t.n {
+		c := t.at(p)
+		if c == nil || c.cols == nil && c.uniform.State == job.Pending {
+			return p
+		}
+		end := min((p/ChunkSize+1)*ChunkSize, t.n)
+		if c.cols != nil {
+			for ; p < end; p++ {
+				if c.cols.state[p%ChunkSize] == uint8(job.Pending) {
+					return p
+				}
+			}
+		}
+		p = end
+	}
+	return -1
+}
+
+// Chunks is the number of chunks.
+func (t *Table) Chunks() int { return int((t.n + ChunkSize - 1) / ChunkSize) }
+
+// Touched reports whether chunk c differs from untouched.
+func (t *Table) Touched(c int) bool { return c < len(t.chunks) && t.chunks[c] != nil }
+
+func (t *Table) at(p int64) *chunk {
+	if c := p / ChunkSize; c < int64(len(t.chunks)) {
+		return t.chunks[c]
+	}
+	return nil
+}
+
+func (t *Table) open(p int64) *chunk {
+	c := int(p / ChunkSize)
+	if c >= len(t.chunks) {
+		grown := make([]*chunk, min(max(c+1, 2*len(t.chunks)), t.Chunks()))
+		copy(grown, t.chunks)
+		t.chunks = grown
+	}
+	if t.chunks[c] == nil {
+		t.chunks[c] = new(chunk)
+	}
+	return t.chunks[c]
+}
+
+// spread turns a uniform chunk into columns.
+func (t *Table) spread(c *chunk) {
+	r := c.uniform
+	c.cols = new(columns)
+	if r == (Record{}) {
+		return
+	}
+	state := uint8(r.State)
+	if r.Carried {
+		state |= carriedBit
+	}
+	cause := t.causes.intern(r.Cause)
+	for i := range ChunkSize {
+		c.cols.state[i], c.cols.tries[i], c.cols.cause[i] = state, r.Attempts, cause
+		c.cols.worker[i], c.cols.started[i], c.cols.ended[i] = uint32(r.Worker), r.Started, r.Ended
+	}
+}
