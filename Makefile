@@ -58,6 +58,10 @@ lint: format-check ## linters, wire contract
 proto-lint: $(BUF) ## the wire contract's own rules
 	$(BUF) format --diff --exit-code
 	$(BUF) lint
+	@# What a release has promised still holds; before the first one nothing is promised.
+	@if tag=$$(git describe --tags --abbrev=0 2>/dev/null); then \
+	  echo "buf breaking (against $$tag)"; $(BUF) breaking --against ".git#tag=$$tag"; \
+	fi
 
 .PHONY: format-check
 format-check:

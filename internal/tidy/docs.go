@@ -57,7 +57,7 @@ func ruleExportedDocs() rule {
 				for _, d := range f.syntax.Decls {
 					switch d := d.(type) {
 					case *ast.FuncDecl:
-						if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || ast.IsExported(receiver(d))) && p.name != "main" {
+						if d.Name.IsExported() && d.Doc == nil && !wellKnown(d) && p.name != "main" {
 							out = append(out, finding{funcName(p, d), t.at(d), funcName(p, d) + " has no comment"})
 						}
 					case *ast.GenDecl:
@@ -68,6 +68,12 @@ func ruleExportedDocs() rule {
 			return out
 		},
 	}
+}
+
+// wellKnown reports whether nobody reads the method by its own name: those of unexported types, and
+// those whose contract is package errors'.
+func wellKnown(d *ast.FuncDecl) bool {
+	return d.Recv != nil && (!ast.IsExported(receiver(d)) || d.Name.Name == "Error" || d.Name.Name == "Unwrap")
 }
 
 // undocumented finds exported types, constants and variables that neither their own comment nor that
