@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // Canonical writes the canonical JSON of a spec and its SHA-256. It is itself a
@@ -59,12 +59,12 @@ func (w *writer) key(key string) {
 		w.b = append(w.b, ',')
 	}
 	w.first = false
-	w.b = append(appendString(w.b, key), ':')
+	w.b = append(tree.AppendString(w.b, key), ':')
 }
 
 func (w *writer) text(key, value string) {
 	w.key(key)
-	w.b = appendString(w.b, value)
+	w.b = tree.AppendString(w.b, value)
 }
 
 // some writes a text unless it is empty.
@@ -91,7 +91,7 @@ func (w *writer) texts(key string, values []string) {
 		return
 	}
 	w.key(key)
-	list(w, values, func(s string) { w.b = appendString(w.b, s) })
+	list(w, values, func(s string) { w.b = tree.AppendString(w.b, s) })
 }
 
 func list[T any](w *writer, values []T, write func(T)) {
@@ -317,36 +317,4 @@ func (w *writer) codes(key string, codes []int) {
 		w.key(key)
 		list(w, codes, func(c int) { w.b = strconv.AppendInt(w.b, int64(c), 10) })
 	}
-}
-
-// appendString writes a JSON string. What must be escaped is, and nothing else;
-// bytes that are not UTF-8 become U+FFFD, as every JSON reader would have it.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			b = utf8.AppendRune(b, r)
-			i += size
-			continue
-		}
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, '\\', 'n')
-		case c == '\t':
-			b = append(b, '\\', 't')
-		case c == '\r':
-			b = append(b, '\\', 'r')
-		case c < ' ':
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			b = append(b, c)
-		}
-		i++
-	}
-	return append(b, '"')
 }

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // check sees that the parts of a job fit together.
-func (p *parser) check(root *node) {
+func (p *parser) check(root *tree.Node) {
 	if len(p.tasks) == 0 {
 		return
 	}
@@ -61,7 +62,7 @@ func (g *graph) link() {
 			to, ok := g.index[need.Task]
 			if !ok {
 				to = -1
-				g.p.bad(g.p.tasks[i].needs[k], "no task has this name; %s", suggest(need.Task, names))
+				g.p.Bad(g.p.tasks[i].needs[k], "no task has this name; %s", tree.Suggest(need.Task, names))
 			}
 			g.needs[i] = append(g.needs[i], to)
 		}
@@ -122,7 +123,7 @@ func (g *graph) reportCycle(cycle []int) {
 	if k := slices.Index(g.needs[cycle[0]], next); k >= 0 {
 		at = g.p.tasks[cycle[0]].needs[k]
 	}
-	g.p.fail(at, "tasks need each other in a circle: %s; leave one of these needs out", b.String())
+	g.p.Fail(at, "tasks need each other in a circle: %s; leave one of these needs out", b.String())
 }
 
 // checkEach sees that element-wise needs join arrays of the same indexes.
@@ -137,11 +138,11 @@ func (g *graph) checkEach() {
 			at := g.p.tasks[i].needs[k]
 			switch {
 			case other.Array == nil:
-				g.p.fail(at, "each waits element by element, but %s is not an array", other.Name)
+				g.p.Fail(at, "each waits element by element, but %s is not an array", other.Name)
 			case t.Array == nil:
-				g.p.fail(at, "each waits element by element, but %s is not an array; give it the array of %s", t.Name, other.Name)
+				g.p.Fail(at, "each waits element by element, but %s is not an array; give it the array of %s", t.Name, other.Name)
 			case !sameIndexes(t.Array, other.Array):
-				g.p.fail(at, "each needs equal indexes: %s has %s, %s has %s", t.Name, describe(t.Array), other.Name, describe(other.Array))
+				g.p.Fail(at, "each needs equal indexes: %s has %s, %s has %s", t.Name, describe(t.Array), other.Name, describe(other.Array))
 			}
 		}
 	}
@@ -166,7 +167,7 @@ func describe(a *job.Array) string {
 	if a.From != "" {
 		return a.From
 	}
-	return shown(job.FormatRanges(spans(a)))
+	return tree.Excerpt(job.FormatRanges(spans(a)))
 }
 
 // above returns the set of what a task needs, directly or not.
@@ -208,7 +209,7 @@ func (p *parser) checkFetch() {
 				for j, n := range t.Needs {
 					names[j] = n.Task
 				}
-				p.bad(fetchNode(p.tasks[i].node, k), "only tasks that stand in needs can be fetched; %s", suggest(name, names))
+				p.Bad(fetchNode(p.tasks[i].node, k), "only tasks that stand in needs can be fetched; %s", tree.Suggest(name, names))
 			}
 		}
 	}
@@ -216,7 +217,7 @@ func (p *parser) checkFetch() {
 
 // checkFiles bounds all files together and refuses a path that another one would
 // need as a directory.
-func (p *parser) checkFiles(root *node) {
+func (p *parser) checkFiles(root *tree.Node) {
 	total := 0
 	weigh := func(files map[string]job.File) {
 		for _, name := range sortedKeys(files) {
@@ -228,7 +229,7 @@ func (p *parser) checkFiles(root *node) {
 		weigh(t.Files)
 	}
 	if total > job.MaxFiles {
-		p.fail(root, "the files have %d bytes together; at most %d are allowed: put large data into a shared directory", total, job.MaxFiles)
+		p.Fail(root, "the files have %d bytes together; at most %d are allowed: put large data into a shared directory", total, job.MaxFiles)
 	}
 	for i, t := range p.spec.Tasks {
 		if len(t.Files) == 0 && i > 0 {
@@ -246,8 +247,8 @@ func (p *parser) checkFiles(root *node) {
 				}
 				dir := names[k][:at+next]
 				if _, found := slices.BinarySearch(names, dir); found {
-					files := cmp.Or(p.tasks[i].node.get("files"), root.get("files"), root)
-					p.fail(cmp.Or(files.get(names[k]), files), "%s is a file, so that %s can't be below it", dir, names[k])
+					files := cmp.Or(p.tasks[i].node.Get("files"), root.Get("files"), root)
+					p.Fail(cmp.Or(files.Get(names[k]), files), "%s is a file, so that %s can't be below it", dir, names[k])
 				}
 				at += next + 1
 			}
@@ -256,7 +257,7 @@ func (p *parser) checkFiles(root *node) {
 }
 
 // checkMoments refuses moments that contradict each other, where that is certain.
-func (p *parser) checkMoments(root *node) {
+func (p *parser) checkMoments(root *tree.Node) {
 	s := p.spec
 	for _, pair := range []struct {
 		early, late         *job.Moment
@@ -268,8 +269,8 @@ func (p *parser) checkMoments(root *node) {
 		if pair.early == nil || pair.late == nil || pair.early.At.IsZero() != pair.late.At.IsZero() {
 			continue
 		}
-		if pair.late.Resolve(0) <= pair.early.Resolve(0) && root.get(pair.lateName) != nil {
-			p.fail(root.get(pair.lateName), "is not after %s, so that the job could never run", pair.earlyName)
+		if pair.late.Resolve(0) <= pair.early.Resolve(0) && root.Get(pair.lateName) != nil {
+			p.Fail(root.Get(pair.lateName), "is not after %s, so that the job could never run", pair.earlyName)
 		}
 	}
 	timeout := time.Duration(0)

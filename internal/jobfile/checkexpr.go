@@ -5,19 +5,20 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // exprError reports an expression that can't be read.
-func (p *parser) exprError(n *node, err error) { p.fail(n, "%s", err.Error()) }
+func (p *parser) exprError(n *tree.Node, err error) { p.Fail(n, "%s", err.Error()) }
 
 // exprInScript reports an expression where its value would be read as code.
-func (p *parser) exprInScript(n *node, text string) {
+func (p *parser) exprInScript(n *tree.Node, text string) {
 	at := text[strings.Index(text, exprOpen):]
 	if end := strings.Index(at, exprClose); end >= 0 {
 		at = at[:end+len(exprClose)]
 	}
-	at = shown(at)
-	p.fail(n, `%s is not evaluated in a script, where its value would be read as code; write env: {VALUE: "%s"} and use "$VALUE"`, at, at)
+	at = tree.Excerpt(at)
+	p.Fail(n, `%s is not evaluated in a script, where its value would be read as code; write env: {VALUE: "%s"} and use "$VALUE"`, at, at)
 }
 
 // exprChecker sees that the expressions of one task have something to refer to.
@@ -30,17 +31,17 @@ type exprChecker struct {
 	inArray bool
 }
 
-func (p *parser) checkExpressions(root *node, g *graph) {
+func (p *parser) checkExpressions(root *tree.Node, g *graph) {
 	shared := exprChecker{p: p, g: g, task: -1}
-	shared.env(root.get("env"), p.spec.Env)
+	shared.env(root.Get("env"), p.spec.Env)
 	for i := range p.spec.Tasks {
 		t, n := &p.spec.Tasks[i], p.tasks[i].node
 		c := exprChecker{p: p, g: g, task: i}
-		c.env(n.get("env"), t.Env)
-		c.command(n.get("command"), t)
+		c.env(n.Get("env"), t.Env)
+		c.command(n.Get("command"), t)
 		if t.Array != nil && t.Array.From != "" {
-			at := n.get("array")
-			if each := at.get("each"); each != nil {
+			at := n.Get("array")
+			if each := at.Get("each"); each != nil {
 				at = each
 			}
 			array := exprChecker{p: p, g: g, task: i, inArray: true}
@@ -49,25 +50,25 @@ func (p *parser) checkExpressions(root *node, g *graph) {
 	}
 }
 
-func (c exprChecker) env(n *node, env map[string]string) {
+func (c exprChecker) env(n *tree.Node, env map[string]string) {
 	if n == nil {
 		return
 	}
-	for i, key := range n.keys {
-		if value, ok := env[key.text]; ok && n.items[i].kind == scalar {
-			c.text(n.items[i], value)
+	for i, key := range n.Keys {
+		if value, ok := env[key.Text]; ok && n.Items[i].Kind == tree.Scalar {
+			c.text(n.Items[i], value)
 		}
 	}
 }
 
 // command checks arguments, and refuses expressions in an argument that a shell or
 // an interpreter reads as code.
-func (c exprChecker) command(n *node, t *job.Task) {
+func (c exprChecker) command(n *tree.Node, t *job.Task) {
 	for i, arg := range t.Command {
 		if !strings.Contains(arg, exprOpen) {
 			continue
 		}
-		at := n.items[i]
+		at := n.Items[i]
 		if i > 0 && readsCode(t.Command[0], t.Command[i-1]) {
 			c.p.exprInScript(at, arg)
 			continue
@@ -90,7 +91,7 @@ func readsCode(program, flag string) bool {
 }
 
 // text checks every expression of a text.
-func (c exprChecker) text(n *node, text string) {
+func (c exprChecker) text(n *tree.Node, text string) {
 	segments, err := parseTemplate(text)
 	if err != nil {
 		c.p.exprError(n, err)
@@ -103,11 +104,11 @@ func (c exprChecker) text(n *node, text string) {
 	}
 }
 
-func (c exprChecker) one(n *node, e expr) {
+func (c exprChecker) one(n *tree.Node, e expr) {
 	switch e.root {
 	case rootParam:
 		if _, ok := c.p.spec.Params[e.key]; !ok {
-			c.p.fail(n, "%s: the job has no such parameter; %s", e, suggest(e.key, sortedKeys(c.p.spec.Params)))
+			c.p.Fail(n, "%s: the job has no such parameter; %s", e, tree.Suggest(e.key, sortedKeys(c.p.spec.Params)))
 		}
 	case rootOutput:
 		c.output(n, e)
@@ -116,25 +117,25 @@ func (c exprChecker) one(n *node, e expr) {
 	}
 }
 
-func (c exprChecker) element(n *node, e expr) {
+func (c exprChecker) element(n *tree.Node, e expr) {
 	if c.task < 0 {
-		c.p.fail(n, "%s is not known to the job as a whole; put it into the env of a task that is an array", e)
+		c.p.Fail(n, "%s is not known to the job as a whole; put it into the env of a task that is an array", e)
 		return
 	}
 	t := &c.p.spec.Tasks[c.task]
 	switch {
 	case c.inArray:
-		c.p.fail(n, "%s is not known before the array is made", e)
+		c.p.Fail(n, "%s is not known before the array is made", e)
 	case t.Array == nil:
-		c.p.fail(n, "%s: the task is not an array; give it array, such as array: 0-31", e)
+		c.p.Fail(n, "%s: the task is not an array; give it array, such as array: 0-31", e)
 	case e.root == rootItem && t.Array.Ranges != nil:
-		c.p.fail(n, "%s: the array has indexes but no items; use array.index, or give it each", e)
+		c.p.Fail(n, "%s: the array has indexes but no items; use array.index, or give it each", e)
 	}
 }
 
-func (c exprChecker) output(n *node, e expr) {
+func (c exprChecker) output(n *tree.Node, e expr) {
 	if c.task < 0 {
-		c.p.fail(n, "%s is not known to the job as a whole; put it into the env of a task that needs %s", e, e.task)
+		c.p.Fail(n, "%s is not known to the job as a whole; put it into the env of a task that needs %s", e, e.task)
 		return
 	}
 	to, ok := c.g.index[e.task]
@@ -144,11 +145,11 @@ func (c exprChecker) output(n *node, e expr) {
 		for i, t := range c.p.spec.Tasks {
 			names[i] = t.Name
 		}
-		c.p.fail(n, "%s: no task has this name; %s", e, suggest(e.task, names))
+		c.p.Fail(n, "%s: no task has this name; %s", e, tree.Suggest(e.task, names))
 	case !c.g.needsTask(c.task, to):
-		c.p.fail(n, "%s: the task does not wait for %s; add it to needs", e, e.task)
+		c.p.Fail(n, "%s: the task does not wait for %s; add it to needs", e, e.task)
 	case c.p.spec.Tasks[to].Array != nil:
-		c.p.fail(n, "%s: %s is an array, whose outputs are a list of one per element; use fetch: [%s] and read $REEVE_INPUTS/%s/outputs.jsonl",
+		c.p.Fail(n, "%s: %s is an array, whose outputs are a list of one per element; use fetch: [%s] and read $REEVE_INPUTS/%s/outputs.jsonl",
 			e, e.task, e.task, e.task)
 	}
 }

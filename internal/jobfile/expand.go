@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // MaxExpanded bounds a text after its expressions were replaced, in bytes.
@@ -98,7 +99,7 @@ func (s *Scope) text(e expr) (string, error) {
 func EvalArray(from string, scope *Scope) (count int64, items []string, err error) {
 	e, ok := whole(strings.TrimSpace(from))
 	if !ok {
-		return 0, nil, fmt.Errorf("array %q: want one whole expression", shown(from))
+		return 0, nil, fmt.Errorf("array %q: want one whole expression", tree.Excerpt(from))
 	}
 	text, err := scope.text(e)
 	if err != nil {
@@ -112,7 +113,7 @@ func EvalArray(from string, scope *Scope) (count int64, items []string, err erro
 		return count, nil, nil
 	}
 	if items, err = stringList(trimmed); err != nil {
-		return 0, nil, fmt.Errorf(`%s: %q: want a number of elements, or a JSON list such as ["a","b"]`, e, shown(text))
+		return 0, nil, fmt.Errorf(`%s: %q: want a number of elements, or a JSON list such as ["a","b"]`, e, tree.Excerpt(text))
 	}
 	if len(items) > job.MaxElements {
 		return 0, nil, fmt.Errorf("%s: a list of %d items; at most %d are allowed", e, len(items), job.MaxElements)
@@ -136,7 +137,7 @@ func stringList(text string) ([]string, error) {
 			if err := json.Unmarshal(r, &items[i]); err != nil {
 				return nil, err
 			}
-		} else if !jsonNumber(items[i]) && items[i] != "true" && items[i] != "false" {
+		} else if !tree.IsNumber(items[i]) && items[i] != "true" && items[i] != "false" {
 			return nil, strconv.ErrSyntax
 		}
 		if strings.IndexByte(items[i], 0) >= 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // An expression is a path between ${{ and }}: a strict subset of CEL. $${{ stands
@@ -105,7 +106,7 @@ func parseTemplate(text string) ([]segment, error) {
 		body, tail, closed := strings.Cut(rest[at+len(exprOpen):], exprClose)
 		if !closed {
 			return nil, fmt.Errorf("expression %q is not closed; want %s at its end, or %s for the characters %s themselves",
-				shown(rest[at:]), exprClose, exprLiteral, exprOpen)
+				tree.Excerpt(rest[at:]), exprClose, exprLiteral, exprOpen)
 		}
 		e, err := parseExpr(body)
 		if err != nil {
@@ -124,7 +125,7 @@ const wantExpr = "want a path such as params.day, tasks.extract.outputs.rows, ar
 func parseExpr(body string) (expr, error) {
 	body = strings.TrimSpace(body)
 	fail := func(format string, args ...any) (expr, error) {
-		return expr{}, fmt.Errorf("expression %q: %s", shown(body), fmt.Sprintf(format, args...))
+		return expr{}, fmt.Errorf("expression %q: %s", tree.Excerpt(body), fmt.Sprintf(format, args...))
 	}
 	if len(body) > maxExpr {
 		return fail("has %d bytes; at most %d are allowed", len(body), maxExpr)
@@ -192,7 +193,7 @@ func pathSteps(s string) ([]string, error) {
 		case s[end] == '-' && len(steps) == 2 && steps[0] == "tasks":
 			return nil, fmt.Errorf(`a name with a dash goes into brackets: tasks["my-task"].outputs.x`)
 		default:
-			return nil, fmt.Errorf("%q is not part of a path; calculations are not supported", shown(s[end:]))
+			return nil, fmt.Errorf("%q is not part of a path; calculations are not supported", tree.Excerpt(s[end:]))
 		}
 	}
 }

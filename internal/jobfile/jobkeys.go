@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // Limits of small texts, in bytes.
@@ -20,22 +21,22 @@ const (
 )
 
 // job reads the whole file.
-func (p *parser) job(root *node) {
-	if root.kind != mapping {
-		p.bad(root, "a job file is a mapping of keys, such as run: echo hello")
+func (p *parser) job(root *tree.Node) {
+	if root.Kind != tree.Mapping {
+		p.Bad(root, "a job file is a mapping of keys, such as run: echo hello")
 		return
 	}
 	known := p.jobFields()
 	actions := 0
 	for _, key := range []string{"run", "command", "function"} {
-		if root.get(key) != nil {
+		if root.Get(key) != nil {
 			actions++
 		}
 	}
 	switch {
-	case root.get("tasks") != nil:
-		p.fields(root, append(known, field{"env", func(n *node) { p.spec.Env = p.env(n) }},
-			field{"files", func(n *node) { p.spec.Files = p.files(n) }}, field{"tasks", p.taskList}), p.misplaced)
+	case root.Get("tasks") != nil:
+		p.fields(root, append(known, field{"env", func(n *tree.Node) { p.spec.Env = p.env(n) }},
+			field{"files", func(n *tree.Node) { p.spec.Files = p.files(n) }}, field{"tasks", p.taskList}), p.misplaced)
 	case actions > 0:
 		p.spec.Tasks = make([]job.Task, 1)
 		p.tasks = []place{{node: root}}
@@ -45,7 +46,7 @@ func (p *parser) job(root *node) {
 		p.finishTask(task, root)
 	default:
 		p.fields(root, append(known, p.taskFields(&job.Task{}, &place{node: root})...), p.needsTasks)
-		p.fail(root, "the job has nothing to do; want run, command or function, or tasks")
+		p.Fail(root, "the job has nothing to do; want run, command or function, or tasks")
 	}
 }
 
@@ -72,25 +73,25 @@ func (p *parser) needsTasks(key string) string {
 func (p *parser) jobFields() []field {
 	s := p.spec
 	return []field{
-		{"name", func(n *node) { s.Name = p.name(n) }},
-		{"namespace", func(n *node) { p.namespace = p.name(n) }},
-		{"queue", func(n *node) { s.Queue = p.name(n) }},
-		{"labels", func(n *node) { s.Labels = p.labels(n) }},
-		{"priority", func(n *node) { s.Priority = p.priority(n) }},
-		{"params", func(n *node) { s.Params = p.params(n) }},
-		{"after", func(n *node) { s.After = p.after(n) }},
-		{"deadline", func(n *node) { s.Deadline = p.moment(n, 1) }},
-		{"start_after", func(n *node) { s.StartAfter = p.moment(n, 0) }},
-		{"start_before", func(n *node) { s.StartBefore = p.moment(n, 1) }},
-		{"retention", func(n *node) { s.Retention = p.duration(n, 1) }},
-		{"idempotency_key", func(n *node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
+		{"name", func(n *tree.Node) { s.Name = p.name(n) }},
+		{"namespace", func(n *tree.Node) { p.namespace = p.name(n) }},
+		{"queue", func(n *tree.Node) { s.Queue = p.name(n) }},
+		{"labels", func(n *tree.Node) { s.Labels = p.labels(n) }},
+		{"priority", func(n *tree.Node) { s.Priority = p.priority(n) }},
+		{"params", func(n *tree.Node) { s.Params = p.params(n) }},
+		{"after", func(n *tree.Node) { s.After = p.after(n) }},
+		{"deadline", func(n *tree.Node) { s.Deadline = p.moment(n, 1) }},
+		{"start_after", func(n *tree.Node) { s.StartAfter = p.moment(n, 0) }},
+		{"start_before", func(n *tree.Node) { s.StartBefore = p.moment(n, 1) }},
+		{"retention", func(n *tree.Node) { s.Retention = p.duration(n, 1) }},
+		{"idempotency_key", func(n *tree.Node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
 	}
 }
 
-func (p *parser) priority(n *node) int32 {
+func (p *parser) priority(n *tree.Node) int32 {
 	const low, high = job.PriorityBackground, job.PriorityCritical
-	if n.kind == scalar {
-		switch n.text {
+	if n.Kind == tree.Scalar {
+		switch n.Text {
 		case "critical":
 			return job.PriorityCritical
 		case "high":
@@ -105,22 +106,22 @@ func (p *parser) priority(n *node) int32 {
 	}
 	value, ok := wholeNumber(n)
 	if !ok || value < low || value > high {
-		p.bad(n, "want critical, high, normal, low, background or a whole number from %d to %d; higher runs first", low, high)
+		p.Bad(n, "want critical, high, normal, low, background or a whole number from %d to %d; higher runs first", low, high)
 		return 0
 	}
 	return int32(value)
 }
 
-func (p *parser) labels(n *node) map[string]string {
+func (p *parser) labels(n *tree.Node) map[string]string {
 	labels := map[string]string{}
-	p.pairs(n, "a mapping of labels such as team: data", func(key, value *node) {
-		if !labelKey(key.text) {
-			p.bad(key, "want a label of small letters, digits, dots, dashes, underscores and slashes, at most %d", maxLabelKey)
+	p.pairs(n, "a mapping of labels such as team: data", func(key, value *tree.Node) {
+		if !labelKey(key.Text) {
+			p.Bad(key, "want a label of small letters, digits, dots, dashes, underscores and slashes, at most %d", maxLabelKey)
 		}
-		labels[key.text] = p.labelValue(value)
+		labels[key.Text] = p.labelValue(value)
 	})
 	if len(labels) > job.MaxLabels {
-		p.fail(n, "has %d labels; at most %d are allowed", len(labels), job.MaxLabels)
+		p.Fail(n, "has %d labels; at most %d are allowed", len(labels), job.MaxLabels)
 	}
 	return orNil(labels)
 }
@@ -133,14 +134,14 @@ func orNil[V any](m map[string]V) map[string]V {
 	return m
 }
 
-func (p *parser) labelValue(n *node) string {
+func (p *parser) labelValue(n *tree.Node) string {
 	text, ok := p.text(n, "a label's value")
 	switch {
 	case !ok:
 	case len(text) > maxLabelValue || strings.IndexFunc(text, unicode.IsControl) >= 0:
-		p.bad(n, "want a label's value: one line of at most %d bytes", maxLabelValue)
+		p.Bad(n, "want a label's value: one line of at most %d bytes", maxLabelValue)
 	case strings.Contains(text, exprOpen):
-		p.bad(n, "expressions are not evaluated in labels")
+		p.Bad(n, "expressions are not evaluated in labels")
 	}
 	return text
 }
@@ -157,75 +158,75 @@ func labelKey(s string) bool {
 }
 
 // after reads the jobs to wait for: 4217, [4217, 4218] or {4217: done}.
-func (p *parser) after(n *node) []job.After {
+func (p *parser) after(n *tree.Node) []job.After {
 	const want = "a job id such as 4217, a list of ids, or a mapping of ids to conditions"
 	var out []job.After
 	seen := map[job.ID]bool{}
-	add := func(at, condition *node) {
+	add := func(at, condition *tree.Node) {
 		a := job.After{}
 		id, err := job.ID(0), error(nil)
-		if at.kind == scalar {
-			id, err = job.ParseID(at.text)
+		if at.Kind == tree.Scalar {
+			id, err = job.ParseID(at.Text)
 		}
-		if at.kind != scalar || err != nil {
-			p.bad(at, "want %s", want)
+		if at.Kind != tree.Scalar || err != nil {
+			p.Bad(at, "want %s", want)
 			return
 		}
 		if a.Job = id; condition != nil {
 			a.Condition = p.condition(condition)
 		}
 		if seen[id] {
-			p.bad(at, "this job stands there twice")
+			p.Bad(at, "this job stands there twice")
 		}
 		seen[id] = true
 		out = append(out, a)
 	}
-	item := func(n *node) {
-		if n.kind != mapping {
+	item := func(n *tree.Node) {
+		if n.Kind != tree.Mapping {
 			add(n, nil)
 			return
 		}
-		if id := n.get("job"); id != nil {
-			p.fields(n, []field{{"job", func(*node) {}}, {"condition", func(*node) {}}}, nil)
-			add(id, n.get("condition"))
+		if id := n.Get("job"); id != nil {
+			p.fields(n, []field{{"job", func(*tree.Node) {}}, {"condition", func(*tree.Node) {}}}, nil)
+			add(id, n.Get("condition"))
 			return
 		}
 		p.pairs(n, want, add)
 	}
-	if n.kind == sequence {
+	if n.Kind == tree.Sequence {
 		p.each(n, want, item)
 	} else {
 		item(n)
 	}
 	if len(out) > maxAfter {
-		p.fail(n, "has %d jobs; at most %d are allowed", len(out), maxAfter)
+		p.Fail(n, "has %d jobs; at most %d are allowed", len(out), maxAfter)
 	}
 	return out
 }
 
 // condition reads what a dependency waits for.
-func (p *parser) condition(n *node) job.Condition {
+func (p *parser) condition(n *tree.Node) job.Condition {
 	c, err := job.OnSucceeded, error(nil)
-	if n.kind == scalar {
-		c, err = job.ParseCondition(n.text)
+	if n.Kind == tree.Scalar {
+		c, err = job.ParseCondition(n.Text)
 	}
-	if n.kind != scalar || err != nil {
-		p.bad(n, "want a condition: succeeded, failed, done or any")
+	if n.Kind != tree.Scalar || err != nil {
+		p.Bad(n, "want a condition: succeeded, failed, done or any")
 	}
 	return c
 }
 
 // env reads environment variables; expressions in them are checked later.
-func (p *parser) env(n *node) map[string]string {
+func (p *parser) env(n *tree.Node) map[string]string {
 	env := map[string]string{}
-	p.pairs(n, "a mapping of variables such as LEVEL: debug", func(key, value *node) {
+	p.pairs(n, "a mapping of variables such as LEVEL: debug", func(key, value *tree.Node) {
 		switch {
-		case !envName(key.text):
-			p.bad(key, "want a variable's name of letters, digits and underscores that does not begin with a digit")
-		case strings.HasPrefix(key.text, "REEVE_"):
-			p.bad(key, "names that begin with REEVE_ are set by Reeve; choose another")
+		case !envName(key.Text):
+			p.Bad(key, "want a variable's name of letters, digits and underscores that does not begin with a digit")
+		case strings.HasPrefix(key.Text, "REEVE_"):
+			p.Bad(key, "names that begin with REEVE_ are set by Reeve; choose another")
 		}
-		env[key.text], _ = p.text(value, "a variable's value")
+		env[key.Text], _ = p.text(value, "a variable's value")
 	})
 	return orNil(env)
 }
@@ -242,57 +243,57 @@ func envName(s string) bool {
 }
 
 // files reads small files that travel with the job.
-func (p *parser) files(n *node) map[string]job.File {
+func (p *parser) files(n *tree.Node) map[string]job.File {
 	files := map[string]job.File{}
-	p.pairs(n, "a mapping of paths to texts such as config.ini: |", func(key, value *node) {
-		name := key.text
+	p.pairs(n, "a mapping of paths to texts such as config.ini: |", func(key, value *tree.Node) {
+		name := key.Text
 		if name == "" || len(name) > maxPath || strings.ContainsAny(name, "\x00\\") || path.IsAbs(name) ||
 			path.Clean(name) != name || name == "." || name == ".." || strings.HasPrefix(name, "../") {
-			p.bad(key, "want a relative path without . and .. such as conf/app.ini, at most %d bytes", maxPath)
+			p.Bad(key, "want a relative path without . and .. such as conf/app.ini, at most %d bytes", maxPath)
 		}
 		files[name] = p.fileOf(value)
 	})
 	return orNil(files)
 }
 
-func (p *parser) fileOf(n *node) job.File {
+func (p *parser) fileOf(n *tree.Node) job.File {
 	const want = "the file's text, or a mapping of content (or base64) and mode"
 	f := job.File{Mode: 0o644}
-	if n.kind == scalar {
+	if n.Kind == tree.Scalar {
 		f.Content = p.content(n, want)
 		return f
 	}
-	if n.kind != mapping {
-		p.bad(n, "want %s", want)
+	if n.Kind != tree.Mapping {
+		p.Bad(n, "want %s", want)
 		return f
 	}
 	p.fields(n, []field{
-		{"content", func(n *node) { f.Content = p.content(n, "the file's text") }},
-		{"base64", func(n *node) {
-			data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.text), ""))
-			if n.kind != scalar || err != nil || len(data) == 0 {
-				p.bad(n, "want base64 of the file's bytes")
+		{"content", func(n *tree.Node) { f.Content = p.content(n, "the file's text") }},
+		{"base64", func(n *tree.Node) {
+			data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Text), ""))
+			if n.Kind != tree.Scalar || err != nil || len(data) == 0 {
+				p.Bad(n, "want base64 of the file's bytes")
 			}
 			f.Base64 = data
 		}},
-		{"mode", func(n *node) {
-			mode, err := job.ParseMode(n.text)
-			if n.kind != scalar || err != nil {
-				p.bad(n, "want octal permission bits such as 0644 or 0755")
+		{"mode", func(n *tree.Node) {
+			mode, err := job.ParseMode(n.Text)
+			if n.Kind != tree.Scalar || err != nil {
+				p.Bad(n, "want octal permission bits such as 0644 or 0755")
 			}
 			f.Mode = mode
 		}},
 	}, nil)
-	if (n.get("content") == nil) == (n.get("base64") == nil) {
-		p.fail(n, "want either content or base64")
+	if (n.Get("content") == nil) == (n.Get("base64") == nil) {
+		p.Fail(n, "want either content or base64")
 	}
 	return f
 }
 
 // content reads a file's text, which may hold anything, NUL and expressions too.
-func (p *parser) content(n *node, want string) string {
-	if n.kind != scalar || n.null() {
-		p.bad(n, "want %s; an empty file is \"\"", want)
+func (p *parser) content(n *tree.Node, want string) string {
+	if n.Kind != tree.Scalar || n.Null() {
+		p.Bad(n, "want %s; an empty file is \"\"", want)
 	}
-	return n.text
+	return n.Text
 }

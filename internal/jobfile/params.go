@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // maxParam bounds one parameter's value in bytes.
@@ -22,38 +23,38 @@ var paramTypes = [...]string{"string", "int", "number", "bool", "list"}
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // params reads the declared parameters.
-func (p *parser) params(n *node) map[string]job.Param {
+func (p *parser) params(n *tree.Node) map[string]job.Param {
 	params := map[string]job.Param{}
-	p.pairs(n, "a mapping of parameters such as day: \"2026-01-01\"", func(key, value *node) {
-		if !outputKey(key.text) {
-			p.bad(key, "want a parameter's name of small letters, digits and underscores, such as first_day")
+	p.pairs(n, "a mapping of parameters such as day: \"2026-01-01\"", func(key, value *tree.Node) {
+		if !outputKey(key.Text) {
+			p.Bad(key, "want a parameter's name of small letters, digits and underscores, such as first_day")
 		}
-		params[key.text] = p.param(value)
+		params[key.Text] = p.param(value)
 	})
 	return orNil(params)
 }
 
-func (p *parser) param(n *node) job.Param {
+func (p *parser) param(n *tree.Node) job.Param {
 	declared := job.Param{Type: "string"}
-	var given *node
-	switch n.kind {
-	case scalar:
-		if !n.null() {
+	var given *tree.Node
+	switch n.Kind {
+	case tree.Scalar:
+		if !n.Null() {
 			given = n
 		}
-	case sequence:
+	case tree.Sequence:
 		declared.Type, given = "list", n
-	case mapping:
+	case tree.Mapping:
 		p.fields(n, []field{
-			{"type", func(n *node) { declared.Type = p.word(n, paramTypes[:]...) }},
-			{"default", func(n *node) { given = n }},
-			{"enum", func(n *node) {
-				p.each(n, "a list of allowed values", func(item *node) {
+			{"type", func(n *tree.Node) { declared.Type = p.word(n, paramTypes[:]...) }},
+			{"default", func(n *tree.Node) { given = n }},
+			{"enum", func(n *tree.Node) {
+				p.each(n, "a list of allowed values", func(item *tree.Node) {
 					text, _ := p.text(item, "an allowed value")
 					declared.Enum = append(declared.Enum, text)
 				})
 			}},
-			{"description", func(n *node) { declared.Description, _ = p.text(n, "a description") }},
+			{"description", func(n *tree.Node) { declared.Description, _ = p.text(n, "a description") }},
 		}, nil)
 		p.checkEnum(n, &declared)
 	}
@@ -63,50 +64,50 @@ func (p *parser) param(n *node) job.Param {
 	value, err := bindNode(&declared, given)
 	switch {
 	case err != nil:
-		p.bad(given, "%s", err.Error())
+		p.Bad(given, "%s", err.Error())
 	case strings.Contains(string(value), exprOpen):
-		p.bad(given, "expressions are not evaluated in parameters")
+		p.Bad(given, "expressions are not evaluated in parameters")
 	}
 	declared.Default = value
 	return declared
 }
 
-func (p *parser) checkEnum(n *node, declared *job.Param) {
-	at := n.get("enum")
+func (p *parser) checkEnum(n *tree.Node, declared *job.Param) {
+	at := n.Get("enum")
 	if at == nil {
 		return
 	}
 	if declared.Type == "list" {
-		p.fail(at, "is not for lists")
+		p.Fail(at, "is not for lists")
 		return
 	}
-	if at.kind == sequence && len(at.items) == 0 {
-		p.bad(at, "want at least one allowed value")
+	if at.Kind == tree.Sequence && len(at.Items) == 0 {
+		p.Bad(at, "want at least one allowed value")
 	}
 	plain := job.Param{Type: declared.Type}
 	for i, text := range declared.Enum {
 		if _, err := bindText(&plain, text); err != nil && declared.Type != "" {
-			p.bad(at.items[i], "%s", err.Error())
+			p.Bad(at.Items[i], "%s", err.Error())
 		}
 	}
 }
 
 // bindNode reads a default.
-func bindNode(declared *job.Param, n *node) (json.RawMessage, error) {
+func bindNode(declared *job.Param, n *tree.Node) (json.RawMessage, error) {
 	switch {
-	case n.kind == mapping, n.kind == sequence && declared.Type != "list":
+	case n.Kind == tree.Mapping, n.Kind == tree.Sequence && declared.Type != "list":
 		return nil, fmt.Errorf("want %s", paramWant(declared))
-	case n.kind == scalar && n.null():
+	case n.Kind == tree.Scalar && n.Null():
 		return nil, fmt.Errorf("want %s; leave default out if a value must be given", paramWant(declared))
-	case n.kind == scalar:
-		return bindText(declared, n.text)
+	case n.Kind == tree.Scalar:
+		return bindText(declared, n.Text)
 	}
-	items := make([]string, len(n.items))
-	for i, item := range n.items {
-		if item.kind != scalar || item.null() {
+	items := make([]string, len(n.Items))
+	for i, item := range n.Items {
+		if item.Kind != tree.Scalar || item.Null() {
 			return nil, fmt.Errorf("want %s", paramWant(declared))
 		}
-		items[i] = item.text
+		items[i] = item.Text
 	}
 	return bindList(items)
 }
@@ -137,7 +138,7 @@ func bindText(declared *job.Param, text string) (json.RawMessage, error) {
 		}
 		out = strconv.AppendInt(nil, value, 10)
 	case "number":
-		if !jsonNumber(text) {
+		if !tree.IsNumber(text) {
 			return nil, want
 		}
 		out = json.RawMessage(text)
@@ -162,7 +163,7 @@ func bindText(declared *job.Param, text string) (json.RawMessage, error) {
 		if strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text) {
 			return nil, fmt.Errorf("want UTF-8 text without NUL characters")
 		}
-		out = appendString(nil, text)
+		out = tree.AppendString(nil, text)
 	}
 	if len(out) > maxParam {
 		return nil, fmt.Errorf("has %d bytes; at most %d are allowed", len(out), maxParam)
@@ -182,7 +183,7 @@ func bindList(items []string) (json.RawMessage, error) {
 		if strings.IndexByte(item, 0) >= 0 || !utf8.ValidString(item) {
 			return nil, fmt.Errorf("want items of UTF-8 text without NUL characters")
 		}
-		out = appendString(out, item)
+		out = tree.AppendString(out, item)
 	}
 	if out = append(out, ']'); len(out) > maxParam {
 		return nil, fmt.Errorf("has %d bytes; at most %d are allowed", len(out), maxParam)
@@ -204,7 +205,7 @@ func BindParams(spec *job.Spec, given map[string]json.RawMessage) ([]byte, error
 			if len(known) == 0 {
 				return fail("parameter %s is unknown: the job has no parameters", name)
 			}
-			return fail("parameter %s is unknown; %s", name, suggest(name, known))
+			return fail("parameter %s is unknown; %s", name, tree.Suggest(name, known))
 		}
 	}
 	out := []byte{'{'}
@@ -214,7 +215,7 @@ func BindParams(spec *job.Spec, given map[string]json.RawMessage) ([]byte, error
 		if raw, ok := given[name]; ok {
 			var err error
 			if value, err = bindJSON(&declared, raw); err != nil {
-				return fail("parameter %s: %s: %s", name, strconv.Quote(shown(string(raw))), err.Error())
+				return fail("parameter %s: %s: %s", name, strconv.Quote(tree.Excerpt(string(raw))), err.Error())
 			}
 		}
 		if value == nil {
@@ -223,7 +224,7 @@ func BindParams(spec *job.Spec, given map[string]json.RawMessage) ([]byte, error
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(append(appendString(out, name), ':'), value...)
+		out = append(append(tree.AppendString(out, name), ':'), value...)
 	}
 	if out = append(out, '}'); len(out) > job.MaxPayload {
 		return fail("the parameters have %d bytes; at most %d are allowed", len(out), job.MaxPayload)
@@ -246,7 +247,7 @@ func bindJSON(declared *job.Param, raw json.RawMessage) (json.RawMessage, error)
 			return nil, fmt.Errorf("want %s", paramWant(declared))
 		}
 		return bindText(declared, text)
-	case text == "true", text == "false", jsonNumber(text):
+	case text == "true", text == "false", tree.IsNumber(text):
 		return bindText(declared, text)
 	}
 	return nil, fmt.Errorf("want %s", paramWant(declared))

@@ -5,7 +5,14 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
+
+// Error is one thing that is wrong with a job file, with its position.
+type Error = tree.Error
+
+// Errors is everything that is wrong with a job file, at most tree.MaxErrors.
+type Errors = tree.Errors
 
 // Result is a job file that was read without error.
 type Result struct {
@@ -25,20 +32,19 @@ type Result struct {
 // leaves positions out of them. Every error is of type Errors, which job.CodeOf
 // calls Invalid.
 func Parse(name string, text []byte) (*Result, error) {
-	p := &parser{file: name, spec: &job.Spec{}}
-	root := p.read(text)
+	p := &parser{Reports: &tree.Reports{File: name}, spec: &job.Spec{}}
+	root := tree.Read(text, p.Reports)
 	if root != nil {
-		p.checkKeys(root)
 		p.job(root)
 		p.check(root)
 	}
-	if err := p.failed(); err != nil {
+	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	canonical, hash, err := Canonical(p.spec)
 	if err != nil {
-		p.fail(root, "%s", err.Error())
-		return nil, p.failed()
+		p.Fail(root, "%s", err.Error())
+		return nil, p.Err()
 	}
 	return &Result{Spec: p.spec, Namespace: p.namespace, Canonical: canonical, Hash: hash, Notes: p.notes}, nil
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
 // parser reads one file. Its readers report what is wrong and go on, so that one
 // run finds many errors; after an error their values are not meaningful.
 type parser struct {
-	file string
-	errs Errors
+	*tree.Reports
 	spec *job.Spec
 	// namespace is the file's, if any.
 	namespace string
@@ -25,37 +25,37 @@ type parser struct {
 // place is where a task stands in the file.
 type place struct {
 	// node is the task's mapping: the whole file if it has one task only.
-	node *node
+	node *tree.Node
 	// needs is one node per need.
-	needs []*node
+	needs []*tree.Node
 }
 
 // field is a key that a mapping may have, and what reads its value.
 type field struct {
 	key  string
-	read func(n *node)
+	read func(n *tree.Node)
 }
 
 // fields reads a mapping's keys in the order of the file. hint, if any, explains
 // an unknown key that it knows.
-func (p *parser) fields(n *node, known []field, hint func(key string) string) {
-	for i, k := range n.keys {
+func (p *parser) fields(n *tree.Node, known []field, hint func(key string) string) {
+	for i, k := range n.Keys {
 		found := false
 		for _, f := range known {
-			if f.key == k.text {
-				f.read(n.items[i])
+			if f.key == k.Text {
+				f.read(n.Items[i])
 				found = true
 				break
 			}
 		}
-		if found || k.kind != scalar {
+		if found || k.Kind != tree.Scalar {
 			continue
 		}
 		message := ""
 		if hint != nil {
-			message = hint(k.text)
+			message = hint(k.Text)
 		}
-		if message == "" && k.text == "<<" {
+		if message == "" && k.Text == "<<" {
 			message = "merge keys are not part of job files; write the values out"
 		}
 		if message == "" {
@@ -63,45 +63,45 @@ func (p *parser) fields(n *node, known []field, hint func(key string) string) {
 			for i, f := range known {
 				words[i] = f.key
 			}
-			message = "unknown key; " + suggest(k.text, words)
+			message = "unknown key; " + tree.Suggest(k.Text, words)
 		}
-		p.fail(k, "%s", message)
+		p.Fail(k, "%s", message)
 	}
 }
 
 // text reads a scalar's source text; want says what it is for.
-func (p *parser) text(n *node, want string) (string, bool) {
-	if n.kind != scalar || n.null() {
-		if n.kind == scalar {
+func (p *parser) text(n *tree.Node, want string) (string, bool) {
+	if n.Kind != tree.Scalar || n.Null() {
+		if n.Kind == tree.Scalar {
 			want += `, or "" for an empty text`
 		}
-		p.bad(n, "want %s", want)
+		p.Bad(n, "want %s", want)
 		return "", false
 	}
-	if strings.IndexByte(n.text, 0) >= 0 {
-		p.bad(n, "has a NUL character, which no process can be given")
+	if strings.IndexByte(n.Text, 0) >= 0 {
+		p.Bad(n, "has a NUL character, which no process can be given")
 		return "", false
 	}
-	return n.text, true
+	return n.Text, true
 }
 
 // filled reads a text that is not empty and holds no expression.
-func (p *parser) filled(n *node, want string, most int) string {
+func (p *parser) filled(n *tree.Node, want string, most int) string {
 	text, ok := p.text(n, want)
 	switch {
 	case !ok:
 	case strings.TrimSpace(text) == "":
-		p.bad(n, "want %s", want)
+		p.Bad(n, "want %s", want)
 	case len(text) > most:
-		p.bad(n, "has %d bytes; at most %d are allowed", len(text), most)
+		p.Bad(n, "has %d bytes; at most %d are allowed", len(text), most)
 	case strings.Contains(text, exprOpen):
-		p.bad(n, "expressions are not evaluated here; they may stand in env, command and array")
+		p.Bad(n, "expressions are not evaluated here; they may stand in env, command and array")
 	}
 	return text
 }
 
 // name reads a name of the trade: of a job, a task, a queue.
-func (p *parser) name(n *node) string {
+func (p *parser) name(n *tree.Node) string {
 	text, ok := p.text(n, "a name such as my-task")
 	if ok {
 		p.checkName(n, text)
@@ -109,16 +109,16 @@ func (p *parser) name(n *node) string {
 	return text
 }
 
-func (p *parser) checkName(n *node, text string) {
+func (p *parser) checkName(n *tree.Node, text string) {
 	err := job.CheckName(text)
 	switch {
 	case err == nil:
 	case text == "last" || text == "all":
-		p.bad(n, "is a reserved word; choose another name")
+		p.Bad(n, "is a reserved word; choose another name")
 	case len(text) > job.MaxName:
-		p.bad(n, "has %d characters; at most %d are allowed", len(text), job.MaxName)
+		p.Bad(n, "has %d characters; at most %d are allowed", len(text), job.MaxName)
 	default:
-		p.bad(n, "want a name of small letters, digits and dashes, beginning with a letter and ending with a letter or digit%s", tidyName(text))
+		p.Bad(n, "want a name of small letters, digits and dashes, beginning with a letter and ending with a letter or digit%s", tidyName(text))
 	}
 }
 
@@ -144,13 +144,13 @@ func tidyName(text string) string {
 }
 
 // word reads one of a few words.
-func (p *parser) word(n *node, words ...string) string {
+func (p *parser) word(n *tree.Node, words ...string) string {
 	for _, w := range words {
-		if n.kind == scalar && n.text == w {
+		if n.Kind == tree.Scalar && n.Text == w {
 			return w
 		}
 	}
-	p.bad(n, "want %s", oneOf(words))
+	p.Bad(n, "want %s", oneOf(words))
 	return ""
 }
 
@@ -162,31 +162,31 @@ func oneOf(words []string) string {
 }
 
 // number reads a whole number from low to high.
-func (p *parser) number(n *node, low, high int64) int64 {
+func (p *parser) number(n *tree.Node, low, high int64) int64 {
 	value, ok := wholeNumber(n)
 	if !ok || value < low || value > high {
-		p.bad(n, "want a whole number from %d to %d", low, high)
+		p.Bad(n, "want a whole number from %d to %d", low, high)
 	}
 	return value
 }
 
-func wholeNumber(n *node) (int64, bool) {
-	if n.kind != scalar {
+func wholeNumber(n *tree.Node) (int64, bool) {
+	if n.Kind != tree.Scalar {
 		return 0, false
 	}
-	digits := strings.TrimPrefix(n.text, "-")
+	digits := strings.TrimPrefix(n.Text, "-")
 	if digits == "" || len(digits) > 1 && digits[0] == '0' || digits[0] < '0' || digits[0] > '9' {
 		return 0, false
 	}
-	value, err := strconv.ParseInt(n.text, 10, 64)
+	value, err := strconv.ParseInt(n.Text, 10, 64)
 	return value, err == nil
 }
 
 // boolean reads true or false.
-func (p *parser) boolean(n *node) bool {
-	value, ok := n.boolean()
+func (p *parser) boolean(n *tree.Node) bool {
+	value, ok := n.Bool()
 	if !ok {
-		p.bad(n, "want true or false, without quotes")
+		p.Bad(n, "want true or false, without quotes")
 	}
 	return value
 }
@@ -196,31 +196,31 @@ func (p *parser) boolean(n *node) bool {
 const longest = 3650 * 24 * time.Hour
 
 // duration reads a duration from low to longest.
-func (p *parser) duration(n *node, low time.Duration) job.Duration {
+func (p *parser) duration(n *tree.Node, low time.Duration) job.Duration {
 	d, err := time.Duration(math.MaxInt64), error(nil)
-	if n.kind == scalar {
-		d, err = job.ParseDuration(n.text)
+	if n.Kind == tree.Scalar {
+		d, err = job.ParseDuration(n.Text)
 	}
 	switch {
-	case n.kind != scalar || err != nil:
+	case n.Kind != tree.Scalar || err != nil:
 		hint := ""
 		if _, isNumber := wholeNumber(n); isNumber {
-			hint = "; a unit is missing: " + n.text + "s for seconds"
+			hint = "; a unit is missing: " + n.Text + "s for seconds"
 		}
-		p.bad(n, "want a duration such as 90s or 1h30m%s", hint)
+		p.Bad(n, "want a duration such as 90s or 1h30m%s", hint)
 	case d < low:
-		p.bad(n, "want a duration of at least %s", job.FormatDuration(low))
+		p.Bad(n, "want a duration of at least %s", job.FormatDuration(low))
 	case d > longest:
-		p.bad(n, "want a duration of at most %s", job.FormatDuration(longest))
+		p.Bad(n, "want a duration of at most %s", job.FormatDuration(longest))
 	}
 	return job.Duration(d)
 }
 
 // moment reads a duration after the submit, or a time.
-func (p *parser) moment(n *node, low time.Duration) *job.Moment {
+func (p *parser) moment(n *tree.Node, low time.Duration) *job.Moment {
 	var m job.Moment
-	if n.kind != scalar || m.UnmarshalText([]byte(n.text)) != nil {
-		p.bad(n, "want a duration after the submit such as 2h30m, or a time with its zone such as 2026-12-01T04:00:00Z")
+	if n.Kind != tree.Scalar || m.UnmarshalText([]byte(n.Text)) != nil {
+		p.Bad(n, "want a duration after the submit such as 2h30m, or a time with its zone such as 2026-12-01T04:00:00Z")
 		return nil
 	}
 	if m.At.IsZero() {
@@ -230,40 +230,40 @@ func (p *parser) moment(n *node, low time.Duration) *job.Moment {
 }
 
 // size reads bytes from low to high.
-func (p *parser) size(n *node, low, high int64) int64 {
+func (p *parser) size(n *tree.Node, low, high int64) int64 {
 	size, err := int64(0), error(nil)
-	if n.kind == scalar {
-		size, err = job.ParseSize(n.text)
+	if n.Kind == tree.Scalar {
+		size, err = job.ParseSize(n.Text)
 	}
 	switch {
-	case n.kind != scalar || err != nil:
-		p.bad(n, "want a size such as 512Mi or 4G")
+	case n.Kind != tree.Scalar || err != nil:
+		p.Bad(n, "want a size such as 512Mi or 4G")
 	case size < low || size > high:
-		p.bad(n, "want a size from %s to %s", job.FormatSize(low), job.FormatSize(high))
+		p.Bad(n, "want a size from %s to %s", job.FormatSize(low), job.FormatSize(high))
 	}
 	return size
 }
 
 // each calls read for every item of a list.
-func (p *parser) each(n *node, want string, read func(item *node)) {
-	if n.kind != sequence {
-		p.bad(n, "want %s", want)
+func (p *parser) each(n *tree.Node, want string, read func(item *tree.Node)) {
+	if n.Kind != tree.Sequence {
+		p.Bad(n, "want %s", want)
 		return
 	}
-	for _, item := range n.items {
+	for _, item := range n.Items {
 		read(item)
 	}
 }
 
 // pairs calls read for every pair of a mapping.
-func (p *parser) pairs(n *node, want string, read func(key, value *node)) {
-	if n.kind != mapping {
-		p.bad(n, "want %s", want)
+func (p *parser) pairs(n *tree.Node, want string, read func(key, value *tree.Node)) {
+	if n.Kind != tree.Mapping {
+		p.Bad(n, "want %s", want)
 		return
 	}
-	for i, key := range n.keys {
-		if key.kind == scalar {
-			read(key, n.items[i])
+	for i, key := range n.Keys {
+		if key.Kind == tree.Scalar {
+			read(key, n.Items[i])
 		}
 	}
 }

@@ -17,6 +17,7 @@ func rooms() []room {
 	return []room{
 		{dir: "internal/job", floor: 0, pure: true, says: "jobs, tasks, attempts, resources, dependencies, retry rules; legal transitions and the truth table; error codes"},
 		{dir: "internal/jobfile", floor: 0, pure: true, says: "text to a checked canonical spec: grammar, positions, defaults, expressions, schema"},
+		{dir: "internal/jobfile/tree", floor: 0, pure: true, says: "YAML and JSON to one tree of values with their positions"},
 		{dir: "internal/element", floor: 0, pure: true, says: "packed sets and chunks of array elements"},
 		{dir: "internal/cron", floor: 0, pure: true, says: "text to a schedule; the next time after t, in a zone"},
 		{dir: "internal/auth", floor: 0, pure: true, says: "tokens, roles, and \"may this subject do this?\" as a pure question"},
@@ -65,6 +66,8 @@ func rooms() []room {
 func sideways() map[[2]string]string {
 	return map[[2]string]string{
 		{"internal/jobfile", "internal/job"}:                                          "a job file is parsed into the nouns",
+		{"internal/jobfile", "internal/jobfile/tree"}:                                 "the grammar is written over the tree",
+		{"internal/jobfile/tree", "internal/job"}:                                     "a wrong file is among the error codes",
 		{"internal/element", "internal/job"}:                                          "elements have the states and causes of the nouns",
 		{"internal/auth", "internal/job"}:                                             "permission errors are among the error codes",
 		{"internal/core", "internal/plan"}:                                            "the core asks for proposals and checks them",
@@ -116,7 +119,7 @@ func bans() []ban {
 		{prefix: module + "/gen/reeve/v1", except: messages, tests: true, reason: wire},
 		{prefix: "connectrpc.com/connect", except: append(messages, "internal/app"), tests: true, reason: wire},
 		{prefix: "google.golang.org/protobuf", except: append(messages, "internal/record"), tests: true, reason: wire},
-		{prefix: "go.yaml.in/yaml", except: []string{"internal/jobfile", "internal/cli", "internal/app"}, tests: true, reason: "YAML is a spelling of the job file; inside there is one canonical spec"},
+		{prefix: "go.yaml.in/yaml", except: []string{"internal/jobfile/tree", "internal/cli", "internal/app"}, tests: true, reason: "YAML is a spelling of the job file; inside there is one canonical spec"},
 		{prefix: "github.com/spf13", except: []string{"internal/cli", "cmd/reeve"}, reason: terminal},
 		{prefix: "github.com/vbauerster/mpb", except: []string{"internal/cli", "internal/demo"}, reason: terminal},
 		{prefix: "github.com/lmittmann/tint", except: []string{"internal/cli", "internal/app", "internal/demo"}, reason: terminal},
