@@ -1,0 +1,375 @@
+package agent
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+type sessionState uint8
+
+const (
+	offline sessionState = iota
+	dialing
+	greeting
+	open
+)
+
+// session is the machine's end of one conversation. Everything in it starts anew
+// with the next.
+type session struct {
+	number uint64
+	state  sessionState
+	// sending: a message is on its way out; it is never more than one.
+	sending bool
+	// connectAt, beatAt and giveUpAt are when to do that; zero for not now.
+	connectAt, beatAt, giveUpAt executor.Deadline
+	patience                    time.Duration
+	beat                        time.Duration
+	beatDue                     bool
+	lastBeat                    uint64
+	// unanswered is the beats sent, oldest first; a hello has number 0.
+	unanswered []sentBeat
+	toldLeave  bool
+	warned     bool
+
+	started  []link.Fence
+	returned []link.Fence
+	results  fifo[*attempt]
+
+	specs     map[[32]byte]knownSpec
+	specOrder fifo[[32]byte]
+	specBytes int
+}
+
+type sentBeat struct {
+	number uint64
+	at     executor.Deadline
+}
+
+type knownSpec struct {
+	spec *job.Spec
+	err  string
+	size int
+}
+
+func (m *Machine) connect() {
+	n := m.sess.number + 1
+	for a := m.first; a != nil; a = a.next {
+		a.queued, a.reported = false, 0
+	}
+	m.sess = session{number: n, state: dialing, specs: map[[32]byte]knownSpec{}, patience: helloWait}
+	m.sess.giveUpAt = m.now.Boot.Add(helloWait)
+	m.do(Connect{Session: n})
+}
+
+// hangUp ends the session and plans the next.
+func (m *Machine) hangUp() {
+	if m.sess.state == offline {
+		return
+	}
+	m.do(Disconnect{Session: m.sess.number})
+	m.wait()
+}
+
+func (m *Machine) disconnected(e Disconnected) {
+	if e.Session != m.sess.number || m.sess.state == offline {
+		return
+	}
+	// Once per outage is enough; the rest of the attempts are for the patient reader.
+	level := slog.LevelDebug
+	if m.failures == 0 {
+		level = slog.LevelWarn
+	}
+	m.say(level, "the session with the server ended: %s", e.Why)
+	m.wait()
+}
+
+// wait goes offline until it is time to connect again: exponential, bounded and
+// with jitter, so that a server that comes back is not trampled.
+func (m *Machine) wait() {
+	d := firstWait << min(m.failures, 16)
+	d = max(min(d, m.set.Reconnect), time.Millisecond)
+	d = d/2 + time.Duration(m.rnd.Int64N(int64(d/2)+1))
+	m.failures++
+	m.sess = session{number: m.sess.number, connectAt: m.now.Boot.Add(d)}
+}
+
+func (m *Machine) greet(number uint64) {
+	if number != m.sess.number || m.sess.state != dialing {
+		return
+	}
+	h := m.set.Hello
+	h.Held, h.Generation, h.Seq = m.held(), m.generation, m.seq
+	m.sess.state = greeting
+	m.sess.unanswered = append(m.sess.unanswered, sentBeat{at: m.now.Boot})
+	m.sess.giveUpAt = m.now.Boot.Add(helloWait)
+	m.send(link.FromWorker{Hello: &h})
+}
+
+func (m *Machine) send(msg link.FromWorker) {
+	m.sess.sending = true
+	m.do(Send{Session: m.sess.number, Message: msg})
+}
+
+// held lists what the server should know of, in order of arrival.
+func (m *Machine) held() []link.Held {
+	list := make([]link.Held, 0, len(m.attempts))
+	for a := m.first; a != nil; a = a.next {
+		if p, ok := a.heldPhase(); ok {
+			list = append(list, link.Held{Fence: a.fence, Phase: p})
+		}
+	}
+	return list
+}
+
+func (m *Machine) receive(msg link.ToWorker) {
+	if m.sess.state == open {
+		m.sess.giveUpAt = m.now.Boot.Add(m.sess.patience)
+	} else if msg.Welcome == nil && msg.Goodbye == "" {
+		m.protocolError("a message before the welcome")
+		return
+	}
+	switch {
+	case msg.Welcome != nil:
+		m.welcome(msg.Welcome)
+	case msg.Beat != nil:
+		m.beatAnswered(msg.Beat)
+	case msg.Assign != nil:
+		m.assign(msg.Assign)
+	case msg.Stop != nil:
+		m.stop(msg.Stop)
+	case msg.Goodbye != "":
+		m.say(slog.LevelInfo, "the server ended the session: %s", msg.Goodbye)
+		m.hangUp()
+	}
+	for _, f := range msg.Recall {
+		m.recall(f)
+	}
+	for _, f := range msg.Ack {
+		m.acknowledged(f)
+	}
+}
+
+func (m *Machine) protocolError(why string) {
+	m.say(slog.LevelError, "the server broke the protocol: %s; connecting again", why)
+	m.hangUp()
+}
+
+func (m *Machine) welcome(w *link.Welcome) {
+	if m.sess.state != greeting || w.Beat <= 0 {
+		m.protocolError("a second welcome, or one without a beat")
+		return
+	}
+	m.say(slog.LevelInfo, "connected as worker %d, holding %d attempts", w.WorkerID, len(m.attempts))
+	m.failures = 0
+	m.sess.state, m.sess.beat = open, w.Beat
+	m.sess.patience = max(3*w.Beat, 3*time.Second)
+	m.sess.giveUpAt = m.now.Boot.Add(m.sess.patience)
+	m.sess.beatAt = m.now.Boot.Add(w.Beat)
+	m.heard(w.Generation, w.Seq)
+	m.renew(0)
+	for a := m.first; a != nil; a = a.next {
+		if a.phase == ended && !a.forgotten {
+			m.queueResult(a)
+		}
+	}
+}
+
+// heard remembers how far the server's history goes. One that has become shorter is
+// another history: attempts and results may be lost or run again.
+func (m *Machine) heard(generation, seq uint64) {
+	if generation < m.generation || generation == m.generation && seq < m.seq {
+		if !m.sess.warned {
+			m.sess.warned = true
+			m.say(slog.LevelError, "the server has lost its past: it is at generation %d, sequence %d, but was at %d, %d; was its database restored from a backup?",
+				generation, seq, m.generation, m.seq)
+		}
+		return
+	}
+	m.generation, m.seq = generation, seq
+}
+
+func (m *Machine) beatAnswered(b *link.BeatAnswer) {
+	m.heard(b.Generation, b.Seq)
+	m.renew(b.Number)
+}
+
+// renew moves the leases to where the answered beat was sent.
+func (m *Machine) renew(number uint64) {
+	i := slices.IndexFunc(m.sess.unanswered, func(s sentBeat) bool { return s.number == number })
+	if i < 0 {
+		return
+	}
+	at := m.sess.unanswered[i].at
+	m.sess.unanswered = slices.Delete(m.sess.unanswered, 0, i+1)
+	if at <= m.renewed {
+		return
+	}
+	m.renewed = at
+	m.moveDeadlines()
+	m.unpark()
+}
+
+// moveDeadlines tells the executors, in one call per executor and lease.
+func (m *Machine) moveDeadlines() {
+	type kind struct {
+		executor string
+		lease    time.Duration
+	}
+	var kinds []kind
+	var keys [][]string
+	for a := m.first; a != nil; a = a.next {
+		if a.phase != running || a.lease <= 0 || a.forgotten {
+			continue
+		}
+		k := kind{a.executor, a.lease}
+		i := slices.Index(kinds, k)
+		if i < 0 {
+			i = len(kinds)
+			kinds, keys = append(kinds, k), append(keys, nil)
+		}
+		keys[i] = append(keys[i], a.key)
+	}
+	for i, k := range kinds {
+		m.do(SetDeadlines{Executor: k.executor, Keys: keys[i], Deadline: m.deadline(k.lease)})
+	}
+}
+
+func (m *Machine) assign(as *link.Assign) {
+	for _, s := range as.Specs {
+		m.learn(s)
+	}
+	for i := range as.Attempts {
+		w := &as.Attempts[i]
+		known, ok := m.sess.specs[w.SpecHash]
+		switch {
+		case !ok:
+			m.protocolError("an assignment whose spec it has not sent")
+			return
+		case known.err != "":
+			m.reject(w.Fence, "the spec can't be read: "+known.err)
+		case int(w.Task) >= len(known.spec.Tasks):
+			m.protocolError("an assignment of a task that its spec does not have")
+			return
+		default:
+			w.Spec = known.spec
+			m.take(w)
+		}
+	}
+}
+
+// reject ends an assignment that can't even be named.
+func (m *Machine) reject(f link.Fence, why string) {
+	if m.attempts[f] != nil {
+		return
+	}
+	a := m.add(&attempt{fence: f, ref: job.Ref{Index: job.NoIndex}})
+	m.endUnstarted(a, job.Cause{Kind: job.CauseRejected, Detail: why})
+}
+
+func (m *Machine) learn(s link.SpecText) {
+	if _, ok := m.sess.specs[s.Hash]; ok {
+		m.sess.specOrder.remove(s.Hash)
+		m.sess.specOrder.push(s.Hash)
+		return
+	}
+	k := knownSpec{size: len(s.Canonical)}
+	spec, err := m.set.ReadSpec(s.Canonical)
+	k.spec = spec
+	if err != nil {
+		k.err = err.Error()
+	}
+	m.sess.specs[s.Hash] = k
+	m.sess.specOrder.push(s.Hash)
+	m.sess.specBytes += k.size
+	for m.sess.specOrder.len() > maxSpecs || m.sess.specBytes > maxSpecBytes {
+		old := m.sess.specOrder.pop()
+		m.sess.specBytes -= m.sess.specs[old].size
+		delete(m.sess.specs, old)
+	}
+}
+
+func (m *Machine) queueResult(a *attempt) {
+	if !a.queued && m.sess.state != offline {
+		a.queued = true
+		m.sess.results.push(a)
+	}
+}
+
+// flush sends what there is to send if nothing is on its way: a beat before all.
+func (m *Machine) flush() {
+	s := &m.sess
+	if s.state != open || s.sending {
+		return
+	}
+	switch {
+	case s.beatDue:
+		m.sendBeat()
+	case m.leave.on && !s.toldLeave:
+		s.toldLeave = true
+		m.send(link.FromWorker{Leaving: true})
+	case s.results.len() > 0 || len(s.started) > 0 || len(s.returned) > 0:
+		if r := m.report(); r != nil {
+			m.send(link.FromWorker{Report: r})
+		}
+	}
+}
+
+// sendBeat sends all that is held, and has results repeated that were reported
+// before the last beat and are still not acknowledged.
+func (m *Machine) sendBeat() {
+	s := &m.sess
+	s.beatDue, s.beatAt = false, m.now.Boot.Add(s.beat)
+	s.lastBeat++
+	s.unanswered = append(s.unanswered, sentBeat{number: s.lastBeat, at: m.now.Boot})
+	if len(s.unanswered) > maxUnanswered {
+		s.unanswered = slices.Delete(s.unanswered, 0, 1)
+	}
+	late := max(2*s.beat, 2*time.Second)
+	for a := m.first; a != nil; a = a.next {
+		if a.phase == ended && a.reported != 0 && m.now.Boot.Sub(a.reported) >= late {
+			m.queueResult(a)
+		}
+	}
+	m.send(link.FromWorker{Beat: &link.Beat{Number: s.lastBeat, Held: m.held()}})
+}
+
+// maxUnanswered bounds the beats whose answers still count.
+const maxUnanswered = 16
+
+// report takes as much from the queues as one message may hold; nil if nothing in
+// them is of interest any more. What ended is not also reported as started: the
+// result says when it was.
+func (m *Machine) report() *link.Report {
+	s := &m.sess
+	r := &link.Report{Returned: s.returned}
+	s.returned = nil
+	if n := s.results.len(); n > 0 {
+		r.Ended = make([]link.Result, 0, min(n, maxResults))
+	}
+	for size := 0; s.results.len() > 0 && len(r.Ended) < maxResults && size < maxResultBytes; {
+		a := s.results.pop()
+		a.queued = false
+		if a.phase != ended || a.forgotten {
+			continue
+		}
+		a.reported = m.now.Boot
+		size += 64 + len(a.result.Outputs) + len(a.result.Cause.Detail)
+		r.Ended = append(r.Ended, a.result)
+	}
+	for _, f := range s.started {
+		if a := m.attempts[f]; a != nil && a.phase > parked && a.phase < ended && !a.forgotten {
+			r.Started = append(r.Started, link.Started{Fence: f, At: a.result.Started})
+		}
+	}
+	s.started = s.started[:0]
+	if len(r.Ended)+len(r.Started)+len(r.Returned) == 0 {
+		return nil
+	}
+	return r
+}
