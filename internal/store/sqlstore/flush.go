@@ -1,0 +1,284 @@
+package sqlstore
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+//go:embed schema/partition.sql
+var partitionSchema string
+
+// Statements write rows in the largest of these groups that still fits: a prepared
+// statement per group saves most of a statement's cost per row.
+var rowGroups = [...]int{64, 8, 1}
+
+const (
+	upsertObjects = `INSERT INTO objects (` + objectColumns + `) VALUES {{rows}}
+ON CONFLICT (kind, name) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, state = excluded.state`
+	deleteObject = `DELETE FROM objects WHERE kind = ? AND name = ?`
+	// upsertJobs leaves alone what stays as the first row said, so that the index on
+	// keys isn't touched again.
+	upsertJobs = `INSERT INTO jobs_{{n}} (` + jobColumns + `) VALUES {{rows}}
+ON CONFLICT (id) DO UPDATE SET live = excluded.live, changed = excluded.changed, queue = excluded.queue,
+name = excluded.name, state = excluded.state, ended = excluded.ended, keep_until = excluded.keep_until,
+labels = excluded.labels, sum = excluded.sum, body = excluded.body`
+	upsertParts = `INSERT INTO parts_{{n}} (` + partColumns + `) VALUES {{rows}}
+ON CONFLICT (job, task, kind, n) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, body = excluded.body`
+	insertSpecs = `INSERT INTO specs_{{n}} (hash, sum, body) VALUES {{rows}} ON CONFLICT (hash) DO NOTHING`
+
+	insertPartition = `INSERT INTO partitions (number, first, day, keep_min, keep_max) VALUES (?, ?, ?, ?, ?)`
+	updateKeep      = `UPDATE partitions SET keep_min = CASE WHEN keep_min > ? THEN ? ELSE keep_min END,
+keep_max = CASE WHEN keep_max < ? THEN ? ELSE keep_max END WHERE number = ?`
+	// updateMeta is the fence of the tables: it changes nothing when another process
+	// moved them since this transaction looked.
+	updateMeta = `UPDATE meta SET projected = ?, layout = ?, max_job = ?, numbers = ?
+WHERE one = 1 AND projected = ? AND layout = ?`
+)
+
+// tables implements store.Tables and store.History.
+type tables struct {
+	db *database
+	// args and labels are the writer's scratch space.
+	args   []any
+	labels []byte
+	// scan is how many rows one page of a list looks at: maxScan, less in tests.
+	scan int
+
+	mu sync.Mutex // guards what follows
+	// look says when retention has to count a partition's jobs again, in Unix
+	// milliseconds, by number. A flush that ends jobs in it takes the entry out.
+	look map[int64]int64
+}
+
+// Flush implements store.Tables.
+func (t *tables) Flush(ctx context.Context, f *store.Flush) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	return t.db.write(ctx, func(ctx context.Context, s *session) error {
+		err := s.transact(ctx, t.db.d.beginWrite, func() error { return t.flush(ctx, s, f) })
+		if err != nil {
+			s.doubt()
+		}
+		return err
+	})
+}
+
+func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	before := s.layout
+	if int64(f.Seq) < before.projected {
+		return fmt.Errorf("%w: a flush at %d, the tables are at %d", store.ErrFenced, f.Seq, before.projected)
+	}
+	if err := t.objects(ctx, s, f.Objects); err != nil {
+		return err
+	}
+	if err := t.jobs(ctx, s, f); err != nil {
+		return err
+	}
+	if err := t.parts(ctx, s, f.Parts); err != nil {
+		return err
+	}
+	s.layout.projected = int64(f.Seq)
+	return s.move(ctx, before.projected, before.version)
+}
+
+// move writes the session's meta over the one that the transaction began with.
+func (s *session) move(ctx context.Context, projected, version int64) error {
+	l := &s.layout
+	n, err := s.exec(ctx, statement{text: updateMeta}, 0, l.projected, l.version, l.maxJob, l.numbers, projected, version)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%w: the tables were moved by another process", store.ErrFenced)
+	}
+	return err
+}
+
+// write writes rows in groups; add appends the columns of row i.
+func (t *tables) write(ctx context.Context, s *session, text string, partition int64, cols, rows int, add func(args []any, i int) []any) error {
+	i := 0
+	for _, group := range rowGroups {
+		for rows-i >= group {
+			args := t.args[:0]
+			t.labels = t.labels[:0]
+			for range group {
+				args = add(args, i)
+				i++
+			}
+			t.args = args
+			if _, err := s.exec(ctx, statement{text, partition, group}, cols, args...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tables) objects(ctx context.Context, s *session, rows []store.ObjectRow) error {
+	written := make([]*store.ObjectRow, 0, len(rows))
+	for i := range rows {
+		o := &rows[i]
+		if !o.Deleted {
+			written = append(written, o)
+			continue
+		}
+		if _, err := s.exec(ctx, statement{text: deleteObject}, 0, int64(o.Kind), o.Key); err != nil {
+			return err
+		}
+	}
+	return t.write(ctx, s, upsertObjects, 0, objectWidth, len(written), func(args []any, i int) []any {
+		return appendObject(args, written[i])
+	})
+}
+
+// jobs writes the jobs of a flush and their specs, partition by partition.
+func (t *tables) jobs(ctx context.Context, s *session, f *store.Flush) error {
+	specs := make(map[[32]byte]*store.SpecRow, len(f.Specs))
+	for i := range f.Specs {
+		specs[f.Specs[i].Hash] = &f.Specs[i]
+	}
+	for rest := f.Jobs; len(rest) > 0; {
+		p, err := s.place(ctx, &rest[0])
+		if err != nil {
+			return err
+		}
+		run := rest[:s.run(p, rest)]
+		rest = rest[len(run):]
+		if err := t.specs(ctx, s, p, run, specs); err != nil {
+			return err
+		}
+		if err := t.run(ctx, s, p, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns the index of the partition for a job, and creates it for the first
+// job of a later day.
+func (s *session) place(ctx context.Context, j *store.JobRow) (int, error) {
+	l := &s.layout
+	day := dayOf(j.Submitted)
+	i := l.find(j.ID)
+	starts := int64(j.ID) > l.maxJob && (len(l.parts) == 0 || day > l.parts[len(l.parts)-1].day)
+	if i >= 0 && !starts {
+		return i, nil
+	}
+	l.numbers++
+	p := partition{number: l.numbers, first: int64(j.ID), day: day, keepMin: math.MaxInt64, keepMax: math.MinInt64}
+	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(partitionSchema, p.number)); err != nil {
+		return 0, err
+	}
+	if _, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.day, p.keepMin, p.keepMax); err != nil {
+		return 0, err
+	}
+	l.version++
+	l.byKey = nil
+	l.parts = slices.Insert(slices.Clone(l.parts), i+1, p)
+	return i + 1, nil
+}
+
+// run returns how many of jobs, which begin in partition p, belong to it.
+func (s *session) run(p int, jobs []store.JobRow) int {
+	l := &s.layout
+	last := p == len(l.parts)-1
+	for i := range jobs {
+		switch id := int64(jobs[i].ID); {
+		case i == 0:
+		case !last && id >= l.parts[p+1].first:
+			return i
+		case last && id > l.maxJob && dayOf(jobs[i].Submitted) > l.parts[p].day:
+			return i
+		}
+	}
+	return len(jobs)
+}
+
+// specs keeps the specs of a run beside its jobs.
+func (t *tables) specs(ctx context.Context, s *session, p int, run []store.JobRow, specs map[[32]byte]*store.SpecRow) error {
+	var used []*store.SpecRow
+	taken := make(map[[32]byte]bool)
+	for i := range run {
+		j := &run[i]
+		if taken[j.Spec] || j.Spec == ([32]byte{}) {
+			continue
+		}
+		spec := specs[j.Spec]
+		if spec == nil {
+			if int64(j.ID) > s.layout.maxJob {
+				return fmt.Errorf("%w: a flush brings job %d without its spec %x", store.ErrRefused, j.ID, j.Spec[:4])
+			}
+			continue
+		}
+		taken[j.Spec] = true
+		used = append(used, spec)
+	}
+	return t.write(ctx, s, insertSpecs, s.layout.parts[p].number, specWidth, len(used), func(args []any, i int) []any {
+		return appendSpec(args, used[i])
+	})
+}
+
+// run writes jobs of one partition and widens its bounds.
+func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow) error {
+	l := &s.layout
+	number := l.parts[at].number
+	err := t.write(ctx, s, upsertJobs, number, jobWidth, len(run), func(args []any, i int) []any {
+		j := &run[i]
+		from := len(t.labels)
+		t.labels = encodeLabels(t.labels, j.Labels)
+		return appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
+	})
+	if err != nil {
+		return err
+	}
+	l.maxJob = max(l.maxJob, int64(run[len(run)-1].ID))
+	keepMin, keepMax, ended := l.parts[at].keepMin, l.parts[at].keepMax, false
+	for i := range run {
+		if j := &run[i]; !j.Live {
+			ended = true
+			keepMin, keepMax = min(keepMin, j.KeepUntil), max(keepMax, j.KeepUntil)
+		}
+	}
+	if ended {
+		t.mu.Lock()
+		delete(t.look, number)
+		t.mu.Unlock()
+	}
+	if keepMin == l.parts[at].keepMin && keepMax == l.parts[at].keepMax {
+		return nil
+	}
+	l.parts = slices.Clone(l.parts)
+	l.parts[at].keepMin, l.parts[at].keepMax = keepMin, keepMax
+	_, err = s.exec(ctx, statement{text: updateKeep}, 0, keepMin, keepMin, keepMax, keepMax, number)
+	return err
+}
+
+// parts writes parts beside their jobs.
+func (t *tables) parts(ctx context.Context, s *session, rows []store.PartRow) error {
+	for len(rows) > 0 {
+		p := s.layout.find(rows[0].Job)
+		if p < 0 {
+			return fmt.Errorf("%w: a part of job %d, which no flush has brought", store.ErrRefused, rows[0].Job)
+		}
+		n := 1
+		for n < len(rows) && s.layout.find(rows[n].Job) == p {
+			n++
+		}
+		run := rows[:n]
+		rows = rows[n:]
+		err := t.write(ctx, s, upsertParts, s.layout.parts[p].number, partWidth, n, func(args []any, i int) []any {
+			return appendPart(args, &run[i])
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// maxScan bounds the rows that one page of a list looks at.
+const maxScan = 20_000
+
+const (
+	selectJob = `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE id = ?`
+	// selectWindow tells where a scan of so many rows ends.
+	selectWindow = `SELECT count(*), coalesce(min(id), 0) FROM
+(SELECT id FROM jobs_{{n}} WHERE id <= ? ORDER BY id DESC LIMIT ?) AS scanned`
+	// whereWindow narrows a scan in the engine; Query.Match has the last word. A
+	// state is a bit of a mask.
+	whereWindow = ` FROM jobs_{{n}} WHERE id <= ? AND id >= ?
+AND (? = '' OR namespace = ?) AND (? = '' OR queue = ?) AND (? = '' OR name = ?)
+AND (? = 0 OR (CAST(1 AS BIGINT) << state) & ? <> 0)
+AND (? = 0 OR submitted >= ?) AND (? = 0 OR submitted < ?)
+AND (? = 0 OR live = 1 OR keep_until >= ?)
+ORDER BY id DESC`
+	selectPage       = `SELECT ` + jobColumns + whereWindow
+	selectPageOfKeys = `SELECT ` + jobKeyColumns + whereWindow
+	selectParts      = `SELECT ` + partColumns + ` FROM parts_{{n}}
+WHERE job = ? AND task = ? AND kind = ? AND n >= ? ORDER BY n LIMIT ?`
+)
+
+// Job implements store.History.
+func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projected uint64, err error) {
+	found := false
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		projected = uint64(s.layout.projected)
+		p := s.layout.find(id)
+		if p < 0 {
+			return nil
+		}
+		name := statement{text: selectJob, partition: s.layout.parts[p].number}
+		return s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
+			found = true
+			job, err = scanJob(rows, true)
+			return false, err
+		}, int64(id))
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: job %d", store.ErrNotFound, id)
+	}
+	return job, projected, err
+}
+
+// JobsByKey implements store.History.
+func (t *tables) JobsByKey(ctx context.Context, h uint64) (jobs []store.JobRow, projected uint64, err error) {
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		projected = uint64(s.layout.projected)
+		for _, lookup := range s.layout.lookups() {
+			args := make([]any, lookup.args)
+			for i := range args {
+				args[i] = int64(h)
+			}
+			err := s.query(ctx, statement{text: lookup.text}, func(rows *sql.Rows) (bool, error) {
+				j, err := scanJob(rows, true)
+				jobs = append(jobs, j)
+				return true, err
+			}, args...)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	slices.SortFunc(jobs, func(a, b store.JobRow) int { return cmp.Compare(a.ID, b.ID) })
+	return jobs, projected, nil
+}
+
+// Jobs implements store.History.
+func (t *tables) Jobs(ctx context.Context, q store.Query) (page store.Page, err error) {
+	if err := q.Check(); err != nil {
+		return page, err
+	}
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		page.Projected = uint64(s.layout.projected)
+		return t.page(ctx, s, &q, &page)
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	return page, nil
+}
+
+// page fills a page from the newest partition that q reaches downwards.
+func (t *tables) page(ctx context.Context, s *session, q *store.Query, page *store.Page) error {
+	top := int64(math.MaxInt64)
+	if q.Below != 0 && q.Below <= math.MaxInt64 {
+		top = int64(q.Below) - 1
+	}
+	budget := int64(t.scan)
+	for _, p := range slices.Backward(s.layout.parts) {
+		if p.first > top {
+			continue
+		}
+		for {
+			var count, floor integer
+			name := statement{text: selectWindow, partition: p.number}
+			if err := s.row(ctx, name, []any{top, min(budget, windowRows)}, &count, &floor); err != nil {
+				return err
+			}
+			if count == 0 {
+				break
+			}
+			if err := s.window(ctx, p.number, top, int64(floor), q, page); err != nil {
+				return err
+			}
+			top = int64(floor) - 1
+			budget -= int64(count)
+			if len(page.Rows) == q.Limit {
+				page.Next = page.Rows[q.Limit-1].ID
+				return nil
+			}
+			if budget <= 0 {
+				page.Next = uint64(floor)
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// windowRows is how many rows of a partition one statement of a page looks at.
+const windowRows = 4096
+
+// window adds the jobs with floor <= id <= top that q selects, until the page is
+// full.
+func (s *session) window(ctx context.Context, number, top, floor int64, q *store.Query, page *store.Page) error {
+	text := selectPageOfKeys
+	if q.WithBlobs {
+		text = selectPage
+	}
+	states := stateMask(q.States)
+	return s.query(ctx, statement{text: text, partition: number}, func(rows *sql.Rows) (bool, error) {
+		j, err := scanJob(rows, q.WithBlobs)
+		if err != nil {
+			return false, err
+		}
+		if q.Match(&j) {
+			page.Rows = append(page.Rows, j)
+		}
+		return len(page.Rows) < q.Limit, nil
+	}, top, floor, q.Namespace, q.Namespace, q.Queue, q.Queue, q.Name, q.Name,
+		states, states, q.After, q.After, q.Before, q.Before, q.Now, q.Now)
+}
+
+// stateMask has a bit per state, or is 0 when one of them has no bit.
+func stateMask(states []uint8) (mask int64) {
+	for _, s := range states {
+		if s > 62 {
+			return 0
+		}
+		mask |= 1 << s
+	}
+	return mask
+}
+
+// Parts implements store.History.
+func (t *tables) Parts(ctx context.Context, job uint64, task uint32, kind store.PartKind, from uint64, limit int) (parts []store.PartRow, err error) {
+	if limit < 1 || limit > store.MaxPage {
+		return nil, fmt.Errorf("%w: %d parts: want 1 to %d", store.ErrRefused, limit, store.MaxPage)
+	}
+	if from > math.MaxInt64 {
+		return nil, nil
+	}
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		p := s.layout.find(job)
+		if p < 0 {
+			return nil
+		}
+		name := statement{text: selectParts, partition: s.layout.parts[p].number}
+		return s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
+			part, err := scanPart(rows)
+			parts = append(parts, part)
+			return true, err
+		}, int64(job), int64(task), int64(kind), int64(from), int64(limit))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parts, nil
+}
+
+// Spec implements store.History.
+func (t *tables) Spec(ctx context.Context, job uint64, hash [32]byte) (blob []byte, err error) {
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		p := s.layout.find(job)
+		if p < 0 {
+			return fmt.Errorf("%w: job %d", store.ErrNotFound, job)
+		}
+		blob, err = s.spec(ctx, s.layout.parts[p].number, hash)
+		return err
+	})
+	return blob, err
+}

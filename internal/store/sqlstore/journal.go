@@ -1,0 +1,198 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+const (
+	// insertBatch inserts nothing when the sequence is taken or leaves a gap: one
+	// statement decides, whatever other leaders do at the same time.
+	insertBatch = `INSERT INTO journal (seq, epoch, id, sum, payload)
+SELECT ?, ?, ?, ?, ?
+WHERE EXISTS (SELECT 1 FROM journal WHERE seq = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM journal))
+ON CONFLICT (seq) DO NOTHING`
+	selectStanding = `SELECT id, epoch FROM journal WHERE seq = ?`
+	selectBatches  = `SELECT seq, epoch, id, sum, payload FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`
+	selectBounds   = `SELECT coalesce((SELECT min(seq) FROM journal), 1), coalesce((SELECT max(seq) FROM journal), 0)`
+	deleteBatches  = `DELETE FROM journal WHERE seq < ?`
+)
+
+// trimSlice is how many batches one transaction of a trim drops, so that appends
+// don't wait long behind it.
+const trimSlice = 256
+
+// readSlice is how many batches one statement of a read asks for.
+const readSlice = 256
+
+// journal implements store.Journal.
+type journal struct{ db *database }
+
+func batchSum(b *store.Batch) int64 {
+	return sum(b.Payload, b.Seq, b.Epoch, binary.LittleEndian.Uint64(b.ID[:8]), binary.LittleEndian.Uint64(b.ID[8:]))
+}
+
+// Append implements store.Journal.
+func (j journal) Append(ctx context.Context, b store.Batch) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	return j.db.write(ctx, func(ctx context.Context, s *session) error {
+		before := int64(b.Seq) - 1
+		n, err := s.exec(ctx, statement{text: insertBatch}, 0,
+			int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, before, before)
+		if err != nil || n == 1 {
+			return err
+		}
+		return j.explain(ctx, s, &b)
+	})
+}
+
+// explain says why b wasn't inserted; nil when it already stands.
+func (j journal) explain(ctx context.Context, s *session, b *store.Batch) error {
+	var id sql.RawBytes
+	var epoch integer
+	same := false
+	err := s.query(ctx, statement{text: selectStanding}, func(rows *sql.Rows) (bool, error) {
+		if err := rows.Scan(&id, &epoch); err != nil {
+			return false, err
+		}
+		if same = string(id) == string(b.ID[:]); !same {
+			return false, fmt.Errorf("%w: %d is of epoch %d", store.ErrFenced, b.Seq, epoch)
+		}
+		return false, nil
+	}, int64(b.Seq))
+	if err != nil || same {
+		return err
+	}
+	var first, last integer
+	if err := s.row(ctx, statement{text: selectBounds}, nil, &first, &last); err != nil {
+		return err
+	}
+	if b.Seq < uint64(first) {
+		return fmt.Errorf("%w: %d was trimmed", store.ErrFenced, b.Seq)
+	}
+	return fmt.Errorf("%w: batch %d after %d leaves a gap", store.ErrRefused, b.Seq, last)
+}
+
+// Read implements store.Journal.
+func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches []store.Batch, err error) {
+	if from > math.MaxInt64 {
+		return nil, nil
+	}
+	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+		size, next, more, hole := 0, from, true, from == 0
+		for more && !hole {
+			more = false
+			err := s.query(ctx, statement{text: selectBatches}, func(rows *sql.Rows) (bool, error) {
+				b, err := scanBatch(rows)
+				if err != nil {
+					return false, err
+				}
+				hole = b.Seq != next
+				size += len(b.Payload)
+				if hole || len(batches) > 0 && size > maxBytes {
+					more = false
+					return false, nil
+				}
+				next++
+				more = (next-from)%readSlice == 0
+				batches = append(batches, b)
+				return true, nil
+			}, int64(next), int64(readSlice))
+			if err != nil {
+				return err
+			}
+		}
+		if hole {
+			return j.missing(ctx, s, from, next)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batches, nil
+}
+
+// missing tells a trimmed sequence from one that must be there.
+func (j journal) missing(ctx context.Context, s *session, from, next uint64) error {
+	var first, last integer
+	if err := s.row(ctx, statement{text: selectBounds}, nil, &first, &last); err != nil {
+		return err
+	}
+	if from < uint64(first) {
+		return fmt.Errorf("%w: %d, the first kept is %d", store.ErrTrimmed, from, first)
+	}
+	return fmt.Errorf("%w: the journal has no batch %d between %d and %d", store.ErrCorrupt, next, first, last)
+}
+
+// scanBatch reads one row of selectBatches.
+func scanBatch(rows *sql.Rows) (store.Batch, error) {
+	var b store.Batch
+	var seq, epoch, check integer
+	var id sql.RawBytes
+	if err := rows.Scan(&seq, &epoch, &id, &check, &b.Payload); err != nil {
+		return b, err
+	}
+	b.Seq, b.Epoch = uint64(seq), uint64(epoch)
+	if copy(b.ID[:], id) != len(b.ID) || batchSum(&b) != int64(check) {
+		return b, damaged("batch %d of the journal", b.Seq)
+	}
+	return b, nil
+}
+
+// Bounds implements store.Journal.
+func (j journal) Bounds(ctx context.Context) (first, last uint64, err error) {
+	var f, l integer
+	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+		return s.row(ctx, statement{text: selectBounds}, nil, &f, &l)
+	})
+	return uint64(f), uint64(l), err
+}
+
+// Trim implements store.Journal.
+func (j journal) Trim(ctx context.Context, below uint64) error {
+	for first := uint64(0); first < below; {
+		err := j.db.write(ctx, func(ctx context.Context, s *session) error {
+			var f, l integer
+			if err := s.row(ctx, statement{text: selectBounds}, nil, &f, &l); err != nil {
+				return err
+			}
+			below = min(below, uint64(l))
+			first = min(uint64(f)+trimSlice, below)
+			if first <= uint64(f) {
+				first = below
+				return nil
+			}
+			_, err := s.exec(ctx, statement{text: deleteBatches}, 0, int64(first))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if j.db.tidy == nil {
+		return nil
+	}
+	return j.db.say(j.db.tidy(ctx))
+}
+
+// check reads the newest batch: the cheapest proof that the journal's end is what
+// was written. It returns the last sequence.
+func (j journal) check(ctx context.Context) (last uint64, err error) {
+	_, last, err = j.Bounds(ctx)
+	if err != nil || last == 0 {
+		return last, err
+	}
+	if _, err := j.Read(ctx, last, 0); err != nil && !errors.Is(err, store.ErrTrimmed) {
+		return last, err
+	}
+	return last, nil
+}

@@ -1,0 +1,112 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"sort"
+	"strings"
+	"time"
+)
+
+// partition is a day's range of job ids and the number in its tables' names.
+type partition struct {
+	number  int64
+	first   int64
+	day     int64
+	keepMin int64
+	keepMax int64
+}
+
+// layout is the row of meta and the partitions in order of their first ids, as one
+// transaction saw them.
+type layout struct {
+	projected int64
+	version   int64
+	maxJob    int64
+	numbers   int64
+	parts     []partition
+	// byKey are the statements that look a key up, made when first needed.
+	byKey []keyLookup
+}
+
+const (
+	selectMeta       = `SELECT projected, layout, max_job, numbers FROM meta WHERE one = 1`
+	selectPartitions = `SELECT number, first, day, keep_min, keep_max FROM partitions ORDER BY first`
+)
+
+// refresh reads meta and, if the layout changed, the partitions. It is the first
+// statement of a transaction: what follows sees the same snapshot.
+func (s *session) refresh(ctx context.Context) error {
+	var projected, version, maxJob, numbers integer
+	if err := s.row(ctx, statement{text: selectMeta}, nil, &projected, &version, &maxJob, &numbers); err != nil {
+		return err
+	}
+	l := &s.layout
+	l.projected, l.maxJob, l.numbers = int64(projected), int64(maxJob), int64(numbers)
+	if l.version == int64(version) {
+		return nil
+	}
+	var parts []partition
+	err := s.query(ctx, statement{text: selectPartitions}, func(rows *sql.Rows) (bool, error) {
+		var number, first, day, keepMin, keepMax integer
+		if err := rows.Scan(&number, &first, &day, &keepMin, &keepMax); err != nil {
+			return false, err
+		}
+		parts = append(parts, partition{int64(number), int64(first), int64(day), int64(keepMin), int64(keepMax)})
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	// Statements name the tables of partitions, which may be gone.
+	s.forget()
+	l.version, l.parts, l.byKey = int64(version), parts, nil
+	return nil
+}
+
+// doubt makes the next refresh read the partitions again: what this session knows
+// of them comes from a transaction that failed.
+func (s *session) doubt() { s.layout.version = -1 }
+
+// find returns the index of the partition that holds id, -1 for none.
+func (l *layout) find(id uint64) int {
+	return sort.Search(len(l.parts), func(i int) bool { return uint64(l.parts[i].first) > id }) - 1
+}
+
+// keyLookup is one statement over a bounded number of partitions.
+type keyLookup struct {
+	text string
+	args int
+}
+
+// maxTerms bounds the SELECTs that one statement joins; SQLite allows 500.
+const maxTerms = 100
+
+// lookups returns the statements that find a key in every partition.
+func (l *layout) lookups() []keyLookup {
+	if l.byKey != nil {
+		return l.byKey
+	}
+	for from := 0; from < len(l.parts); from += maxTerms {
+		parts := l.parts[from:min(from+maxTerms, len(l.parts))]
+		terms := make([]string, len(parts))
+		for i, p := range parts {
+			terms[i] = expand(statement{
+				text:      `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE key_hash = ? AND key_hash <> 0`,
+				partition: p.number,
+			}, 0)
+		}
+		l.byKey = append(l.byKey, keyLookup{strings.Join(terms, " UNION ALL "), len(parts)})
+	}
+	return l.byKey
+}
+
+// dayOf returns the day of a moment in Unix milliseconds.
+func dayOf(ms int64) int64 {
+	const day = int64(24 * time.Hour / time.Millisecond)
+	d := ms / day
+	if ms%day < 0 {
+		d--
+	}
+	return d
+}

@@ -1,0 +1,209 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	selectAnyLive = `SELECT id FROM jobs_{{n}} WHERE live = 1 LIMIT 1`
+
+	countPast = `SELECT count(*), coalesce(sum(CASE WHEN live = 0 AND keep_until < ? THEN 1 ELSE 0 END), 0) FROM jobs_{{n}}`
+	// selectHalf finds the moment when enough finished jobs are past.
+	selectHalf = `SELECT keep_until FROM jobs_{{n}} WHERE live = 0 ORDER BY keep_until LIMIT 1 OFFSET ?`
+
+	copyJobs = `INSERT INTO jobs_{{n}} (` + jobColumns + `) SELECT ` + jobColumns + ` FROM jobs_{{old}}
+WHERE live = 1 OR keep_until >= ? ORDER BY id`
+	copyParts = `INSERT INTO parts_{{n}} (` + partColumns + `) SELECT ` + partColumns + ` FROM parts_{{old}}
+WHERE job IN (SELECT id FROM jobs_{{n}}) ORDER BY job, task, kind, n`
+	copySpecs = `INSERT INTO specs_{{n}} (hash, sum, body) SELECT hash, sum, body FROM specs_{{old}}
+WHERE hash IN (SELECT spec FROM jobs_{{n}}) ORDER BY hash`
+	selectKeep = `SELECT coalesce(min(keep_until), ?), coalesce(max(keep_until), ?) FROM jobs_{{n}} WHERE live = 0`
+
+	deletePartition = `DELETE FROM partitions WHERE number = ?`
+)
+
+// Retain implements store.Tables.
+func (t *tables) Retain(ctx context.Context, now time.Time) (dropped int, err error) {
+	ms := now.UnixMilli()
+	var parts []partition
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		// Flushes widen the bounds of a partition without a new layout.
+		s.doubt()
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		parts = slices.Clone(s.layout.parts)
+		return nil
+	})
+	for _, p := range parts {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = t.retain(ctx, p, ms)
+		dropped += n
+	}
+	return dropped, err
+}
+
+// verdict is what retention does with a partition.
+type verdict int
+
+const (
+	leave verdict = iota
+	rewrite
+	drop
+)
+
+// retain looks at one partition and returns how many jobs it dropped. It looks in
+// a read transaction, so that counting delays no flush, and acts in another.
+func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped int, err error) {
+	if p.keepMin >= now {
+		return 0, nil
+	}
+	t.mu.Lock()
+	look, known := t.look[p.number]
+	t.mu.Unlock()
+	if known && now < look {
+		return 0, nil
+	}
+	var what verdict
+	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+		what, look, err = s.judge(ctx, p, now)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if what == leave {
+		t.mu.Lock()
+		t.look[p.number] = look
+		t.mu.Unlock()
+		return 0, nil
+	}
+	err = t.db.write(ctx, func(ctx context.Context, s *session) error {
+		err := s.transact(ctx, t.db.d.beginWrite, func() error {
+			if err := s.refresh(ctx); err != nil {
+				return err
+			}
+			i := slices.IndexFunc(s.layout.parts, func(q partition) bool { return q.number == p.number })
+			if i < 0 {
+				return nil
+			}
+			dropped, err = s.shrink(ctx, i, what, now)
+			return err
+		})
+		s.doubt()
+		return err
+	})
+	return dropped, err
+}
+
+// judge decides about a partition and, when it may stay as it is, says when to
+// look again.
+func (s *session) judge(ctx context.Context, p partition, now int64) (what verdict, look int64, err error) {
+	live, err := s.anyLive(ctx, p.number)
+	if err != nil || !live && p.keepMax < now {
+		return drop, 0, err
+	}
+	var count, past integer
+	name := statement{text: countPast, partition: p.number}
+	if err := s.row(ctx, name, []any{now}, &count, &past); err != nil {
+		return leave, 0, err
+	}
+	switch {
+	case past > 0 && past == count:
+		return drop, 0, nil
+	case past > 0 && 2*past >= count:
+		return rewrite, 0, nil
+	}
+	var half integer
+	err = s.row(ctx, statement{text: selectHalf, partition: p.number}, []any{int64((count+1)/2 - 1)}, &half)
+	if errors.Is(err, sql.ErrNoRows) {
+		// Too many live jobs: the flush that ends one asks for another look.
+		return leave, math.MaxInt64, nil
+	}
+	return leave, int64(half) + 1, err
+}
+
+func (s *session) anyLive(ctx context.Context, number int64) (bool, error) {
+	var id integer
+	err := s.row(ctx, statement{text: selectAnyLive, partition: number}, nil, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// shrink drops or rewrites the partition at index i and returns how many jobs went.
+// It judges again by the rows it finds, which a flush may have changed since.
+func (s *session) shrink(ctx context.Context, i int, what verdict, now int64) (dropped int, err error) {
+	before := s.layout
+	p := s.layout.parts[i]
+	var count, past integer
+	if err := s.row(ctx, statement{text: countPast, partition: p.number}, []any{now}, &count, &past); err != nil {
+		return 0, err
+	}
+	if past == 0 || past < count && what == drop {
+		return 0, nil
+	}
+	if past < count {
+		if err := s.rewrite(ctx, p, now); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.discard(ctx, p.number); err != nil {
+		return 0, err
+	}
+	s.layout.version++
+	return int(past), s.move(ctx, before.projected, before.version)
+}
+
+// rewrite copies what must stay into a new partition that takes the place of p.
+func (s *session) rewrite(ctx context.Context, p partition, now int64) error {
+	s.layout.numbers++
+	old := p.number
+	p.number = s.layout.numbers
+	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(partitionSchema, p.number)); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		text string
+		args []any
+	}{{copyJobs, []any{now}}, {copyParts, nil}, {copySpecs, nil}} {
+		if _, err := s.exec(ctx, statement{text: renumber(c.text, old), partition: p.number}, 0, c.args...); err != nil {
+			return err
+		}
+	}
+	var keepMin, keepMax integer
+	name := statement{text: selectKeep, partition: p.number}
+	if err := s.row(ctx, name, []any{int64(math.MaxInt64), int64(math.MinInt64)}, &keepMin, &keepMax); err != nil {
+		return err
+	}
+	_, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.day, int64(keepMin), int64(keepMax))
+	return err
+}
+
+// discard drops a partition's tables.
+func (s *session) discard(ctx context.Context, number int64) error {
+	s.forget()
+	for _, text := range []string{`DROP TABLE jobs_{{n}}`, `DROP TABLE parts_{{n}}`, `DROP TABLE specs_{{n}}`} {
+		if _, err := s.conn.ExecContext(ctx, expand(statement{text: text, partition: number}, 0)); err != nil {
+			return err
+		}
+	}
+	_, err := s.exec(ctx, statement{text: deletePartition}, 0, number)
+	return err
+}
+
+// renumber names the partition that is copied from.
+func renumber(text string, old int64) string {
+	return strings.ReplaceAll(text, "{{old}}", strconv.FormatInt(old, 10))
+}

@@ -1,0 +1,181 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// castagnoli is the polynomial of CRC-32C, which processors compute themselves.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sum is the checksum of a row: its bytes bound to the numbers that say which row
+// it is, so that a row in another's place is found out too.
+func sum(bytes []byte, key ...uint64) int64 {
+	crc := crc32.Checksum(bytes, castagnoli)
+	var word [8]byte
+	for _, k := range key {
+		binary.LittleEndian.PutUint64(word[:], k)
+		crc = crc32.Update(crc, castagnoli, word[:])
+	}
+	return int64(crc)
+}
+
+// damaged is the error for a row whose checksum doesn't match.
+func damaged(what string, args ...any) error {
+	return fmt.Errorf("%w: %s: the checksum doesn't match", store.ErrCorrupt, fmt.Sprintf(what, args...))
+}
+
+// integer scans an integer column without reflection.
+type integer int64
+
+// Scan implements sql.Scanner.
+func (i *integer) Scan(src any) error {
+	v, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("%w: %T where an integer was written", store.ErrCorrupt, src)
+	}
+	*i = integer(v)
+	return nil
+}
+
+// jobWidth is the number of a job's columns, in the order of jobColumns.
+const jobWidth = 15
+
+const jobKeyColumns = "id, live, changed, namespace, queue, name, state, submitted, ended, keep_until, key_hash, labels, spec"
+
+const jobColumns = jobKeyColumns + ", sum, body"
+
+// appendJob appends a job's columns.
+func appendJob(args []any, j *store.JobRow, labels []byte) []any {
+	live := int64(0)
+	if j.Live {
+		live = 1
+	}
+	return append(args, int64(j.ID), live, int64(j.Changed), j.Namespace, j.Queue, j.Name,
+		int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash), labels, j.Spec[:],
+		sum(j.Blob, j.ID, j.Changed), j.Blob)
+}
+
+// scanJob reads a row of jobColumns or, without the body, of jobKeyColumns.
+func scanJob(rows *sql.Rows, withBody bool) (store.JobRow, error) {
+	var j store.JobRow
+	var id, live, changed, state, submitted, ended, keep, key, check integer
+	var labels, spec sql.RawBytes
+	dest := [jobWidth]any{&id, &live, &changed, &j.Namespace, &j.Queue, &j.Name,
+		&state, &submitted, &ended, &keep, &key, &labels, &spec, &check, &j.Blob}
+	n := jobWidth
+	if !withBody {
+		n -= 2
+	}
+	if err := rows.Scan(dest[:n]...); err != nil {
+		return j, err
+	}
+	j.ID, j.Live, j.Changed, j.State = uint64(id), live == 1, uint64(changed), uint8(state)
+	j.Submitted, j.Ended, j.KeepUntil, j.KeyHash = int64(submitted), int64(ended), int64(keep), uint64(key)
+	if copy(j.Spec[:], spec) != len(j.Spec) {
+		return j, damaged("job %d", j.ID)
+	}
+	var ok bool
+	if j.Labels, ok = decodeLabels(labels); !ok {
+		return j, damaged("job %d: its labels", j.ID)
+	}
+	if withBody && sum(j.Blob, j.ID, j.Changed) != int64(check) {
+		return j, damaged("job %d", j.ID)
+	}
+	return j, nil
+}
+
+// encodeLabels appends labels to buf, each with its length before it.
+func encodeLabels(buf []byte, labels []string) []byte {
+	for _, l := range labels {
+		buf = binary.AppendUvarint(buf, uint64(len(l)))
+		buf = append(buf, l...)
+	}
+	return buf
+}
+
+// decodeLabels reads what encodeLabels wrote; false when it didn't.
+func decodeLabels(b []byte) (labels []string, ok bool) {
+	for len(b) > 0 {
+		n, w := binary.Uvarint(b)
+		if w <= 0 || n > uint64(len(b)-w) {
+			return nil, false
+		}
+		b = b[w:]
+		labels = append(labels, string(b[:n]))
+		b = b[n:]
+	}
+	return labels, true
+}
+
+const (
+	partWidth   = 7
+	partColumns = "job, task, kind, n, changed, sum, body"
+)
+
+func partSum(p *store.PartRow) int64 {
+	return sum(p.Blob, p.Job, uint64(p.Task), uint64(p.Kind), p.N, p.Changed)
+}
+
+// appendPart appends a part's columns.
+func appendPart(args []any, p *store.PartRow) []any {
+	return append(args, int64(p.Job), int64(p.Task), int64(p.Kind), int64(p.N), int64(p.Changed), partSum(p), p.Blob)
+}
+
+// scanPart reads a row of partColumns.
+func scanPart(rows *sql.Rows) (store.PartRow, error) {
+	var p store.PartRow
+	var job, task, kind, n, changed, check integer
+	if err := rows.Scan(&job, &task, &kind, &n, &changed, &check, &p.Blob); err != nil {
+		return p, err
+	}
+	p.Job, p.Task, p.Kind, p.N, p.Changed = uint64(job), uint32(task), store.PartKind(kind), uint64(n), uint64(changed)
+	if partSum(&p) != int64(check) {
+		return p, damaged("part %d of kind %d of job %d, task %d", p.N, p.Kind, p.Job, p.Task)
+	}
+	return p, nil
+}
+
+const (
+	objectWidth   = 5
+	objectColumns = "kind, name, changed, sum, state"
+)
+
+func objectSum(o *store.ObjectRow) int64 {
+	return sum(slices.Concat([]byte(o.Key), o.Blob), uint64(o.Kind), uint64(len(o.Key)), o.Changed)
+}
+
+// appendObject appends an object's columns.
+func appendObject(args []any, o *store.ObjectRow) []any {
+	return append(args, int64(o.Kind), o.Key, int64(o.Changed), objectSum(o), o.Blob)
+}
+
+// scanObject reads a row of objectColumns.
+func scanObject(rows *sql.Rows) (store.ObjectRow, error) {
+	var o store.ObjectRow
+	var kind, changed, check integer
+	if err := rows.Scan(&kind, &o.Key, &changed, &check, &o.Blob); err != nil {
+		return o, err
+	}
+	o.Kind, o.Changed = uint8(kind), uint64(changed)
+	if objectSum(&o) != int64(check) {
+		return o, damaged("object %d %q", o.Kind, o.Key)
+	}
+	return o, nil
+}
+
+const specWidth = 3
+
+// appendSpec appends a spec's columns: hash, sum, body.
+func appendSpec(args []any, s *store.SpecRow) []any {
+	return append(args, s.Hash[:], specSum(s.Hash, s.Blob), s.Blob)
+}
+
+func specSum(hash [32]byte, blob []byte) int64 {
+	return sum(blob, binary.LittleEndian.Uint64(hash[:]))
+}

@@ -1,0 +1,35 @@
+-- The tables of one partition; {{n}} is its number.
+CREATE TABLE jobs_{{n}} (
+    id         {{key}},
+    live       BIGINT NOT NULL,
+    changed    BIGINT NOT NULL,
+    namespace  TEXT NOT NULL,
+    queue      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    state      BIGINT NOT NULL,
+    submitted  BIGINT NOT NULL,
+    ended      BIGINT NOT NULL,
+    keep_until BIGINT NOT NULL,
+    key_hash   BIGINT NOT NULL,
+    labels     {{blob}},
+    spec       {{blob}} NOT NULL,
+    sum        BIGINT NOT NULL, -- CRC-32C of the body and the key columns
+    body       {{blob}}
+);
+CREATE INDEX jobs_{{n}}_live ON jobs_{{n}} (live, id) WHERE live = 1;
+CREATE INDEX jobs_{{n}}_key ON jobs_{{n}} (key_hash) WHERE key_hash <> 0;
+CREATE TABLE parts_{{n}} (
+    job     BIGINT NOT NULL,
+    task    BIGINT NOT NULL,
+    kind    BIGINT NOT NULL,
+    n       BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    sum     BIGINT NOT NULL,
+    body    {{blob}},
+    PRIMARY KEY (job, task, kind, n)
+);
+CREATE TABLE specs_{{n}} (
+    hash {{blob}} PRIMARY KEY,
+    sum  BIGINT NOT NULL,
+    body {{blob}}
+);

@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// Options are the store's knobs; the zero value is what a server uses.
+type Options struct {
+	// Readers is how many reads run at the same time, 4 if 0.
+	Readers int
+}
+
+// Store is an open store. All methods may run concurrently.
+type Store struct {
+	lock    *os.File
+	journal journal
+	tables  *tables
+}
+
+// Journal returns the store's journal, valid until Close.
+func (s *Store) Journal() store.Journal { return s.journal }
+
+// Tables returns the store's tables, valid until Close.
+func (s *Store) Tables() store.Tables { return s.tables }
+
+// History returns the store's history, valid until Close.
+func (s *Store) History() store.History { return s.tables }
+
+// Close waits for calls that are running, fails later ones, and lets go of the
+// data directory. It is called once.
+func (s *Store) Close() error {
+	return errors.Join(s.journal.db.close(), s.tables.db.close(), s.lock.Close())
+}
+
+// start brings both schemas up to date and looks whether what is there can be
+// what was written.
+func (s *Store) start(ctx context.Context) error {
+	for _, db := range []*database{s.journal.db, s.tables.db} {
+		if err := db.migrate(ctx, migrations); err != nil {
+			return err
+		}
+	}
+	last, err := s.journal.check(ctx)
+	if err != nil {
+		return err
+	}
+	projected := uint64(0)
+	err = s.tables.db.read(ctx, func(ctx context.Context, r *session) error {
+		err := r.refresh(ctx)
+		projected = uint64(r.layout.projected)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if projected > last {
+		return fmt.Errorf("%w: the journal ends at %d but the tables cover %d: the journal lost its end; restore both from one backup",
+			store.ErrCorrupt, last, projected)
+	}
+	return nil
+}
