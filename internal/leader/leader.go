@@ -1,0 +1,230 @@
+package leader
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// Settings of a leader. Zero fields mean the defaults.
+type Settings struct {
+	Core core.Config
+	// MaxWaiting bounds the submits that wait for the loop; more are refused with
+	// job.Busy.
+	MaxWaiting int
+	// MaxUnprojected bounds the jobs that the tables lack; while there are more,
+	// submits are refused with job.Busy.
+	MaxUnprojected int
+	// FlushEvery is how often the projector starts a flush.
+	FlushEvery time.Duration
+	// TrimEvery is how often the journal is trimmed, KeepBatches how many batches
+	// stay in it beyond what the tables need.
+	TrimEvery   time.Duration
+	KeepBatches uint64
+	// RetainEvery is how often what is past its retention is dropped.
+	RetainEvery time.Duration
+}
+
+// Defaults of Settings.
+const (
+	DefaultLease          = 60 * time.Second
+	DefaultRetention      = 30 * 24 * time.Hour
+	DefaultMaxWaiting     = 10_000
+	DefaultMaxUnprojected = 2_000_000
+	DefaultFlushEvery     = 200 * time.Millisecond
+	DefaultTrimEvery      = 15 * time.Second
+	DefaultKeepBatches    = 1_000
+	DefaultRetainEvery    = 10 * time.Minute
+)
+
+func (s *Settings) defaults() {
+	if s.Core.Lease == 0 {
+		s.Core.Lease = DefaultLease.Milliseconds()
+	}
+	if s.Core.Retention == 0 {
+		s.Core.Retention = DefaultRetention.Milliseconds()
+	}
+	if s.MaxWaiting == 0 {
+		s.MaxWaiting = DefaultMaxWaiting
+	}
+	if s.MaxUnprojected == 0 {
+		s.MaxUnprojected = DefaultMaxUnprojected
+	}
+	if s.FlushEvery == 0 {
+		s.FlushEvery = DefaultFlushEvery
+	}
+	if s.TrimEvery == 0 {
+		s.TrimEvery = DefaultTrimEvery
+	}
+	if s.KeepBatches == 0 {
+		s.KeepBatches = DefaultKeepBatches
+	}
+	if s.RetainEvery == 0 {
+		s.RetainEvery = DefaultRetainEvery
+	}
+}
+
+// Outbox takes messages for workers once they may go out. It must not block: a
+// session that can't take more is closed instead.
+type Outbox interface {
+	Deliver(worker uint64, msgs []link.ToWorker)
+}
+
+// Leader decides. Do, View, Heard and the readers' methods may be called from any
+// goroutine once New has returned.
+type Leader struct {
+	settings Settings
+	journal  store.Journal
+	tables   store.Tables
+	outbox   Outbox
+	log      *slog.Logger
+	clock    *Clock
+	hub      *replica.Hub
+
+	state *core.State // the loop's alone
+	in    inbox
+	live  liveness
+	beats sync.Mutex // guards live
+
+	mu        sync.Mutex
+	projected uint64 // what the tables cover
+	durable   uint64
+	fault     error
+
+	done chan struct{} // closed when Run has ended
+}
+
+// New recovers the state and begins a term. It returns when the term's epoch record
+// is durable: from then on this process alone decides.
+func New(ctx context.Context, settings Settings, journal store.Journal, tables store.Tables, outbox Outbox, log *slog.Logger) (*Leader, error) {
+	settings.defaults()
+	state, last, err := replica.Recover(ctx, settings.Core, journal, tables)
+	if err != nil {
+		return nil, err
+	}
+	l := &Leader{
+		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: NewClock(),
+		state: state, done: make(chan struct{}),
+	}
+	l.in.init(settings.MaxWaiting)
+	generation := max(state.Generation(), 1)
+	batch := batch{events: state.Begin(l.clock.Now(), state.Epoch()+1, generation)}
+	for _, e := range batch.events {
+		state.Apply(e)
+	}
+	state.Recheck()
+	if err := batch.follow(state, l.clock.Now()); err != nil {
+		return nil, err
+	}
+	b, err := batch.encode(last+1, state.Epoch())
+	if err != nil {
+		return nil, err
+	}
+	if err := appendUntilKnown(ctx, journal, b, log); err != nil {
+		return nil, fmt.Errorf("begin a term: %w", err)
+	}
+	state.Batch(b.Seq)
+	l.durable = b.Seq
+	for _, w := range state.Workers() {
+		l.live.heard(w.ID)
+	}
+	l.hub = replica.NewHub(replica.DefaultRing, replica.Cursor{Generation: generation, Seq: b.Seq})
+	log.Info("leading", "epoch", state.Epoch(), "generation", generation, "sequence", b.Seq, "jobs", state.Totals().Live)
+	return l, nil
+}
+
+// appendUntilKnown repeats an append whose outcome is unknown until it is.
+func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch, log *slog.Logger) error {
+	wait := 10 * time.Millisecond
+	for {
+		err := journal.Append(ctx, b)
+		if err == nil || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrBroken) || errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		log.Warn("the journal did not take a batch; trying again", "sequence", b.Seq, "in", wait, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+		wait = min(2*wait, time.Second)
+	}
+}
+
+// Do has a command decided and returns its reply once it is durable. Errors are of
+// type *job.Error. If ctx ends first the outcome is unknown.
+func (l *Leader) Do(ctx context.Context, c core.Command) (any, error) {
+	r := &request{command: c, done: make(chan answer, 1)}
+	if err := l.in.put(laneOf(c), r); err != nil {
+		return nil, err
+	}
+	return l.wait(ctx, r)
+}
+
+// View runs fn on the state, inside the loop, and returns once everything that fn
+// saw is durable. fn must be quick and must not keep what it is shown.
+func (l *Leader) View(ctx context.Context, fn func(*core.State)) error {
+	r := &request{view: fn, done: make(chan answer, 1)}
+	if err := l.in.put(laneView, r); err != nil {
+		return err
+	}
+	_, err := l.wait(ctx, r)
+	return err
+}
+
+func (l *Leader) wait(ctx context.Context, r *request) (any, error) {
+	select {
+	case a := <-r.done:
+		return a.reply, a.err
+	case <-ctx.Done():
+		return nil, &job.Error{Code: job.Unavailable, Message: "the request was given up before it was answered; its outcome is unknown", Cause: ctx.Err()}
+	case <-l.done:
+		select {
+		case a := <-r.done:
+			return a.reply, a.err
+		default:
+			return nil, &job.Error{Code: job.Unavailable, Message: "the server is stopping; try again"}
+		}
+	}
+}
+
+// Heard notes that something came from a worker just now.
+func (l *Leader) Heard(worker uint64) {
+	l.beats.Lock()
+	l.live.heard(worker)
+	l.beats.Unlock()
+}
+
+// Hub carries what happens to those who watch.
+func (l *Leader) Hub() *replica.Hub { return l.hub }
+
+// Now is the server's clock in Unix milliseconds.
+func (l *Leader) Now() int64 { return l.clock.Now() }
+
+// Position is the generation, the last durable sequence and the one that the
+// tables cover.
+func (l *Leader) Position() (generation, durable, projected uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hub.End().Generation, l.durable, l.projected
+}
+
+// Lease is the lease of attempts whose task says nothing.
+func (l *Leader) Lease() time.Duration { return time.Duration(l.settings.Core.Lease) * time.Millisecond }
+
+func random64() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return binary.LittleEndian.Uint64(b[:])
+}

@@ -1,0 +1,127 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// flushJob is a flush on its way to the tables.
+type flushJob struct {
+	rows    *record.Rows
+	seq     uint64
+	encoded bool
+}
+
+type flushResult struct {
+	job *flushJob
+	err error
+}
+
+// beginFlush starts a flush at the batch that has just been closed, when one is
+// due.
+func (p *loop) beginFlush() {
+	if p.flush != nil || time.Now().Before(p.due) || !p.state.Changed() || !p.forming.empty() {
+		return
+	}
+	rows := record.NewRows()
+	p.flush = &flushJob{rows: rows, seq: p.state.BeginFlush(rows)}
+	p.due = time.Now().Add(p.settings.FlushEvery)
+}
+
+// flushSome encodes more of the flush, if there is one.
+func (p *loop) flushSome() {
+	if p.flush == nil && p.flying == nil {
+		p.beginFlush()
+	}
+	if p.flush == nil || p.flush.encoded || !p.state.Encode(turnRows) {
+		return
+	}
+	p.flush.encoded = true
+	p.sendFlush()
+}
+
+// sendFlush hands the flush to the projector once it is whole and covers only what
+// is durable.
+func (p *loop) sendFlush() {
+	if p.flush == nil || !p.flush.encoded || p.sent || p.flush.seq > p.durable {
+		return
+	}
+	p.sent = true
+	p.projects <- p.flush
+}
+
+func (p *loop) flushedBy(r flushResult) {
+	p.flush, p.sent = nil, false
+	if r.err != nil {
+		return // the context ended
+	}
+	p.state.Flushed(p.clock.Now(), r.job.rows.Ended())
+	p.mu.Lock()
+	p.projected = r.job.seq
+	p.mu.Unlock()
+}
+
+// projectLoop writes flushes to the tables and keeps journal and tables trimmed.
+func (p *loop) projectLoop(ctx context.Context) {
+	trim := time.NewTicker(p.settings.TrimEvery)
+	defer trim.Stop()
+	retain := time.NewTicker(p.settings.RetainEvery)
+	defer retain.Stop()
+	for {
+		select {
+		case f := <-p.projects:
+			err := p.write(ctx, f)
+			p.flushed <- flushResult{f, err}
+			if err != nil {
+				return
+			}
+		case <-trim.C:
+			p.trim(ctx)
+		case <-retain.C:
+			if n, err := p.tables.Retain(ctx, time.UnixMilli(p.clock.Now())); err != nil {
+				p.log.Warn("jobs past their retention could not be dropped; trying again later", "error", err)
+			} else if n > 0 {
+				p.log.Info("dropped jobs past their retention", "jobs", n)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write repeats a flush until the tables have it: it is all or nothing, and the
+// journal has everything meanwhile.
+func (p *loop) write(ctx context.Context, f *flushJob) error {
+	wait := 50 * time.Millisecond
+	for {
+		err := p.tables.Flush(ctx, f.rows.Flush(f.seq))
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		p.log.Warn("the tables did not take a flush; trying again", "sequence", f.seq, "in", wait, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+// trim drops what recovery can no longer need from the journal.
+func (p *loop) trim(ctx context.Context) {
+	covered, err := p.tables.Durable(ctx)
+	if err == nil && covered > p.settings.KeepBatches {
+		err = p.journal.Trim(ctx, covered-p.settings.KeepBatches)
+	}
+	if err != nil && !errors.Is(err, store.ErrTrimmed) {
+		p.log.Warn("the journal could not be trimmed; trying again later", "error", err)
+	}
+}
