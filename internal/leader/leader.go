@@ -172,6 +172,11 @@ func (l *Leader) Do(ctx context.Context, c core.Command) (any, error) {
 	return l.wait(ctx, r)
 }
 
+// Post has a command decided without waiting for it.
+func (l *Leader) Post(c core.Command) error {
+	return l.in.put(laneOf(c), &request{command: c, done: make(chan answer, 1)})
+}
+
 // View runs fn on the state, inside the loop, and returns once everything that fn
 // saw is durable. fn must be quick and must not keep what it is shown.
 func (l *Leader) View(ctx context.Context, fn func(*core.State)) error {
@@ -221,7 +226,9 @@ func (l *Leader) Position() (generation, durable, projected uint64) {
 }
 
 // Lease is the lease of attempts whose task says nothing.
-func (l *Leader) Lease() time.Duration { return time.Duration(l.settings.Core.Lease) * time.Millisecond }
+func (l *Leader) Lease() time.Duration {
+	return time.Duration(l.settings.Core.Lease) * time.Millisecond
+}
 
 func random64() uint64 {
 	var b [8]byte

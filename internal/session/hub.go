@@ -1,0 +1,278 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// Leader is what a session asks of the leader.
+type Leader interface {
+	Do(ctx context.Context, c core.Command) (any, error)
+	// Post has a command decided without waiting for it.
+	Post(c core.Command) error
+	Heard(worker uint64)
+	Lease() time.Duration
+	// Position is the generation, the durable sequence, and the projected one.
+	Position() (generation, durable, projected uint64)
+}
+
+// Stream is a worker's connection. Send and Receive are each called from one
+// goroutine at a time.
+type Stream interface {
+	Send(link.ToWorker) error
+	Receive() (link.FromWorker, error)
+}
+
+// maxOutbox is how many messages may wait for a worker. A worker that does not
+// take them is disconnected; when it is back both sides compare what they hold.
+const maxOutbox = 16_384
+
+// Hub holds the open sessions, by worker. It is the leader's outbox. All methods
+// may be called concurrently.
+type Hub struct {
+	log      *slog.Logger
+	mu       sync.Mutex
+	sessions map[uint64]*outbox
+	// joining counts hellos that the leader is deciding. While there are any, messages
+	// are also kept in early: they may be for the session that is about to open.
+	joining int
+	early   map[uint64][]link.ToWorker
+}
+
+// NewHub returns a hub without sessions.
+func NewHub(log *slog.Logger) *Hub {
+	return &Hub{log: log, sessions: map[uint64]*outbox{}}
+}
+
+type outbox struct {
+	mu     sync.Mutex
+	msgs   []link.ToWorker
+	wake   chan struct{} // with room for one
+	cancel context.CancelCauseFunc
+}
+
+var (
+	errReplaced = errors.New("the worker has opened another session")
+	errSlow     = errors.New("the worker takes its messages too slowly")
+)
+
+// Deliver queues messages for a worker. Without a session they are dropped: the
+// next session begins with a comparison.
+func (h *Hub) Deliver(worker uint64, msgs []link.ToWorker) {
+	h.mu.Lock()
+	o := h.sessions[worker]
+	if h.joining > 0 {
+		if h.early == nil {
+			h.early = map[uint64][]link.ToWorker{}
+		}
+		if kept := h.early[worker]; len(kept)+len(msgs) <= maxOutbox {
+			h.early[worker] = append(kept, msgs...)
+		}
+	}
+	h.mu.Unlock()
+	if o != nil {
+		o.put(msgs)
+	}
+}
+
+func (o *outbox) put(msgs []link.ToWorker) {
+	o.mu.Lock()
+	over := len(o.msgs)+len(msgs) > maxOutbox
+	if !over {
+		o.msgs = append(o.msgs, msgs...)
+	}
+	o.mu.Unlock()
+	if over {
+		o.cancel(errSlow)
+		return
+	}
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) take() []link.ToWorker {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	msgs := o.msgs
+	o.msgs = nil
+	return msgs
+}
+
+// Connected reports whether a worker has an open session.
+func (h *Hub) Connected(worker uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[worker] != nil
+}
+
+// join begins a hello.
+func (h *Hub) join() {
+	h.mu.Lock()
+	h.joining++
+	h.mu.Unlock()
+}
+
+// joined ends a hello; a worker that was welcomed gets what has come for it since
+// join. What its last session was sent too is repeated, which does no harm.
+func (h *Hub) joined(worker uint64, o *outbox) {
+	h.mu.Lock()
+	early := h.early[worker]
+	delete(h.early, worker)
+	if h.joining--; h.joining == 0 {
+		h.early = nil
+	}
+	var old *outbox
+	if worker != 0 {
+		old = h.sessions[worker]
+		h.sessions[worker] = o
+	}
+	h.mu.Unlock()
+	if old != nil && old != o {
+		old.cancel(errReplaced)
+	}
+	if len(early) > 0 {
+		o.put(early)
+	}
+}
+
+func (h *Hub) unregister(worker uint64, o *outbox) (last bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sessions[worker] != o {
+		return false
+	}
+	delete(h.sessions, worker)
+	return true
+}
+
+// Serve runs one session until the stream or ctx ends. It returns nil when the
+// worker closed the stream in good order.
+func (h *Hub) Serve(ctx context.Context, leader Leader, stream Stream) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &serving{
+		hub: h, leader: leader, stream: stream, machine: NewMachine(leader.Lease()),
+		box: &outbox{wake: make(chan struct{}, 1), cancel: cancel},
+	}
+	received := make(chan link.FromWorker, 64)
+	go receive(ctx, stream, received, cancel)
+	err := s.run(ctx, received)
+	s.end()
+	return err
+}
+
+func receive(ctx context.Context, stream Stream, to chan<- link.FromWorker, cancel context.CancelCauseFunc) {
+	for {
+		msg, err := stream.Receive()
+		if err != nil {
+			cancel(err)
+			return
+		}
+		select {
+		case to <- msg:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serving is one session at work.
+type serving struct {
+	hub     *Hub
+	leader  Leader
+	stream  Stream
+	machine *Machine
+	box     *outbox
+}
+
+func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) error {
+	for {
+		var e Event
+		select {
+		case msg := <-received:
+			e.From = &msg
+		case <-s.box.wake:
+			if e.Out = s.box.take(); e.Out == nil {
+				continue
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if done, err := s.step(ctx, e); done || err != nil {
+			return err
+		}
+	}
+}
+
+func (s *serving) step(ctx context.Context, e Event) (done bool, err error) {
+	generation, durable, _ := s.leader.Position()
+	for _, a := range s.machine.Step(Position{generation, durable}, e) {
+		switch {
+		case a.Send != nil:
+			err = s.stream.Send(*a.Send)
+		case a.Heard != 0:
+			s.leader.Heard(a.Heard)
+		case a.Do != nil:
+			err = s.do(ctx, a.Do)
+		case a.Close != "":
+			s.hub.log.Warn("a worker's session was closed", "reason", a.Close)
+			return true, s.stream.Send(link.ToWorker{Goodbye: a.Close})
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (s *serving) do(ctx context.Context, c core.Command) error {
+	if _, ok := c.(core.WorkerHello); !ok {
+		// What a worker reports it repeats, and what it holds it sends with each beat:
+		// nothing is lost by not waiting, nor by letting go of this session on an error.
+		return s.leader.Post(c)
+	}
+	s.hub.join()
+	reply, err := s.leader.Do(ctx, c)
+	if err != nil {
+		s.hub.joined(0, nil)
+		if _, sendErr := s.step(ctx, Event{JoinErr: errors.New(Refused(err))}); sendErr != nil {
+			return sendErr
+		}
+		return errRefused
+	}
+	w := reply.(core.Welcomed)
+	_, err = s.step(ctx, Event{Joined: &w}) // the welcome goes out before anything else
+	s.hub.joined(w.Worker, s.box)
+	return err
+}
+
+var errRefused = errors.New("the worker's hello was refused")
+
+// end tells the leader that the session is over, unless another one of the same
+// worker has taken its place.
+func (s *serving) end() {
+	id := s.machine.Worker()
+	if id == 0 || !s.hub.unregister(id, s.box) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, a := range s.machine.Step(Position{}, Event{Closed: true}) {
+		if a.Do != nil {
+			if _, err := s.leader.Do(ctx, a.Do); err != nil {
+				s.hub.log.Warn("the end of a worker's session could not be recorded", "worker", id, "error", err)
+			}
+		}
+	}
+}
+
+func idText(id uint64) string { return strconv.FormatUint(id, 10) }

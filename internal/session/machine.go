@@ -1,0 +1,219 @@
+// Package session is the server's end of a worker. What holds is level-triggered:
+// a session begins with all that the worker holds, and each beat repeats it; the
+// messages between are hints for latency. Machine is the pure step machine, Hub
+// the shell that connects streams with the leader.
+package session
+
+import (
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// Position is how far a server's data reaches.
+type Position struct{ Generation, Seq uint64 }
+
+// Event is one thing that happens to a session: exactly one field is set.
+type Event struct {
+	// From is a message from the worker.
+	From *link.FromWorker
+	// Joined is the leader's reply to the hello; JoinErr its refusal.
+	Joined  *core.Welcomed
+	JoinErr error
+	// Out is messages that the leader has for the worker.
+	Out []link.ToWorker
+	// Closed says that the stream has ended.
+	Closed bool
+}
+
+// Action is one thing that the shell is to do: exactly one field is set.
+type Action struct {
+	// Send goes to the worker.
+	Send *link.ToWorker
+	// Do goes to the leader. The reply of a WorkerHello comes back as an event.
+	Do core.Command
+	// Heard renews the worker's lease.
+	Heard uint64
+	// Close ends the stream, with a reason for the worker.
+	Close string
+}
+
+// maxSpecs is how many specs a session remembers to have carried. A worker keeps
+// what it was sent; past the bound specs are sent again.
+const maxSpecs = 4096
+
+// Machine is one session. It belongs to one goroutine.
+type Machine struct {
+	lease time.Duration
+	hello *link.Hello
+	id    uint64
+	open  bool
+	beats uint64
+	specs map[[32]byte]bool
+	// mine is what was given in this session and not acknowledged, with the number
+	// of beats that had come by then.
+	mine map[link.Fence]uint64
+	left bool
+}
+
+// NewMachine returns a session that waits for a hello. lease is the default lease.
+func NewMachine(lease time.Duration) *Machine {
+	return &Machine{lease: lease, specs: map[[32]byte]bool{}, mine: map[link.Fence]uint64{}}
+}
+
+// Worker is the worker's id once it has been welcomed, else 0.
+func (m *Machine) Worker() uint64 {
+	if !m.open {
+		return 0
+	}
+	return m.id
+}
+
+// BeatEvery is how often a worker beats under a lease: a sixth of it, so that a
+// few lost beats do no harm, at most every 5 s.
+func BeatEvery(lease time.Duration) time.Duration {
+	return min(max(lease/6, 200*time.Millisecond), 5*time.Second)
+}
+
+// Step takes an event and returns what to do about it, in order.
+func (m *Machine) Step(at Position, e Event) []Action {
+	switch {
+	case e.Closed:
+		return m.closed()
+	case e.JoinErr != nil:
+		return []Action{{Close: e.JoinErr.Error()}}
+	case e.Joined != nil:
+		return m.welcome(at, e.Joined.Worker)
+	case e.Out != nil:
+		return m.out(e.Out)
+	case e.From != nil:
+		return m.from(at, e.From)
+	}
+	return nil
+}
+
+func (m *Machine) closed() []Action {
+	if !m.open {
+		return nil
+	}
+	m.open = false
+	return []Action{{Do: core.WorkerClosed{Worker: m.id, Incarnation: m.hello.Incarnation, Left: m.left}}}
+}
+
+func (m *Machine) welcome(at Position, id uint64) []Action {
+	m.id, m.open = id, true
+	for _, h := range m.hello.Held {
+		m.mine[h.Fence] = 0
+	}
+	return []Action{{Heard: id}, {Send: &link.ToWorker{Welcome: &link.Welcome{
+		WorkerID: id, Generation: at.Generation, Seq: at.Seq, Beat: BeatEvery(m.lease), Lease: m.lease,
+	}}}}
+}
+
+// out passes messages on, with the specs that this session has not carried.
+func (m *Machine) out(msgs []link.ToWorker) []Action {
+	if !m.open {
+		return nil // the worker is told everything when it is back
+	}
+	actions := make([]Action, 0, len(msgs))
+	for i := range msgs {
+		msg := &msgs[i]
+		switch {
+		case msg.Assign != nil:
+			msg = &link.ToWorker{Assign: m.assign(msg.Assign)}
+		case msg.Stop != nil && msg.Stop.Forget:
+			delete(m.mine, msg.Stop.Fence)
+		case msg.Ack != nil:
+			for _, f := range msg.Ack {
+				delete(m.mine, f)
+			}
+		}
+		actions = append(actions, Action{Send: msg})
+	}
+	return actions
+}
+
+func (m *Machine) assign(a *link.Assign) *link.Assign {
+	out := &link.Assign{Attempts: a.Attempts}
+	for _, s := range a.Specs {
+		if m.specs[s.Hash] {
+			continue
+		}
+		if len(m.specs) >= maxSpecs {
+			clear(m.specs)
+		}
+		m.specs[s.Hash] = true
+		out.Specs = append(out.Specs, s)
+	}
+	for i := range a.Attempts {
+		m.mine[a.Attempts[i].Fence] = m.beats
+	}
+	return out
+}
+
+func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
+	switch {
+	case msg.Hello != nil && m.hello == nil:
+		m.hello = msg.Hello
+		return []Action{{Do: core.WorkerHello{Hello: *msg.Hello}}}
+	case !m.open:
+		return []Action{{Close: "a session begins with one hello"}}
+	case msg.Beat != nil:
+		return m.beat(at, msg.Beat)
+	case msg.Report != nil:
+		for _, f := range msg.Report.Returned {
+			delete(m.mine, f)
+		}
+		return []Action{{Heard: m.id}, {Do: core.WorkerReport{Worker: m.id, Report: *msg.Report}}}
+	case msg.Leaving:
+		m.left = true
+		return []Action{{Heard: m.id}, {Do: core.Drain{Worker: idText(m.id), Draining: true, By: "worker"}}}
+	}
+	return []Action{{Close: "a second hello in one session"}}
+}
+
+// beat answers a heartbeat, and asks the leader to compare when what the worker
+// holds is not what it was given.
+func (m *Machine) beat(at Position, b *link.Beat) []Action {
+	m.beats++
+	actions := []Action{{Heard: m.id}, {Send: &link.ToWorker{Beat: &link.BeatAnswer{Number: b.Number, Generation: at.Generation, Seq: at.Seq}}}}
+	if m.differs(b.Held) {
+		actions = append(actions, Action{Do: core.WorkerHeld{Worker: m.id, Incarnation: m.hello.Incarnation, Held: b.Held}})
+	}
+	return actions
+}
+
+// differs reports whether the worker holds something it was not given, or lacks
+// something it was given at least two beats ago: what is on its way is not missed.
+func (m *Machine) differs(held []link.Held) bool {
+	known := 0
+	for _, h := range held {
+		if _, ok := m.mine[h.Fence]; !ok {
+			return true
+		}
+		known++
+	}
+	if known == len(m.mine) {
+		return false
+	}
+	has := make(map[link.Fence]bool, len(held))
+	for _, h := range held {
+		has[h.Fence] = true
+	}
+	for f, beats := range m.mine {
+		if !has[f] && m.beats >= beats+2 {
+			return true
+		}
+	}
+	return false
+}
+
+// Refused turns a refusal into what the worker is told.
+func Refused(err error) string {
+	if job.CodeOf(err) == job.Internal {
+		return "internal error; the server's log has it"
+	}
+	return err.Error()
+}
