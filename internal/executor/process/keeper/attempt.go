@@ -27,6 +27,7 @@ const (
 type attempt struct {
 	key     string
 	ref     job.Ref
+	dir     string
 	task    executor.Task
 	phase   phase
 	log     *logFile

@@ -114,7 +114,7 @@ func (k *Keeper) start(t executor.Task) error {
 	case len(k.attempts) >= maxAttempts:
 		return fmt.Errorf("the keeper holds %d attempts, which is its limit; release ended ones", maxAttempts)
 	}
-	a := &attempt{key: t.Key, ref: t.Ref, task: t, log: newLogFile(filepath.Join(t.Dir, "log"), t.LogLimit, &k.pool)}
+	a := &attempt{key: t.Key, ref: t.Ref, dir: t.Dir, task: t, log: newLogFile(filepath.Join(t.Dir, "log"), t.LogLimit, &k.pool)}
 	k.attempts[t.Key] = a
 	k.live++
 	k.quiet = 0

@@ -112,7 +112,7 @@ func (s *session) takeCharge() bool {
 		if a.abandoned {
 			continue
 		}
-		m := keeperproto.Message{Op: keeperproto.Held, Key: a.key, Ref: a.ref, Exit: a.exit}
+		m := keeperproto.Message{Op: keeperproto.Held, Key: a.key, Ref: a.ref, Text: a.dir, Exit: a.exit}
 		if !a.started.IsZero() {
 			m.At = a.started.UnixNano()
 		}

@@ -51,7 +51,8 @@ const (
 
 	// Welcome answers Hello: Version, Key (the keeper's identity), Code (its pid), Text (About).
 	Welcome Op = 16
-	// Held lists an attempt: Key, Ref, At (0 before it started), Exit (nil while it lives).
+	// Held lists an attempt: Key, Ref, Text (its directory), At (0 before it started),
+	// Exit (nil while it lives).
 	Held Op = 17
 	// Ready ends the list.
 	Ready Op = 18
@@ -123,6 +124,7 @@ func Append(dst []byte, m Message) []byte {
 	case Held:
 		e.string(m.Key)
 		e.ref(m.Ref)
+		e.string(m.Text)
 		e.int(m.At)
 		e.exit(m.Exit)
 	case Ready:
@@ -174,7 +176,7 @@ func Parse(b []byte) (Message, error) {
 	case Welcome:
 		m.Version, m.Key, m.Code, m.Text = d.uint(), d.string(), d.uint(), d.string()
 	case Held:
-		m.Key, m.Ref, m.At, m.Exit = d.string(), d.ref(), d.int(), d.exit()
+		m.Key, m.Ref, m.Text, m.At, m.Exit = d.string(), d.ref(), d.string(), d.int(), d.exit()
 	case Ready:
 	case Refused:
 		m.Version, m.Text = d.uint(), d.string()
