@@ -87,6 +87,10 @@ func (p *parser) text(n *tree.Node, want string) (string, bool) {
 
 // filled reads a text that is not empty and holds no expression.
 func (p *parser) filled(n *tree.Node, want string, most int) string {
+	if n.Null() {
+		p.Bad(n, "want %s", want)
+		return ""
+	}
 	text, ok := p.text(n, want)
 	switch {
 	case !ok:

@@ -163,6 +163,10 @@ func (p *parser) checkAction(t *job.Task, n *tree.Node) {
 }
 
 func (p *parser) run(n *tree.Node) string {
+	if n.Null() {
+		p.Bad(n, "want a shell script")
+		return ""
+	}
 	text, ok := p.text(n, "a shell script")
 	switch {
 	case !ok:
@@ -312,7 +316,12 @@ func (p *parser) resources(n *tree.Node) job.Resources {
 			r.CPU = cpu
 		}},
 		{"memory", func(n *tree.Node) { r.Memory = p.size(n, 0, maxMemory) }},
-	}, nil)
+	}, func(key string) string {
+		if key == "gpu" || key == "gpus" {
+			return "only cpu and memory are accounted; choose workers by a label instead, such as where: [gpu]"
+		}
+		return ""
+	})
 	return r
 }
 

@@ -81,6 +81,8 @@ func (r *Reports) Bad(n *Node, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	e := &Error{Line: n.Line, Column: n.Column, Path: n.Path(), Message: message}
 	switch {
+	case n.Kind != Scalar && len(n.Items) == 0:
+		e.Message = "is empty; " + message
 	case n.Kind != Scalar:
 		e.Message = "is " + n.Kind.String() + "; " + message
 	case n.Null():

@@ -95,6 +95,11 @@ func Suggest(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
+	for i := 0; i < len(known) && best == "" && len(word) > 3; i++ {
+		if strings.Contains(known[i], word) {
+			best = known[i]
+		}
+	}
 	if best != "" {
 		return "did you mean " + best + "?"
 	}

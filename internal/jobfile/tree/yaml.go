@@ -109,6 +109,9 @@ func (r *Reports) yamlError(text []byte, err error) {
 		line = string(lines[n.Line-1])
 	}
 	message := "not YAML: " + loadError.Message
+	if began := loadError.ContextMark.Line; began > 0 && began < n.Line {
+		message += fmt.Sprintf(", %s that begins in line %d", loadError.ContextMsg, began)
+	}
 	if hint := yamlHint(line, n.Column, loadError.Message); hint != "" {
 		message += "; " + hint
 	}
@@ -124,13 +127,13 @@ func yamlHint(line string, column int, message string) string {
 	switch {
 	case strings.Contains(message, "tab character") || strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		return "indent with spaces, not with tabs"
-	case strings.HasPrefix(rest, "*"):
+	case strings.HasPrefix(rest, "*"), strings.Contains(line, ": *"):
 		return starHint
 	case rest != "" && strings.ContainsAny(rest[:1], "@%`"):
 		return fmt.Sprintf("put a value that begins with %s in quotes, such as %q", rest[:1], strings.TrimSpace(rest))
 	case strings.Contains(line, "${{"):
 		return `put an expression inside [ ] or { } in quotes, such as ["${{ params.day }}"]`
-	case strings.Contains(message, "Mapping values"):
+	case strings.Contains(message, "mapping values"):
 		return `put a value that has ": " in it in quotes, or use a block: run: |`
 	case strings.Contains(message, "escape"):
 		return `use single quotes for a text with backslashes`
