@@ -80,7 +80,7 @@ type Worker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// ready, draining, lost.
+	// ready, draining, away.
 	State           string            `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	Labels          map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	CpuMilli        int64             `protobuf:"varint,5,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
@@ -2391,6 +2391,191 @@ func (x *LogReadResponse) GetNextOffset() int64 {
 	return 0
 }
 
+type PutItemsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemsRequest) Reset() {
+	*x = PutItemsRequest{}
+	mi := &file_reeve_v1_worker_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemsRequest) ProtoMessage() {}
+
+func (x *PutItemsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_worker_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemsRequest.ProtoReflect.Descriptor instead.
+func (*PutItemsRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PutItemsRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type PutItemsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For array: {each: {blob: KEY, count: COUNT}}.
+	Blob          string `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
+	Count         int64  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemsResponse) Reset() {
+	*x = PutItemsResponse{}
+	mi := &file_reeve_v1_worker_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemsResponse) ProtoMessage() {}
+
+func (x *PutItemsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_worker_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemsResponse.ProtoReflect.Descriptor instead.
+func (*PutItemsResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PutItemsResponse) GetBlob() string {
+	if x != nil {
+		return x.Blob
+	}
+	return ""
+}
+
+func (x *PutItemsResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type GetItemsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blob          string                 `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetItemsRequest) Reset() {
+	*x = GetItemsRequest{}
+	mi := &file_reeve_v1_worker_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemsRequest) ProtoMessage() {}
+
+func (x *GetItemsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_worker_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemsRequest.ProtoReflect.Descriptor instead.
+func (*GetItemsRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetItemsRequest) GetBlob() string {
+	if x != nil {
+		return x.Blob
+	}
+	return ""
+}
+
+type GetItemsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetItemsResponse) Reset() {
+	*x = GetItemsResponse{}
+	mi := &file_reeve_v1_worker_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemsResponse) ProtoMessage() {}
+
+func (x *GetItemsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_worker_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemsResponse.ProtoReflect.Descriptor instead.
+func (*GetItemsResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *GetItemsResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type ArtifactPutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The attempt that leaves it, and its fence.
@@ -2405,7 +2590,7 @@ type ArtifactPutRequest struct {
 
 func (x *ArtifactPutRequest) Reset() {
 	*x = ArtifactPutRequest{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[30]
+	mi := &file_reeve_v1_worker_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2417,7 +2602,7 @@ func (x *ArtifactPutRequest) String() string {
 func (*ArtifactPutRequest) ProtoMessage() {}
 
 func (x *ArtifactPutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[30]
+	mi := &file_reeve_v1_worker_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2430,7 +2615,7 @@ func (x *ArtifactPutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactPutRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactPutRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ArtifactPutRequest) GetRef() string {
@@ -2470,7 +2655,7 @@ type ArtifactPutResponse struct {
 
 func (x *ArtifactPutResponse) Reset() {
 	*x = ArtifactPutResponse{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[31]
+	mi := &file_reeve_v1_worker_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2482,7 +2667,7 @@ func (x *ArtifactPutResponse) String() string {
 func (*ArtifactPutResponse) ProtoMessage() {}
 
 func (x *ArtifactPutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[31]
+	mi := &file_reeve_v1_worker_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2495,7 +2680,7 @@ func (x *ArtifactPutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactPutResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactPutResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ArtifactPutResponse) GetSize() int64 {
@@ -2516,7 +2701,7 @@ type ArtifactGetRequest struct {
 
 func (x *ArtifactGetRequest) Reset() {
 	*x = ArtifactGetRequest{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[32]
+	mi := &file_reeve_v1_worker_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2713,7 @@ func (x *ArtifactGetRequest) String() string {
 func (*ArtifactGetRequest) ProtoMessage() {}
 
 func (x *ArtifactGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[32]
+	mi := &file_reeve_v1_worker_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2726,7 @@ func (x *ArtifactGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactGetRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactGetRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{32}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ArtifactGetRequest) GetRef() string {
@@ -2567,7 +2752,7 @@ type ArtifactGetResponse struct {
 
 func (x *ArtifactGetResponse) Reset() {
 	*x = ArtifactGetResponse{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[33]
+	mi := &file_reeve_v1_worker_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2764,7 @@ func (x *ArtifactGetResponse) String() string {
 func (*ArtifactGetResponse) ProtoMessage() {}
 
 func (x *ArtifactGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[33]
+	mi := &file_reeve_v1_worker_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2777,7 @@ func (x *ArtifactGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactGetResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactGetResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{33}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ArtifactGetResponse) GetData() []byte {
@@ -2611,7 +2796,7 @@ type ArtifactListRequest struct {
 
 func (x *ArtifactListRequest) Reset() {
 	*x = ArtifactListRequest{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[34]
+	mi := &file_reeve_v1_worker_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2808,7 @@ func (x *ArtifactListRequest) String() string {
 func (*ArtifactListRequest) ProtoMessage() {}
 
 func (x *ArtifactListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[34]
+	mi := &file_reeve_v1_worker_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2821,7 @@ func (x *ArtifactListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactListRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{34}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ArtifactListRequest) GetRef() string {
@@ -2655,7 +2840,7 @@ type ArtifactListResponse struct {
 
 func (x *ArtifactListResponse) Reset() {
 	*x = ArtifactListResponse{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[35]
+	mi := &file_reeve_v1_worker_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2852,7 @@ func (x *ArtifactListResponse) String() string {
 func (*ArtifactListResponse) ProtoMessage() {}
 
 func (x *ArtifactListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[35]
+	mi := &file_reeve_v1_worker_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2865,7 @@ func (x *ArtifactListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactListResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{35}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ArtifactListResponse) GetArtifacts() []*Artifact {
@@ -2702,7 +2887,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_reeve_v1_worker_proto_msgTypes[36]
+	mi := &file_reeve_v1_worker_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2899,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_worker_proto_msgTypes[36]
+	mi := &file_reeve_v1_worker_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2912,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{36}
+	return file_reeve_v1_worker_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Artifact) GetRef() string {
@@ -2948,7 +3133,16 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\fR\x04data\x12\x1f\n" +
 	"\vnext_offset\x18\x05 \x01(\x03R\n" +
-	"nextOffset\"d\n" +
+	"nextOffset\"%\n" +
+	"\x0fPutItemsRequest\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"<\n" +
+	"\x10PutItemsResponse\x12\x12\n" +
+	"\x04blob\x18\x01 \x01(\tR\x04blob\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"%\n" +
+	"\x0fGetItemsRequest\x12\x12\n" +
+	"\x04blob\x18\x01 \x01(\tR\x04blob\"&\n" +
+	"\x10GetItemsResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"d\n" +
 	"\x12ArtifactPutRequest\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x12\n" +
@@ -2982,11 +3176,13 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"LogService\x12E\n" +
 	"\x06Append\x12\x1a.reeve.v1.LogAppendRequest\x1a\x1b.reeve.v1.LogAppendResponse(\x010\x01\x12=\n" +
-	"\x04Read\x12\x18.reeve.v1.LogReadRequest\x1a\x19.reeve.v1.LogReadResponse0\x012\xe4\x01\n" +
+	"\x04Read\x12\x18.reeve.v1.LogReadRequest\x1a\x19.reeve.v1.LogReadResponse0\x012\xee\x02\n" +
 	"\x0fArtifactService\x12D\n" +
 	"\x03Put\x12\x1c.reeve.v1.ArtifactPutRequest\x1a\x1d.reeve.v1.ArtifactPutResponse(\x01\x12D\n" +
 	"\x03Get\x12\x1c.reeve.v1.ArtifactGetRequest\x1a\x1d.reeve.v1.ArtifactGetResponse0\x01\x12E\n" +
-	"\x04List\x12\x1d.reeve.v1.ArtifactListRequest\x1a\x1e.reeve.v1.ArtifactListResponseB7Z5github.com/reeve-scheduler/reeve/gen/reeve/v1;reevev1b\x06proto3"
+	"\x04List\x12\x1d.reeve.v1.ArtifactListRequest\x1a\x1e.reeve.v1.ArtifactListResponse\x12C\n" +
+	"\bPutItems\x12\x19.reeve.v1.PutItemsRequest\x1a\x1a.reeve.v1.PutItemsResponse(\x01\x12C\n" +
+	"\bGetItems\x12\x19.reeve.v1.GetItemsRequest\x1a\x1a.reeve.v1.GetItemsResponse0\x01B7Z5github.com/reeve-scheduler/reeve/gen/reeve/v1;reevev1b\x06proto3"
 
 var (
 	file_reeve_v1_worker_proto_rawDescOnce sync.Once
@@ -3001,7 +3197,7 @@ func file_reeve_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_reeve_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_reeve_v1_worker_proto_goTypes = []any{
 	(HeldPhase)(0),                    // 0: reeve.v1.HeldPhase
 	(*Worker)(nil),                    // 1: reeve.v1.Worker
@@ -3034,27 +3230,31 @@ var file_reeve_v1_worker_proto_goTypes = []any{
 	(*LogAppendResponse)(nil),         // 28: reeve.v1.LogAppendResponse
 	(*LogReadRequest)(nil),            // 29: reeve.v1.LogReadRequest
 	(*LogReadResponse)(nil),           // 30: reeve.v1.LogReadResponse
-	(*ArtifactPutRequest)(nil),        // 31: reeve.v1.ArtifactPutRequest
-	(*ArtifactPutResponse)(nil),       // 32: reeve.v1.ArtifactPutResponse
-	(*ArtifactGetRequest)(nil),        // 33: reeve.v1.ArtifactGetRequest
-	(*ArtifactGetResponse)(nil),       // 34: reeve.v1.ArtifactGetResponse
-	(*ArtifactListRequest)(nil),       // 35: reeve.v1.ArtifactListRequest
-	(*ArtifactListResponse)(nil),      // 36: reeve.v1.ArtifactListResponse
-	(*Artifact)(nil),                  // 37: reeve.v1.Artifact
-	nil,                               // 38: reeve.v1.Worker.LabelsEntry
-	nil,                               // 39: reeve.v1.Hello.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 40: google.protobuf.Timestamp
+	(*PutItemsRequest)(nil),           // 31: reeve.v1.PutItemsRequest
+	(*PutItemsResponse)(nil),          // 32: reeve.v1.PutItemsResponse
+	(*GetItemsRequest)(nil),           // 33: reeve.v1.GetItemsRequest
+	(*GetItemsResponse)(nil),          // 34: reeve.v1.GetItemsResponse
+	(*ArtifactPutRequest)(nil),        // 35: reeve.v1.ArtifactPutRequest
+	(*ArtifactPutResponse)(nil),       // 36: reeve.v1.ArtifactPutResponse
+	(*ArtifactGetRequest)(nil),        // 37: reeve.v1.ArtifactGetRequest
+	(*ArtifactGetResponse)(nil),       // 38: reeve.v1.ArtifactGetResponse
+	(*ArtifactListRequest)(nil),       // 39: reeve.v1.ArtifactListRequest
+	(*ArtifactListResponse)(nil),      // 40: reeve.v1.ArtifactListResponse
+	(*Artifact)(nil),                  // 41: reeve.v1.Artifact
+	nil,                               // 42: reeve.v1.Worker.LabelsEntry
+	nil,                               // 43: reeve.v1.Hello.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 44: google.protobuf.Timestamp
 }
 var file_reeve_v1_worker_proto_depIdxs = []int32{
-	38, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
-	40, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
-	40, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
+	44, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
+	44, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
 	1,  // 3: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
 	9,  // 4: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
 	11, // 5: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
 	12, // 6: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
 	15, // 7: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
-	39, // 8: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
+	43, // 8: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
 	10, // 9: reeve.v1.Hello.held:type_name -> reeve.v1.Held
 	0,  // 10: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
 	10, // 11: reeve.v1.Beat.held:type_name -> reeve.v1.Held
@@ -3070,29 +3270,33 @@ var file_reeve_v1_worker_proto_depIdxs = []int32{
 	21, // 21: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
 	20, // 22: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
 	22, // 23: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
-	40, // 24: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
-	40, // 25: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
-	37, // 26: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
+	44, // 24: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
+	44, // 25: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
+	41, // 26: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
 	8,  // 27: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
 	2,  // 28: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
 	4,  // 29: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
 	6,  // 30: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
 	27, // 31: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
 	29, // 32: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
-	31, // 33: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
-	33, // 34: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
-	35, // 35: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
-	16, // 36: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
-	3,  // 37: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
-	5,  // 38: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
-	7,  // 39: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
-	28, // 40: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
-	30, // 41: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
-	32, // 42: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
-	34, // 43: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
-	36, // 44: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
-	36, // [36:45] is the sub-list for method output_type
-	27, // [27:36] is the sub-list for method input_type
+	35, // 33: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
+	37, // 34: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
+	39, // 35: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
+	31, // 36: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
+	33, // 37: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
+	16, // 38: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
+	3,  // 39: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
+	5,  // 40: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
+	7,  // 41: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
+	28, // 42: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
+	30, // 43: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
+	36, // 44: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
+	38, // 45: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
+	40, // 46: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
+	32, // 47: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
+	34, // 48: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
+	38, // [38:49] is the sub-list for method output_type
+	27, // [27:38] is the sub-list for method input_type
 	27, // [27:27] is the sub-list for extension type_name
 	27, // [27:27] is the sub-list for extension extendee
 	0,  // [0:27] is the sub-list for field type_name
@@ -3124,7 +3328,7 @@ func file_reeve_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_worker_proto_rawDesc), len(file_reeve_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

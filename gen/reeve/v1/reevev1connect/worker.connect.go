@@ -55,6 +55,12 @@ const (
 	ArtifactServiceGetProcedure = "/reeve.v1.ArtifactService/Get"
 	// ArtifactServiceListProcedure is the fully-qualified name of the ArtifactService's List RPC.
 	ArtifactServiceListProcedure = "/reeve.v1.ArtifactService/List"
+	// ArtifactServicePutItemsProcedure is the fully-qualified name of the ArtifactService's PutItems
+	// RPC.
+	ArtifactServicePutItemsProcedure = "/reeve.v1.ArtifactService/PutItems"
+	// ArtifactServiceGetItemsProcedure is the fully-qualified name of the ArtifactService's GetItems
+	// RPC.
+	ArtifactServiceGetItemsProcedure = "/reeve.v1.ArtifactService/GetItems"
 )
 
 // WorkerServiceClient is a client for the reeve.v1.WorkerService service.
@@ -325,6 +331,11 @@ type ArtifactServiceClient interface {
 	Get(context.Context, *connect.Request[v1.ArtifactGetRequest]) (*connect.ServerStreamForClient[v1.ArtifactGetResponse], error)
 	// List returns the files of a job, task or element.
 	List(context.Context, *connect.Request[v1.ArtifactListRequest]) (*connect.Response[v1.ArtifactListResponse], error)
+	// PutItems stores the items of a large array, one JSON string a line, and
+	// answers what to write into the job file's array.
+	PutItems(context.Context) *connect.ClientStreamForClient[v1.PutItemsRequest, v1.PutItemsResponse]
+	// GetItems streams what PutItems stored.
+	GetItems(context.Context, *connect.Request[v1.GetItemsRequest]) (*connect.ServerStreamForClient[v1.GetItemsResponse], error)
 }
 
 // NewArtifactServiceClient constructs a client for the reeve.v1.ArtifactService service. By
@@ -356,14 +367,28 @@ func NewArtifactServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(artifactServiceMethods.ByName("List")),
 			connect.WithClientOptions(opts...),
 		),
+		putItems: connect.NewClient[v1.PutItemsRequest, v1.PutItemsResponse](
+			httpClient,
+			baseURL+ArtifactServicePutItemsProcedure,
+			connect.WithSchema(artifactServiceMethods.ByName("PutItems")),
+			connect.WithClientOptions(opts...),
+		),
+		getItems: connect.NewClient[v1.GetItemsRequest, v1.GetItemsResponse](
+			httpClient,
+			baseURL+ArtifactServiceGetItemsProcedure,
+			connect.WithSchema(artifactServiceMethods.ByName("GetItems")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // artifactServiceClient implements ArtifactServiceClient.
 type artifactServiceClient struct {
-	put  *connect.Client[v1.ArtifactPutRequest, v1.ArtifactPutResponse]
-	get  *connect.Client[v1.ArtifactGetRequest, v1.ArtifactGetResponse]
-	list *connect.Client[v1.ArtifactListRequest, v1.ArtifactListResponse]
+	put      *connect.Client[v1.ArtifactPutRequest, v1.ArtifactPutResponse]
+	get      *connect.Client[v1.ArtifactGetRequest, v1.ArtifactGetResponse]
+	list     *connect.Client[v1.ArtifactListRequest, v1.ArtifactListResponse]
+	putItems *connect.Client[v1.PutItemsRequest, v1.PutItemsResponse]
+	getItems *connect.Client[v1.GetItemsRequest, v1.GetItemsResponse]
 }
 
 // Put calls reeve.v1.ArtifactService.Put.
@@ -381,6 +406,16 @@ func (c *artifactServiceClient) List(ctx context.Context, req *connect.Request[v
 	return c.list.CallUnary(ctx, req)
 }
 
+// PutItems calls reeve.v1.ArtifactService.PutItems.
+func (c *artifactServiceClient) PutItems(ctx context.Context) *connect.ClientStreamForClient[v1.PutItemsRequest, v1.PutItemsResponse] {
+	return c.putItems.CallClientStream(ctx)
+}
+
+// GetItems calls reeve.v1.ArtifactService.GetItems.
+func (c *artifactServiceClient) GetItems(ctx context.Context, req *connect.Request[v1.GetItemsRequest]) (*connect.ServerStreamForClient[v1.GetItemsResponse], error) {
+	return c.getItems.CallServerStream(ctx, req)
+}
+
 // ArtifactServiceHandler is an implementation of the reeve.v1.ArtifactService service.
 type ArtifactServiceHandler interface {
 	// Put stores one file; the first message names it.
@@ -389,6 +424,11 @@ type ArtifactServiceHandler interface {
 	Get(context.Context, *connect.Request[v1.ArtifactGetRequest], *connect.ServerStream[v1.ArtifactGetResponse]) error
 	// List returns the files of a job, task or element.
 	List(context.Context, *connect.Request[v1.ArtifactListRequest]) (*connect.Response[v1.ArtifactListResponse], error)
+	// PutItems stores the items of a large array, one JSON string a line, and
+	// answers what to write into the job file's array.
+	PutItems(context.Context, *connect.ClientStream[v1.PutItemsRequest]) (*connect.Response[v1.PutItemsResponse], error)
+	// GetItems streams what PutItems stored.
+	GetItems(context.Context, *connect.Request[v1.GetItemsRequest], *connect.ServerStream[v1.GetItemsResponse]) error
 }
 
 // NewArtifactServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -416,6 +456,18 @@ func NewArtifactServiceHandler(svc ArtifactServiceHandler, opts ...connect.Handl
 		connect.WithSchema(artifactServiceMethods.ByName("List")),
 		connect.WithHandlerOptions(opts...),
 	)
+	artifactServicePutItemsHandler := connect.NewClientStreamHandler(
+		ArtifactServicePutItemsProcedure,
+		svc.PutItems,
+		connect.WithSchema(artifactServiceMethods.ByName("PutItems")),
+		connect.WithHandlerOptions(opts...),
+	)
+	artifactServiceGetItemsHandler := connect.NewServerStreamHandler(
+		ArtifactServiceGetItemsProcedure,
+		svc.GetItems,
+		connect.WithSchema(artifactServiceMethods.ByName("GetItems")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/reeve.v1.ArtifactService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ArtifactServicePutProcedure:
@@ -424,6 +476,10 @@ func NewArtifactServiceHandler(svc ArtifactServiceHandler, opts ...connect.Handl
 			artifactServiceGetHandler.ServeHTTP(w, r)
 		case ArtifactServiceListProcedure:
 			artifactServiceListHandler.ServeHTTP(w, r)
+		case ArtifactServicePutItemsProcedure:
+			artifactServicePutItemsHandler.ServeHTTP(w, r)
+		case ArtifactServiceGetItemsProcedure:
+			artifactServiceGetItemsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -443,4 +499,12 @@ func (UnimplementedArtifactServiceHandler) Get(context.Context, *connect.Request
 
 func (UnimplementedArtifactServiceHandler) List(context.Context, *connect.Request[v1.ArtifactListRequest]) (*connect.Response[v1.ArtifactListResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ArtifactService.List is not implemented"))
+}
+
+func (UnimplementedArtifactServiceHandler) PutItems(context.Context, *connect.ClientStream[v1.PutItemsRequest]) (*connect.Response[v1.PutItemsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ArtifactService.PutItems is not implemented"))
+}
+
+func (UnimplementedArtifactServiceHandler) GetItems(context.Context, *connect.Request[v1.GetItemsRequest], *connect.ServerStream[v1.GetItemsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ArtifactService.GetItems is not implemented"))
 }

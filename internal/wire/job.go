@@ -1,0 +1,173 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// Time writes Unix milliseconds, absent for 0.
+func Time(ms int64) *timestamppb.Timestamp {
+	if ms == 0 {
+		return nil
+	}
+	return timestamppb.New(time.UnixMilli(ms))
+}
+
+// Millis reads a time as Unix milliseconds, 0 if absent.
+func Millis(t *timestamppb.Timestamp) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.AsTime().UnixMilli()
+}
+
+// Job writes a job without its tasks.
+func Job(m *core.JobImage) *reevev1.Job {
+	out := &reevev1.Job{
+		Id: m.ID.String(), Namespace: m.Namespace, Queue: m.Queue, Name: m.Name, State: m.State.String(), Cause: m.Cause.String(),
+		Labels: m.Labels, Priority: m.Priority, SubmittedAt: Time(m.Submitted), StartedAt: Time(m.Started), EndedAt: Time(m.Ended),
+		Deadline: Time(m.Deadline), StartAfter: Time(m.StartAfter), StartBefore: Time(m.StartBefore), KeepUntil: Time(m.KeepUntil),
+		Held: m.Held, CancelRequested: m.Stop.Kind != job.CauseNone && !m.State.Terminal(), SubmittedBy: m.By, ExitCode: m.Code,
+	}
+	if !m.State.Terminal() {
+		out.ExitCode = 0
+	}
+	if m.RetryOf != 0 {
+		out.RetryOf = m.RetryOf.String()
+	}
+	for _, w := range m.Waits {
+		out.WaitsFor = append(out.WaitsFor, w.Job.String())
+	}
+	return out
+}
+
+// Tasks adds a job's tasks. worker names workers by id.
+func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint64) string) error {
+	for i := range m.Tasks {
+		t, s := &m.Tasks[i], &spec.Tasks[i]
+		one := &reevev1.Task{
+			Name: s.Name, State: t.Counts.TaskState().String(), Array: s.Array != nil, Counts: Counts(t.Counts),
+			StartedAt: Time(t.Started), EndedAt: Time(t.Ended), Held: t.Held,
+		}
+		for _, n := range s.Needs {
+			one.Needs = append(one.Needs, n.Task)
+		}
+		if t.Stop.Kind != job.CauseNone {
+			one.Cause = t.Stop.String()
+		}
+		if s.Array == nil {
+			v := core.ElementView{Index: job.NoIndex, Record: t.Record, RetryAt: t.Retry.At, Worker: worker(t.Record.Worker)}
+			if t.Live != nil {
+				v.Stopping = t.Live.Stop.Kind != job.CauseNone
+			}
+			one.Element = Element(m.ID, s.Name, &v, m.RetryOf)
+			one.Cause = t.Record.Cause.String()
+		}
+		if t.Outputs != nil {
+			if err := json.Unmarshal(t.Outputs, &one.Outputs); err != nil {
+				return fmt.Errorf("outputs of job %d task %s: %w", m.ID, s.Name, err)
+			}
+		}
+		out.Tasks = append(out.Tasks, one)
+	}
+	return nil
+}
+
+// Counts writes how many elements are in each state.
+func Counts(c job.Counts) *reevev1.Counts {
+	return &reevev1.Counts{
+		Total: c.Total(), Pending: c[job.Pending], Assigned: c[job.Assigned], Running: c[job.Running], Succeeded: c[job.Succeeded],
+		Failed: c[job.Failed], TimedOut: c[job.TimedOut], Cancelled: c[job.Cancelled], Skipped: c[job.Skipped],
+	}
+}
+
+// Element writes an element of a task.
+func Element(id job.ID, task string, v *core.ElementView, retryOf job.ID) *reevev1.Element {
+	r := &v.Record
+	out := &reevev1.Element{
+		Id: job.Ref{Job: id, Task: task, Index: v.Index}.String(), Index: v.Index, State: r.State.String(), Cause: r.Cause.String(),
+		Attempts: int32(r.Attempts), Worker: v.Worker, StartedAt: Time(r.Started), EndedAt: Time(r.Ended),
+		RetryAt: Time(v.RetryAt), CancelRequested: v.Stopping,
+	}
+	if r.State.Terminal() {
+		out.ExitCode = int32(r.Cause.ExitCode())
+	}
+	if r.Carried && retryOf != 0 {
+		out.CarriedFrom = job.Ref{Job: retryOf, Task: task, Index: v.Index}.String()
+	}
+	return out
+}
+
+// Object writes a JSON object.
+func Object(raw []byte) (*structpb.Struct, error) {
+	if len(raw) == 0 {
+		return nil, nil //nolint:nilnil // absent is a value here
+	}
+	s := &structpb.Struct{}
+	if err := s.UnmarshalJSON(raw); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Values reads a JSON object's fields.
+func Values(s *structpb.Struct) (map[string]json.RawMessage, error) {
+	out := make(map[string]json.RawMessage, len(s.GetFields()))
+	for name, v := range s.GetFields() {
+		raw, err := v.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		out[name] = raw
+	}
+	return out, nil
+}
+
+// Past writes an attempt that was not the last of its element.
+func Past(a *core.PastAttempt, ref job.Ref) *reevev1.Attempt {
+	ref.Attempt = int(a.Number)
+	state := job.Failed
+	if a.Cause.Kind == job.CauseTimeout {
+		state = job.TimedOut
+	}
+	return &reevev1.Attempt{
+		Id: ref.String(), Number: int32(a.Number), State: state.String(), Cause: a.Cause.String(), Worker: a.Worker,
+		AssignedAt: Time(a.Assigned), StartedAt: Time(a.Started), EndedAt: Time(a.Ended),
+		CpuMs: a.Usage.CPU.Milliseconds(), MemoryBytes: a.Usage.Memory,
+	}
+}
+
+// Last writes an element's last attempt.
+func Last(v *core.ElementView, ref job.Ref) *reevev1.Attempt {
+	ref.Attempt = int(v.Record.Attempts)
+	return &reevev1.Attempt{
+		Id: ref.String(), Number: int32(v.Record.Attempts), State: v.Record.State.String(), Cause: v.Record.Cause.String(),
+		Worker: v.Worker, AssignedAt: Time(v.Assigned), StartedAt: Time(v.Record.Started), EndedAt: Time(v.Record.Ended),
+	}
+}
+
+// Worker writes a worker.
+func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
+	h := &v.Hello
+	state := "ready"
+	switch {
+	case v.Away:
+		state = "away"
+	case v.Draining:
+		state = "draining"
+	}
+	return &reevev1.Worker{
+		Id: fmt.Sprint(v.ID), Name: h.Name, State: state, Labels: h.Labels, CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory,
+		Slots: int32(h.Slots), CpuMilliUsed: v.Used.CPU, MemoryBytesUsed: v.Used.Memory, Running: int32(v.Running), Prefetched: int32(v.Prefetched),
+		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host,
+	}
+}
