@@ -136,6 +136,9 @@ func parseExpr(body string) (expr, error) {
 	}
 	switch {
 	case steps[0] == "params" && len(steps) == 2:
+		if !outputKey(steps[1]) {
+			return fail("parameters have names of small letters, digits and underscores, such as first_day")
+		}
 		return expr{root: rootParam, key: steps[1]}, nil
 	case steps[0] == "tasks" && len(steps) == 4 && steps[2] == "outputs":
 		if err := job.CheckName(steps[1]); err != nil {
