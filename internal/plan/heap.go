@@ -12,7 +12,11 @@ type order interface {
 // call, so that a heap costs its slice and nothing more.
 type heap []uint32
 
-const fan = 4
+const (
+	fan = 4
+	// keep is the room for ids that an empty heap may hold on to.
+	keep = 1024
+)
 
 func (h *heap) push(o order, id uint32) {
 	*h = append(*h, id)
@@ -27,7 +31,7 @@ func (h *heap) remove(o order, at int32) {
 	o.moved(s[at], -1)
 	moved := s[last]
 	*h = s[:last]
-	if last == 0 {
+	if last == 0 && cap(s) > keep {
 		*h = nil
 	}
 	if int(at) < last {

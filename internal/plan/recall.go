@@ -21,8 +21,12 @@ func (x *Index) Recalls(limit int) []Recall {
 		if s.lanes[plain].ready() || s.lanes[direct].ready() {
 			continue
 		}
-		found := c.places(s, min(limit, s.prefetched))
-		for _, h := range x.holders(s, found) {
+		if !s.open() {
+			continue
+		}
+		from, held := x.holders(s)
+		found := c.places(s, min(limit, held))
+		for _, h := range from {
 			n := min(h.n, found)
 			if n == 0 {
 				break
@@ -43,12 +47,8 @@ type heldBy struct {
 }
 
 // holders is the workers that hold prefetched attempts of a shape and have no
-// place for one themselves, those with the most first.
-func (x *Index) holders(s *shape, wanted int) []heldBy {
-	if wanted == 0 {
-		return nil
-	}
-	var out []heldBy
+// place for one themselves, those with the most first, and how many they hold.
+func (x *Index) holders(s *shape) (out []heldBy, total int) {
 	for i := range s.holders.leaves {
 		w := x.workers[s.holders.leaves[i].id]
 		if w == nil {
@@ -59,14 +59,25 @@ func (x *Index) holders(s *shape, wanted int) []heldBy {
 		if h == nil || int(h.leaf) != i {
 			continue
 		}
-		if n := int(h.prefetched); n > 0 && w.fitting(s, 0, job.Resources{}) == 0 {
+		if n := int(h.prefetched); n > 0 && !(h.matches && w.fitting(s, 0, job.Resources{}) > 0) {
 			out = append(out, heldBy{w, n})
+			total += n
 		}
 	}
 	slices.SortFunc(out, func(a, b heldBy) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.w.ID, b.w.ID))
 	})
-	return out
+	return out, total
+}
+
+// open reports whether any worker has a place for the shape.
+func (s *shape) open() bool {
+	for _, p := range s.kind.profiles {
+		if p.open.find(s.Resources.CPU, s.Resources.Memory) != none {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *worker) find(s *shape) *holding {

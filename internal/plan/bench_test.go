@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// pending makes an index with a million groups in so many classes, each of a shape
+// of its own unless they only differ in their queue, and workers that are full.
+func pending(classes, workers int, queues bool) (x *Index, running []Placement, shapes []Shape) {
+	x = New()
+	for i := range workers {
+		w := host(uint64(i+1), 8)
+		w.Capacity.Memory, w.Prefetch = 64<<30, 0
+		x.SetWorker(w)
+	}
+	for i := range classes {
+		s := cpu1
+		if !queues {
+			s.Resources.Memory = int64(i+1) << 10
+		}
+		shapes = append(shapes, s)
+	}
+	const n = 1_000_000
+	for i := range n {
+		g := group(task(job.ID(i+1)), shapes[i%classes])
+		if queues {
+			g.Queue = fmt.Sprint(i % classes)
+		}
+		x.SetGroup(g, 1)
+	}
+	for {
+		p, ok := x.Next()
+		if !ok {
+			return x, running, shapes
+		}
+		x.Take(p.Worker, shapes[(p.Group.Job-1)%job.ID(classes)], false, false)
+		x.SetReady(p.Group, 0)
+		running = append(running, p)
+	}
+}
+
+// BenchmarkPlace is the whole life of an element in a full cluster with a million
+// pending groups: one ends, the next takes its place, a new one is submitted.
+// batch is how many end before Next is asked.
+func BenchmarkPlace(b *testing.B) {
+	for _, workers := range []int{1000, 10_000} {
+		for _, c := range []struct {
+			classes int
+			queues  bool
+		}{{1, false}, {100, true}, {100, false}, {10_000, true}, {10_000, false}} {
+			what := "shapes"
+			if c.queues {
+				what = "queues"
+			}
+			x, running, shapes := pending(c.classes, workers, c.queues)
+			for _, batch := range []int{1, 256} {
+				b.Run(fmt.Sprintf("workers=%d/%s=%d/batch=%d", workers, what, c.classes, batch), func(b *testing.B) {
+					place(b, x, running, shapes, batch, c.queues)
+				})
+			}
+		}
+	}
+}
+
+func place(b *testing.B, x *Index, running []Placement, shapes []Shape, batch int, queues bool) {
+	classes := job.ID(len(shapes))
+	next, at := lastID(x), 0
+	for b.Loop() {
+		for range batch {
+			p := running[at%len(running)]
+			x.Give(p.Worker, shapes[(p.Group.Job-1)%classes], false, false)
+			at++
+		}
+		for i := at - batch; ; i++ {
+			p, ok := x.Next()
+			if !ok {
+				break
+			}
+			x.Take(p.Worker, shapes[(p.Group.Job-1)%classes], false, false)
+			x.SetReady(p.Group, 0)
+			running[i%len(running)] = p
+			g := group(task(next+1), shapes[next%classes])
+			if queues {
+				g.Queue = fmt.Sprint(next % classes)
+			}
+			next++
+			x.SetGroup(g, 1)
+		}
+	}
+	b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "placements/s")
+}
+
+// lastID is where the ids go on after an earlier run on the same index.
+func lastID(x *Index) job.ID {
+	var last job.ID
+	for i := range x.records.next {
+		if r := x.records.get(i); r.ready > 0 {
+			last = max(last, r.job)
+		}
+	}
+	return last
+}
+
+// BenchmarkNext is a question to which the answer is no and was no before.
+func BenchmarkNext(b *testing.B) {
+	x, _, _ := pending(100, 1000, false)
+	for b.Loop() {
+		x.Next()
+	}
+}
+
+// BenchmarkExplain is an explanation with a thousand workers and half a million
+// elements ahead.
+func BenchmarkExplain(b *testing.B) {
+	x, _, _ := pending(100, 1000, false)
+	for b.Loop() {
+		x.Explain(task(500_000))
+	}
+}

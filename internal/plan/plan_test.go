@@ -1,0 +1,503 @@
+package plan
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"pgregory.net/rapid"
+)
+
+var cpu1 = Shape{Resources: job.Resources{CPU: 1000}, Executor: "process"}
+
+func task(id job.ID) GroupID { return GroupID{Job: id} }
+
+func alone(id job.ID) GroupID { return GroupID{Job: id, Alone: true} }
+
+func group(id GroupID, s Shape) Group {
+	return Group{ID: id, Namespace: "default", Queue: "default", Shape: s}
+}
+
+// host is a worker with as many processors as slots.
+func host(id uint64, slots int) Worker {
+	return Worker{
+		ID: id, Capacity: job.Resources{CPU: int64(slots) * 1000, Memory: 8 << 30}, Slots: slots, Prefetch: 2,
+		Executors: []string{"process"}, Accepts: true,
+	}
+}
+
+// fill takes proposals until there are none, and says what they were.
+func fill(x *Index) []string {
+	var out []string
+	for {
+		p, ok := x.Next()
+		if !ok {
+			return out
+		}
+		y := x.Explain(p.Group)
+		x.Take(p.Worker, y.Shape, p.Prefetch, p.Group.Alone)
+		x.SetReady(p.Group, y.Ready-1)
+		s := fmt.Sprintf("%d.%d>%d", p.Group.Job, p.Group.Task, p.Worker)
+		if p.Group.Alone {
+			s += " alone"
+		}
+		if p.Prefetch {
+			s += " ahead"
+		}
+		out = append(out, s)
+	}
+}
+
+func wantPlaced(t *testing.T, x *Index, want ...string) {
+	t.Helper()
+	if diff := gocmp.Diff(want, fill(x)); diff != "" {
+		t.Errorf("placed: -want +got\n%s", diff)
+	}
+	if err := x.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	x := New()
+	for i, p := range []int32{0, 5, 0, -1, 5} {
+		g := group(task(job.ID(10-i)), cpu1)
+		g.Priority, g.Queue = p, fmt.Sprint(i)
+		x.SetGroup(g, 1)
+	}
+	x.SetGroup(group(GroupID{Job: 10, Task: 3}, cpu1), 1)
+	x.SetGroup(group(GroupID{Job: 10, Task: 2}, cpu1), 1)
+	x.SetWorker(host(1, 10))
+	wantPlaced(t, x, "6.0>1", "9.0>1", "8.0>1", "10.0>1", "10.2>1", "10.3>1", "7.0>1")
+}
+
+func TestPriorityChanges(t *testing.T) {
+	x := New()
+	x.SetGroup(group(task(1), cpu1), 1)
+	x.SetGroup(group(task(2), cpu1), 1)
+	later := group(task(2), cpu1)
+	later.Priority = 1
+	x.SetGroup(later, 1)
+	x.SetWorker(host(1, 4))
+	wantPlaced(t, x, "2.0>1", "1.0>1")
+}
+
+func TestSpread(t *testing.T) {
+	x := New()
+	x.SetWorker(host(3, 2))
+	x.SetWorker(host(2, 2))
+	x.SetWorker(host(1, 3))
+	x.SetGroup(group(task(1), cpu1), 6)
+	wantPlaced(t, x, "1.0>1", "1.0>1", "1.0>2", "1.0>3", "1.0>1", "1.0>2")
+}
+
+// A large element that fits nowhere must not keep a small one from a place.
+func TestSmallOnesGoOn(t *testing.T) {
+	x := New()
+	big := cpu1
+	big.Resources.CPU = 8000
+	x.SetGroup(group(task(1), big), 1)
+	x.SetGroup(group(task(2), cpu1), 1)
+	x.SetWorker(host(1, 4))
+	wantPlaced(t, x, "2.0>1")
+	x.SetWorker(host(2, 8))
+	wantPlaced(t, x, "1.0>2")
+}
+
+func TestPrefetch(t *testing.T) {
+	other := cpu1
+	other.Resources.Memory = 1 << 20
+	x := New()
+	x.SetWorker(host(1, 1))
+	x.SetWorker(host(2, 1))
+	x.SetGroup(group(task(1), cpu1), 10)
+	direct := group(task(2), cpu1)
+	direct.NoPrefetch = true
+	x.SetGroup(direct, 1)
+	x.SetGroup(group(task(3), other), 1)
+	x.SetGroup(group(alone(4), cpu1), 1)
+	wantPlaced(t, x, "1.0>1", "1.0>2", "1.0>1 ahead", "1.0>2 ahead", "1.0>1 ahead", "1.0>2 ahead")
+
+	// The end of one lets a held one start, and makes room to hold another.
+	x.Give(1, cpu1, false, false)
+	x.Promote(1, cpu1)
+	wantPlaced(t, x, "1.0>1 ahead")
+
+	// A worker that is no longer of the kind gets nothing more ahead.
+	w := host(1, 1)
+	w.Prefetch, w.Executors = 9, []string{"function"}
+	x.SetWorker(w)
+	wantPlaced(t, x)
+	w.Executors = []string{"process"}
+	x.SetWorker(w)
+	wantPlaced(t, x, "1.0>1 ahead", "1.0>1 ahead", "1.0>1 ahead")
+}
+
+func TestAlone(t *testing.T) {
+	x := New()
+	x.SetWorker(host(1, 4))
+	x.SetGroup(group(task(1), cpu1), 1)
+	x.SetGroup(group(alone(1), cpu1), 2)
+	wantPlaced(t, x, "1.0>1")
+	x.Give(1, cpu1, false, false)
+	x.SetGroup(group(task(2), cpu1), 1)
+	wantPlaced(t, x, "1.0>1 alone")
+	x.SetWorker(host(2, 1))
+	wantPlaced(t, x, "1.0>2 alone")
+	x.Give(1, cpu1, false, true)
+	wantPlaced(t, x, "2.0>1")
+}
+
+// Of one task the elements that need no worker for themselves go first.
+func TestAloneAfterTheRest(t *testing.T) {
+	for range 2 {
+		x := New()
+		x.SetGroup(group(alone(1), cpu1), 1)
+		x.SetGroup(group(task(1), cpu1), 1)
+		x.SetWorker(host(1, 1))
+		x.SetWorker(host(2, 1))
+		wantPlaced(t, x, "1.0>1", "1.0>2 alone")
+	}
+}
+
+func TestPause(t *testing.T) {
+	x := New()
+	x.SetPaused("team", "", true)
+	x.SetPaused("default", "night", true)
+	for i, q := range []queueName{{"team", "night"}, {"default", "night"}, {"default", "default"}} {
+		g := group(task(job.ID(i+1)), cpu1)
+		g.Namespace, g.Queue = q.space, q.name
+		x.SetGroup(g, 1)
+	}
+	x.SetWorker(host(1, 9))
+	wantPlaced(t, x, "3.0>1")
+	x.SetPaused("team", "", false)
+	wantPlaced(t, x, "1.0>1")
+	x.SetPaused("default", "night", false)
+	wantPlaced(t, x, "2.0>1")
+}
+
+// Capacity that shrinks below what is used stops new work and nothing else.
+func TestShrink(t *testing.T) {
+	x := New()
+	x.SetWorker(host(1, 4))
+	x.SetGroup(group(task(1), cpu1), 3)
+	wantPlaced(t, x, "1.0>1", "1.0>1", "1.0>1")
+	small := host(1, 2)
+	small.Prefetch = 0
+	x.SetWorker(small)
+	x.SetGroup(group(task(2), cpu1), 5)
+	wantPlaced(t, x)
+	x.Give(1, cpu1, false, false)
+	wantPlaced(t, x)
+	x.Give(1, cpu1, false, false)
+	wantPlaced(t, x, "2.0>1")
+}
+
+func TestUnknownWorkers(t *testing.T) {
+	x := New()
+	x.Take(7, cpu1, false, false)
+	x.Give(7, cpu1, false, false)
+	x.Promote(7, cpu1)
+	x.RemoveWorker(7)
+	if used, running, ahead := x.Usage(7); used != (job.Resources{}) || running+ahead != 0 {
+		t.Errorf("an unknown worker uses %v by %d and %d", used, running, ahead)
+	}
+	if x.SetReady(task(1), 3) {
+		t.Error("SetReady knows a group that was never set")
+	}
+}
+
+func TestLostCount(t *testing.T) {
+	for name, call := range map[string]func(x *Index){
+		"give":       func(x *Index) { x.Give(1, cpu1, false, false) },
+		"give ahead": func(x *Index) { x.Give(1, cpu1, true, false) },
+		"give alone": func(x *Index) { x.Take(1, cpu1, false, false); x.Give(1, cpu1, false, true) },
+		"promote":    func(x *Index) { x.Take(1, cpu1, false, false); x.Promote(1, cpu1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New()
+			x.SetWorker(host(1, 4))
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			call(x)
+		})
+	}
+}
+
+func TestRecalls(t *testing.T) {
+	other := cpu1
+	other.Resources.Memory = 1 << 20
+	start := func() *Index {
+		x := New()
+		x.SetWorker(host(1, 1))
+		x.SetWorker(host(2, 1))
+		x.Take(1, cpu1, false, false)
+		x.Take(2, other, false, false)
+		x.Take(1, cpu1, true, false)
+		x.Take(1, cpu1, true, false)
+		x.Take(2, other, true, false)
+		return x
+	}
+	for _, c := range []struct {
+		name   string
+		change func(x *Index)
+		limit  int
+		want   []Recall
+	}{
+		{"no place", func(*Index) {}, 9, nil},
+		{"many places", func(x *Index) { x.SetWorker(host(3, 9)) }, 9, []Recall{{1, cpu1, 2}, {2, other, 1}}},
+		{"limit", func(x *Index) { x.SetWorker(host(3, 9)) }, 1, []Recall{{1, cpu1, 1}}},
+		{"limit zero", func(x *Index) { x.SetWorker(host(3, 9)) }, 0, nil},
+		{"one place is for one shape", func(x *Index) { x.SetWorker(host(3, 1)) }, 9, []Recall{{1, cpu1, 1}}},
+		{"two places, three to have them", func(x *Index) { x.SetWorker(host(3, 2)) }, 9, []Recall{{1, cpu1, 2}}},
+		{"by amounts", func(x *Index) {
+			w := host(3, 9)
+			w.Capacity = job.Resources{CPU: 2500, Memory: 1<<20 - 1}
+			x.SetWorker(w)
+		}, 9, []Recall{{1, cpu1, 2}}},
+		{"by memory", func(x *Index) {
+			w := host(3, 9)
+			w.Capacity = job.Resources{CPU: 2500, Memory: 1 << 20}
+			x.SetWorker(w)
+			x.Promote(1, cpu1)
+			x.Promote(1, cpu1)
+			x.Take(2, other, true, false)
+		}, 9, []Recall{{2, other, 1}}},
+		{"ready ones first", func(x *Index) {
+			x.SetGroup(group(task(1), cpu1), 1)
+			x.SetWorker(host(3, 9))
+		}, 9, []Recall{{2, other, 1}}},
+		{"its own place", func(x *Index) { x.Give(1, cpu1, false, false) }, 9, []Recall{{2, other, 1}}},
+		{"the fullest first", func(x *Index) {
+			x.SetWorker(host(3, 1))
+			x.Take(3, cpu1, false, false)
+			for range 3 {
+				x.Take(3, cpu1, true, false)
+			}
+			x.SetWorker(host(4, 4))
+		}, 9, []Recall{{3, cpu1, 3}, {1, cpu1, 1}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := start()
+			c.change(x)
+			if diff := gocmp.Diff(c.want, x.Recalls(c.limit)); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			if err := x.Check(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A worker that gave up its entry of a shape and has another must not count twice.
+func TestRecallsOncePerWorker(t *testing.T) {
+	x := New()
+	for id := range uint64(2) {
+		x.SetWorker(host(id+1, 1))
+		x.Take(id+1, cpu1, true, false)
+	}
+	x.Give(1, cpu1, true, false)
+	x.Give(2, cpu1, true, false)
+	x.Take(1, cpu1, false, false)
+	x.Take(1, cpu1, true, false)
+	x.SetWorker(host(3, 9))
+	if diff := gocmp.Diff([]Recall{{1, cpu1, 1}}, x.Recalls(9)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// What is out of use is forgotten in time, and what is in use stays.
+func TestForget(t *testing.T) {
+	x := New()
+	x.SetWorker(host(1, 1))
+	x.SetPaused("kept", "q", true)
+	x.SetPaused("also", "", true)
+	x.Take(1, cpu1, false, false)
+	for i := range 20 * internedFloor {
+		s := cpu1
+		s.Resources.Memory, s.Where = int64(i), fmt.Sprint("zone=", i%100)
+		g := group(task(1), s)
+		g.Namespace, g.Queue = fmt.Sprint(i%1000), fmt.Sprint(i)
+		x.SetGroup(g, 1)
+		x.Next()
+		x.SetReady(g.ID, 0)
+	}
+	if x.interned > 2*internedFloor {
+		t.Errorf("%d things are interned", x.interned)
+	}
+	leaves := 0
+	for _, k := range x.kindList {
+		leaves += len(k.waiting.leaves)
+	}
+	if leaves > 2*internedFloor {
+		t.Errorf("%d leaves of waiting lanes", leaves)
+	}
+	for i, q := range []string{"kept", "also"} {
+		g := group(task(job.ID(i+1)), cpu1)
+		g.Namespace, g.Queue = q, "q"
+		x.SetGroup(g, 1)
+	}
+	x.Give(1, cpu1, false, false)
+	wantPlaced(t, x)
+}
+
+// A worker that gains room must only wake the lanes that fit it: that is what
+// keeps Next's cost to what changed.
+func TestWakesOnlyWhatFits(t *testing.T) {
+	x := New()
+	x.SetWorker(host(1, 4))
+	for i := range 100 {
+		s := cpu1
+		s.Resources = job.Resources{CPU: int64(i+1) * 100, Memory: int64(100-i) << 28}
+		x.SetGroup(group(task(job.ID(i+1)), s), 1)
+	}
+	x.Take(1, Shape{Resources: job.Resources{CPU: 4000, Memory: 8 << 30}, Executor: "process"}, false, false)
+	x.Next()
+	if len(x.active) != 0 {
+		t.Fatalf("%d lanes are active, and no worker has a place", len(x.active))
+	}
+	w := host(1, 4)
+	w.Capacity.CPU, w.Capacity.Memory = 8000, 8<<30+30<<28
+	x.SetWorker(w)
+	for _, w := range x.dirty {
+		x.wake(w)
+	}
+	if len(x.active) != 0 {
+		t.Errorf("%d lanes are active that need more than the worker has", len(x.active))
+	}
+	w.Capacity.Memory = 8<<30 + 65<<28
+	x.SetWorker(w)
+	for _, w := range x.dirty {
+		x.wake(w)
+	}
+	if len(x.active) != 5 {
+		t.Errorf("%d lanes are active, want the 5 that fit", len(x.active))
+	}
+}
+
+func TestNoGarbage(t *testing.T) {
+	x := New()
+	for i := range 10 {
+		x.SetWorker(host(uint64(i+1), 2))
+	}
+	for i := range 100 {
+		x.SetGroup(group(task(job.ID(i+1)), cpu1), 1000)
+	}
+	fill(x)
+	got := testing.AllocsPerRun(1000, func() {
+		x.Give(3, cpu1, false, false)
+		p, _ := x.Next()
+		x.Take(p.Worker, cpu1, p.Prefetch, false)
+		x.SetReady(p.Group, 500)
+		x.Next()
+	})
+	if got != 0 {
+		t.Errorf("a placement allocates %v times", got)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a million groups")
+	}
+	const n = 1_000_000
+	var before, after runtime.MemStats
+	x := New()
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		x.SetGroup(group(task(job.ID(i+1)), cpu1), 1)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (after.HeapAlloc - before.HeapAlloc) / n
+	t.Logf("%d bytes for each pending group", each)
+	if each > 100 {
+		t.Errorf("a pending group takes %d bytes, want at most 100", each)
+	}
+	for i := range n {
+		x.SetReady(task(job.ID(i+1)), 0)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if left := int64(after.HeapAlloc) - int64(before.HeapAlloc); left > 1<<20 {
+		t.Errorf("%d bytes are left of a million groups that are gone", left)
+	}
+	runtime.KeepAlive(x)
+}
+
+// TestTree checks the tournament against a scan.
+func TestTree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var tr tree
+		leaves := map[int32]leaf{}
+		amount := rapid.Int64Range(-2, 4)
+		pick := func() int32 {
+			var at []int32
+			for i := range leaves {
+				at = append(at, i)
+			}
+			if len(at) == 0 {
+				t.Skip("no leaf")
+			}
+			slices.Sort(at)
+			return rapid.SampledFrom(at).Draw(t, "leaf")
+		}
+		next := uint64(100)
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				next += uint64(rapid.SampledFrom([]int{1, -50}).Draw(t, "id")) // ids need not rise
+				i := tr.add(next*1000 + uint64(len(leaves)))
+				if _, ok := leaves[i]; ok {
+					t.Fatalf("leaf %d was given twice", i)
+				}
+				leaves[i] = tr.leaves[i]
+			},
+			"set": func(t *rapid.T) {
+				i := pick()
+				l := leaf{leaves[i].id, amount.Draw(t, "score"), amount.Draw(t, "cpu"), amount.Draw(t, "memory")}
+				tr.set(i, l.score, l.cpu, l.size)
+				leaves[i] = l
+			},
+			"remove": func(t *rapid.T) {
+				i := pick()
+				tr.remove(i)
+				delete(leaves, i)
+			},
+			"": func(t *rapid.T) {
+				cpu, size := amount.Draw(t, "at least"), amount.Draw(t, "and")
+				best, fit := none, 0
+				for i, l := range leaves {
+					if l.score <= 0 || l.cpu < cpu || l.size < size {
+						continue
+					}
+					fit++
+					if best == none || l.score > leaves[best].score || l.score == leaves[best].score && l.id < leaves[best].id {
+						best = i
+					}
+				}
+				if got := tr.find(cpu, size); got != best {
+					t.Fatalf("find(%d, %d) = %d, want %d", cpu, size, got, best)
+				}
+				tr.each(cpu, size, func(i int32) bool {
+					if l := leaves[i]; l.score <= 0 || l.cpu < cpu || l.size < size {
+						t.Fatalf("each visits %+v", l)
+					}
+					fit--
+					return true
+				})
+				if fit != 0 || tr.len() != len(leaves) {
+					t.Fatalf("each leaves out %d; the tree has %d leaves, want %d", fit, tr.len(), len(leaves))
+				}
+			},
+		})
+	})
+}
