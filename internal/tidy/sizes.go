@@ -17,9 +17,12 @@ const (
 func ruleFunctionSize() rule {
 	return rule{
 		name: "function-size",
-		why:  "a function that does not fit on a screen is several: name them. (Test functions, whose tables are long, are not counted.)",
+		why:  "a function that does not fit on a screen is several: name them. (Tests, whose tables are long, are not counted.)",
 		check: func(t *tree) (out []finding) {
 			for p, f := range t.source {
+				if p.testOnly() {
+					continue
+				}
 				for _, d := range f.syntax.Decls {
 					fn, ok := d.(*ast.FuncDecl)
 					if !ok {
