@@ -2,34 +2,20 @@ package agent
 
 import (
 	"context"
-	"io"
 
+	"github.com/reeve-scheduler/reeve/internal/agent/workspace"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
-// Server is what the agent asks of a server. Every method may be called
-// concurrently; ctx ends a call, and for streams the whole stream. Errors mean
-// "try again", except those that trying again can't mend: whose job.CodeOf is
-// job.Invalid, job.NotFound, job.Refused or job.Denied.
+// Server is what an agent asks of a server. Every method may be called
+// concurrently; ctx ends a call, and of streams the whole stream.
 type Server interface {
+	workspace.Store
 	// Session opens the worker's one stream. It does not wait for the welcome.
 	Session(ctx context.Context) (Session, error)
 	// AppendLogs opens a stream for logs.
 	AppendLogs(ctx context.Context) (LogStream, error)
-	// PutArtifact stores one file that an attempt leaves, under a slash-separated
-	// relative path. Storing it again replaces it.
-	PutArtifact(ctx context.Context, fence link.Fence, ref job.Ref, path string, from io.Reader) error
-	// ListArtifacts returns the files of a task or element, in any order.
-	ListArtifacts(ctx context.Context, ref job.Ref) ([]Artifact, error)
-	// GetArtifact writes one file to a writer.
-	GetArtifact(ctx context.Context, ref job.Ref, path string, to io.Writer) error
-	// Outputs writes what the elements of a task wrote to REEVE_OUTPUT as JSON
-	// lines, by index: {"index":3,"outputs":{"rows":"17"}}; a task that is not an
-	// array is one line without index.
-	Outputs(ctx context.Context, ref job.Ref, to io.Writer) error
-	// FetchBlob writes a blob.
-	FetchBlob(ctx context.Context, key string, to io.Writer) error
 }
 
 // Session is one conversation with a server.
@@ -39,7 +25,8 @@ type Session interface {
 	// Receive blocks for the next message. It is called by one goroutine, and ends
 	// with an error when the session ends.
 	Receive() (link.ToWorker, error)
-	// Close ends the session; a blocked Send or Receive returns.
+	// Close ends the session; a blocked Send or Receive returns. It may be called
+	// more than once.
 	Close() error
 }
 
@@ -47,7 +34,8 @@ type Session interface {
 type LogStream interface {
 	// Send is called by one goroutine at a time. It does not keep the pieces.
 	Send(pieces []LogPiece) error
-	// Receive blocks for the next answers. It is called by one goroutine.
+	// Receive blocks for the next answers. It is called by one goroutine, and ends
+	// with an error when the stream ends.
 	Receive() ([]LogAnswer, error)
 	// Close ends the stream; a blocked Send or Receive returns.
 	Close() error
@@ -63,19 +51,12 @@ type LogPiece struct {
 	Seal bool
 }
 
-// LogAnswer says how far a log is kept.
+// LogAnswer says how far a log is kept. Each piece is answered, also one that was
+// not wanted.
 type LogAnswer struct {
 	Fence link.Fence
 	// Next is the offset to send from.
 	Next int64
 	// Done: nothing more is wanted of this attempt.
 	Done bool
-}
-
-// Artifact is a file that an attempt left.
-type Artifact struct {
-	// Ref is the element that left it.
-	Ref  job.Ref
-	Path string
-	Size int64
 }

@@ -1,7 +1,6 @@
-package agent
+package will
 
 import (
-	"log/slog"
 	"slices"
 	"time"
 
@@ -81,9 +80,9 @@ func (m *Machine) disconnected(e Disconnected) {
 		return
 	}
 	// Once per outage is enough; the rest of the attempts are for the patient reader.
-	level := slog.LevelDebug
+	level := Debug
 	if m.failures == 0 {
-		level = slog.LevelWarn
+		level = Warn
 	}
 	m.say(level, "the session with the server ended: %s", e.Why)
 	m.wait()
@@ -144,7 +143,7 @@ func (m *Machine) receive(msg link.ToWorker) {
 	case msg.Stop != nil:
 		m.stop(msg.Stop)
 	case msg.Goodbye != "":
-		m.say(slog.LevelInfo, "the server ended the session: %s", msg.Goodbye)
+		m.say(Info, "the server ended the session: %s", msg.Goodbye)
 		m.hangUp()
 	}
 	for _, f := range msg.Recall {
@@ -156,7 +155,7 @@ func (m *Machine) receive(msg link.ToWorker) {
 }
 
 func (m *Machine) protocolError(why string) {
-	m.say(slog.LevelError, "the server broke the protocol: %s; connecting again", why)
+	m.say(Error, "the server broke the protocol: %s; connecting again", why)
 	m.hangUp()
 }
 
@@ -165,7 +164,7 @@ func (m *Machine) welcome(w *link.Welcome) {
 		m.protocolError("a second welcome, or one without a beat")
 		return
 	}
-	m.say(slog.LevelInfo, "connected as worker %d, holding %d attempts", w.WorkerID, len(m.attempts))
+	m.say(Info, "connected as worker %d, holding %d attempts", w.WorkerID, len(m.attempts))
 	m.failures = 0
 	m.sess.state, m.sess.beat = open, w.Beat
 	m.sess.patience = max(3*w.Beat, 3*time.Second)
@@ -186,7 +185,7 @@ func (m *Machine) heard(generation, seq uint64) {
 	if generation < m.generation || generation == m.generation && seq < m.seq {
 		if !m.sess.warned {
 			m.sess.warned = true
-			m.say(slog.LevelError, "the server has lost its past: it is at generation %d, sequence %d, but was at %d, %d; was its database restored from a backup?",
+			m.say(Error, "the server has lost its past: it is at generation %d, sequence %d, but was at %d, %d; was its database restored from a backup?",
 				generation, seq, m.generation, m.seq)
 		}
 		return

@@ -1,7 +1,7 @@
-package agent
+package will
 
 import (
-	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -14,7 +14,9 @@ func (m *Machine) take(w *link.Assignment) {
 	if a := m.attempts[w.Fence]; a != nil {
 		m.repeat(a)
 		if a.phase == waiting && !a.urgent && !w.Prefetched {
-			m.queues[a.place].waiting.remove(a)
+			q := m.queues[a.place]
+			q.waiting.remove(a)
+			m.dropQueue(a.place, q)
 			m.admit(a)
 		}
 		return
@@ -91,7 +93,7 @@ func (m *Machine) begin(a *attempt) {
 	m.used = m.used.Plus(a.place.resources)
 	a.key = Key(a.ref, a.fence)
 	if needsPreparing(&a.work.Spec.Tasks[a.work.Task], a.work.Spec) {
-		a.phase, a.busy = preparing, true
+		a.phase, a.busy, a.dir = preparing, true, true
 		m.do(Prepare{Key: a.key, Work: a.work})
 		return
 	}
@@ -147,8 +149,13 @@ func (m *Machine) settleCredit(a *attempt) {
 	} else {
 		q.credits--
 	}
+	m.dropQueue(a.place, q)
+}
+
+// dropQueue forgets a queue that holds nothing.
+func (m *Machine) dropQueue(p place, q *queue) {
 	if q.spent == 0 && q.credits == 0 && q.waiting.len() == 0 {
-		delete(m.queues, a.place)
+		delete(m.queues, p)
 	}
 }
 
@@ -197,11 +204,18 @@ func (m *Machine) start(a *attempt) {
 	}
 	a.phase, a.held = running, true
 	m.do(Start{Key: a.key, Work: a.work, Deadline: d})
-	if a.executor != "function" {
+	if a.executor != FunctionKind {
+		m.follow(a)
+	}
+	a.work = nil
+}
+
+// follow has an attempt's log shipped as it grows.
+func (m *Machine) follow(a *attempt) {
+	if !a.following {
 		a.following = true
 		m.do(FollowLog{Fence: a.fence, Ref: a.ref, Key: a.key})
 	}
-	a.work = nil
 }
 
 // unpark starts what waited for its lease.
@@ -222,6 +236,7 @@ func (m *Machine) withdraw(a *attempt) {
 			m.urgent.remove(a)
 		} else if q := m.queues[a.place]; q != nil {
 			q.waiting.remove(a)
+			m.dropQueue(a.place, q)
 		}
 	case preparing:
 		m.do(Unprepare{Fence: a.fence})
@@ -260,7 +275,7 @@ func (m *Machine) exited(a *attempt, x *Exit) {
 	switch {
 	case a.forgotten:
 		m.abandon(a)
-	case a.executor == "function":
+	case a.executor == FunctionKind:
 		m.settle(a)
 	default:
 		a.phase = collecting
@@ -271,11 +286,9 @@ func (m *Machine) exited(a *attempt, x *Exit) {
 // followEnd has the rest of the log shipped, if there is one.
 func (m *Machine) followEnd(a *attempt) {
 	switch {
+	case a.logDone: // the shipper has given it up already
 	case a.result.LogSize > 0 && !a.forgotten:
-		if !a.following {
-			a.following = true
-			m.do(FollowLog{Fence: a.fence, Ref: a.ref, Key: a.key})
-		}
+		m.follow(a)
 		m.do(SealLog{Fence: a.fence, Size: a.result.LogSize})
 	case a.following:
 		a.following = false
@@ -359,7 +372,7 @@ func (m *Machine) tryForget(a *attempt) {
 	if a.held {
 		e = a.executor
 	}
-	m.do(Forget{Fence: a.fence, Key: a.key, Executor: e, OnDisk: a.onDisk})
+	m.do(Forget{Fence: a.fence, Key: a.key, Executor: e, Dir: a.dir && !a.held, OnDisk: a.onDisk})
 	delete(m.attempts, a.fence)
 	if a.prev != nil {
 		a.prev.next = a.next
@@ -422,8 +435,8 @@ func (m *Machine) adopt(o *Adopted) {
 	}
 	a := m.add(&attempt{
 		fence: o.Fence, ref: o.Ref, key: o.Key, executor: o.Executor, held: o.Executor != "",
-		place: place{executor: o.Executor, resources: o.Resources}, lease: o.Lease,
-		atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, phase: running,
+		place: place{executor: o.Executor, resources: o.Resources, where: strings.Join(o.Where, "\n")}, lease: o.Lease,
+		atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, dir: true, phase: running,
 	})
 	a.result.Started = o.Started
 	switch {
@@ -441,14 +454,13 @@ func (m *Machine) adopt(o *Adopted) {
 	case o.Exit != nil:
 		m.exited(a, o.Exit)
 	case o.Executor == "":
-		m.say(slog.LevelWarn, "%s was started by an earlier process and is gone: reporting it as lost", a.ref)
+		m.say(Warn, "%s was started by an earlier process and is gone: reporting it as lost", a.ref)
 		a.result.Cause = job.Cause{Kind: job.CauseWorkerLost, Detail: m.set.Hello.Name}
 		a.result.Ended, a.logDone = m.now.Wall, true
 		m.finish(a)
 	default:
 		m.running++
 		m.used, a.placed = m.used.Plus(o.Resources), true
-		a.following = true
-		m.do(FollowLog{Fence: a.fence, Ref: a.ref, Key: a.key})
+		m.follow(a)
 	}
 }

@@ -1,7 +1,6 @@
-package agent
+package will
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
@@ -59,6 +58,8 @@ type (
 		Fence link.Fence
 		At    int64
 	}
+	// Wrote: a running attempt whose log is not followed has one.
+	Wrote struct{ Fence link.Fence }
 	// Ended: the attempt's whole tree is gone.
 	Ended struct {
 		Fence link.Fence
@@ -88,6 +89,17 @@ type (
 	Leave struct{}
 )
 
+// Level is how much something that is said matters; the numbers are log/slog's.
+type Level int8
+
+// The levels.
+const (
+	Debug Level = -4
+	Info  Level = 0
+	Warn  Level = 4
+	Error Level = 8
+)
+
 // Exit is how an attempt ended, in the machine's words.
 type Exit struct {
 	Cause job.Cause
@@ -109,6 +121,7 @@ type Adopted struct {
 	// What its assignment said.
 	Lease      time.Duration
 	Resources  job.Resources
+	Where      []string
 	AtMostOnce bool
 	// Started is Unix milliseconds.
 	Started int64
@@ -130,6 +143,7 @@ func (Prepared) event()     {}
 func (Recorded) event()     {}
 func (Refused) event()      {}
 func (Started) event()      {}
+func (Wrote) event()        {}
 func (Ended) event()        {}
 func (Collected) event()    {}
 func (Kept) event()         {}
@@ -216,13 +230,15 @@ type (
 		Fence    link.Fence
 		Key      string
 		Executor string
-		OnDisk   bool
+		// Dir: there may be a directory that no executor holds.
+		Dir    bool
+		OnDisk bool
 	}
 	// SetTimer asks for a Tick at a moment; it replaces the one before. Zero means none.
 	SetTimer struct{ At executor.Deadline }
 	// Say writes to the program's log.
 	Say struct {
-		Level slog.Level
+		Level Level
 		Text  string
 	}
 	// Quit ends the agent. It is the last action.

@@ -1,8 +1,7 @@
-package agent
+package will
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -93,8 +92,8 @@ type Machine struct {
 	quit  bool
 }
 
-// NewMachine returns a machine that waits for Begin.
-func NewMachine(s Settings) *Machine {
+// New returns a machine that waits for Begin.
+func New(s Settings) *Machine {
 	return &Machine{
 		set: s, rnd: rand.New(rand.NewPCG(s.Seed, 0x7265657665)),
 		attempts: map[link.Fence]*attempt{}, queues: map[place]*queue{},
@@ -172,6 +171,10 @@ func (m *Machine) progress(e Event) {
 			a.result.Started = e.At
 			m.sess.started = append(m.sess.started, a.fence)
 		}
+	case Wrote:
+		if a := m.attempts[e.Fence]; a != nil && a.phase == running && !a.logDone && !a.forgotten {
+			m.follow(a)
+		}
 	case Ended:
 		if a := m.attempts[e.Fence]; a != nil && a.phase == running {
 			m.exited(a, &e.Exit)
@@ -183,14 +186,14 @@ func (m *Machine) progress(e Event) {
 	case Kept:
 		if a := m.attempts[e.Fence]; a != nil && a.phase == keeping {
 			if e.Err != "" {
-				m.say(slog.LevelError, "the result of %s can't be kept on disk, only in memory: %s", a.ref, e.Err)
+				m.say(Error, "the result of %s can't be kept on disk, only in memory: %s", a.ref, e.Err)
 			}
 			m.finish(a)
 		}
 	case Shipped:
 		if a := m.attempts[e.Fence]; a != nil {
 			if e.Err != "" {
-				m.say(slog.LevelWarn, "the log of %s is not complete: %s", a.ref, e.Err)
+				m.say(Warn, "the log of %s is not complete: %s", a.ref, e.Err)
 			}
 			a.logDone, a.following = true, false
 			m.tryForget(a)
@@ -200,7 +203,7 @@ func (m *Machine) progress(e Event) {
 
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 
-func (m *Machine) say(level slog.Level, format string, args ...any) {
+func (m *Machine) say(level Level, format string, args ...any) {
 	m.do(Say{Level: level, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -245,7 +248,7 @@ func (m *Machine) expire() {
 	case due(m.sess.connectAt):
 		m.connect()
 	case due(m.sess.giveUpAt):
-		m.say(slog.LevelWarn, "the server has not answered for %v: connecting again", m.sess.patience)
+		m.say(Warn, "the server has not answered for %v: connecting again", m.sess.patience)
 		m.hangUp()
 	case due(m.sess.beatAt):
 		m.sess.beatDue, m.sess.beatAt = true, 0
@@ -257,7 +260,7 @@ func (m *Machine) expire() {
 		}
 		m.lingering.pop()
 		if a.phase == over && !a.logDone {
-			m.say(slog.LevelWarn, "the log of %s could not be shipped in time; its end is lost", a.ref)
+			m.say(Warn, "the log of %s could not be shipped in time; its end is lost", a.ref)
 			m.do(DropLog{Fence: a.fence})
 			a.logDone = true
 			m.tryForget(a)

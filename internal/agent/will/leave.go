@@ -1,8 +1,6 @@
-package agent
+package will
 
 import (
-	"log/slog"
-
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -25,7 +23,7 @@ func (m *Machine) startLeaving() {
 		return
 	}
 	m.leave = leave{on: true, until: m.now.Boot.Add(max(m.set.LeaveWait, 1))}
-	m.say(slog.LevelInfo, "leaving: taking nothing new, waiting for %d attempts", m.running)
+	m.say(Info, "leaving: taking nothing new, waiting for %d attempts", m.running)
 	for a := m.first; a != nil; {
 		next := a.next // giveBack takes a out of the list
 		if a.phase < running {
@@ -52,7 +50,7 @@ func (m *Machine) checkLeave() {
 	live, unsettled := m.unfinished()
 	if live > 0 && m.now.Boot >= l.until {
 		if l.stopped {
-			m.say(slog.LevelWarn, "leaving although %d attempts have not ended", live)
+			m.say(Warn, "leaving although %d attempts have not ended", live)
 			m.leaveNow()
 			return
 		}
@@ -88,7 +86,7 @@ func (m *Machine) unfinished() (live, unsettled int) {
 
 // stays reports whether an attempt runs on when the agent goes away.
 func (m *Machine) stays(a *attempt) bool {
-	return m.set.LeaveRunning && a.executor != "function"
+	return m.set.LeaveRunning && a.executor != FunctionKind
 }
 
 func (m *Machine) stopForLeave() {

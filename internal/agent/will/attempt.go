@@ -1,4 +1,4 @@
-package agent
+package will
 
 import (
 	"strconv"
@@ -63,7 +63,8 @@ type attempt struct {
 	busy bool
 	// forgotten: the server does not want to hear of it.
 	forgotten bool
-	onDisk    bool
+	// dir: a directory was made; onDisk: there are records on disk.
+	dir, onDisk bool
 
 	result link.Result
 	// queued: it is in the queue of results; reported is when that was last sent.
@@ -174,3 +175,7 @@ type queue struct {
 	// the place to a prefetched attempt that may reach us only after that end.
 	credits, spent int
 }
+
+// FunctionKind is the name of the executor that runs in this program: it is told things at once,
+// leaves no directory unless it was given one, and ends with the program.
+const FunctionKind = "function"
