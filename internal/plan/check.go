@@ -73,12 +73,12 @@ func (x *Index) checkLane(l *lane) error {
 	if (l.state == idle) != (len(l.classes) == 0) {
 		return fmt.Errorf("plan: lane %d: %d classes in state %d", l.id, len(l.classes), l.state)
 	}
-	v := l.shape.kind.tree(l.form).leaves[l.leaf]
-	if waits := l.state == hopeful || l.state == stuck; waits != (v.score > 0) || v.id != uint64(l.id) {
-		return fmt.Errorf("plan: lane %d in state %d has the leaf %+v", l.id, l.state, v)
+	w := l.shape.kind.waiting(l.form)
+	if found := w.tree.leaves[l.leaf]; w.lanes[l.leaf] != l || found != x.laneLeaf(l) {
+		return fmt.Errorf("plan: lane %d in state %d has the leaf %+v, want %+v", l.id, l.state, found, x.laneLeaf(l))
 	}
-	if waits := l.state == hopeful || l.state == stuck; waits && len(x.dirty) == 0 && x.place(l) != nil {
-		return fmt.Errorf("plan: lane %d waits, and worker %d has a place", l.id, x.place(l).ID)
+	if w := x.place(l); w != nil && l.waits() && (l.tried || !w.gained) {
+		return fmt.Errorf("plan: lane %d waits, tried %v, and worker %d has a place", l.id, l.tried, w.ID)
 	}
 	if l.state == stuck && l.form == plain && l.shape.holders.find(0, 0) != none {
 		return fmt.Errorf("plan: lane %d is stuck, and one could be sent ahead", l.id)
@@ -113,8 +113,13 @@ func (x *Index) checkWorker(w *worker) error {
 		}
 	}
 	p, room := w.profile, w.room()
-	if p.workers[w.leaf] != w || p.open.leaves[w.leaf] != (leaf{w.ID, w.places(), room.CPU, room.Memory}) {
-		return fmt.Errorf("plan: worker %d has the leaf %+v", w.ID, p.open.leaves[w.leaf])
+	open := leaf{rank{w.places(), w.ID, 0}, room.CPU, room.Memory}
+	if p.workers[w.leaf] != w || p.all.open.leaves[w.leaf] != open {
+		return fmt.Errorf("plan: worker %d has the leaf %+v, want %+v", w.ID, p.all.open.leaves[w.leaf], open)
+	}
+	gained := p.gained.open.leaves[w.leaf]
+	if w.gained && (gained != open || !p.gains) || !w.gained && gained != (leaf{}) {
+		return fmt.Errorf("plan: worker %d gained room: %v, and has the leaf %+v", w.ID, w.gained, gained)
 	}
 	return nil
 }

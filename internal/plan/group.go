@@ -130,8 +130,7 @@ func (x *classOrder) moved(id uint32, at int32) { x.classes[id].at = at }
 
 func (x *laneOrder) before(a, b uint32) bool {
 	l, m := x.lanes[a], x.lanes[b]
-	r := x.records.get(x.classes[l.classes[0]].groups[0])
-	o := x.records.get(x.classes[m.classes[0]].groups[0])
+	r, o := (*Index)(x).head(l), (*Index)(x).head(m)
 	if r.before(o) || o.before(r) {
 		return r.before(o)
 	}
@@ -237,5 +236,8 @@ func (x *Index) settle(c *class) {
 		x.active.fix((*laneOrder)(x), l.at)
 	case l.state == hopeful:
 		x.hopeful.fix((*laneOrder)(x), l.at)
+		x.refreshLane(l)
+	default:
+		x.refreshLane(l)
 	}
 }

@@ -63,7 +63,9 @@ func (x *Index) newLane(s *shape, f form) *lane {
 	l := &lane{shape: s, form: f, at: -1}
 	l.id, x.freeLanes = take(x.freeLanes, len(x.lanes))
 	x.lanes = put(x.lanes, l.id, l)
-	l.leaf = s.kind.tree(f).add(uint64(l.id))
+	w := s.kind.waiting(f)
+	l.leaf = w.tree.add()
+	w.lanes = put(w.lanes, uint32(l.leaf), l)
 	s.lanes[f] = l
 	x.interned++
 	return l
@@ -184,7 +186,9 @@ func (x *Index) sweepClasses() {
 func (x *Index) sweepLanes() {
 	for i, l := range x.lanes {
 		if l != nil && l.members == 0 {
-			l.shape.kind.tree(l.form).remove(l.leaf)
+			w := l.shape.kind.waiting(l.form)
+			w.tree.remove(l.leaf)
+			w.lanes[l.leaf] = nil
 			l.shape.lanes[l.form] = nil
 			x.lanes[i] = nil
 			x.freeLanes = append(x.freeLanes, l.id)

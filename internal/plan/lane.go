@@ -15,8 +15,11 @@ type lane struct {
 	state   laneState
 	// at is the place in the heap of its state.
 	at int32
-	// leaf is its number in its kind's tree of waiting lanes.
+	// leaf is its number among its kind's waiting lanes.
 	leaf int32
+	// tried: it was found among the waiting and fits nowhere; it counts again when
+	// the next worker gains room.
+	tried bool
 }
 
 // form is how the elements of a lane may be placed.
@@ -49,14 +52,14 @@ const (
 	idle laneState = iota
 	// active: there may be a place. Next moves it on when there is none.
 	active
-	// hopeful: no place, but perhaps a worker to prefetch to.
+	// hopeful: no place, but perhaps a worker to prefetch to. Like a stuck lane it
+	// waits for a worker to gain room.
 	hopeful
-	// stuck: neither. A worker that gains room moves it back.
+	// stuck: neither. A worker that may be sent one ahead moves it to hopeful.
 	stuck
 )
 
-// move changes a lane's state. A lane that waits for a place stands in its kind's
-// tree, where a worker that gains room finds it.
+// move changes a lane's state.
 func (x *Index) move(l *lane, to laneState) {
 	if l.state == to {
 		return
@@ -74,12 +77,33 @@ func (x *Index) move(l *lane, to laneState) {
 	case hopeful:
 		x.hopeful.push((*laneOrder)(x), l.id)
 	}
-	waits := int64(0)
-	if to == hopeful || to == stuck {
-		waits = 1
+	l.tried = false
+	x.refreshLane(l)
+}
+
+func (l *lane) waits() bool { return l.state == hopeful || l.state == stuck }
+
+// refreshLane brings a lane's leaf up to date.
+func (x *Index) refreshLane(l *lane) {
+	l.shape.kind.waiting(l.form).tree.set(l.leaf, x.laneLeaf(l))
+}
+
+// laneLeaf has what the lane needs as negative amounts: what fits into a room is
+// what has at least minus the room.
+func (x *Index) laneLeaf(l *lane) leaf {
+	if !l.waits() || l.tried {
+		return leaf{}
 	}
-	need := l.shape.Resources
-	l.shape.kind.tree(l.form).set(l.leaf, waits, -need.CPU, -need.Memory)
+	r, need := x.head(l), l.shape.Resources
+	return leaf{
+		rank: rank{score: int64(r.priority) + 1<<32, id: uint64(r.job), sub: r.task},
+		cpu:  -need.CPU, size: -need.Memory,
+	}
+}
+
+// head is the first group of a lane that has any.
+func (x *Index) head(l *lane) *record {
+	return x.records.get(x.classes[l.classes[0]].groups[0])
 }
 
 // shape is an interned Shape.
@@ -102,21 +126,25 @@ type kind struct {
 	executor string
 	function string
 	where    []string
-	// waiting and waitingAlone have the lanes that found no place, with what they
-	// need as negative amounts: what fits into a room is what has at least minus
-	// the room.
-	waiting, waitingAlone tree
-	profiles              []*profile
-	shapes                int
+	// shared and lonely are the lanes that found no place, by form.
+	shared, lonely waiting
+	profiles       []*profile
+	shapes         int
+}
+
+// waiting is a tree of lanes by rank and need.
+type waiting struct {
+	tree  tree
+	lanes []*lane // by leaf
 }
 
 type kindName struct{ executor, function, where string }
 
-func (k *kind) tree(f form) *tree {
+func (k *kind) waiting(f form) *waiting {
 	if f == lonely {
-		return &k.waitingAlone
+		return &k.lonely
 	}
-	return &k.waiting
+	return &k.shared
 }
 
 // mismatch is what a worker lacks for a kind.

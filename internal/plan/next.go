@@ -1,7 +1,5 @@
 package plan
 
-import "github.com/reeve-scheduler/reeve/internal/job"
-
 // Next proposes the best placement there is: of the ready groups that fit a free
 // place anywhere the first in order, on the worker with the most free places of
 // those that it fits. When nothing fits a free place, it proposes likewise what
@@ -11,25 +9,17 @@ import "github.com/reeve-scheduler/reeve/internal/job"
 // It only changes caches: a caller that does not apply the proposal, or take the
 // group away, gets it again.
 func (x *Index) Next() (Placement, bool) {
-	for _, w := range x.dirty {
-		w.dirty = false
-		if w.profile != nil {
-			x.wake(w)
+	for {
+		l := x.candidate()
+		if l == nil {
+			break
 		}
-	}
-	clear(x.dirty)
-	x.dirty = x.dirty[:0]
-	for len(x.active) > 0 {
-		l := x.lanes[x.active[0]]
 		if w := x.place(l); w != nil {
 			return Placement{Group: x.first(l), Worker: w.ID}, true
 		}
-		if l.form == plain {
-			x.move(l, hopeful)
-		} else {
-			x.move(l, stuck)
-		}
+		x.fail(l)
 	}
+	x.settled()
 	for len(x.hopeful) > 0 {
 		l := x.lanes[x.hopeful[0]]
 		if i := l.shape.holders.find(0, 0); i != none {
@@ -40,28 +30,84 @@ func (x *Index) Next() (Placement, bool) {
 	return Placement{}, false
 }
 
-// wake gives the lanes that would fit a worker's room another try.
-func (x *Index) wake(w *worker) {
-	if w.places() == 0 {
-		return
+// candidate is the first lane in order that may fit a place: of the active ones,
+// and of the waiting ones that are within the most that any worker of a profile has
+// gained. Amounts of different workers may deceive it; then the lane fails.
+func (x *Index) candidate() *lane {
+	var best *lane
+	if len(x.active) > 0 {
+		best = x.lanes[x.active[0]]
 	}
-	room := w.room()
-	for _, k := range w.profile.kinds {
-		x.wakeFrom(&k.waiting, room)
-		if w.empty() {
-			x.wakeFrom(&k.waitingAlone, room)
+	for _, p := range x.gaining {
+		for _, f := range [...]form{plain, lonely} {
+			cpu, size, ok := p.gained.tree(f).most()
+			if !ok {
+				continue
+			}
+			for _, k := range p.kinds {
+				w := k.waiting(f)
+				i := w.tree.find(-cpu, -size)
+				if i != none && (best == nil || (*laneOrder)(x).before(w.lanes[i].id, best.id)) {
+					best = w.lanes[i]
+				}
+			}
 		}
 	}
+	return best
 }
 
-func (x *Index) wakeFrom(waiting *tree, room job.Resources) {
-	for {
-		i := waiting.find(-room.CPU, -room.Memory)
-		if i == none {
-			return
+// fail puts aside a lane that fits nowhere.
+func (x *Index) fail(l *lane) {
+	if l.state == active {
+		if l.form == plain {
+			x.move(l, hopeful)
+		} else {
+			x.move(l, stuck)
 		}
-		x.move(x.lanes[waiting.leaves[i].id], active)
 	}
+	l.tried = true
+	x.tried = append(x.tried, l)
+	x.refreshLane(l)
+}
+
+// gain makes Next look at a worker that may have gained room. The caller refreshes
+// the worker.
+func (x *Index) gain(w *worker) {
+	if !w.gained {
+		w.gained = true
+		x.gained = append(x.gained, w)
+	}
+	x.retry()
+}
+
+// retry lets lanes that fit nowhere count again.
+func (x *Index) retry() {
+	for _, l := range x.tried {
+		if l.tried {
+			l.tried = false
+			x.refreshLane(l)
+		}
+	}
+	clear(x.tried)
+	x.tried = x.tried[:0]
+}
+
+// settled notes that nothing that waits fits anywhere.
+func (x *Index) settled() {
+	for _, w := range x.gained {
+		w.gained = false
+		if p := w.profile; p != nil {
+			p.gained.open.set(w.leaf, leaf{})
+			p.gained.empty.set(w.leaf, leaf{})
+		}
+	}
+	for _, p := range x.gaining {
+		p.gains = false
+	}
+	clear(x.gained)
+	clear(x.gaining)
+	x.gained, x.gaining = x.gained[:0], x.gaining[:0]
+	x.retry()
 }
 
 // place finds the best worker with a free place for a lane.
@@ -69,11 +115,7 @@ func (x *Index) place(l *lane) *worker {
 	var best *worker
 	need := l.shape.Resources
 	for _, p := range l.shape.kind.profiles {
-		t := &p.open
-		if l.form == lonely {
-			t = &p.empty
-		}
-		i := t.find(need.CPU, need.Memory)
+		i := p.all.tree(l.form).find(need.CPU, need.Memory)
 		if i == none {
 			continue
 		}
@@ -87,6 +129,6 @@ func (x *Index) place(l *lane) *worker {
 
 // first is the group at the head of a lane.
 func (x *Index) first(l *lane) GroupID {
-	r := x.records.get(x.classes[l.classes[0]].groups[0])
+	r := x.head(l)
 	return GroupID{Job: r.job, Task: r.task, Alone: l.form == lonely}
 }

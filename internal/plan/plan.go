@@ -88,8 +88,11 @@ type Index struct {
 	// active and hopeful are lanes in order; a lane that is in neither has nothing
 	// to place or no way to.
 	active, hopeful heap
-	// dirty is the workers that may have gained room since Next looked last.
-	dirty []*worker
+	// gained is the workers that may have gained room since there was nothing more
+	// to place, gaining their profiles, tried the waiting lanes that fit none.
+	gained  []*worker
+	gaining []*profile
+	tried   []*lane
 	// ahead is the shapes of which workers hold prefetched attempts.
 	ahead []*shape
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -335,7 +336,7 @@ func TestForget(t *testing.T) {
 	}
 	leaves := 0
 	for _, k := range x.kindList {
-		leaves += len(k.waiting.leaves)
+		leaves += len(k.shared.tree.leaves)
 	}
 	if leaves > 2*internedFloor {
 		t.Errorf("%d leaves of waiting lanes", leaves)
@@ -349,38 +350,54 @@ func TestForget(t *testing.T) {
 	wantPlaced(t, x)
 }
 
-// A worker that gains room must only wake the lanes that fit it: that is what
-// keeps Next's cost to what changed.
-func TestWakesOnlyWhatFits(t *testing.T) {
+// A worker that gains room must only bring up the lanes that fit it, and only as
+// far as it has places: that keeps Next's cost to what changed.
+func TestTriesOnlyWhatFits(t *testing.T) {
 	x := New()
-	x.SetWorker(host(1, 4))
+	x.SetWorker(host(1, 1))
 	for i := range 100 {
 		s := cpu1
-		s.Resources = job.Resources{CPU: int64(i+1) * 100, Memory: int64(100-i) << 28}
+		s.Resources = job.Resources{CPU: 1000, Memory: int64(100-i) << 30}
 		x.SetGroup(group(task(job.ID(i+1)), s), 1)
 	}
-	x.Take(1, Shape{Resources: job.Resources{CPU: 4000, Memory: 8 << 30}, Executor: "process"}, false, false)
-	x.Next()
-	if len(x.active) != 0 {
-		t.Fatalf("%d lanes are active, and no worker has a place", len(x.active))
-	}
-	w := host(1, 4)
-	w.Capacity.CPU, w.Capacity.Memory = 8000, 8<<30+30<<28
+	wantPlaced(t, x, "93.0>1")
+	w := host(2, 1)
+	w.Capacity.Memory = 20 << 30
 	x.SetWorker(w)
-	for _, w := range x.dirty {
-		x.wake(w)
+	if l := x.candidate(); l == nil || x.first(l) != task(81) {
+		t.Errorf("the candidate is %+v, want that of job 81", l)
 	}
-	if len(x.active) != 0 {
-		t.Errorf("%d lanes are active that need more than the worker has", len(x.active))
+	p, ok := x.Next()
+	if want := (Placement{Group: task(81), Worker: 2}); !ok || p != want || len(x.tried) != 0 {
+		t.Errorf("placed %+v after %d tries, want %+v at once", p, len(x.tried), want)
 	}
-	w.Capacity.Memory = 8<<30 + 65<<28
+	s := cpu1
+	s.Resources.Memory = 20 << 30
+	x.Take(2, s, false, false)
+	x.SetReady(p.Group, 0)
+	if l := x.candidate(); l != nil {
+		t.Errorf("the candidate is %+v, and there is no place", l)
+	}
+}
+
+// Amounts of two workers together look like a place that neither has.
+func TestDeceived(t *testing.T) {
+	x := New()
+	shape := needing(4000, 4<<30)
+	x.SetGroup(group(task(1), shape), 1)
+	x.SetGroup(group(task(2), needing(1000, 1<<30)), 3)
+	wantPlaced(t, x)
+	for i, r := range []job.Resources{{CPU: 4000, Memory: 1 << 30}, {CPU: 1000, Memory: 4 << 30}} {
+		w := host(uint64(i+1), 4)
+		w.Capacity, w.Prefetch = r, 0
+		x.SetWorker(w)
+	}
+	if p, ok := x.Next(); !ok || p.Group != task(2) || len(x.tried) != 1 {
+		t.Errorf("placed %+v with %d tried, want job 2 after job 1 failed", p, len(x.tried))
+	}
+	w := host(3, 4)
 	x.SetWorker(w)
-	for _, w := range x.dirty {
-		x.wake(w)
-	}
-	if len(x.active) != 5 {
-		t.Errorf("%d lanes are active, want the 5 that fit", len(x.active))
-	}
+	wantPlaced(t, x, "1.0>3", "2.0>1", "2.0>2")
 }
 
 func TestNoGarbage(t *testing.T) {
@@ -451,20 +468,28 @@ func TestTree(t *testing.T) {
 			slices.Sort(at)
 			return rapid.SampledFrom(at).Draw(t, "leaf")
 		}
-		next := uint64(100)
+		low, high := uint64(100_000), uint64(100_000)
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
-				next += uint64(rapid.SampledFrom([]int{1, -50}).Draw(t, "id")) // ids need not rise
-				i := tr.add(next*1000 + uint64(len(leaves)))
+				next := high
+				if rapid.Bool().Draw(t, "rises") {
+					high++
+				} else {
+					low--
+					next = low
+				}
+				i := tr.add()
 				if _, ok := leaves[i]; ok {
 					t.Fatalf("leaf %d was given twice", i)
 				}
-				leaves[i] = tr.leaves[i]
+				leaves[i] = leaf{rank: rank{id: next / 2, sub: uint32(next % 2)}}
+				tr.set(i, leaves[i])
 			},
 			"set": func(t *rapid.T) {
 				i := pick()
-				l := leaf{leaves[i].id, amount.Draw(t, "score"), amount.Draw(t, "cpu"), amount.Draw(t, "memory")}
-				tr.set(i, l.score, l.cpu, l.size)
+				l := leaf{leaves[i].rank, amount.Draw(t, "cpu"), amount.Draw(t, "memory")}
+				l.score = amount.Draw(t, "score")
+				tr.set(i, l)
 				leaves[i] = l
 			},
 			"remove": func(t *rapid.T) {
@@ -480,7 +505,8 @@ func TestTree(t *testing.T) {
 						continue
 					}
 					fit++
-					if best == none || l.score > leaves[best].score || l.score == leaves[best].score && l.id < leaves[best].id {
+					o := leaves[best]
+					if best == none || cmp.Or(cmp.Compare(o.score, l.score), cmp.Compare(l.id, o.id), cmp.Compare(l.sub, o.sub)) < 0 {
 						best = i
 					}
 				}

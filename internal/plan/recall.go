@@ -54,7 +54,7 @@ func (x *Index) holders(s *shape) (out []heldBy, total int) {
 		if w == nil {
 			continue
 		}
-		// The leaf of a holding that is gone may still have the worker's id.
+		// A removed leaf has the id of no worker, or of another.
 		h := w.find(s)
 		if h == nil || int(h.leaf) != i {
 			continue
@@ -73,7 +73,7 @@ func (x *Index) holders(s *shape) (out []heldBy, total int) {
 // open reports whether any worker has a place for the shape.
 func (s *shape) open() bool {
 	for _, p := range s.kind.profiles {
-		if p.open.find(s.Resources.CPU, s.Resources.Memory) != none {
+		if p.all.open.find(s.Resources.CPU, s.Resources.Memory) != none {
 			return true
 		}
 	}
@@ -120,7 +120,7 @@ type claim struct {
 func (c *claims) places(s *shape, n int) int {
 	found := 0
 	for _, p := range s.kind.profiles {
-		p.open.each(s.Resources.CPU, s.Resources.Memory, func(i int32) bool {
+		p.all.open.each(s.Resources.CPU, s.Resources.Memory, func(i int32) bool {
 			w := p.workers[i]
 			if h := w.find(s); h == nil || h.prefetched == 0 {
 				found += c.take(w, s, n-found)

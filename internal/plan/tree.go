@@ -2,10 +2,10 @@ package plan
 
 import "math"
 
-// tree is a tournament over leaves with a score and two amounts. It finds the
-// leaf of the highest score, then of the lowest id, among those whose amounts are
-// at least those asked for, without looking at branches where either amount or
-// every score is too low. A leaf without a positive score does not take part.
+// tree is a tournament over leaves with a rank and two amounts. It finds the leaf
+// of the first rank among those whose amounts are at least those asked for, without
+// looking at branches where either amount is too low or every rank too late. A leaf
+// without a positive score does not take part.
 //
 // Leaves keep their number until they are removed; numbers are used again.
 type tree struct {
@@ -18,8 +18,25 @@ type tree struct {
 }
 
 type leaf struct {
-	id               uint64
-	score, cpu, size int64
+	rank
+	cpu, size int64
+}
+
+// rank is in order: the highest score, then the lowest id, then the lowest sub.
+type rank struct {
+	score int64
+	id    uint64
+	sub   uint32
+}
+
+func (r *rank) before(o *rank) bool {
+	if r.score != o.score {
+		return r.score > o.score
+	}
+	if r.id != o.id {
+		return r.id < o.id
+	}
+	return r.sub < o.sub
 }
 
 // node is the best of what lies below: the greatest amounts and the winner.
@@ -31,14 +48,13 @@ type node struct {
 const none = int32(-1)
 
 // add makes a leaf without a score.
-func (t *tree) add(id uint64) int32 {
+func (t *tree) add() int32 {
 	if n := len(t.free); n > 0 {
 		i := t.free[n-1]
 		t.free = t.free[:n-1]
-		t.leaves[i] = leaf{id: id}
 		return i
 	}
-	t.leaves = append(t.leaves, leaf{id: id})
+	t.leaves = append(t.leaves, leaf{})
 	i := int32(len(t.leaves) - 1)
 	if i >= t.size {
 		t.grow()
@@ -55,20 +71,19 @@ func (t *tree) grow() {
 }
 
 func (t *tree) remove(i int32) {
-	t.set(i, 0, 0, 0)
+	t.set(i, leaf{})
 	t.free = append(t.free, i)
 }
 
 // len is the number of leaves that were not removed.
 func (t *tree) len() int { return len(t.leaves) - len(t.free) }
 
-// set gives a leaf its score and amounts.
-func (t *tree) set(i int32, score, cpu, size int64) {
-	l := &t.leaves[i]
-	if l.score == score && l.cpu == cpu && l.size == size {
+// set gives a leaf its rank and amounts.
+func (t *tree) set(i int32, to leaf) {
+	if t.leaves[i] == to {
 		return
 	}
-	l.score, l.cpu, l.size = score, cpu, size
+	t.leaves[i] = to
 	for n := (t.size + i) / 2; n >= 1; n /= 2 {
 		was, is := t.nodes[n], t.play(n)
 		if was == is && is.best != i {
@@ -102,12 +117,20 @@ func (t *tree) better(a, b int32) bool {
 	if a == none || b == none {
 		return b == none && a != none
 	}
-	x, y := &t.leaves[a], &t.leaves[b]
-	return x.score > y.score || x.score == y.score && x.id < y.id
+	return t.leaves[a].before(&t.leaves[b].rank)
 }
 
 func (t *tree) fits(i int32, cpu, size int64) bool {
 	return t.leaves[i].cpu >= cpu && t.leaves[i].size >= size
+}
+
+// most returns the greatest amounts of any leaf; false if none takes part.
+func (t *tree) most() (cpu, size int64, ok bool) {
+	if t.size == 0 {
+		return 0, 0, false
+	}
+	v := t.view(1)
+	return v.cpu, v.size, v.best != none
 }
 
 // find returns the best leaf with at least the amounts asked for, or none.

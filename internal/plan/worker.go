@@ -21,8 +21,8 @@ type worker struct {
 	holdings []holding
 	profile  *profile
 	leaf     int32
-	// dirty: it may have gained room since Next looked last.
-	dirty bool
+	// gained: it may have gained room since there was nothing more to place.
+	gained bool
 }
 
 type holding struct {
@@ -50,10 +50,22 @@ func (w *worker) empty() bool { return w.running == 0 && w.prefetched == 0 }
 // nothing.
 type profile struct {
 	kinds []*kind
-	// workers is by leaf number, which both trees share.
+	// workers is by leaf number, which all trees share.
 	workers []*worker
-	// open scores the workers by free places, empty only those that do nothing.
-	open, empty tree
+	// all has every worker, gained those that may have gained room since there was
+	// nothing more to place; gains is whether the index lists it for that.
+	all, gained rooms
+	gains       bool
+}
+
+// rooms ranks workers by free places: open all, empty only those that do nothing.
+type rooms struct{ open, empty tree }
+
+func (r *rooms) tree(f form) *tree {
+	if f == lonely {
+		return &r.empty
+	}
+	return &r.open
 }
 
 func profileKey(kinds []*kind) string {
@@ -64,16 +76,23 @@ func profileKey(kinds []*kind) string {
 	return string(b)
 }
 
+// trees is all of them: they get and lose leaves together.
+func (p *profile) trees() [4]*tree {
+	return [4]*tree{&p.all.open, &p.all.empty, &p.gained.open, &p.gained.empty}
+}
+
 func (p *profile) enter(w *worker) {
-	w.leaf = p.open.add(w.ID)
-	p.empty.add(w.ID)
+	for _, t := range p.trees() {
+		w.leaf = t.add()
+	}
 	p.workers = put(p.workers, uint32(w.leaf), w)
 	w.profile = p
 }
 
 func (p *profile) leave(w *worker) {
-	p.open.remove(w.leaf)
-	p.empty.remove(w.leaf)
+	for _, t := range p.trees() {
+		t.remove(w.leaf)
+	}
 	p.workers[w.leaf] = nil
 	w.profile = nil
 }
@@ -89,7 +108,7 @@ func (x *Index) addKind(k *kind) {
 		}
 		switch {
 		case len(of) == 0:
-		case len(of) == p.open.len():
+		case len(of) == p.all.open.len():
 			delete(x.profiles, profileKey(p.kinds))
 			p.kinds = append(p.kinds, k)
 			x.profiles[profileKey(p.kinds)] = p
@@ -136,7 +155,7 @@ func (x *Index) enroll(w *worker) {
 func (x *Index) dismiss(w *worker) {
 	p := w.profile
 	p.leave(w)
-	if p.open.len() > 0 {
+	if p.all.open.len() > 0 {
 		return
 	}
 	delete(x.profiles, profileKey(p.kinds))
@@ -149,7 +168,7 @@ func (x *Index) dismiss(w *worker) {
 
 // reprofile sorts all workers into profiles anew, after kinds were forgotten.
 func (x *Index) reprofile() {
-	x.profiles, x.profileList = map[string]*profile{}, nil
+	x.profiles, x.profileList, x.gaining = map[string]*profile{}, nil, nil
 	for _, k := range x.kindList {
 		k.profiles = nil
 	}
@@ -178,8 +197,8 @@ func (x *Index) SetWorker(v Worker) {
 			x.enroll(w)
 		}
 	}
+	x.gain(w)
 	x.refresh(w)
-	x.soil(w)
 }
 
 // RemoveWorker forgets a worker and what it was used for: Take and Give of a worker
@@ -243,8 +262,8 @@ func (x *Index) Give(id uint64, s Shape, prefetch, alone bool) {
 	}
 	h.check(w)
 	x.release(w, h)
+	x.gain(w)
 	x.refresh(w)
-	x.soil(w)
 }
 
 // Promote says that a prefetched attempt took a place on its worker. It panics if
@@ -299,7 +318,7 @@ func (x *Index) holding(w *worker, name Shape) *holding {
 		return h
 	}
 	w.holdings = append(w.holdings, holding{
-		shape: s, leaf: s.holders.add(w.ID), matches: s.kind.match(&w.Worker) == matched,
+		shape: s, leaf: s.holders.add(), matches: s.kind.match(&w.Worker) == matched,
 	})
 	return &w.holdings[len(w.holdings)-1]
 }
@@ -334,12 +353,22 @@ func (x *Index) hold(s *shape, n int) {
 
 // refresh brings a worker's leaves up to date.
 func (x *Index) refresh(w *worker) {
-	places, room := w.places(), w.room()
-	w.profile.open.set(w.leaf, places, room.CPU, room.Memory)
-	if !w.empty() {
-		places = 0
+	p, room := w.profile, w.room()
+	open := leaf{rank: rank{score: w.places(), id: w.ID}, cpu: room.CPU, size: room.Memory}
+	var empty leaf
+	if w.empty() {
+		empty = open
 	}
-	w.profile.empty.set(w.leaf, places, room.CPU, room.Memory)
+	p.all.open.set(w.leaf, open)
+	p.all.empty.set(w.leaf, empty)
+	if w.gained {
+		p.gained.open.set(w.leaf, open)
+		p.gained.empty.set(w.leaf, empty)
+		if !p.gains {
+			p.gains = true
+			x.gaining = append(x.gaining, p)
+		}
+	}
 	for i := range w.holdings {
 		x.refreshHolding(w, &w.holdings[i])
 	}
@@ -356,16 +385,8 @@ func (x *Index) refreshHolding(w *worker, h *holding) {
 		score = most - int64(w.prefetched)
 	}
 	gained := score > 0 && h.shape.holders.leaves[h.leaf].score == 0
-	h.shape.holders.set(h.leaf, score, 0, 0)
+	h.shape.holders.set(h.leaf, leaf{rank: rank{score: score, id: w.ID}})
 	if l := h.shape.lanes[plain]; gained && l != nil && l.state == stuck {
 		x.move(l, hopeful)
-	}
-}
-
-// soil makes Next look at a worker that may have gained room.
-func (x *Index) soil(w *worker) {
-	if !w.dirty {
-		w.dirty = true
-		x.dirty = append(x.dirty, w)
 	}
 }
