@@ -137,6 +137,7 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	for _, m := range l.held {
 		e.held[m.Key] = &held{ref: m.Ref, dir: m.Text, started: wallTime(m.At), exit: m.Exit, older: true, accepted: true}
 	}
+	e.attach(l, true)
 	go e.run(l)
 	return e, nil
 }

@@ -172,9 +172,8 @@ func keeperEnv(more []string) []string {
 // run reads from the keeper, and reconnects, until Close.
 func (e *Executor) run(l *link) {
 	defer close(e.gone)
-	for first := true; ; first = false {
+	for {
 		written := make(chan struct{})
-		e.attach(l, first)
 		go func() {
 			defer close(written)
 			e.write(l.conn)
@@ -193,6 +192,7 @@ func (e *Executor) run(l *link) {
 		if l = e.reconnect(); l == nil {
 			return
 		}
+		e.attach(l, false)
 	}
 }
 
@@ -256,6 +256,10 @@ func (e *Executor) attach(l *link, first bool) {
 	e.mu.Lock()
 	another := e.identity != "" && e.identity != l.welcome.Key
 	e.conn, e.identity, e.about, e.pid = l.conn, l.welcome.Key, l.welcome.Text, int(l.welcome.Code)
+	if e.over.Err() != nil {
+		// Close has come in between and found no connection to end.
+		l.conn.Close()
+	}
 	var calls []func()
 	if !first {
 		calls = e.reconcile(l.held, another)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/executor/attemptlog"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
@@ -30,7 +31,7 @@ type attempt struct {
 	dir     string
 	task    executor.Task
 	phase   phase
-	log     *logFile
+	log     *attemptlog.File
 	started time.Time
 
 	// pid is the main process from its start until it is collected. While it is

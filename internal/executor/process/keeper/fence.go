@@ -7,6 +7,9 @@ import "syscall"
 // is still known, even by a later keeper of the same directory.
 const MarkerEnv = "REEVE_ATTEMPT_KEY"
 
+// ForceDescentEnv, when set in the keeper's environment, makes it do without cgroups.
+const ForceDescentEnv = "REEVE_KEEPER_NO_CGROUP"
+
 // fence knows which processes belong to an attempt and kills them. Keeper.mu is
 // held at every call; none waits.
 type fence interface {

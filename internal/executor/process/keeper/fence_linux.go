@@ -32,9 +32,6 @@ func newFence(marker string, isMain func(pid int) bool, log *slog.Logger) (fence
 	return &cgroupFence{base: base, sweeper: descent}, nil
 }
 
-// ForceDescentEnv, when set in the keeper's environment, makes it do without cgroups.
-const ForceDescentEnv = "REEVE_KEEPER_NO_CGROUP"
-
 // descentFence finds an attempt's processes by what became of them. A process
 // whose parent dies becomes a child of the keeper, the nearest subreaper; so when
 // the main process is dead, all that is left of its tree is, or soon becomes,

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/executor/attemptlog"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
@@ -114,7 +115,7 @@ func (k *Keeper) start(t executor.Task) error {
 	case len(k.attempts) >= maxAttempts:
 		return fmt.Errorf("the keeper holds %d attempts, which is its limit; release ended ones", maxAttempts)
 	}
-	a := &attempt{key: t.Key, ref: t.Ref, dir: t.Dir, task: t, log: newLogFile(filepath.Join(t.Dir, "log"), t.LogLimit, &k.pool)}
+	a := &attempt{key: t.Key, ref: t.Ref, dir: t.Dir, task: t, log: attemptlog.New(filepath.Join(t.Dir, "log"), t.LogLimit, &k.pool)}
 	k.attempts[t.Key] = a
 	k.live++
 	k.quiet = 0
@@ -219,7 +220,7 @@ func (k *Keeper) end(a *attempt, todo action) {
 		a.asked, a.cause = true, todo.cause
 	}
 	if first || todo.verb == verbKill && !a.killed {
-		a.log.note(describe(todo.verb, todo.cause))
+		a.log.Note(describe(todo.verb, todo.cause))
 	}
 	a.killed = a.killed || todo.verb == verbKill
 	switch {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/executor/attemptlog"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 )
@@ -152,7 +153,7 @@ func (k *Keeper) pump(a *attempt, pipe *os.File, kind logline.Kind) {
 				return false
 			}
 			if n > 0 {
-				log.write(kind, time.Now(), (*buf)[:n])
+				log.Write(kind, time.Now(), (*buf)[:n])
 				k.wrote(a)
 			}
 			more = n > 0 || err == unix.EINTR
@@ -173,7 +174,7 @@ func (k *Keeper) wrote(a *attempt) {
 }
 
 // pumped notes that one pipe has ended, and closes the log after the last.
-func (k *Keeper) pumped(a *attempt, log *logFile) {
+func (k *Keeper) pumped(a *attempt, log *attemptlog.File) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if a.pumping > 1 {
@@ -181,7 +182,7 @@ func (k *Keeper) pumped(a *attempt, log *logFile) {
 		return
 	}
 	k.mu.Unlock()
-	size := log.close(time.Now())
+	size := log.Close(time.Now())
 	k.mu.Lock()
 	a.pumping, a.logSize = 0, size
 	if a.treeGone {

@@ -1,7 +1,13 @@
-package keeper
+// Package attemptlog writes what one attempt says into its log: a file of frames
+// (package logline) of bounded size, whose writer never fails and never waits for
+// anything but the disk.
+package attemptlog
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -12,14 +18,13 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/logline"
 )
 
-// logFile writes one attempt's output as frames. It never fails and never waits
-// for anything but the disk: what can't be written is counted and becomes a gap.
-// The file appears with the first byte. Its size, gap included, stays within the
-// limit: the head is written as it comes, past it only the last frames are kept in
-// memory and written at the end.
-type logFile struct {
+// File is one attempt's log. What can't be written is counted and becomes a gap.
+// The file, and its directory, appear with the first byte. Its size, gap included,
+// stays within the limit: the head is written as it comes, past it only the last
+// frames are kept in memory and written at the end. Its methods may be called
+// concurrently.
+type File struct {
 	path string
-	// pool lends buffers (*[]byte), so that a quiet attempt holds none.
 	pool *sync.Pool
 
 	mu sync.Mutex
@@ -46,14 +51,18 @@ const gapRoom = 64
 // frame drops little.
 const tailChunk = 4 << 10
 
-func newLogFile(path string, limit int64, pool *sync.Pool) *logFile {
+// New makes the log of path, which holds at most limit bytes, and executor.LogTail
+// if that is more. The pool lends buffers (*[]byte), so that a quiet attempt holds
+// none.
+func New(path string, limit int64, pool *sync.Pool) *File {
 	limit = max(limit, executor.LogTail)
 	keep := min(executor.LogTail, limit/2)
-	return &logFile{path: path, pool: pool, keep: int(keep), head: limit - keep - gapRoom}
+	return &File{path: path, pool: pool, keep: int(keep), head: limit - keep - gapRoom}
 }
 
-// write takes what the attempt wrote; data may be reused afterwards.
-func (l *logFile) write(kind logline.Kind, at time.Time, data []byte) {
+// Write takes what the attempt wrote; data may be reused afterwards. After Close it
+// does nothing.
+func (l *File) Write(kind logline.Kind, at time.Time, data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.done {
@@ -63,9 +72,9 @@ func (l *logFile) write(kind logline.Kind, at time.Time, data []byte) {
 	l.add(kind, at, data)
 }
 
-// note adds a line of Reeve's own, written with the next output or at the end: the
+// Note adds a line of Reeve's own, written with the next output or at the end: the
 // caller must not wait for the disk.
-func (l *logFile) note(text string) {
+func (l *File) Note(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.done && len(l.notes) < 8 {
@@ -73,8 +82,8 @@ func (l *logFile) note(text string) {
 	}
 }
 
-// close writes what is left and returns the file's size.
-func (l *logFile) close(at time.Time) int64 {
+// Close writes what is left and returns the file's size.
+func (l *File) Close(at time.Time) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.done {
@@ -95,7 +104,7 @@ func (l *logFile) close(at time.Time) int64 {
 	return l.size
 }
 
-func (l *logFile) flushNotes(at time.Time) {
+func (l *File) flushNotes(at time.Time) {
 	notes := l.notes
 	l.notes = nil
 	for _, text := range notes {
@@ -103,7 +112,7 @@ func (l *logFile) flushNotes(at time.Time) {
 	}
 }
 
-func (l *logFile) add(kind logline.Kind, at time.Time, data []byte) {
+func (l *File) add(kind logline.Kind, at time.Time, data []byte) {
 	if !l.full {
 		buf := l.pool.Get().(*[]byte)
 		defer l.pool.Put(buf)
@@ -127,7 +136,7 @@ func (l *logFile) add(kind logline.Kind, at time.Time, data []byte) {
 }
 
 // gap appends the mark of what was lost, if anything was.
-func (l *logFile) gap(dst []byte, at time.Time) []byte {
+func (l *File) gap(dst []byte, at time.Time) []byte {
 	if l.lost > 0 {
 		dst = logline.Append(dst, logline.Gap, at.UnixMilli(), strconv.AppendInt(nil, l.lost, 10))
 	}
@@ -136,14 +145,12 @@ func (l *logFile) gap(dst []byte, at time.Time) []byte {
 
 // put writes whole frames at the end of the good part. A write that fails leaves
 // the good part as it was, and counts the output it held as lost.
-func (l *logFile) put(frames []byte, output int64) {
+func (l *File) put(frames []byte, output int64) {
 	if len(frames) == 0 {
 		return
 	}
 	if l.file == nil {
-		// The attempt may write where its directory is: neither follow a link that
-		// it left there nor take its file for ours.
-		file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+		file, err := create(l.path)
 		if err != nil {
 			l.lost += output
 			return
@@ -160,7 +167,7 @@ func (l *logFile) put(frames []byte, output int64) {
 }
 
 // trimTail drops frames from the tail's front until what is kept is left.
-func (l *logFile) trimTail() {
+func (l *File) trimTail() {
 	at := 0
 	for len(l.tail)-at > l.keep {
 		frame, n, err := logline.Next(l.tail[at:])
@@ -173,4 +180,15 @@ func (l *logFile) trimTail() {
 		at += n
 	}
 	l.tail = append(l.tail[:0], l.tail[at:]...)
+}
+
+// create makes the file. The attempt may write where its directory is: neither is a
+// link followed that it left there, nor its file taken for this one.
+func create(path string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL | unix.O_NOFOLLOW
+	file, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+		file, err = os.OpenFile(path, flags, 0o600)
+	}
+	return file, err
 }
