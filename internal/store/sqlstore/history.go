@@ -117,10 +117,11 @@ func (t *tables) page(ctx context.Context, s *session, q *store.Query, page *sto
 		if p.first > top {
 			continue
 		}
-		for {
+		// Windows grow, so that a page of the newest looks at little.
+		for rows := int64(2 * q.Limit); ; rows = min(2*rows, windowRows) {
 			var count, floor integer
 			name := statement{text: selectWindow, partition: p.number}
-			if err := s.row(ctx, name, []any{top, min(budget, windowRows)}, &count, &floor); err != nil {
+			if err := s.row(ctx, name, []any{top, min(budget, rows)}, &count, &floor); err != nil {
 				return err
 			}
 			if count == 0 {
@@ -144,7 +145,7 @@ func (t *tables) page(ctx context.Context, s *session, q *store.Query, page *sto
 	return nil
 }
 
-// windowRows is how many rows of a partition one statement of a page looks at.
+// windowRows bounds the rows of a partition that one statement of a page looks at.
 const windowRows = 4096
 
 // window adds the jobs with floor <= id <= top that q selects, until the page is

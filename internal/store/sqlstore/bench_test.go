@@ -1,0 +1,191 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// BenchmarkAppend is one fsynced append: how long a reply waits for the disk, and
+// how fast a journal grows by batches of a size.
+func BenchmarkAppend(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			s := openIn(b, b.TempDir())
+			j, ctx := s.Journal(), b.Context()
+			payload := make([]byte, size)
+			b.SetBytes(int64(size))
+			report := reportCPU(b)
+			seq := uint64(0)
+			for b.Loop() {
+				seq++
+				batch := store.Batch{Seq: seq, Epoch: 1, Payload: payload}
+				binary.LittleEndian.PutUint64(batch.ID[:], seq)
+				if err := j.Append(ctx, batch); err != nil {
+					b.Fatal(err)
+				}
+				if seq%256 == 0 {
+					if err := j.Trim(ctx, seq-128); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			report(b.N)
+		})
+	}
+}
+
+// reportCPU returns a function that reports the processor time per op since, which
+// other load on the machine changes less than it does the time.
+func reportCPU(b *testing.B) func(ops int) {
+	now := func() float64 {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return float64(u.Utime.Nano()+u.Stime.Nano()) / 1000
+	}
+	from := now()
+	return func(ops int) { b.ReportMetric((now()-from)/float64(ops), "cpu-µs/item") }
+}
+
+// benchFlush is a flush of n new jobs, and the same jobs ended.
+func benchFlush(seq, first uint64, n int, keyed bool) (begun, over store.Flush) {
+	r := rand.New(rand.NewPCG(first, 1))
+	begun.Seq, over.Seq = seq, seq+1
+	begun.Specs = []store.SpecRow{{Job: first, Hash: [32]byte{1}, Blob: []byte(`{"run":"true"}`)}}
+	for i := range n {
+		j := store.JobRow{
+			ID: first + uint64(i), Live: true, Changed: seq, Namespace: "default", Queue: "default", Name: "no-op",
+			State: 1, Submitted: 1_700_000_000_000, Spec: [32]byte{1}, Blob: make([]byte, 200),
+		}
+		if keyed {
+			j.KeyHash = r.Uint64() | 1
+		}
+		begun.Jobs = append(begun.Jobs, j)
+		j.Live, j.State, j.Changed, j.Ended = false, 3, seq+1, j.Submitted+9
+		j.KeepUntil = j.Ended + 30*24*3600*1000
+		over.Jobs = append(over.Jobs, j)
+	}
+	return begun, over
+}
+
+// BenchmarkFlush is what a job costs the tables: a row when it begins and the same
+// row when it has ended, in transactions of 1,024, with the Durable that follows.
+func BenchmarkFlush(b *testing.B) {
+	for _, keyed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("keyed=%t", keyed), func(b *testing.B) {
+			s := openIn(b, b.TempDir())
+			const n = 1024
+			report := reportCPU(b)
+			seq, id, rows := uint64(1), uint64(1), 0
+			for b.Loop() {
+				b.StopTimer()
+				begun, over := benchFlush(seq, id, n, keyed)
+				b.StartTimer()
+				for _, f := range []*store.Flush{&begun, &over} {
+					if err := s.Tables().Flush(b.Context(), f); err != nil {
+						b.Fatal(err)
+					}
+				}
+				seq += 2
+				id += n
+				rows += 2 * n
+				if seq%32 == 1 {
+					if _, err := s.Tables().Durable(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			report(rows)
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
+
+// filled is a store with n jobs, all live or all ended.
+func filled(b *testing.B, n int, live bool) *Store {
+	b.Helper()
+	s := openIn(b, b.TempDir())
+	seq := uint64(1)
+	for id := 1; id <= n; id += 1024 {
+		begun, over := benchFlush(seq, uint64(id), min(1024, n-id+1), true)
+		f := &begun
+		if !live {
+			over.Specs, f = begun.Specs, &over
+		}
+		if err := s.Tables().Flush(b.Context(), f); err != nil {
+			b.Fatal(err)
+		}
+		seq += 2
+	}
+	return s
+}
+
+type counting struct{ jobs int }
+
+func (c *counting) Object(store.ObjectRow) error { return nil }
+func (c *counting) Spec(store.SpecRow) error     { return nil }
+func (c *counting) Part(store.PartRow) error     { return nil }
+func (c *counting) Job(store.JobRow) error       { c.jobs++; return nil }
+
+// BenchmarkLoad is a recovery of 100,000 live jobs.
+func BenchmarkLoad(b *testing.B) {
+	const n = 100_000
+	s := filled(b, n, true)
+	report := reportCPU(b)
+	for b.Loop() {
+		var c counting
+		if _, err := s.Tables().Load(b.Context(), &c); err != nil || c.jobs != n {
+			b.Fatal(c.jobs, err)
+		}
+	}
+	report(n * b.N)
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+// BenchmarkHistory is what readers ask, over 100,000 jobs of the past.
+func BenchmarkHistory(b *testing.B) {
+	const n = 100_000
+	s := filled(b, n, false)
+	h := s.History()
+	r := rand.New(rand.NewPCG(1, 2))
+	reads := []struct {
+		name string
+		read func(ctx context.Context) error
+	}{
+		{"job", func(ctx context.Context) error {
+			_, _, err := h.Job(ctx, 1+r.Uint64N(n))
+			return err
+		}},
+		{"key", func(ctx context.Context) error {
+			_, _, err := h.JobsByKey(ctx, r.Uint64())
+			return err
+		}},
+		{"page", func(ctx context.Context) error {
+			_, err := h.Jobs(ctx, store.Query{Limit: 100})
+			return err
+		}},
+		{"scan", func(ctx context.Context) error {
+			_, err := h.Jobs(ctx, store.Query{Limit: 100, Name: "absent"})
+			return err
+		}},
+	}
+	for _, q := range reads {
+		b.Run(q.name, func(b *testing.B) {
+			report := reportCPU(b)
+			for b.Loop() {
+				if err := q.read(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b.N)
+		})
+	}
+}

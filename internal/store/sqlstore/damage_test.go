@@ -1,0 +1,176 @@
+package sqlstore
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// written leaves a closed store in which batch 2 holds "second payload" and job 1
+// "state of the job".
+func written(t *testing.T) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "data")
+	s := openIn(t, dir)
+	for seq, payload := range []string{"first payload", "second payload", "third payload"} {
+		b := store.Batch{Seq: uint64(seq + 1), Epoch: 7, ID: [16]byte{byte(seq)}, Payload: []byte(payload)}
+		if err := s.Journal().Append(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.Tables().Flush(t.Context(), &store.Flush{
+		Seq: 3, Objects: []store.ObjectRow{{Kind: 1, Key: "queue", Blob: []byte("state of the queue")}},
+		Jobs:  []store.JobRow{{ID: 1, Live: true, Spec: [32]byte{9}, Blob: []byte("state of the job")}},
+		Parts: []store.PartRow{{Job: 1, Kind: store.PartChunk, Blob: []byte("state of the part")}},
+		Specs: []store.SpecRow{{Hash: [32]byte{9}, Blob: []byte("text of the spec")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// edit changes a file's bytes.
+func edit(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(b), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flip changes one bit of the one place where text stands.
+func flip(t *testing.T, path, text string) {
+	t.Helper()
+	edit(t, path, func(b []byte) []byte {
+		at := bytes.Index(b, []byte(text))
+		if at < 0 || bytes.Contains(b[at+1:], []byte(text)) {
+			t.Fatalf("%q doesn't stand once in %s", text, path)
+		}
+		b[at+3] ^= 0x10
+		return b
+	})
+}
+
+// TestDamage holds that damaged bytes are found and named, at the latest when they
+// are read.
+func TestDamage(t *testing.T) {
+	readBatches := func(t *testing.T, s *Store) error {
+		_, err := s.Journal().Read(t.Context(), 1, 1<<20)
+		return err
+	}
+	loadAll := func(t *testing.T, s *Store) error {
+		_, err := s.Tables().Load(t.Context(), &counting{})
+		return err
+	}
+	tests := []struct {
+		name, file string
+		change     func(t *testing.T, path string)
+		read       func(t *testing.T, s *Store) error // nil: opening must fail
+		want       string
+	}{
+		{"batch", "journal.db", func(t *testing.T, p string) { flip(t, p, "second payload") }, readBatches, "batch 2"},
+		{"newest batch", "journal.db", func(t *testing.T, p string) { flip(t, p, "third payload") }, nil, "batch 3"},
+		{"object", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the queue") }, loadAll, `object 1 "queue"`},
+		{"job", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the job") }, loadAll, "job 1"},
+		{"part", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the part") }, loadAll, "of job 1"},
+		{"spec", "tables.db", func(t *testing.T, p string) { flip(t, p, "text of the spec") }, loadAll, "spec 09"},
+		{"journal gone", "journal.db", func(t *testing.T, p string) { os.Remove(p) }, nil, "the tables cover 3"},
+		{"journal cut off", "journal.db", func(t *testing.T, p string) {
+			edit(t, p, func(b []byte) []byte { return b[:4096] })
+		}, nil, "journal"},
+		{"tables cut off", "tables.db", func(t *testing.T, p string) {
+			edit(t, p, func(b []byte) []byte { return b[:2*4096] })
+		}, nil, "tables"},
+		{"no database", "tables.db", func(t *testing.T, p string) {
+			edit(t, p, func([]byte) []byte { return []byte("something else") })
+		}, nil, "isn't an SQLite file"},
+		{"another program's", "journal.db", func(t *testing.T, p string) {
+			edit(t, p, func(b []byte) []byte { b[68]++; return b })
+		}, nil, "another program"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := written(t)
+			tt.change(t, filepath.Join(dir, tt.file))
+			if tt.read == nil {
+				// Twice: a failed opening lets go of the directory.
+				for range 2 {
+					_, err := OpenSQLite(t.Context(), dir, Options{})
+					if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
+						t.Errorf("OpenSQLite: %v, want %v with %q", err, store.ErrCorrupt, tt.want)
+					}
+				}
+				return
+			}
+			err := tt.read(t, openIn(t, dir))
+			if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %v with %q", err, store.ErrCorrupt, tt.want)
+			}
+		})
+	}
+}
+
+// TestLostLog cuts the end off a journal's write-ahead log, which SQLite by itself
+// takes for a log that ended earlier.
+func TestLostLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := openIn(t, dir)
+	for seq := uint64(1); seq <= 10; seq++ {
+		if err := s.Journal().Append(t.Context(), numbered(seq, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Tables().Flush(t.Context(), &store.Flush{Seq: 9}); err != nil {
+		t.Fatal(err)
+	}
+	crashed := copyDir(t, dir)
+	edit(t, filepath.Join(crashed, "journal.db-wal"), func(b []byte) []byte { return b[:len(b)*2/3] })
+	if _, err := OpenSQLite(t.Context(), crashed, Options{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("OpenSQLite: %v, want %v", err, store.ErrCorrupt)
+	}
+}
+
+// TestHole takes a batch out of the middle.
+func TestHole(t *testing.T) {
+	dir := written(t)
+	alter(t, filepath.Join(dir, "journal.db"), "DELETE FROM journal WHERE seq = 2")
+	_, err := openIn(t, dir).Journal().Read(t.Context(), 1, 1<<20)
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "no batch 2") {
+		t.Errorf("Read: %v, want %v", err, store.ErrCorrupt)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	dir := written(t)
+	alter(t, filepath.Join(dir, "tables.db"), "INSERT INTO schema_versions (version, name) VALUES (99, 'future')")
+	_, err := OpenSQLite(t.Context(), dir, Options{})
+	if err == nil || errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "schema version 99") {
+		t.Errorf("OpenSQLite: %v, want a refusal of schema version 99", err)
+	}
+}
+
+// alter runs a statement on a file behind the store's back.
+func alter(t *testing.T, path, text string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+}
