@@ -32,7 +32,7 @@ type Result struct {
 // leaves positions out of them. Every error is of type Errors, which job.CodeOf
 // calls Invalid.
 func Parse(name string, text []byte) (*Result, error) {
-	p := &parser{Reports: &tree.Reports{File: name}, spec: &job.Spec{}}
+	p := newParser(name)
 	root := tree.Read(text, p.Reports)
 	if root != nil {
 		p.job(root)

@@ -22,6 +22,10 @@ type parser struct {
 	notes []string
 }
 
+func newParser(name string) *parser {
+	return &parser{Reports: &tree.Reports{File: name}, spec: &job.Spec{}}
+}
+
 // place is where a task stands in the file.
 type place struct {
 	// node is the task's mapping: the whole file if it has one task only.
