@@ -113,5 +113,3 @@ func TestContract(t *testing.T) {
 		})
 	}
 }
-
-func agentMain(args []string) int { return 0 }
