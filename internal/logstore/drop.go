@@ -21,7 +21,8 @@ const (
 )
 
 // Drop forgets the logs of these jobs for good; their readers get ErrDropped. The
-// caller passes only jobs that run no more. Room is given back when a pack holds
+// caller passes only jobs that will log no more: what is appended to one later may
+// be forgotten too. Room is given back when a pack holds
 // nothing else, or more dropped jobs than others.
 func (s *Store) Drop(ctx context.Context, ids ...job.ID) error {
 	ids = slices.Clone(ids)

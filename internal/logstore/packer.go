@@ -208,12 +208,15 @@ func (s *Store) recoverPacks(ctx context.Context) (highest uint64, err error) {
 	slices.SortFunc(s.packs, func(a, b *pack) int {
 		return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(b.gen, a.gen))
 	})
-	s.packs = slices.CompactFunc(s.packs, func(newer, older *pack) bool {
-		if newer.n == older.n {
-			s.deletePack(ctx, older)
+	newest := s.packs[:0]
+	for _, p := range s.packs {
+		if k := len(newest); k > 0 && newest[k-1].n == p.n {
+			s.deletePack(ctx, p)
+			continue
 		}
-		return newer.n == older.n
-	})
+		newest = append(newest, p)
+	}
+	s.packs = newest
 	return highest, nil
 }
 

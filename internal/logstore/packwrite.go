@@ -206,7 +206,7 @@ func (s *Store) repack(ctx context.Context, p *pack) iter.Seq2[piece, error] {
 
 // newEncoder makes a packer for EncodeAll.
 func newEncoder() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxChunk), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // only wrong options fail
 	}

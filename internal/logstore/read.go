@@ -347,7 +347,7 @@ func (r *reader) seek(ctx context.Context) error {
 		}
 		end = c.off
 	}
-	if t.start > r.off {
+	if t.start >= r.off {
 		r.off, r.skip = t.start, t.skip
 	}
 	return nil

@@ -21,6 +21,7 @@ type segment struct {
 	n       uint64
 	f       *os.File
 	size    int64
+	kept    int64 // how much of it was there when the store was opened
 	records int
 	// newest is when the last record was written, in Unix milliseconds.
 	newest   int64
@@ -97,7 +98,7 @@ func (seg *segment) scan(fn func(*segment, record, int64)) error {
 		}
 		pos += int64(used)
 		if used == 0 { // the end, or a torn record: the buffer holds any whole one
-			seg.size = pos
+			seg.size, seg.kept = pos, pos
 			return nil
 		}
 	}

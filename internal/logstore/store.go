@@ -163,7 +163,6 @@ func Open(ctx context.Context, dir string, blobs blob.Store, o Options) (*Store,
 		return nil, fmt.Errorf("log store in %s: %w", dir, err)
 	}
 	go s.packLoop(run)
-	s.signal()
 	return s, nil
 }
 
@@ -190,7 +189,9 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	var errs []error
 	for _, seg := range segments {
-		errs = append(errs, seg.f.Sync())
+		if seg.size > seg.kept {
+			errs = append(errs, seg.f.Sync())
+		}
 		s.release(seg) // the store's own hold
 	}
 	return errors.Join(errs...)
