@@ -143,7 +143,7 @@ func (s *State) applySubmitted(e JobSubmitted) {
 	sp.refs++
 	j := &jobState{
 		id: e.ID, uid: e.UID, spec: sp, params: e.Params, payload: e.Payload, key: e.Key, body: e.Body, by: e.By,
-		queue: s.spaces[e.Namespace].queues[sp.spec.Queue], submitted: e.At, held: e.Held,
+		queue: s.spaces[e.Namespace].queues[queueName(sp.spec)], submitted: e.At, held: e.Held,
 		startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline,
 		woken: e.StartAfter <= e.At, waits: slices.Clone(e.Waits), retry: e.RetryOf,
 		tasks: make([]task, len(sp.spec.Tasks)),

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -13,7 +14,7 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if _, err := n.queue(c.Spec.Queue); err != nil {
+	if _, err := n.queue(queueName(c.Spec)); err != nil {
 		return Decision{}, err
 	}
 	if len(c.Items) == 0 || len(c.Items) > MaxItems {
@@ -67,6 +68,9 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 	d.Reply = replies
 	return d, nil
 }
+
+// queueName is the queue that a spec names, or the one that always exists.
+func queueName(spec *job.Spec) string { return cmp.Or(spec.Queue, DefaultName) }
 
 func submitted(id job.ID, c *Submit, item *Item, waits []Wait, now int64) JobSubmitted {
 	return JobSubmitted{
