@@ -106,7 +106,11 @@ func ParseRef(s string) (Ref, error) {
 func cutIndex(s string) (task, index string, ok bool) {
 	if i := strings.IndexAny(s, ".[_"); i >= 0 {
 		if s[i] == '[' {
-			return s[:i], strings.TrimSuffix(s[i+1:], "]"), true
+			index, closed := strings.CutSuffix(s[i+1:], "]")
+			if !closed {
+				return s[:i], "", true
+			}
+			return s[:i], index, true
 		}
 		return s[:i], s[i+1:], true
 	}

@@ -81,7 +81,7 @@ func FormatDuration(d time.Duration) string {
 
 // ParseSize reads bytes: 1024, 512Mi, 4G (4·10⁹), 1.5Gi. Units are k, M, G, T, P
 // in powers of 1000 and Ki, Mi, Gi, Ti, Pi in powers of 1024; a trailing B is
-// allowed.
+// allowed. Fractions of a byte are dropped.
 func ParseSize(s string) (int64, error) {
 	fail := func() (int64, error) {
 		return 0, fmt.Errorf("size %q: want a number of bytes with an optional unit, such as 512Mi or 4G", s)
@@ -137,16 +137,20 @@ func FormatSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ParseCPU reads processors as thousandths: 2, 0.5 and 500m.
+// ParseCPU reads processors as thousandths: 2, 0.5 and 500m. Nothing finer than a
+// thousandth is understood.
 func ParseCPU(s string) (int64, error) {
 	var n int64
 	var err error
+	_, frac, _ := strings.Cut(s, ".")
 	if m, ok := strings.CutSuffix(s, "m"); ok {
-		n, err = strconv.ParseInt(m, 10, 64)
+		var milli uint64
+		milli, err = strconv.ParseUint(m, 10, 63)
+		n = int64(milli)
 	} else {
 		n, err = scaled(s, 1000)
 	}
-	if err != nil || n < 0 || n > MaxCPU {
+	if err != nil || len(strings.TrimRight(frac, "0")) > 3 || n > MaxCPU {
 		return 0, fmt.Errorf("cpu %q: want processors such as 2, 0.5 or 500m, at most %d", s, MaxCPU/1000)
 	}
 	return n, nil
@@ -164,18 +168,18 @@ func FormatCPU(milli int64) string {
 	return s
 }
 
-// scaled reads a decimal number such as 1.5 times unit, without floating point:
-// what does not come out whole, or overflows, is an error.
+// scaled reads a decimal number such as 1.5 times unit, rounded down, without
+// floating point. Overflow is an error.
 func scaled(s string, unit int64) (int64, error) {
 	whole, frac, hasFrac := strings.Cut(s, ".")
 	if whole == "" || hasFrac && (frac == "" || len(frac) > 9) {
 		return 0, strconv.ErrSyntax
 	}
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/unit {
+	count, err := strconv.ParseUint(whole, 10, 63)
+	if err != nil || int64(count) > math.MaxInt64/unit {
 		return 0, strconv.ErrRange
 	}
-	n *= unit
+	n := int64(count) * unit
 	if !hasFrac {
 		return n, nil
 	}

@@ -149,8 +149,9 @@ func drawRetry(t *rapid.T, once bool) job.Retry {
 	delay := drawDuration(0).Draw(t, "delay")
 	r := job.Retry{MaxAttempts: 1, Delay: job.Duration(delay), MaxDelay: job.Duration(delay + drawDuration(0).Draw(t, "more delay")),
 		Factor: rapid.Int64Range(100, 10_000).Draw(t, "factor")}
+	r.OnLost = rapid.IntRange(0, 9).Draw(t, "lost")
 	if !once {
-		r.MaxAttempts, r.OnLost = rapid.IntRange(1, job.MaxAttemptsLimit).Draw(t, "attempts"), rapid.IntRange(0, 9).Draw(t, "lost")
+		r.MaxAttempts = rapid.IntRange(1, job.MaxAttemptsLimit).Draw(t, "attempts")
 		if rapid.Bool().Draw(t, "has on_timeout") {
 			n := rapid.IntRange(0, 9).Draw(t, "on_timeout")
 			r.OnTimeout = &n

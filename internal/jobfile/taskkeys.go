@@ -121,7 +121,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 		t.LogLimit = job.DefaultLogLimit
 	}
 	if n.Get("retry") == nil {
-		t.Retry = defaultRetry(n)
+		t.Retry = defaultRetry()
 	}
 	p.checkAction(t, n)
 	if t.Run != "" && n.Get("shell") == nil {
@@ -336,21 +336,14 @@ func (p *parser) lost(n *tree.Node) *job.Lost {
 	return &job.Lost{After: p.duration(n, time.Second)}
 }
 
-// defaultRetry is the rule of a task that says nothing. A task that may run once
-// only has no budget for lost workers either.
-func defaultRetry(task *tree.Node) job.Retry {
-	r := job.Retry{MaxAttempts: job.DefaultMaxAttempts, OnLost: job.DefaultOnLost, Delay: job.Duration(job.DefaultDelay),
+// defaultRetry is the rule of a task that says nothing.
+func defaultRetry() job.Retry {
+	return job.Retry{MaxAttempts: job.DefaultMaxAttempts, OnLost: job.DefaultOnLost, Delay: job.Duration(job.DefaultDelay),
 		Factor: job.DefaultFactor, MaxDelay: job.Duration(job.DefaultMaxDelay)}
-	if once := task.Get("at_most_once"); once != nil {
-		if value, ok := once.Bool(); ok && value {
-			r.OnLost = 0
-		}
-	}
-	return r
 }
 
 func (p *parser) retry(n, task *tree.Node) job.Retry {
-	r := defaultRetry(task)
+	r := defaultRetry()
 	attempts := func(n *tree.Node) { r.MaxAttempts = int(p.number(n, 1, job.MaxAttemptsLimit)) }
 	switch n.Kind {
 	case tree.Sequence:
@@ -384,7 +377,9 @@ func (p *parser) retry(n, task *tree.Node) job.Retry {
 			r.MaxDelay = max(r.MaxDelay, r.Delay)
 		}
 	}
-	if once := task.Get("at_most_once"); once != nil && (r.MaxAttempts > 1 || r.OnLost > 0 || r.OnTimeout != nil && *r.OnTimeout > 0) {
+	// on_lost stays allowed: it also counts workers that refused the attempt, which
+	// thus never ran.
+	if once := task.Get("at_most_once"); once != nil && (r.MaxAttempts > 1 || r.OnTimeout != nil && *r.OnTimeout > 0) {
 		if value, _ := once.Bool(); value {
 			p.Fail(n, "contradicts at_most_once, by which the task is never tried again; leave one of them out")
 		}
