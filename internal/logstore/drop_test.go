@@ -272,6 +272,7 @@ func TestPackingIsTriedAgain(t *testing.T) {
 			return nil
 		})
 		s := open(t, dir, blobs, logstore.Options{})
+		synctest.Wait() // the packer has nothing to do yet
 		fill(t, s, 1)
 		s.Rotate()
 		<-packed

@@ -26,6 +26,9 @@ const (
 	packMagic  = "reevepk\x01"
 	footerSize = 8 + 4 + 4 + len(packMagic)
 	pageSize   = 256 // entries
+	// blockSize is where a block ends; a larger piece is a block of its own. It
+	// is what reading one small log unpacks.
+	blockSize = 64 << 10
 	// maxUnpacked bounds what one zstd frame may unpack to.
 	maxUnpacked = 64 << 20
 )

@@ -87,7 +87,7 @@ func (pw *packWriter) add(pc piece) {
 		pw.entries = append(pw.entries, pc.entry)
 		return
 	}
-	if len(pw.block) > 0 && len(pw.block)+len(pc.data) > maxChunk {
+	if len(pw.block) > 0 && len(pw.block)+len(pc.data) > blockSize {
 		pw.flush()
 	}
 	if k := len(pw.entries); k > pw.open {

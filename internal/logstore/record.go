@@ -16,7 +16,7 @@ const (
 	segmentMagic = "reevelog\x01\x00\x00"
 	headerSize   = len(segmentMagic) + 1 // and the version of the framing
 	recordHead   = 8
-	// maxChunk is the most frames one record holds; a pack's block is as large.
+	// maxChunk is the most frames one record holds.
 	maxChunk  = 256 << 10
 	maxRecord = maxChunk + logline.MaxFrame + 256
 )
