@@ -101,7 +101,7 @@ func Output(row store.PartRow) (core.OutputImage, error) {
 	return m, r.failure(row)
 }
 
-func openPart(row store.PartRow, kind store.PartKind) *reader {
+func openPart(row store.PartRow, kind store.PartKind) reader {
 	r := open(row.Blob)
 	if row.Kind != kind {
 		r.d.err = fmt.Errorf("want kind %d: %w", kind, store.ErrCorrupt)

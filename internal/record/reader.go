@@ -30,8 +30,8 @@ type reader struct {
 }
 
 // open begins to read a payload, whose format comes first.
-func open(b []byte) *reader {
-	r := &reader{d: &decoding{}, b: b}
+func open(b []byte) reader {
+	r := reader{d: &decoding{}, b: b}
 	if !r.next() || r.field != formatField || r.kind != protowire.VarintType {
 		r.d.err = fmt.Errorf("record: no format at the beginning of %d bytes: %w", len(b), store.ErrCorrupt)
 	} else if r.num != Format {
@@ -44,7 +44,7 @@ func (r *reader) next() bool {
 	if len(r.b) == 0 || r.d.err != nil {
 		return false
 	}
-	tag, n := uint64(r.b[0]), 1
+	tag, n := uint64(r.b[0]), 1 // all but a few tags are one byte
 	if tag >= 0x80 {
 		if tag, n = protowire.ConsumeVarint(r.b); n < 0 {
 			return r.damaged()
@@ -54,21 +54,35 @@ func (r *reader) next() bool {
 	if tag>>3 == 0 || tag>>3 > uint64(protowire.MaxValidNumber) {
 		return r.damaged()
 	}
-	r.b = r.b[n:]
-	switch r.kind {
+	return r.value(n)
+}
+
+// value reads what follows a tag of n bytes.
+func (r *reader) value(n int) bool {
+	size := 0
+	switch rest := r.b[n:]; r.kind {
 	case protowire.VarintType:
-		r.num, n = protowire.ConsumeVarint(r.b)
-	case protowire.Fixed64Type:
-		r.num, n = protowire.ConsumeFixed64(r.b)
+		if len(rest) > 0 && rest[0] < 0x80 {
+			r.num, size = uint64(rest[0]), 1
+		} else {
+			r.num, size = protowire.ConsumeVarint(rest)
+		}
 	case protowire.BytesType:
-		r.data, n = protowire.ConsumeBytes(r.b)
+		if len(rest) > 0 && rest[0] < 0x80 && int(rest[0]) < len(rest) {
+			size = int(rest[0]) + 1
+			r.data = rest[1:size]
+		} else {
+			r.data, size = protowire.ConsumeBytes(rest)
+		}
+	case protowire.Fixed64Type:
+		r.num, size = protowire.ConsumeFixed64(rest)
 	default:
+		size = -1
+	}
+	if size < 0 {
 		return r.damaged()
 	}
-	if n < 0 {
-		return r.damaged()
-	}
-	r.b = r.b[n:]
+	r.b = r.b[n+size:]
 	return true
 }
 

@@ -15,8 +15,11 @@ const formatField field = 1
 func putFormat(b []byte) []byte { return putUint(b, formatField, Format) }
 
 func putUint(b []byte, f field, v uint64) []byte {
-	if v == 0 {
+	switch {
+	case v == 0:
 		return b
+	case v < 0x80 && f < 16:
+		return append(b, byte(f)<<3|byte(protowire.VarintType), byte(v))
 	}
 	b = protowire.AppendTag(b, f, protowire.VarintType)
 	return protowire.AppendVarint(b, v)
@@ -68,6 +71,9 @@ func putBytes(b []byte, f field, v []byte) []byte {
 // begin opens a nested message; end, given the place that begin returned, closes
 // it. One byte is set aside for the length, which is nearly always enough.
 func begin(b []byte, f field) ([]byte, int) {
+	if f < 16 {
+		return append(b, byte(f)<<3|byte(protowire.BytesType), 0), len(b) + 1
+	}
 	b = protowire.AppendTag(b, f, protowire.BytesType)
 	return append(b, 0), len(b)
 }

@@ -1,0 +1,165 @@
+package record
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// small returns a state with one job, one worker and a paused queue, and its rows.
+func small(t *testing.T) (*core.State, *store.Flush) {
+	t.Helper()
+	s := core.New(core.Config{Lease: 60_000, Retention: 1000})
+	var events []core.Event
+	do := func(list []core.Event) {
+		for _, e := range list {
+			s.Apply(e)
+		}
+		events = append(events, list...)
+	}
+	do(s.Begin(1, 3, 2))
+	decide := func(c core.Command) {
+		t.Helper()
+		d, err := s.Decide(core.Input{Now: 5}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(d.Events)
+	}
+	decide(core.PutNamespace{Name: "a-team", Create: true})
+	decide(core.PutQueue{Namespace: "a-team", Name: "night", Create: true})
+	decide(core.PutQueue{Namespace: "a-team", Name: "night", Paused: true})
+	decide(core.PutToken{Token: core.Token{ID: "t1", Name: "ci", Hash: [32]byte{1}, Scopes: []string{"submit"}}})
+	decide(core.WorkerHello{Hello: link.Hello{
+		Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 9, Slots: 1, Capacity: job.Resources{CPU: 4000, Memory: 1 << 30},
+		Executors: []string{"process"}, Labels: map[string]string{"zone": "b"},
+	}})
+	file, err := jobfile.Parse("job.yaml", []byte("name: hello\ntasks: {one: {command: [echo, hi]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide(core.Submit{Namespace: "default", Spec: file.Spec, Canonical: file.Canonical, Hash: file.Hash, Items: []core.Item{{Key: "k", Body: 4}}})
+	for {
+		d, more := s.Follow(6)
+		if !more {
+			break
+		}
+		do(d.Events)
+	}
+	s.Place(7, 10)
+	s.Batch(1)
+	rows := NewRows()
+	seq := s.BeginFlush(rows)
+	for !s.Encode(1) {
+	}
+	return s, rows.Flush(seq)
+}
+
+func load(t *testing.T, f *store.Flush, seq uint64) (*core.State, error) {
+	t.Helper()
+	l := NewLoader(core.Config{Lease: 60_000, Retention: 1000})
+	for i := len(f.Objects) - 1; i >= 0; i-- { // queues before namespaces
+		if err := l.Object(f.Objects[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, row := range f.Specs {
+		if err := l.Spec(row); err != nil {
+			return nil, err
+		}
+	}
+	for _, row := range f.Jobs {
+		if err := l.Job(row); err != nil {
+			return nil, err
+		}
+	}
+	for _, row := range f.Parts {
+		if err := l.Part(row); err != nil {
+			return nil, err
+		}
+	}
+	return l.Finish(seq)
+}
+
+func TestLoaderRebuilds(t *testing.T) {
+	s, f := small(t)
+	if err := f.Check(); err != nil {
+		t.Fatal(err)
+	}
+	back, err := load(t, f, f.Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Seq() != 1 || back.Epoch() != 3 || back.Generation() != 2 {
+		t.Errorf("loaded at %d, epoch %d, generation %d", back.Seq(), back.Epoch(), back.Generation())
+	}
+	if diff := cmp.Diff(s.Assignments([]link.Fence{1}), back.Assignments([]link.Fence{1})); diff != "" {
+		t.Errorf("the assignment (-live +loaded):\n%s", diff)
+	}
+	if _, err := back.Decide(core.Input{Now: 9}, core.PutQueue{Namespace: "a-team", Name: "night", Create: true}); err == nil {
+		t.Error("the queue is not known any more")
+	}
+}
+
+func TestLoaderOfNothing(t *testing.T) {
+	s, err := load(t, &store.Flush{}, 0)
+	if err != nil || s.Seq() != 0 {
+		t.Fatalf("an empty store: %v", err)
+	}
+	if events := s.Begin(1, 1, 1); len(events) != 3 {
+		t.Errorf("an empty state begins with %d events, want the epoch and the default namespace and queue", len(events))
+	}
+}
+
+func TestLoaderRefusesDamage(t *testing.T) {
+	tests := map[string]struct {
+		damage func(f *store.Flush)
+		want   error
+		says   string
+	}{
+		"no counters": {func(f *store.Flush) { f.Objects = f.Objects[1:] }, store.ErrCorrupt, "no counters"},
+		"a queue without its namespace": {func(f *store.Flush) {
+			f.Objects = append(f.Objects[:1:1], store.ObjectRow{Kind: core.KindQueue, Key: "x/q", Blob: []byte{8, 1, 0x12, 3, 0x0a, 1, 'x'}})
+		}, nil, "namespace x"},
+		"an unknown kind": {func(f *store.Flush) {
+			f.Objects = append(f.Objects, store.ObjectRow{Kind: 99, Key: "what", Blob: []byte{8, 1}})
+		}, ErrFormat, `"what" of kind 99`},
+		"an object cut short": {func(f *store.Flush) { f.Objects[0].Blob = f.Objects[0].Blob[:3] }, store.ErrCorrupt, "counters"},
+		"a namespace of none": {func(f *store.Flush) { f.Objects[1].Blob = []byte{8, 1} }, ErrFormat, "of kind 2"},
+		"another spec":        {func(f *store.Flush) { f.Specs[0].Blob = []byte(`{}`) }, store.ErrCorrupt, "is not what was written"},
+		"a job without spec":  {func(f *store.Flush) { f.Specs = nil }, nil, "its spec"},
+		"a job cut short":     {func(f *store.Flush) { f.Jobs[0].Blob = nil }, store.ErrCorrupt, "row of job 1"},
+		"a chunk of no job": {func(f *store.Flush) {
+			f.Parts = []store.PartRow{{Job: 77, Kind: store.PartChunk, Blob: []byte{8, 1}}}
+		}, nil, "job 77"},
+		"a damaged chunk": {func(f *store.Flush) {
+			f.Parts = []store.PartRow{{Job: 1, Kind: store.PartChunk, Blob: []byte{8}}}
+		}, store.ErrCorrupt, "part 0"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, f := small(t)
+			test.damage(f)
+			_, err := load(t, f, f.Seq)
+			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("load = %v; want %v that says %q", err, test.want, test.says)
+			}
+		})
+	}
+}
+
+func TestLoaderLeavesOutputsInTheTables(t *testing.T) {
+	_, f := small(t)
+	f.Parts = append(f.Parts, store.PartRow{Job: 1, Kind: store.PartOutput, Blob: []byte{8, 1}})
+	if _, err := load(t, f, f.Seq); err != nil {
+		t.Error(err)
+	}
+}
