@@ -47,7 +47,10 @@ func drawName() *rapid.Generator[string] {
 
 func drawText() *rapid.Generator[string] {
 	return rapid.StringOfN(rapid.RuneFrom([]rune("ab \n\t\"\\'{}:#&*!|>%@`,[]?-$é😀\u2028\u0085\u007f0159.~")), 0, 20, -1).
-		Filter(func(s string) bool { segments, err := parseTemplate(s); return err == nil && len(segments) == 1 && !segments[0].isExpr })
+		Filter(func(s string) bool {
+			segments, err := parseTemplate(s)
+			return err == nil && len(segments) == 1 && !segments[0].isExpr
+		})
 }
 
 func drawDuration(low int64) *rapid.Generator[time.Duration] {
