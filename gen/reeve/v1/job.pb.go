@@ -439,7 +439,9 @@ type Job struct {
 	// What the command line exits with when it waits for this job; set once ended.
 	ExitCode int32 `protobuf:"varint,23,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
 	// The jobs it waits for.
-	WaitsFor      []string `protobuf:"bytes,24,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	WaitsFor []string `protobuf:"bytes,24,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// All tasks' elements together; set in lists, where the tasks are left out.
+	Counts        *Counts `protobuf:"bytes,25,opt,name=counts,proto3" json:"counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +640,13 @@ func (x *Job) GetExitCode() int32 {
 func (x *Job) GetWaitsFor() []string {
 	if x != nil {
 		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *Job) GetCounts() *Counts {
+	if x != nil {
+		return x.Counts
 	}
 	return nil
 }
@@ -2355,7 +2364,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\bR\x04spec\".\n" +
 	"\vGetResponse\x12\x1f\n" +
-	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xee\a\n" +
+	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\x98\b\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -2384,7 +2393,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x06params\x18\x15 \x01(\v2\x17.google.protobuf.StructR\x06params\x12+\n" +
 	"\x04spec\x18\x16 \x01(\v2\x17.google.protobuf.StructR\x04spec\x12\x1b\n" +
 	"\texit_code\x18\x17 \x01(\x05R\bexitCode\x12\x1b\n" +
-	"\twaits_for\x18\x18 \x03(\tR\bwaitsFor\x1a9\n" +
+	"\twaits_for\x18\x18 \x03(\tR\bwaitsFor\x12(\n" +
+	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x03\n" +
@@ -2603,53 +2613,54 @@ var file_reeve_v1_job_proto_depIdxs = []int32{
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
 	35, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
 	35, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
-	8,  // 16: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	36, // 17: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	36, // 18: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
-	33, // 19: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
-	9,  // 20: reeve.v1.Task.element:type_name -> reeve.v1.Element
-	36, // 21: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	36, // 22: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 23: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	36, // 24: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	36, // 25: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	36, // 26: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 27: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	36, // 28: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 29: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	9,  // 30: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	10, // 31: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	27, // 32: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	28, // 33: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	31, // 34: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	34, // 35: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 36: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 37: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	11, // 38: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	13, // 39: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	15, // 40: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	17, // 41: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	19, // 42: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	21, // 43: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	23, // 44: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	25, // 45: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	29, // 46: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 47: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 48: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	12, // 49: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	14, // 50: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	16, // 51: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	18, // 52: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	20, // 53: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	22, // 54: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	24, // 55: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	26, // 56: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	30, // 57: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	47, // [47:58] is the sub-list for method output_type
-	36, // [36:47] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	8,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
+	8,  // 17: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
+	36, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	36, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 20: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
+	9,  // 21: reeve.v1.Task.element:type_name -> reeve.v1.Element
+	36, // 22: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	36, // 23: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	36, // 24: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	36, // 25: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	36, // 26: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	36, // 27: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	36, // 28: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	36, // 29: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 30: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	9,  // 31: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	10, // 32: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	27, // 33: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	28, // 34: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	31, // 35: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	34, // 36: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 37: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 38: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	11, // 39: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	13, // 40: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	15, // 41: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	17, // 42: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	19, // 43: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	21, // 44: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	23, // 45: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	25, // 46: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	29, // 47: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 48: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 49: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	12, // 50: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	14, // 51: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	16, // 52: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	18, // 53: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	20, // 54: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	22, // 55: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	24, // 56: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	26, // 57: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	30, // 58: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	48, // [48:59] is the sub-list for method output_type
+	37, // [37:48] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }

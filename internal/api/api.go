@@ -1,0 +1,159 @@
+// Package api is the server's door: it authenticates, authorizes, translates and
+// looks up the facts that a command needs; the leader decides. Every method has a
+// policy, and every handler names the namespace that it acts in.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/blob"
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/session"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/wire"
+
+	"github.com/reeve-scheduler/reeve/gen/reeve/v1/reevev1connect"
+)
+
+// Engine is the leader as the door needs it.
+type Engine interface {
+	// Do has a command decided, durably.
+	Do(ctx context.Context, c core.Command) (any, error)
+	// Post has a command decided without waiting.
+	Post(c core.Command) error
+	// View runs fn on the state; what fn saw is durable when View returns.
+	View(ctx context.Context, fn func(*core.State)) error
+	Heard(worker uint64)
+	Hub() *replica.Hub
+	Now() int64
+	Lease() time.Duration
+	Position() (generation, durable, projected uint64)
+}
+
+// Options of the door.
+type Options struct {
+	Engine   Engine
+	History  store.History
+	Sessions *session.Hub
+	Logs     *logstore.Store
+	Blobs    blob.Store
+	Log      *slog.Logger
+	// Open lets everybody in as administrator: only for loopback.
+	Open bool
+	// Join makes a join token around a worker's credential, or says why this server
+	// can't.
+	Join func(credential string) (string, error)
+	// Version is what the server says it is.
+	Version string
+	// Started is when the process began.
+	Started time.Time
+	// Config is the core's, to read history with.
+	Config core.Config
+}
+
+// Limits of the wire.
+const (
+	// MaxMessage bounds one message in bytes.
+	MaxMessage = 16 << 20
+	// streamCheck is how often an open stream's token is looked at again.
+	streamCheck = 2 * time.Second
+)
+
+// server holds what the services share.
+type server struct {
+	Options
+	tokens *tokens
+	begun  time.Time
+}
+
+// New returns the door's handler. It fails if a method has no policy.
+func New(o Options) (http.Handler, error) {
+	s := &server{Options: o, tokens: newTokens(o.Engine), begun: o.Started}
+	guard, err := newGuard(s)
+	if err != nil {
+		return nil, err
+	}
+	opts := []connect.HandlerOption{
+		connect.WithInterceptors(guard), connect.WithReadMaxBytes(MaxMessage), connect.WithRecover(s.recovered),
+	}
+	for _, c := range wire.JSONCodecs() {
+		opts = append(opts, connect.WithCodec(c))
+	}
+	mux := http.NewServeMux()
+	for _, mount := range []func() (string, http.Handler){
+		func() (string, http.Handler) { return reevev1connect.NewJobServiceHandler(&jobs{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewQueueServiceHandler(&queues{s}, opts...) },
+		func() (string, http.Handler) {
+			return reevev1connect.NewNamespaceServiceHandler(&namespaces{s}, opts...)
+		},
+		func() (string, http.Handler) { return reevev1connect.NewTokenServiceHandler(&tokenAdmin{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewHealthServiceHandler(&health{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewWatchServiceHandler(&watch{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewWorkerServiceHandler(&workers{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewLogServiceHandler(&logs{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewArtifactServiceHandler(&artifacts{s}, opts...) },
+	} {
+		path, h := mount()
+		mux.Handle(path, h)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, fmt.Sprintf("no such address: %q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
+	})
+	return mux, nil
+}
+
+// recovered turns a handler's panic into one failed request.
+func (s *server) recovered(_ context.Context, spec connect.Spec, _ http.Header, p any) error {
+	s.Log.Error("a handler panicked", "method", spec.Procedure, "panic", p)
+	return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has it"))
+}
+
+// codes translates the domain's codes, once.
+var codes = map[job.Code]connect.Code{
+	job.Internal: connect.CodeInternal, job.Invalid: connect.CodeInvalidArgument, job.NotFound: connect.CodeNotFound,
+	job.Exists: connect.CodeAlreadyExists, job.Refused: connect.CodeFailedPrecondition, job.Denied: connect.CodePermissionDenied,
+	job.Unauthenticated: connect.CodeUnauthenticated, job.Busy: connect.CodeResourceExhausted,
+	job.Unavailable: connect.CodeUnavailable, job.Stale: connect.CodeUnavailable,
+}
+
+// fail turns an error into what the caller is told; causes go to the log.
+func (s *server) fail(err error) error {
+	var known *connect.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return connect.NewError(connect.CodeCanceled, errors.New("the request was given up"))
+	}
+	var e *job.Error
+	if !errors.As(err, &e) {
+		s.Log.Error("a request failed", "error", err)
+		return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has it"))
+	}
+	if e.Cause != nil {
+		s.Log.Warn("a request failed", "error", e.Message, "cause", e.Cause)
+	}
+	out := connect.NewError(codes[e.Code], errors.New(e.Message))
+	if e.Code == job.Busy {
+		out.Meta().Set("Retry-After", "1")
+	}
+	return out
+}
+
+func invalid(format string, args ...any) error {
+	return &job.Error{Code: job.Invalid, Message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return &job.Error{Code: job.NotFound, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,336 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/blob"
+	"github.com/reeve-scheduler/reeve/internal/job"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// artifacts answers ArtifactService. Artifacts are blobs under
+// artifacts/<job uid>/<task>/<index or ->/<attempt>/<path in base32>, so that no
+// name that a job chooses becomes a part of a path.
+type artifacts struct{ *server }
+
+const (
+	// chunkBytes is how much of a file one message carries.
+	chunkBytes = 256 << 10
+	// maxArtifactPath bounds a path in bytes.
+	maxArtifactPath = 200
+	// maxListed bounds a list of artifacts.
+	maxListed = 100_000
+)
+
+var pathCode = base32.HexEncoding.WithPadding(base32.NoPadding)
+
+// checkPath refuses what is not a clean relative path.
+func checkPath(p string) error {
+	if p == "" || len(p) > maxArtifactPath || path.Clean(p) != p || path.IsAbs(p) || p == "." || p == ".." || strings.HasPrefix(p, "../") || strings.ContainsRune(p, 0) {
+		return invalid("artifact path %.60q: want a relative path of at most %d bytes without . and ..", p, maxArtifactPath)
+	}
+	return nil
+}
+
+func artifactKey(uid string, ref job.Ref, attempt int) string {
+	index := "-"
+	if ref.Index != job.NoIndex {
+		index = strconv.FormatInt(ref.Index, 10)
+	}
+	return "artifacts/" + uid + "/" + ref.Task + "/" + index + "/" + strconv.Itoa(attempt) + "/"
+}
+
+// Put stores one file that a live attempt leaves.
+func (s *artifacts) Put(ctx context.Context, stream *connect.ClientStream[reevev1.ArtifactPutRequest]) (*connect.Response[reevev1.ArtifactPutResponse], error) {
+	if err := allow(ctx, auth.ClusterWide); err != nil {
+		return nil, err
+	}
+	if !stream.Receive() {
+		return nil, invalid("an artifact without a first message: %v", stream.Err())
+	}
+	m := stream.Msg()
+	ref, err := job.ParseRef(m.GetRef())
+	if err != nil || ref.Attempt == 0 {
+		return nil, invalid("artifact of %q: want an attempt", m.GetRef())
+	}
+	if err := checkPath(m.GetPath()); err != nil {
+		return nil, err
+	}
+	uid, live, err := s.attemptOf(ctx, m.GetFence(), m.GetRef())
+	if err != nil {
+		return nil, err
+	}
+	if !live {
+		return nil, &job.Error{Code: job.Refused, Message: "attempt " + m.GetRef() + " with fence " + fenceText(m.GetFence()) + " is not current; nothing of it is kept"}
+	}
+	key := artifactKey(uid, ref, ref.Attempt) + pathCode.EncodeToString([]byte(m.GetPath()))
+	size, err := s.Blobs.Put(ctx, key, &messageReader{first: m.GetData(), next: func() ([]byte, error) {
+		if stream.Receive() {
+			return stream.Msg().GetData(), nil
+		}
+		if err := stream.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&reevev1.ArtifactPutResponse{Size: size}), nil
+}
+
+// messageReader reads the data of a stream's messages.
+type messageReader struct {
+	first []byte
+	next  func() ([]byte, error)
+}
+
+// Read fills b.
+func (r *messageReader) Read(b []byte) (int, error) {
+	for len(r.first) == 0 {
+		data, err := r.next()
+		if err != nil {
+			return 0, err
+		}
+		r.first = data
+	}
+	n := copy(b, r.first)
+	r.first = r.first[n:]
+	return n, nil
+}
+
+// artifact is one stored file of an element's newest attempt that left any.
+type artifact struct {
+	ref  job.Ref
+	path string
+	key  string
+	size int64
+}
+
+// list returns the files below ref; those of carried elements are the retried
+// job's.
+func (s *artifacts) list(ctx context.Context, ref job.Ref) ([]artifact, error) {
+	f, err := s.find(ctx, ref.Job)
+	if err != nil {
+		return nil, err
+	}
+	const most = 100 // retries of retries
+	var out []artifact
+	seen := map[job.Ref]bool{}
+	for hops := 0; hops < most; hops++ {
+		files, err := s.listJob(ctx, f.image.UID.String(), ref)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range files {
+			if !seen[a.ref] {
+				out = append(out, a)
+			}
+		}
+		for _, a := range files {
+			seen[a.ref] = true
+		}
+		if f.image.RetryOf == 0 {
+			return out, nil
+		}
+		if f, err = s.find(ctx, f.image.RetryOf); err != nil {
+			return out, nil //nolint:nilerr // the retried job is past its retention, and its files with it
+		}
+	}
+	return out, nil
+}
+
+// listJob lists the files of one job's elements, of each its last attempt's.
+func (s *artifacts) listJob(ctx context.Context, uid string, ref job.Ref) ([]artifact, error) {
+	prefix := "artifacts/" + uid + "/"
+	if ref.Task != "" {
+		prefix += ref.Task + "/"
+		if ref.Index != job.NoIndex {
+			prefix += strconv.FormatInt(ref.Index, 10) + "/"
+		}
+	}
+	last := map[job.Ref]int{}
+	var all []artifact
+	var attempts []int
+	err := s.Blobs.List(ctx, prefix, func(info blob.Info) error {
+		parts := strings.Split(info.Key, "/")
+		if len(parts) != 6 || len(all) >= maxListed {
+			return nil
+		}
+		name, err := pathCode.DecodeString(parts[5])
+		if err != nil {
+			return nil
+		}
+		a := artifact{ref: job.Ref{Job: ref.Job, Task: parts[2], Index: job.NoIndex}, path: string(name), key: info.Key, size: info.Size}
+		if parts[3] != "-" {
+			if a.ref.Index, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
+				return nil
+			}
+		}
+		attempt, err := strconv.Atoi(parts[4])
+		if err != nil {
+			return nil
+		}
+		last[a.ref] = max(last[a.ref], attempt)
+		all, attempts = append(all, a), append(attempts, attempt)
+		return nil
+	})
+	out := all[:0]
+	for i, a := range all {
+		if attempts[i] == last[a.ref] {
+			out = append(out, a)
+		}
+	}
+	return out, err
+}
+
+// List returns the files of a job, task or element.
+func (s *artifacts) List(ctx context.Context, req *connect.Request[reevev1.ArtifactListRequest]) (*connect.Response[reevev1.ArtifactListResponse], error) {
+	ref, err := job.ParseRef(req.Msg.GetRef())
+	if err != nil {
+		return nil, invalid("%s", err)
+	}
+	files, err := s.list(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.ArtifactListResponse{}
+	for _, a := range files {
+		out.Artifacts = append(out.Artifacts, &reevev1.Artifact{Ref: a.ref.String(), Path: a.path, Size: a.size})
+	}
+	return connect.NewResponse(out), nil
+}
+
+// Get streams one file.
+func (s *artifacts) Get(ctx context.Context, req *connect.Request[reevev1.ArtifactGetRequest], stream *connect.ServerStream[reevev1.ArtifactGetResponse]) error {
+	ref, err := job.ParseRef(req.Msg.GetRef())
+	if err != nil {
+		return invalid("%s", err)
+	}
+	if err := checkPath(req.Msg.GetPath()); err != nil {
+		return err
+	}
+	files, err := s.list(ctx, ref)
+	if err != nil {
+		return err
+	}
+	for _, a := range files {
+		if a.path == req.Msg.GetPath() {
+			return s.send(ctx, a.key, func(b []byte) error { return stream.Send(&reevev1.ArtifactGetResponse{Data: b}) })
+		}
+	}
+	return notFound("%s left no artifact %q", ref, req.Msg.GetPath())
+}
+
+func (s *artifacts) send(ctx context.Context, key string, send func([]byte) error) error {
+	r, _, err := s.Blobs.Get(ctx, key, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	buf := make([]byte, chunkBytes)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			if err := send(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// PutItems stores the items of a large array, and checks each line.
+func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[reevev1.PutItemsRequest]) (*connect.Response[reevev1.PutItemsResponse], error) {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
+	key := "items/" + hex.EncodeToString(id[:])
+	counted := make(chan itemCount, 1)
+	pr, pw := io.Pipe()
+	go func() { counted <- countItems(pr) }()
+	_, err := s.Blobs.Put(ctx, key, io.TeeReader(&messageReader{next: func() ([]byte, error) {
+		if stream.Receive() {
+			return stream.Msg().GetData(), nil
+		}
+		if err := stream.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}}, pw))
+	pw.CloseWithError(io.EOF)
+	count := <-counted
+	if err == nil {
+		err = count.err
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), key))
+	}
+	return connect.NewResponse(&reevev1.PutItemsResponse{Blob: key, Count: count.n}), nil
+}
+
+type itemCount struct {
+	n   int64
+	err error
+}
+
+// maxItem bounds one item in bytes.
+const maxItem = 64 << 10
+
+// countItems reads JSON strings, one a line, to the end.
+func countItems(r *io.PipeReader) itemCount {
+	var c itemCount
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 4096), maxItem)
+	for lines.Scan() && c.err == nil {
+		var item string
+		if err := json.Unmarshal(lines.Bytes(), &item); err != nil {
+			c.err = invalid("item %d: %.60q: want a JSON string on each line", c.n, lines.Text())
+		}
+		if c.n++; c.n > job.MaxElements {
+			c.err = invalid("more than %d items", job.MaxElements)
+		}
+	}
+	if c.err == nil && lines.Err() != nil {
+		c.err = invalid("item %d is longer than %d bytes", c.n, maxItem)
+	}
+	if c.err == nil && c.n == 0 {
+		c.err = invalid("there are no items")
+	}
+	r.CloseWithError(c.err)
+	return c
+}
+
+// GetItems streams what PutItems stored.
+func (s *artifacts) GetItems(ctx context.Context, req *connect.Request[reevev1.GetItemsRequest], stream *connect.ServerStream[reevev1.GetItemsResponse]) error {
+	if err := allow(ctx, auth.ClusterWide); err != nil {
+		return err
+	}
+	key := req.Msg.GetBlob()
+	if !strings.HasPrefix(key, "items/") {
+		return invalid("blob %.60q: want one that PutItems gave", key)
+	}
+	err := s.send(ctx, key, func(b []byte) error { return stream.Send(&reevev1.GetItemsResponse{Data: b}) })
+	if errors.Is(err, blob.ErrNotFound) {
+		return notFound("blob %q does not exist", key)
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/wire"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// orDefault is the namespace that an empty one means.
+func orDefault(namespace string) string {
+	if namespace == "" {
+		return core.DefaultName
+	}
+	return namespace
+}
+
+// queues answers QueueService.
+type queues struct{ *server }
+
+func (s *queues) put(ctx context.Context, c core.PutQueue) error {
+	c.Namespace = orDefault(c.Namespace)
+	if err := allow(ctx, c.Namespace); err != nil {
+		return err
+	}
+	_, err := s.Engine.Do(ctx, c)
+	return err
+}
+
+// Create makes a queue.
+func (s *queues) Create(ctx context.Context, req *connect.Request[reevev1.QueueServiceCreateRequest]) (*connect.Response[reevev1.QueueServiceCreateResponse], error) {
+	m := req.Msg
+	if err := s.put(ctx, core.PutQueue{Namespace: m.GetNamespace(), Name: m.GetName(), Create: true}); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&reevev1.QueueServiceCreateResponse{Queue: &reevev1.Queue{
+		Namespace: orDefault(m.GetNamespace()), Name: m.GetName(), CreatedAt: wire.Time(s.Engine.Now()),
+	}}), nil
+}
+
+// List returns the queues of a namespace.
+func (s *queues) List(ctx context.Context, req *connect.Request[reevev1.QueueServiceListRequest]) (*connect.Response[reevev1.QueueServiceListResponse], error) {
+	namespace := orDefault(req.Msg.GetNamespace())
+	if err := allow(ctx, namespace); err != nil {
+		return nil, err
+	}
+	out := &reevev1.QueueServiceListResponse{}
+	var err error
+	if viewErr := s.Engine.View(ctx, func(state *core.State) {
+		var views []core.QueueView
+		views, err = state.Queues(namespace)
+		for _, v := range views {
+			out.Queues = append(out.Queues, &reevev1.Queue{
+				Namespace: v.Namespace, Name: v.Name, Paused: v.Paused, CreatedAt: wire.Time(v.Created), Jobs: v.Jobs,
+			})
+		}
+	}); viewErr != nil {
+		return nil, viewErr
+	}
+	return connect.NewResponse(out), err
+}
+
+// Pause keeps what waits in a queue from starting.
+func (s *queues) Pause(ctx context.Context, req *connect.Request[reevev1.QueueServicePauseRequest]) (*connect.Response[reevev1.QueueServicePauseResponse], error) {
+	err := s.put(ctx, core.PutQueue{Namespace: req.Msg.GetNamespace(), Name: req.Msg.GetName(), Paused: true})
+	return connect.NewResponse(&reevev1.QueueServicePauseResponse{}), err
+}
+
+// Resume ends a pause.
+func (s *queues) Resume(ctx context.Context, req *connect.Request[reevev1.QueueServiceResumeRequest]) (*connect.Response[reevev1.QueueServiceResumeResponse], error) {
+	err := s.put(ctx, core.PutQueue{Namespace: req.Msg.GetNamespace(), Name: req.Msg.GetName()})
+	return connect.NewResponse(&reevev1.QueueServiceResumeResponse{}), err
+}
+
+// namespaces answers NamespaceService.
+type namespaces struct{ *server }
+
+func (s *namespaces) put(ctx context.Context, c core.PutNamespace) error {
+	where := c.Name
+	if c.Create {
+		where = auth.ClusterWide
+	}
+	if err := allow(ctx, where); err != nil {
+		return err
+	}
+	_, err := s.Engine.Do(ctx, c)
+	return err
+}
+
+// Create makes a namespace.
+func (s *namespaces) Create(ctx context.Context, req *connect.Request[reevev1.NamespaceServiceCreateRequest]) (*connect.Response[reevev1.NamespaceServiceCreateResponse], error) {
+	if err := s.put(ctx, core.PutNamespace{Name: req.Msg.GetName(), Create: true}); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&reevev1.NamespaceServiceCreateResponse{Namespace: &reevev1.Namespace{
+		Name: req.Msg.GetName(), CreatedAt: wire.Time(s.Engine.Now()),
+	}}), nil
+}
+
+// List returns the namespaces that the caller may see.
+func (s *namespaces) List(ctx context.Context, _ *connect.Request[reevev1.NamespaceServiceListRequest]) (*connect.Response[reevev1.NamespaceServiceListResponse], error) {
+	out := &reevev1.NamespaceServiceListResponse{}
+	err := s.Engine.View(ctx, func(state *core.State) {
+		for _, v := range state.Namespaces() {
+			if reaches(ctx, v.Name) {
+				out.Namespaces = append(out.Namespaces, &reevev1.Namespace{
+					Name: v.Name, Paused: v.Paused, CreatedAt: wire.Time(v.Created), Jobs: v.Jobs,
+				})
+			}
+		}
+	})
+	return connect.NewResponse(out), err
+}
+
+// Pause keeps what waits in a namespace from starting.
+func (s *namespaces) Pause(ctx context.Context, req *connect.Request[reevev1.NamespaceServicePauseRequest]) (*connect.Response[reevev1.NamespaceServicePauseResponse], error) {
+	err := s.put(ctx, core.PutNamespace{Name: req.Msg.GetName(), Paused: true})
+	return connect.NewResponse(&reevev1.NamespaceServicePauseResponse{}), err
+}
+
+// Resume ends a pause.
+func (s *namespaces) Resume(ctx context.Context, req *connect.Request[reevev1.NamespaceServiceResumeRequest]) (*connect.Response[reevev1.NamespaceServiceResumeResponse], error) {
+	err := s.put(ctx, core.PutNamespace{Name: req.Msg.GetName()})
+	return connect.NewResponse(&reevev1.NamespaceServiceResumeResponse{}), err
+}
+
+// tokenAdmin answers TokenService.
+type tokenAdmin struct{ *server }
+
+const (
+	defaultValid = 90 * 24 * time.Hour
+	maxValid     = 366 * 24 * time.Hour
+)
+
+// Create makes a token; its secret is in the answer and nowhere else.
+func (s *tokenAdmin) Create(ctx context.Context, req *connect.Request[reevev1.TokenServiceCreateRequest]) (*connect.Response[reevev1.TokenServiceCreateResponse], error) {
+	if err := allow(ctx, auth.ClusterWide); err != nil {
+		return nil, err
+	}
+	m := req.Msg
+	if m.GetJoin() && len(m.GetScopes()) == 0 {
+		m.Scopes = []string{"worker"}
+	}
+	valid := time.Duration(m.GetValidSeconds()) * time.Second
+	if valid == 0 {
+		valid = defaultValid
+	}
+	if valid < time.Second || valid > maxValid {
+		return nil, invalid("valid_seconds %d: want 1 second to %d days", m.GetValidSeconds(), int(maxValid.Hours()/24))
+	}
+	token, credential, err := NewToken(m.GetName(), strings.Join(m.GetScopes(), ","), m.GetNamespaces(), s.Engine.Now(), valid, caller(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.TokenServiceCreateResponse{Token: tokenMessage(token), Secret: credential}
+	if m.GetJoin() {
+		if out.JoinToken, err = s.Join(credential); err != nil {
+			return nil, &job.Error{Code: job.Refused, Message: err.Error()}
+		}
+	}
+	if _, err := s.Engine.Do(ctx, core.PutToken{Token: token}); err != nil {
+		return nil, err
+	}
+	s.tokens.forget()
+	return connect.NewResponse(out), nil
+}
+
+// NewToken makes a token's record and its credential's text. scopes are separated
+// by commas; valid 0 means that it does not expire.
+func NewToken(name, scopes string, namespaces []string, now int64, valid time.Duration, by string) (core.Token, string, error) {
+	set, err := auth.ParseScopes(scopes)
+	if err != nil {
+		return core.Token{}, "", invalid("%s", err)
+	}
+	random := make([]byte, auth.IDSize+auth.SecretSize)
+	_, _ = rand.Read(random) // never fails: crypto/rand ends the program instead
+	c, err := auth.NewCredential(random)
+	if err != nil {
+		return core.Token{}, "", err
+	}
+	t := core.Token{
+		ID: c.ID, Name: name, Hash: c.Hash(), Scopes: strings.Split(set.String(), ","), Namespaces: namespaces, Created: now, By: by,
+	}
+	if valid > 0 {
+		t.Expires = now + valid.Milliseconds()
+	}
+	if err := tokenOf(t).Check(); err != nil {
+		return core.Token{}, "", invalid("%s", err)
+	}
+	return t, c.Text(), nil
+}
+
+// List returns the tokens without secrets.
+func (s *tokenAdmin) List(ctx context.Context, _ *connect.Request[reevev1.TokenServiceListRequest]) (*connect.Response[reevev1.TokenServiceListResponse], error) {
+	if err := allow(ctx, auth.ClusterWide); err != nil {
+		return nil, err
+	}
+	out := &reevev1.TokenServiceListResponse{}
+	err := s.Engine.View(ctx, func(state *core.State) {
+		for _, t := range state.Tokens() {
+			out.Tokens = append(out.Tokens, tokenMessage(t))
+		}
+	})
+	return connect.NewResponse(out), err
+}
+
+// Revoke ends a token.
+func (s *tokenAdmin) Revoke(ctx context.Context, req *connect.Request[reevev1.TokenServiceRevokeRequest]) (*connect.Response[reevev1.TokenServiceRevokeResponse], error) {
+	if err := allow(ctx, auth.ClusterWide); err != nil {
+		return nil, err
+	}
+	if _, err := s.Engine.Do(ctx, core.RevokeToken{ID: req.Msg.GetId()}); err != nil {
+		return nil, err
+	}
+	s.tokens.forget()
+	return connect.NewResponse(&reevev1.TokenServiceRevokeResponse{}), nil
+}
+
+func tokenMessage(t core.Token) *reevev1.Token {
+	return &reevev1.Token{
+		Id: t.ID, Name: t.Name, Scopes: t.Scopes, Namespaces: t.Namespaces, CreatedAt: wire.Time(t.Created),
+		ExpiresAt: wire.Time(t.Expires), RevokedAt: wire.Time(t.Revoked), CreatedBy: t.By,
+	}
+}
+
+// health answers HealthService.
+type health struct{ *server }
+
+// Check says that the server lives, and nothing else.
+func (s *health) Check(context.Context, *connect.Request[reevev1.CheckRequest]) (*connect.Response[reevev1.CheckResponse], error) {
+	return connect.NewResponse(&reevev1.CheckResponse{Status: "ok"}), nil
+}
+
+// Status describes the server.
+func (s *health) Status(ctx context.Context, _ *connect.Request[reevev1.StatusRequest]) (*connect.Response[reevev1.StatusResponse], error) {
+	var totals core.Totals
+	if err := s.Engine.View(ctx, func(state *core.State) { totals = state.Totals() }); err != nil {
+		return nil, err
+	}
+	generation, durable, projected := s.Engine.Position()
+	return connect.NewResponse(&reevev1.StatusResponse{
+		Version: s.Version, Role: "leader", Generation: generation, Epoch: totals.Epoch, Sequence: durable, ProjectedSequence: projected,
+		StartedAt: wire.Time(s.begun.UnixMilli()), JobsInMemory: totals.Jobs, Pending: totals.Live, Running: totals.Attempts,
+		Workers: int64(totals.Workers), Now: wire.Time(s.Engine.Now()),
+	}), nil
+}

@@ -1,0 +1,273 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// found is a job that the caller may see, from memory or from the tables.
+type found struct {
+	image core.JobImage
+	spec  *job.Spec
+	// stored: it is not in memory, so that it has ended and never changes.
+	stored bool
+	names  map[uint64]string
+}
+
+// worker names a worker by id; one that is long gone has only its number.
+func (f *found) worker(id uint64) string {
+	if id == 0 {
+		return ""
+	}
+	if name := f.names[id]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("worker-%d", id)
+}
+
+func (f *found) task(name string) (uint32, error) {
+	var names []string
+	for i := range f.spec.Tasks {
+		if f.spec.Tasks[i].Name == name {
+			return uint32(i), nil
+		}
+		names = append(names, f.spec.Tasks[i].Name)
+	}
+	const most = 20
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return 0, notFound("job %d has no task %q; it has %s", f.image.ID, name, strings.Join(names, ", "))
+}
+
+// positions reads indexes of an array task as runs of positions.
+func (f *found) positions(ti uint32, text string) ([]element.Span, error) {
+	spec := &f.spec.Tasks[ti]
+	if spec.Array == nil {
+		return nil, invalid("elements %q: task %s is not an array", text, spec.Name)
+	}
+	ranges, throttle, err := job.ParseRanges(text)
+	if err != nil || throttle != 0 {
+		return nil, invalid("elements %q: want indexes such as 3, 1-7:2 or 1,3,5", text)
+	}
+	var set element.Set
+	n := f.image.Tasks[ti].N
+	for _, r := range ranges {
+		for i := r.First; i <= r.Last; i += r.Step {
+			p, ok := spec.Array.Position(i)
+			if !ok || n >= 0 && p >= n {
+				return nil, notFound("job %d task %s has no element %d", f.image.ID, spec.Name, i)
+			}
+			set.Add(p)
+		}
+	}
+	return set.Spans(), nil
+}
+
+// find returns a job, memory first. One that the caller may not see does not exist
+// for it.
+func (s *server) find(ctx context.Context, id job.ID) (*found, error) {
+	f := &found{names: map[uint64]string{}}
+	ok := false
+	if err := s.Engine.View(ctx, func(state *core.State) {
+		if f.image, ok = state.Image(id); ok {
+			f.spec = state.SpecOf(id)
+		}
+		for _, w := range state.Workers() {
+			f.names[w.ID] = w.Hello.Name
+		}
+	}); err != nil {
+		return nil, err
+	}
+	if !ok {
+		if err := s.findStored(ctx, id, f); err != nil {
+			return nil, err
+		}
+	}
+	if !reaches(ctx, f.image.Namespace) {
+		return nil, notFound("job %d does not exist, or is past its retention", id)
+	}
+	return f, allow(ctx, f.image.Namespace)
+}
+
+func (s *server) findStored(ctx context.Context, id job.ID, f *found) error {
+	row, _, err := s.History.Job(ctx, uint64(id))
+	if errors.Is(err, store.ErrNotFound) || err == nil && row.KeepUntil > 0 && row.KeepUntil < s.Engine.Now() {
+		return notFound("job %d does not exist, or is past its retention", id)
+	}
+	if err != nil {
+		return err
+	}
+	if f.image, err = record.Job(row); err != nil {
+		return err
+	}
+	text, err := s.History.Spec(ctx, uint64(id), row.Spec)
+	if err != nil {
+		return fmt.Errorf("spec of job %d: %w", id, err)
+	}
+	f.stored = true
+	f.spec, err = jobfile.ParseCanonical(text)
+	return err
+}
+
+// in runs fn on a state that has the job: the leader's, or one made of what the
+// tables have, without elements of arrays.
+func (s *server) in(ctx context.Context, f *found, fn func(*core.State)) error {
+	if !f.stored {
+		return s.Engine.View(ctx, fn)
+	}
+	state, err := s.scratch(f, nil)
+	if err == nil {
+		fn(state)
+	}
+	return err
+}
+
+// scratch makes a state of one stored job and some of its chunks.
+func (s *server) scratch(f *found, chunks []core.ChunkImage) (*core.State, error) {
+	canonical, hash, err := jobfile.Canonical(f.spec)
+	if err != nil {
+		return nil, err
+	}
+	l := core.Load(s.Config)
+	l.Namespace(core.NamespaceSet{Name: f.image.Namespace})
+	if err := l.Queue(core.QueueSet{Namespace: f.image.Namespace, Name: f.image.Queue}); err != nil {
+		return nil, err
+	}
+	if err := l.Spec(hash, canonical); err != nil {
+		return nil, err
+	}
+	image := f.image
+	image.Spec = hash
+	if err := l.Job(image); err != nil {
+		return nil, err
+	}
+	for _, c := range chunks {
+		if err := l.Chunk(c); err != nil {
+			return nil, err
+		}
+	}
+	return l.Finish(0), nil
+}
+
+// chunks reads up to limit chunks of a stored array, from one on.
+func (s *server) chunks(ctx context.Context, id job.ID, ti uint32, from uint64, limit int) ([]core.ChunkImage, error) {
+	rows, err := s.History.Parts(ctx, uint64(id), ti, store.PartChunk, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]core.ChunkImage, 0, len(rows))
+	for _, r := range rows {
+		c, err := record.Chunk(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// facts looks up what a submit needs to know of things that are not in memory: the
+// jobs it comes after, and those its keys stand for.
+func (s *server) facts(ctx context.Context, c *core.Submit) error {
+	after := map[job.ID]bool{}
+	keys := map[int]bool{}
+	if err := s.Engine.View(ctx, func(state *core.State) {
+		c.ReadSeq = state.Seq()
+		for _, a := range c.Spec.After {
+			if _, ok := state.Image(a.Job); !ok {
+				after[a.Job] = true
+			}
+		}
+		for i := range c.Items {
+			if k := c.Items[i].Key; k != "" && state.ByKey(c.Namespace, k) == 0 {
+				keys[i] = true
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	c.Ended = nil
+	for id := range after {
+		row, _, err := s.History.Job(ctx, uint64(id))
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if row.Namespace == c.Namespace {
+			c.Ended = append(c.Ended, core.EndedJob{ID: id, State: job.State(row.State)})
+		}
+	}
+	for i := range c.Items {
+		c.Items[i].Existing = nil
+		if !keys[i] {
+			continue
+		}
+		fact, err := s.keyFact(ctx, c.Namespace, c.Items[i].Key)
+		if err != nil {
+			return err
+		}
+		c.Items[i].Existing = fact
+	}
+	return nil
+}
+
+func (s *server) keyFact(ctx context.Context, namespace, key string) (*core.KeyFact, error) {
+	rows, _, err := s.History.JobsByKey(ctx, record.KeyHash(namespace, key))
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if row.KeepUntil > 0 && row.KeepUntil < s.Engine.Now() {
+			continue
+		}
+		m, err := record.Job(row)
+		if err != nil {
+			return nil, err
+		}
+		if m.Namespace == namespace && m.Key == key {
+			return &core.KeyFact{ID: m.ID, Body: m.Body}, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // no fact is a value here
+}
+
+// carry works out what a retry takes along.
+func (s *server) carry(ctx context.Context, f *found) ([]core.Carry, error) {
+	if !f.stored {
+		var out []core.Carry
+		err := s.Engine.View(ctx, func(state *core.State) { out = state.CarryOver(f.image.ID) })
+		return out, err
+	}
+	const page = 1000
+	var chunks []core.ChunkImage
+	for ti := range f.image.Tasks {
+		for from := uint64(0); f.spec.Tasks[ti].Array != nil; {
+			more, err := s.chunks(ctx, f.image.ID, uint32(ti), from, page)
+			if err != nil {
+				return nil, err
+			}
+			chunks = append(chunks, more...)
+			if len(more) < page {
+				break
+			}
+			from = uint64(more[len(more)-1].Chunk) + 1
+		}
+	}
+	state, err := s.scratch(f, chunks)
+	if err != nil {
+		return nil, err
+	}
+	return state.CarryOver(f.image.ID), nil
+}

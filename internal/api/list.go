@@ -1,0 +1,423 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/wire"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+const (
+	defaultPage = 100
+	maxLabels   = 16
+)
+
+func pageSize(n int32) (int, error) {
+	if n < 0 || n > store.MaxPage {
+		return 0, invalid("page_size %d: want 1 to %d", n, store.MaxPage)
+	}
+	if n == 0 {
+		return defaultPage, nil
+	}
+	return int(n), nil
+}
+
+// pageFrom reads a page token, which is a number.
+func pageFrom(token string) (uint64, error) {
+	if token == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(token, 10, 63)
+	if err != nil {
+		return 0, invalid("page_token %.40q: want the next_page_token of an earlier answer", token)
+	}
+	return n, nil
+}
+
+// List returns a page of jobs: the tables' rows, overlaid by what they lack.
+func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListRequest]) (*connect.Response[reevev1.ListResponse], error) {
+	m := req.Msg
+	if err := s.listed(ctx, m.GetNamespace()); err != nil {
+		return nil, err
+	}
+	limit, err := pageSize(m.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	below, err := pageFrom(m.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	f := core.Filter{
+		Namespace: m.GetNamespace(), Queue: m.GetQueue(), Name: m.GetName(), Labels: m.GetLabels(),
+		After: wire.Millis(m.GetSubmittedAfter()), Before: wire.Millis(m.GetSubmittedBefore()), Below: job.ID(below),
+	}
+	if len(f.Labels) > maxLabels {
+		return nil, invalid("%d labels; at most %d are allowed", len(f.Labels), maxLabels)
+	}
+	for _, word := range m.GetStates() {
+		state, err := job.ParseState(word)
+		if err != nil {
+			return nil, invalid("%s", err)
+		}
+		f.States = append(f.States, state)
+	}
+	images, next, err := s.page(ctx, f, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.ListResponse{}
+	for i := range images {
+		out.Jobs = append(out.Jobs, listedJob(&images[i]))
+	}
+	if next != 0 {
+		out.NextPageToken = next.String()
+	}
+	return connect.NewResponse(out), nil
+}
+
+// listed checks that a list over a namespace, or over all, is the caller's to see.
+func (s *server) listed(ctx context.Context, namespace string) error {
+	if namespace == "" {
+		return allow(ctx, auth.ClusterWide)
+	}
+	if err := allow(ctx, namespace); err != nil {
+		return err
+	}
+	var err error
+	if viewErr := s.Engine.View(ctx, func(state *core.State) { _, err = state.Queues(namespace) }); viewErr != nil {
+		return viewErr
+	}
+	return err
+}
+
+// listedJob is a job with its tasks' counts in one.
+func listedJob(m *core.JobImage) *reevev1.Job {
+	out := wire.Job(m)
+	var sum job.Counts
+	for i := range m.Tasks {
+		for state, n := range m.Tasks[i].Counts {
+			sum[state] += n
+		}
+	}
+	out.Counts = wire.Counts(sum)
+	return out
+}
+
+// page merges a page of the tables with what they lack, newest first. What is not
+// in the tables is taken first: what is flushed meanwhile is then in both.
+func (s *server) page(ctx context.Context, f core.Filter, limit int) (page []core.JobImage, next job.ID, err error) {
+	var fresh []core.JobImage
+	if err := s.Engine.View(ctx, func(state *core.State) { fresh = state.Unprojected(f, limit+1) }); err != nil {
+		return nil, 0, err
+	}
+	q := store.Query{
+		Namespace: f.Namespace, Queue: f.Queue, Name: f.Name, Labels: f.Labels, After: f.After, Before: f.Before,
+		Below: uint64(f.Below), Now: s.Engine.Now(), Limit: min(limit+1, store.MaxPage), WithBlobs: true,
+	}
+	for _, state := range f.States {
+		q.States = append(q.States, uint8(state))
+	}
+	rows, err := s.History.Jobs(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	stored := make([]core.JobImage, 0, len(rows.Rows))
+	for _, row := range rows.Rows {
+		m, err := record.Job(row)
+		if err != nil {
+			return nil, 0, err
+		}
+		stored = append(stored, m)
+	}
+	if err := s.Engine.View(ctx, func(state *core.State) {
+		for i := range stored {
+			if m, ok := state.Image(stored[i].ID); ok {
+				stored[i] = m // memory wins
+			}
+		}
+	}); err != nil {
+		return nil, 0, err
+	}
+	stored = slices.DeleteFunc(stored, func(m core.JobImage) bool { return !f.Matches(&m) })
+	return merge(fresh, stored, job.ID(rows.Next), limit)
+}
+
+// merge puts two lists, newest first, together. next is where the tables' scan
+// stopped: what lies below it has not been looked at.
+func merge(a, b []core.JobImage, scanned job.ID, limit int) ([]core.JobImage, job.ID, error) {
+	all := append(slices.Clone(b), a...) // of two with the same id the stable sort keeps b's first, which is newer
+	slices.SortStableFunc(all, func(x, y core.JobImage) int {
+		switch {
+		case x.ID > y.ID:
+			return -1
+		case x.ID < y.ID:
+			return 1
+		}
+		return 0
+	})
+	all = slices.CompactFunc(all, func(x, y core.JobImage) bool { return x.ID == y.ID })
+	if scanned > 0 {
+		all = slices.DeleteFunc(all, func(m core.JobImage) bool { return m.ID < scanned })
+	}
+	if len(all) > limit {
+		return all[:limit], all[limit-1].ID, nil
+	}
+	return all, scanned, nil
+}
+
+// ListElements returns a page of a task's elements.
+func (s *jobs) ListElements(ctx context.Context, req *connect.Request[reevev1.ListElementsRequest]) (*connect.Response[reevev1.ListElementsResponse], error) {
+	m := req.Msg
+	limit, err := pageSize(m.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	from, err := pageFrom(m.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	f, ti, err := s.target(ctx, m.GetId(), m.GetTask())
+	if err != nil {
+		return nil, err
+	}
+	if ti == core.NoTask {
+		return nil, invalid("name the task whose elements to list")
+	}
+	var states []job.ElementState
+	for _, word := range m.GetStates() {
+		state, err := job.ParseElementState(word)
+		if err != nil {
+			return nil, invalid("%s", err)
+		}
+		states = append(states, state)
+	}
+	views, next, err := s.elements(ctx, f, ti, int64(from), states, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.ListElementsResponse{}
+	for i := range views {
+		views[i].Worker = f.worker(views[i].Record.Worker)
+		out.Elements = append(out.Elements, wire.Element(f.image.ID, f.spec.Tasks[ti].Name, &views[i], f.image.RetryOf))
+	}
+	if next >= 0 {
+		out.NextPageToken = strconv.FormatInt(next, 10)
+	}
+	return connect.NewResponse(out), nil
+}
+
+// elements reads elements from memory, or from stored chunks.
+func (s *server) elements(ctx context.Context, f *found, ti uint32, from int64, states []job.ElementState, limit int) (views []core.ElementView, next int64, err error) {
+	if !f.stored || f.spec.Tasks[ti].Array == nil {
+		err = s.in(ctx, f, func(state *core.State) { views, next = state.Elements(f.image.ID, ti, from, states, limit) })
+		return views, next, err
+	}
+	const most = 100 // chunks in one answer
+	for range most {
+		first := from / element.ChunkSize
+		chunks, err := s.chunks(ctx, f.image.ID, ti, uint64(first), 1)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(chunks) > 0 && int64(chunks[0].Chunk) != first {
+			chunks = nil
+		}
+		state, err := s.scratch(f, chunks)
+		if err != nil {
+			return nil, 0, err
+		}
+		end := (first + 1) * element.ChunkSize
+		more, next := state.Elements(f.image.ID, ti, from, states, limit-len(views))
+		for _, v := range more {
+			if v.Position < end {
+				views = append(views, v)
+			}
+		}
+		if next < 0 && (len(more) == 0 || more[len(more)-1].Position < end) && f.image.Tasks[ti].N <= end {
+			return views, -1, nil
+		}
+		if len(views) == limit {
+			return views, views[limit-1].Position + 1, nil
+		}
+		from = end
+		if from >= f.image.Tasks[ti].N {
+			return views, -1, nil
+		}
+	}
+	return views, from, nil
+}
+
+// ListAttempts returns the attempts of an element.
+func (s *jobs) ListAttempts(ctx context.Context, req *connect.Request[reevev1.ListAttemptsRequest]) (*connect.Response[reevev1.ListAttemptsResponse], error) {
+	ref, f, ti, p, err := s.element(ctx, req.Msg.GetRef())
+	if err != nil {
+		return nil, err
+	}
+	var past []core.PastAttempt
+	if err := s.in(ctx, f, func(state *core.State) { past = state.Past(ref.Job, ti, p) }); err != nil {
+		return nil, err
+	}
+	const most = 1 << 16 // an element's attempts have numbers of 16 bits
+	rows, err := s.History.Parts(ctx, uint64(ref.Job), ti, store.PartAttempt, uint64(p)<<16, job.MaxAttemptsLimit)
+	if err != nil {
+		return nil, err
+	}
+	var stored []core.PastAttempt
+	for _, row := range rows {
+		if row.N >= uint64(p)<<16+most {
+			break
+		}
+		a, err := record.Past(row)
+		if err != nil {
+			return nil, err
+		}
+		stored = append(stored, a)
+	}
+	past = append(stored, past...)
+	slices.SortStableFunc(past, func(a, b core.PastAttempt) int { return int(a.Number) - int(b.Number) })
+	past = slices.CompactFunc(past, func(a, b core.PastAttempt) bool { return a.Number == b.Number })
+	views, _, err := s.elements(ctx, f, ti, p, nil, 1)
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.ListAttemptsResponse{}
+	for i := range past {
+		out.Attempts = append(out.Attempts, wire.Past(&past[i], ref))
+	}
+	if len(views) == 1 && int(views[0].Record.Attempts) > len(past) {
+		views[0].Worker = f.worker(views[0].Record.Worker)
+		out.Attempts = append(out.Attempts, wire.Last(&views[0], ref))
+	}
+	return connect.NewResponse(out), nil
+}
+
+// element finds what a reference to an element names.
+func (s *server) element(ctx context.Context, text string) (job.Ref, *found, uint32, int64, error) {
+	ref, err := job.ParseRef(text)
+	if err != nil {
+		return ref, nil, 0, 0, invalid("%s", err)
+	}
+	f, err := s.find(ctx, ref.Job)
+	if err != nil {
+		return ref, nil, 0, 0, err
+	}
+	if ref.Task == "" && len(f.spec.Tasks) == 1 {
+		ref.Task = f.spec.Tasks[0].Name
+	}
+	ti, err := f.task(ref.Task)
+	if err != nil {
+		return ref, nil, 0, 0, err
+	}
+	p, ok := f.spec.Tasks[ti].Array.Position(ref.Index)
+	if !ok || f.image.Tasks[ti].N >= 0 && p >= max(f.image.Tasks[ti].N, 1) {
+		if ref.Index == job.NoIndex {
+			return ref, nil, 0, 0, invalid("%s is an array: name an element, such as %s.0", ref, ref)
+		}
+		return ref, nil, 0, 0, notFound("job %d task %s has no element %d", ref.Job, ref.Task, ref.Index)
+	}
+	ref.Attempt = 0
+	return ref, f, ti, p, nil
+}
+
+// Outputs streams the outputs of a task's elements. Those of elements that were
+// carried over are the retried job's.
+func (s *jobs) Outputs(ctx context.Context, req *connect.Request[reevev1.OutputsRequest], stream *connect.ServerStream[reevev1.OutputsResponse]) error {
+	f, ti, err := s.target(ctx, req.Msg.GetId(), req.Msg.GetTask())
+	if err != nil {
+		return err
+	}
+	if ti == core.NoTask {
+		return invalid("name the task whose outputs to read")
+	}
+	if f.spec.Tasks[ti].Array == nil {
+		one := &reevev1.ElementOutputs{Index: job.NoIndex}
+		if raw := f.image.Tasks[ti].Outputs; raw != nil {
+			if err := json.Unmarshal(raw, &one.Outputs); err != nil {
+				return err
+			}
+		}
+		return stream.Send(&reevev1.OutputsResponse{Elements: []*reevev1.ElementOutputs{one}})
+	}
+	return s.arrayOutputs(ctx, f, ti, stream)
+}
+
+func (s *server) arrayOutputs(ctx context.Context, f *found, ti uint32, stream *connect.ServerStream[reevev1.OutputsResponse]) error {
+	const page = 500
+	from := int64(0)
+	for {
+		var outs []core.OutputImage
+		if !f.stored {
+			if err := s.Engine.View(ctx, func(state *core.State) { outs = state.Outputs(f.image.ID, ti, from, page) }); err != nil {
+				return err
+			}
+		}
+		rows, err := s.storedOutputs(ctx, f, ti, from, page)
+		if err != nil {
+			return err
+		}
+		full := len(outs) == page || len(rows) == page
+		outs = append(outs, rows...)
+		slices.SortStableFunc(outs, func(a, b core.OutputImage) int { return int(a.Position - b.Position) })
+		outs = slices.CompactFunc(outs, func(a, b core.OutputImage) bool { return a.Position == b.Position })
+		outs = outs[:min(len(outs), page)]
+		msg := &reevev1.OutputsResponse{}
+		for _, o := range outs {
+			one := &reevev1.ElementOutputs{Index: f.spec.Tasks[ti].Array.Index(o.Position)}
+			if err := json.Unmarshal(o.Outputs, &one.Outputs); err != nil {
+				return err
+			}
+			msg.Elements = append(msg.Elements, one)
+			from = o.Position + 1
+		}
+		if err := stream.Send(msg); err != nil || !full {
+			return err
+		}
+	}
+}
+
+// storedOutputs reads outputs of this job and of those it retries, in which the
+// carried elements ran.
+func (s *server) storedOutputs(ctx context.Context, f *found, ti uint32, from int64, limit int) ([]core.OutputImage, error) {
+	const most = 100 // retries of retries
+	var out []core.OutputImage
+	for id, hops := f.image.ID, 0; id != 0 && hops < most; hops++ {
+		rows, err := s.History.Parts(ctx, uint64(id), ti, store.PartOutput, uint64(from), limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			o, err := record.Output(row)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, o)
+		}
+		if id == f.image.ID {
+			id = f.image.RetryOf
+			continue
+		}
+		row, _, err := s.History.Job(ctx, uint64(id))
+		if err != nil {
+			break // past its retention
+		}
+		m, err := record.Job(row)
+		if err != nil {
+			return nil, err
+		}
+		id = m.RetryOf
+	}
+	return out, nil
+}

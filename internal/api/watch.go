@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/wire"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// watch answers WatchService.
+type watch struct{ *server }
+
+const (
+	// watchBatch is how many events one message carries at most.
+	watchBatch = 500
+	// watchIdle is how often a quiet stream sends its cursor, which also shows that
+	// the connection lives.
+	watchIdle = 15 * time.Second
+	// maxWatched bounds the jobs of one watch.
+	maxWatched = 1000
+)
+
+// Watch streams what happens.
+func (s *watch) Watch(ctx context.Context, req *connect.Request[reevev1.WatchRequest], stream *connect.ServerStream[reevev1.WatchResponse]) error {
+	w, err := s.watched(ctx, req.Msg)
+	if err != nil {
+		return err
+	}
+	var after replica.Cursor
+	if req.Msg.GetCursor() != "" {
+		if after, err = replica.ParseCursor(req.Msg.GetCursor()); err != nil {
+			return invalid("%s", err)
+		}
+	}
+	reader := s.Engine.Hub().Read(after)
+	defer reader.Close()
+	// The first message tells where the stream stands, so that a caller who then
+	// reads misses nothing in between.
+	if err := stream.Send(&reevev1.WatchResponse{Cursor: reader.Cursor().String()}); err != nil {
+		return err
+	}
+	for {
+		msg, err := w.next(ctx, reader)
+		if err != nil {
+			return err
+		}
+		if msg != nil {
+			if err := stream.Send(msg); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// filter is what one watch is about.
+type filter struct {
+	namespace string
+	jobs      map[job.ID]bool
+	reaches   func(namespace string) bool
+}
+
+func (s *watch) watched(ctx context.Context, m *reevev1.WatchRequest) (*filter, error) {
+	f := &filter{namespace: m.GetNamespace(), reaches: func(n string) bool { return reaches(ctx, n) }}
+	if len(m.GetJobs()) > maxWatched {
+		return nil, invalid("%d jobs in one watch; at most %d are allowed", len(m.GetJobs()), maxWatched)
+	}
+	for _, text := range m.GetJobs() {
+		id, err := job.ParseID(text)
+		if err != nil {
+			return nil, invalid("%s", err)
+		}
+		if _, err := s.find(ctx, id); err != nil {
+			return nil, err
+		}
+		if f.jobs == nil {
+			f.jobs = map[job.ID]bool{}
+		}
+		f.jobs[id] = true
+	}
+	if f.jobs != nil {
+		return f, nil
+	}
+	where := f.namespace
+	if where == "" {
+		where = auth.ClusterWide
+	}
+	return f, allow(ctx, where)
+}
+
+func (f *filter) wants(n *replica.Notice) bool {
+	switch {
+	case f.jobs != nil && !f.jobs[n.Ref.Job],
+		f.namespace != "" && n.Namespace != f.namespace,
+		n.Namespace != "" && !f.reaches(n.Namespace):
+		return false
+	}
+	return true
+}
+
+// next waits for something to send; nil if nothing that came was wanted.
+func (f *filter) next(ctx context.Context, reader *replica.Reader) (*reevev1.WatchResponse, error) {
+	quiet, cancel := context.WithTimeout(ctx, watchIdle)
+	defer cancel()
+	notices, resync, err := reader.Next(quiet, watchBatch)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &reevev1.WatchResponse{Cursor: reader.Cursor().String()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	msg := &reevev1.WatchResponse{Cursor: reader.Cursor().String(), Resync: resync}
+	for i := range notices {
+		if f.wants(&notices[i]) {
+			msg.Events = append(msg.Events, event(&notices[i]))
+		}
+	}
+	if !resync && len(msg.Events) == 0 {
+		return nil, nil //nolint:nilnil // nothing to send is a value here
+	}
+	return msg, nil
+}
+
+func event(n *replica.Notice) *reevev1.WatchEvent {
+	e := &reevev1.WatchEvent{
+		Cursor: n.Cursor.String(), Time: wire.Time(n.At), Kind: n.Kind, Namespace: n.Namespace, State: n.State, Cause: n.Cause.String(), Worker: n.Worker,
+	}
+	if n.Ref.Job != 0 {
+		e.Ref = n.Ref.String()
+	}
+	return e
+}
+
+// ended returns a channel that is closed when the job, or the element, that ref
+// names has ended, and the function that stops looking.
+func (s *server) ended(ctx context.Context, ref job.Ref, ti uint32, p int64) (<-chan struct{}, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	reader := s.Engine.Hub().Read(replica.Cursor{})
+	go func() {
+		defer reader.Close()
+		for {
+			over := false
+			err := s.Engine.View(ctx, func(state *core.State) {
+				views, _ := state.Elements(ref.Job, ti, p, nil, 1)
+				over = len(views) == 0 || views[0].Record.State.Terminal() || ref.Attempt > 0 && int(views[0].Record.Attempts) > ref.Attempt ||
+					ref.Attempt > 0 && views[0].Record.State == job.Pending
+			})
+			if err != nil {
+				return
+			}
+			if over {
+				close(done)
+				return
+			}
+			for relevant := false; !relevant; {
+				notices, resync, err := reader.Next(ctx, watchBatch)
+				if err != nil {
+					return
+				}
+				relevant = resync
+				for i := range notices {
+					relevant = relevant || notices[i].Ref.Job == ref.Job
+				}
+			}
+		}
+	}()
+	return done, cancel
+}

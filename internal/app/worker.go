@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/agent"
+	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/executor/process"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/trust"
+)
+
+// WorkerConfig says what worker to run.
+type WorkerConfig struct {
+	// Dir is the state directory.
+	Dir  string
+	Name string
+	// Connection is how to reach the server; Join, if set, says it instead.
+	Connection Connection
+	Join       string
+	Labels     map[string]string
+	Capacity   job.Resources
+	Slots      int
+	Prefetch   int
+	PassEnv    []string
+	// LeaveRunning leaves what runs to the next worker of Dir when this one ends;
+	// otherwise it is waited for, LeaveWait at most.
+	LeaveRunning bool
+	LeaveWait    time.Duration
+	Version      string
+	Log          *slog.Logger
+}
+
+// Connection is how to reach and know a server.
+type Connection struct {
+	// Address is as in client.Options.
+	Address string
+	Token   string
+	// CAFile is the server's certificate authority; without it the system's roots
+	// count.
+	CAFile string
+	// Pin is the fingerprint of the server's authority, from a join token.
+	Pin trust.Fingerprint
+}
+
+// Dial returns a client for a connection.
+func Dial(c Connection, agent string) (*client.Client, error) {
+	o := client.Options{Address: c.Address, Token: c.Token, UserAgent: agent}
+	if host, secure := client.SecureHost(c.Address); secure {
+		var err error
+		if o.TLS, err = trust.ClientConfig(host, trust.ClientOptions{Pin: c.Pin, CAFile: c.CAFile}); err != nil {
+			return nil, err
+		}
+	}
+	return client.New(o)
+}
+
+// RunWorker works until ctx ends.
+func RunWorker(ctx context.Context, c WorkerConfig) error {
+	if c.Join != "" {
+		var err error
+		if c.Connection, err = joined(ctx, c); err != nil {
+			return err
+		}
+	}
+	cl, err := Dial(c.Connection, "reeve-worker/"+c.Version)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, which is also the keeper: %w", err)
+	}
+	a, err := agent.New(agent.Config{
+		Server: cl.Agent(), Dir: dir, Name: c.Name, Labels: c.Labels, Capacity: c.Capacity, Slots: c.Slots, Prefetch: c.Prefetch,
+		PassEnv: c.PassEnv, LeaveRunning: c.LeaveRunning, LeaveWait: c.LeaveWait, Version: c.Version, Log: c.Log,
+		Executors: []agent.Kind{{Name: "process", Open: func(ctx context.Context, events executor.Events) (executor.Executor, error) {
+			return process.New(ctx, process.Config{Dir: dir, Keeper: []string{self, "keeper"}, Events: events, Log: c.Log})
+		}}},
+	})
+	if err != nil {
+		return err
+	}
+	c.Log.Info("working", "name", a.Config().Name, "server", cl.Address, "state", dir, "cpu", job.FormatCPU(a.Config().Capacity.CPU),
+		"memory", job.FormatSize(a.Config().Capacity.Memory), "slots", a.Config().Slots)
+	return a.Run(ctx)
+}
+
+// joined turns a join token into a connection: the first of its addresses that
+// answers.
+func joined(ctx context.Context, c WorkerConfig) (Connection, error) {
+	j, err := auth.ParseJoin(c.Join)
+	if err != nil {
+		return Connection{}, err
+	}
+	var errs []error
+	for _, address := range j.Addresses {
+		conn := Connection{Address: "https://" + address, Token: j.Credential.Text(), Pin: j.CA}
+		if err := answers(ctx, conn, c.Version); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		return conn, nil
+	}
+	return Connection{}, fmt.Errorf("no address of the join token answers: %w", errors.Join(errs...))
+}
+
+func answers(ctx context.Context, conn Connection, version string) error {
+	cl, err := Dial(conn, "reeve-worker/"+version)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return cl.Check(ctx)
+}

@@ -1,0 +1,263 @@
+// Package client speaks to a server for everybody who does: the command line, the
+// SDK and the agent. It retries what may be retried and turns errors into the
+// domain's.
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+	"github.com/reeve-scheduler/reeve/gen/reeve/v1/reevev1connect"
+)
+
+// Messages of the API, under the names by which the rest of the program knows them.
+type (
+	Job            = reevev1.Job
+	Task           = reevev1.Task
+	Counts         = reevev1.Counts
+	Element        = reevev1.Element
+	Attempt        = reevev1.Attempt
+	Queue          = reevev1.Queue
+	Namespace      = reevev1.Namespace
+	Worker         = reevev1.Worker
+	Token          = reevev1.Token
+	Status         = reevev1.StatusResponse
+	Explanation    = reevev1.ExplainResponse
+	WatchEvent     = reevev1.WatchEvent
+	WatchResponse  = reevev1.WatchResponse
+	LogPiece       = reevev1.LogReadResponse
+	SubmitRequest  = reevev1.SubmitRequest
+	SubmitItem     = reevev1.SubmitItem
+	SubmittedJob   = reevev1.SubmittedJob
+	ListRequest    = reevev1.ListRequest
+	ListResponse   = reevev1.ListResponse
+	CancelRequest  = reevev1.CancelRequest
+	CancelResponse = reevev1.CancelResponse
+	Artifact       = reevev1.Artifact
+	NewToken       = reevev1.TokenServiceCreateRequest
+	CreatedToken   = reevev1.TokenServiceCreateResponse
+	ElementOutputs = reevev1.ElementOutputs
+)
+
+// Options of a client.
+type Options struct {
+	// Address is http://host:port for a server without TLS, https://host:port with.
+	// A bare host:port means https.
+	Address string
+	// Token is the credential, empty for none.
+	Token string
+	// TLS is how to know the server; nil means the system's roots.
+	TLS *tls.Config
+	// Patience is how long unavailable or busy servers are tried again, 0 for the
+	// default, negative for not at all.
+	Patience time.Duration
+	// UserAgent names the program.
+	UserAgent string
+}
+
+// DefaultPatience is how long a call tries again.
+const DefaultPatience = 15 * time.Second
+
+// Client is a connection to a server. It may be used concurrently.
+type Client struct {
+	// Address is what was connected to, as a URL.
+	Address string
+
+	http       *http.Client
+	jobs       reevev1connect.JobServiceClient
+	queues     reevev1connect.QueueServiceClient
+	namespaces reevev1connect.NamespaceServiceClient
+	workers    reevev1connect.WorkerServiceClient
+	tokens     reevev1connect.TokenServiceClient
+	health     reevev1connect.HealthServiceClient
+	watch      reevev1connect.WatchServiceClient
+	logs       reevev1connect.LogServiceClient
+	artifacts  reevev1connect.ArtifactServiceClient
+}
+
+// Timeouts of a connection.
+const (
+	dialTimeout = 5 * time.Second
+	// pingAfter and pingTimeout find connections that are dead without a word
+	// (half-open TCP) within 20 s.
+	pingAfter   = 10 * time.Second
+	pingTimeout = 8 * time.Second
+)
+
+// New returns a client. It does not connect yet.
+func New(o Options) (*Client, error) {
+	base, err := parseAddress(o.Address)
+	if err != nil {
+		return nil, err
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols: &protocols, TLSClientConfig: o.TLS, DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 90 * time.Second,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+	}
+	hc := &http.Client{Transport: transport}
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
+	}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(o.Patience))}
+	return &Client{
+		Address: base, http: hc,
+		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
+		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
+		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
+		workers:    reevev1connect.NewWorkerServiceClient(hc, base, opts...),
+		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),
+		health:     reevev1connect.NewHealthServiceClient(hc, base, opts...),
+		watch:      reevev1connect.NewWatchServiceClient(hc, base, opts...),
+		logs:       reevev1connect.NewLogServiceClient(hc, base, opts...),
+		artifacts:  reevev1connect.NewArtifactServiceClient(hc, base, opts...),
+	}, nil
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func parseAddress(address string) (string, error) {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" && u.Path != "/" {
+		return "", fmt.Errorf("address %q: want http://host:port or https://host:port", address)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// header puts the credential and the program's name on every call.
+type header struct{ token, agent string }
+
+func (h *header) set(to http.Header) {
+	if h.token != "" {
+		to.Set("Authorization", "Bearer "+h.token)
+	}
+	if h.agent != "" {
+		to.Set("User-Agent", h.agent)
+	}
+}
+
+// WrapUnary sets the headers of a unary call.
+func (h *header) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		h.set(req.Header())
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingClient sets the headers of a stream.
+func (h *header) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		h.set(conn.RequestHeader())
+		return conn
+	}
+}
+
+// WrapStreamingHandler is for servers.
+func (h *header) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+// once lists what must not be repeated when its outcome is unknown.
+var once = map[string]bool{
+	reevev1connect.TokenServiceCreateProcedure: true, reevev1connect.QueueServiceCreateProcedure: true,
+	reevev1connect.NamespaceServiceCreateProcedure: true,
+}
+
+// retry repeats unary calls that an unavailable or busy server did not answer, with
+// full jitter, until patience runs out.
+func retry(patience time.Duration) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			deadline := time.Now().Add(patience)
+			for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+				resp, err := next(ctx, req)
+				code := connect.CodeOf(err)
+				again := code == connect.CodeResourceExhausted || code == connect.CodeUnavailable && !once[req.Spec().Procedure]
+				if err == nil || !again || time.Now().Add(wait).After(deadline) || unreachable(err) && patience == DefaultPatience {
+					return resp, err
+				}
+				select {
+				case <-time.After(rand.N(wait) + wait/2):
+				case <-ctx.Done():
+					return nil, err
+				}
+			}
+		}
+	}
+}
+
+// unreachable reports whether nothing listens at the address at all: then waiting
+// is not what a person at a terminal wants.
+func unreachable(err error) bool {
+	return strings.Contains(err.Error(), "connection refused")
+}
+
+var codes = map[connect.Code]job.Code{
+	connect.CodeInvalidArgument: job.Invalid, connect.CodeNotFound: job.NotFound, connect.CodeAlreadyExists: job.Exists,
+	connect.CodeFailedPrecondition: job.Refused, connect.CodePermissionDenied: job.Denied, connect.CodeUnauthenticated: job.Unauthenticated,
+	connect.CodeResourceExhausted: job.Busy, connect.CodeUnavailable: job.Unavailable, connect.CodeCanceled: job.Unavailable,
+	connect.CodeDeadlineExceeded: job.Unavailable,
+}
+
+// fail turns a call's error into the domain's, with a remedy where the network is
+// to blame.
+func (c *Client) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var e *connect.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	code, known := codes[e.Code()]
+	if !known {
+		code = job.Internal
+	}
+	text := e.Message()
+	if e.Code() == connect.CodeUnavailable && !connect.IsWireError(err) {
+		text = fmt.Sprintf("no server answers at %s: %s; is it running, and is the address right? (REEVE_ADDR, --addr)", c.Address, text)
+	}
+	return &job.Error{Code: code, Message: text, Cause: err}
+}
+
+// JSON writes a message as the API's JSON does, indented for people.
+func JSON(m proto.Message) ([]byte, error) {
+	return protojson.MarshalOptions{UseProtoNames: true, Multiline: true, Indent: "  "}.Marshal(m)
+}
+
+// SecureHost returns the host and port of an address, and whether it is to be
+// reached by TLS.
+func SecureHost(address string) (host string, secure bool) {
+	base, err := parseAddress(address)
+	if err != nil {
+		return "", false
+	}
+	scheme, host, _ := strings.Cut(base, "://")
+	return host, scheme == "https"
+}
