@@ -85,7 +85,8 @@ func isError(t types.Type) bool {
 func constLike(t types.Type, depth int) bool {
 	switch name := types.TypeString(t, nil); {
 	case name == "*regexp.Regexp", name == "*strings.Replacer", name == "embed.FS", name == "*time.Location",
-		name == "*encoding/base64.Encoding", name == "*hash/crc32.Table", name == "*hash/crc64.Table",
+		name == "*encoding/base64.Encoding", name == "*encoding/base32.Encoding",
+		name == "*hash/crc32.Table", name == "*hash/crc64.Table",
 		strings.HasSuffix(name, "/template.Template"), isError(t), depth > 8:
 		return true
 	case strings.HasPrefix(name, "sync."), strings.HasPrefix(name, "sync/atomic."):
