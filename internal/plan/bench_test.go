@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -104,6 +105,63 @@ func lastID(x *Index) job.ID {
 	return last
 }
 
+// BenchmarkMixed is placements where nothing is alike: ten thousand workers of any
+// size, a thousand shapes of any need, any priority.
+func BenchmarkMixed(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := New()
+	for i := range 10_000 {
+		w := host(uint64(i+1), 64)
+		w.Capacity = job.Resources{CPU: 1000 * (4 + r.Int64N(60)), Memory: (4 + r.Int64N(252)) << 30}
+		x.SetWorker(w)
+	}
+	shapes := make([]Shape, 1000)
+	for i := range shapes {
+		shapes[i] = needing(500*(1+r.Int64N(16)), (1+r.Int64N(256))<<27)
+	}
+	var last job.ID
+	submit := func() {
+		last++
+		g := group(task(last), shapes[r.IntN(len(shapes))])
+		g.Priority = int32(r.IntN(5))
+		x.SetGroup(g, 1)
+	}
+	for range 300_000 {
+		submit()
+	}
+	type run struct {
+		worker uint64
+		shape  Shape
+		ahead  bool
+	}
+	var running []run
+	start := func() {
+		for {
+			p, ok := x.Next()
+			if !ok {
+				return
+			}
+			s := x.classes[x.records.get(x.groups[keyOf(p.Group)]).class].lane.shape.Shape
+			x.Take(p.Worker, s, p.Prefetch, false)
+			x.SetReady(p.Group, 0)
+			running = append(running, run{p.Worker, s, p.Prefetch})
+		}
+	}
+	start()
+	for b.Loop() {
+		for range 256 {
+			i := r.IntN(len(running))
+			e := running[i]
+			running[i] = running[len(running)-1]
+			running = running[:len(running)-1]
+			x.Give(e.worker, e.shape, e.ahead, false)
+			submit()
+		}
+		start()
+	}
+	b.ReportMetric(float64(b.N*256)/b.Elapsed().Seconds(), "ends/s")
+}
+
 // BenchmarkNext is a question to which the answer is no and was no before.
 func BenchmarkNext(b *testing.B) {
 	x, _, _ := pending(100, 1000, false)
@@ -113,7 +171,7 @@ func BenchmarkNext(b *testing.B) {
 }
 
 // BenchmarkExplain is an explanation with a thousand workers and half a million
-// elements ahead.
+// elements ahead, of which it counts ten thousand.
 func BenchmarkExplain(b *testing.B) {
 	x, _, _ := pending(100, 1000, false)
 	for b.Loop() {

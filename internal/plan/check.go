@@ -77,7 +77,7 @@ func (x *Index) checkLane(l *lane) error {
 	if found := w.tree.leaves[l.leaf]; w.lanes[l.leaf] != l || found != x.laneLeaf(l) {
 		return fmt.Errorf("plan: lane %d in state %d has the leaf %+v, want %+v", l.id, l.state, found, x.laneLeaf(l))
 	}
-	if w := x.place(l); w != nil && l.waits() && (l.tried || !w.gained) {
+	if w := l.best(false); w != nil && l.waits() && (l.tried || !w.gained) {
 		return fmt.Errorf("plan: lane %d waits, tried %v, and worker %d has a place", l.id, l.tried, w.ID)
 	}
 	if l.state == stuck && l.form == plain && l.shape.holders.find(0, 0) != none {

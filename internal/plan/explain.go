@@ -42,7 +42,7 @@ type Why struct {
 }
 
 // maxAhead bounds how many groups an explanation counts.
-const maxAhead = 100_000
+const maxAhead = 10_000
 
 // Explain says why the elements of a ready group do not start now. Its cost grows
 // with the number of workers and with what is ahead of the group.

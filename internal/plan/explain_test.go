@@ -78,7 +78,7 @@ var explanations = []struct {
 	{"too little memory anywhere", func(x *Index) GroupID {
 		for id := range uint64(3) {
 			w := host(id+1, 4)
-			w.Capacity.Memory = int64(id+2)<<30 + 12345
+			w.Capacity.Memory = int64(id)<<30 + 1<<29 + 12345
 			x.SetWorker(w)
 		}
 		return ready(x, needing(1000, 8<<30))

@@ -110,21 +110,28 @@ func (x *Index) settled() {
 	x.retry()
 }
 
-// place finds the best worker with a free place for a lane.
-func (x *Index) place(l *lane) *worker {
-	var best *worker
+// place finds the best worker with a free place for a lane. One that waits fits no
+// worker but those that gained room, which spares it the search through the rest.
+func (x *Index) place(l *lane) *worker { return l.best(l.waits()) }
+
+func (l *lane) best(gained bool) *worker {
+	var found *worker
 	need := l.shape.Resources
 	for _, p := range l.shape.kind.profiles {
-		i := p.all.tree(l.form).find(need.CPU, need.Memory)
+		rooms := &p.all
+		if gained {
+			rooms = &p.gained
+		}
+		i := rooms.tree(l.form).find(need.CPU, need.Memory)
 		if i == none {
 			continue
 		}
 		w := p.workers[i]
-		if best == nil || w.places() > best.places() || w.places() == best.places() && w.ID < best.ID {
-			best = w
+		if found == nil || w.places() > found.places() || w.places() == found.places() && w.ID < found.ID {
+			found = w
 		}
 	}
-	return best
+	return found
 }
 
 // first is the group at the head of a lane.

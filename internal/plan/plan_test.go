@@ -109,8 +109,6 @@ func TestSmallOnesGoOn(t *testing.T) {
 }
 
 func TestPrefetch(t *testing.T) {
-	other := cpu1
-	other.Resources.Memory = 1 << 20
 	x := New()
 	x.SetWorker(host(1, 1))
 	x.SetWorker(host(2, 1))
@@ -232,61 +230,70 @@ func TestLostCount(t *testing.T) {
 	}
 }
 
-func TestRecalls(t *testing.T) {
-	other := cpu1
-	other.Resources.Memory = 1 << 20
-	start := func() *Index {
-		x := New()
-		x.SetWorker(host(1, 1))
-		x.SetWorker(host(2, 1))
-		x.Take(1, cpu1, false, false)
-		x.Take(2, other, false, false)
-		x.Take(1, cpu1, true, false)
-		x.Take(1, cpu1, true, false)
+var other = Shape{Resources: job.Resources{CPU: 1000, Memory: 1 << 20}, Executor: "process"}
+
+// recalls starts from two full workers of one slot that hold two of cpu1 and one of
+// other ahead.
+var recalls = []struct {
+	name   string
+	change func(x *Index)
+	limit  int
+	want   []Recall
+}{
+	{"no place", func(*Index) {}, 9, nil},
+	{"many places", func(x *Index) { x.SetWorker(host(3, 9)) }, 9, []Recall{{1, cpu1, 2}, {2, other, 1}}},
+	{"limit", func(x *Index) { x.SetWorker(host(3, 9)) }, 1, []Recall{{1, cpu1, 1}}},
+	{"limit zero", func(x *Index) { x.SetWorker(host(3, 9)) }, 0, nil},
+	{"one place is for one shape", func(x *Index) {
+		w := host(3, 1)
+		w.Capacity.CPU = 9000
+		x.SetWorker(w)
+	}, 9, []Recall{{1, cpu1, 1}}},
+	{"one processor is for one shape", func(x *Index) {
+		w := host(3, 9)
+		w.Capacity.CPU = 1000
+		x.SetWorker(w)
+	}, 9, []Recall{{1, cpu1, 1}}},
+	{"two places, three to have them", func(x *Index) { x.SetWorker(host(3, 2)) }, 9, []Recall{{1, cpu1, 2}}},
+	{"by amounts", func(x *Index) {
+		w := host(3, 9)
+		w.Capacity = job.Resources{CPU: 2500, Memory: 1<<20 - 1}
+		x.SetWorker(w)
+	}, 9, []Recall{{1, cpu1, 2}}},
+	{"by memory", func(x *Index) {
+		w := host(3, 9)
+		w.Capacity = job.Resources{CPU: 2500, Memory: 1 << 20}
+		x.SetWorker(w)
+		x.Promote(1, cpu1)
+		x.Promote(1, cpu1)
 		x.Take(2, other, true, false)
-		return x
-	}
-	for _, c := range []struct {
-		name   string
-		change func(x *Index)
-		limit  int
-		want   []Recall
-	}{
-		{"no place", func(*Index) {}, 9, nil},
-		{"many places", func(x *Index) { x.SetWorker(host(3, 9)) }, 9, []Recall{{1, cpu1, 2}, {2, other, 1}}},
-		{"limit", func(x *Index) { x.SetWorker(host(3, 9)) }, 1, []Recall{{1, cpu1, 1}}},
-		{"limit zero", func(x *Index) { x.SetWorker(host(3, 9)) }, 0, nil},
-		{"one place is for one shape", func(x *Index) { x.SetWorker(host(3, 1)) }, 9, []Recall{{1, cpu1, 1}}},
-		{"two places, three to have them", func(x *Index) { x.SetWorker(host(3, 2)) }, 9, []Recall{{1, cpu1, 2}}},
-		{"by amounts", func(x *Index) {
-			w := host(3, 9)
-			w.Capacity = job.Resources{CPU: 2500, Memory: 1<<20 - 1}
-			x.SetWorker(w)
-		}, 9, []Recall{{1, cpu1, 2}}},
-		{"by memory", func(x *Index) {
-			w := host(3, 9)
-			w.Capacity = job.Resources{CPU: 2500, Memory: 1 << 20}
-			x.SetWorker(w)
-			x.Promote(1, cpu1)
-			x.Promote(1, cpu1)
-			x.Take(2, other, true, false)
-		}, 9, []Recall{{2, other, 1}}},
-		{"ready ones first", func(x *Index) {
-			x.SetGroup(group(task(1), cpu1), 1)
-			x.SetWorker(host(3, 9))
-		}, 9, []Recall{{2, other, 1}}},
-		{"its own place", func(x *Index) { x.Give(1, cpu1, false, false) }, 9, []Recall{{2, other, 1}}},
-		{"the fullest first", func(x *Index) {
-			x.SetWorker(host(3, 1))
-			x.Take(3, cpu1, false, false)
-			for range 3 {
-				x.Take(3, cpu1, true, false)
-			}
-			x.SetWorker(host(4, 4))
-		}, 9, []Recall{{3, cpu1, 3}, {1, cpu1, 1}}},
-	} {
+	}, 9, []Recall{{2, other, 1}}},
+	{"ready ones first", func(x *Index) {
+		x.SetGroup(group(task(1), cpu1), 1)
+		x.SetWorker(host(3, 9))
+	}, 9, []Recall{{2, other, 1}}},
+	{"its own place", func(x *Index) { x.Give(1, cpu1, false, false) }, 9, []Recall{{2, other, 1}}},
+	{"the fullest first", func(x *Index) {
+		x.SetWorker(host(3, 1))
+		x.Take(3, cpu1, false, false)
+		for range 3 {
+			x.Take(3, cpu1, true, false)
+		}
+		x.SetWorker(host(4, 4))
+	}, 9, []Recall{{3, cpu1, 3}, {1, cpu1, 1}}},
+}
+
+func TestRecalls(t *testing.T) {
+	for _, c := range recalls {
 		t.Run(c.name, func(t *testing.T) {
-			x := start()
+			x := New()
+			x.SetWorker(host(1, 1))
+			x.SetWorker(host(2, 1))
+			x.Take(1, cpu1, false, false)
+			x.Take(2, other, false, false)
+			x.Take(1, cpu1, true, false)
+			x.Take(1, cpu1, true, false)
+			x.Take(2, other, true, false)
 			c.change(x)
 			if diff := gocmp.Diff(c.want, x.Recalls(c.limit)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
@@ -324,7 +331,10 @@ func TestForget(t *testing.T) {
 	x.Take(1, cpu1, false, false)
 	for i := range 20 * internedFloor {
 		s := cpu1
-		s.Resources.Memory, s.Where = int64(i), fmt.Sprint("zone=", i%100)
+		s.Resources.Memory = int64(i)
+		if i%2 == 0 {
+			s.Where = fmt.Sprint("zone=", i%100)
+		}
 		g := group(task(1), s)
 		g.Namespace, g.Queue = fmt.Sprint(i%1000), fmt.Sprint(i)
 		x.SetGroup(g, 1)
