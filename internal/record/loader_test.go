@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,8 +67,8 @@ func small(t *testing.T) (*core.State, *store.Flush) {
 func load(t *testing.T, f *store.Flush, seq uint64) (*core.State, error) {
 	t.Helper()
 	l := NewLoader(core.Config{Lease: 60_000, Retention: 1000})
-	for i := len(f.Objects) - 1; i >= 0; i-- { // queues before namespaces
-		if err := l.Object(f.Objects[i]); err != nil {
+	for _, row := range slices.Backward(f.Objects) { // queues before namespaces
+		if err := l.Object(row); err != nil {
 			return nil, err
 		}
 	}

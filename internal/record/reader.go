@@ -59,7 +59,7 @@ func (r *reader) next() bool {
 
 // value reads what follows a tag of n bytes.
 func (r *reader) value(n int) bool {
-	size := 0
+	var size int
 	switch rest := r.b[n:]; r.kind {
 	case protowire.VarintType:
 		if len(rest) > 0 && rest[0] < 0x80 {

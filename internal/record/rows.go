@@ -141,8 +141,8 @@ func (r *Rows) Spec(of job.ID, h core.Hash, canonical []byte) {
 		r.specs = map[core.Hash]bool{}
 	}
 	r.specs[h] = true
-	b := append(r.scratch, canonical...)
-	r.flush.Specs = append(r.flush.Specs, store.SpecRow{Job: uint64(of), Hash: h, Blob: r.keep(b)})
+	r.size += len(canonical) + rowSize
+	r.flush.Specs = append(r.flush.Specs, store.SpecRow{Job: uint64(of), Hash: h, Blob: slices.Clone(canonical)})
 }
 
 // Job is of core.Sink.

@@ -107,8 +107,8 @@ func fill(v reflect.Value, from source) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), from)
+		for _, f := range v.Fields() {
+			fill(f, from)
 		}
 	case reflect.Array:
 		for i := range v.Len() {

@@ -22,7 +22,7 @@ func checkSame(t *rapid.T, path string, value any, m protoreflect.Message) {
 	v := reflect.ValueOf(value)
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if _, held := v.Field(i).Interface().([]link.Held); held {
+		if _, held := reflect.TypeAssert[[]link.Held](v.Field(i)); held {
 			continue
 		}
 		fd := m.Descriptor().Fields().ByName(protoreflect.Name(snake(name)))
@@ -37,8 +37,8 @@ func checkSame(t *rapid.T, path string, value any, m protoreflect.Message) {
 }
 
 func stored(t reflect.Type) (n int) {
-	for i := range t.NumField() {
-		if t.Field(i).Type != reflect.TypeFor[[]link.Held]() {
+	for f := range t.Fields() {
+		if f.Type != reflect.TypeFor[[]link.Held]() {
 			n++
 		}
 	}
