@@ -1,10 +1,13 @@
 package process_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -48,7 +51,42 @@ func open(t testing.TB, dir string, ev executor.Events, env []string) *process.E
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = e.Close()
+		endKeeper(t, e.KeeperPID(), dir)
+	})
 	return e
+}
+
+// endKeeper tells the keeper of dir to end, and waits until it has.
+func endKeeper(t testing.TB, pid int, dir string) {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !strings.Contains(string(cmdline), dir) {
+		return
+	}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	waitGone(t, pid)
+}
+
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	rest := stat[bytes.LastIndexByte(stat, ')')+1:]
+	return len(rest) > 1 && rest[1] != 'Z' && rest[1] != 'X'
+}
+
+// waitGone waits until a process that is watched by no executor is gone.
+func waitGone(t testing.TB, pid int) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(executortest.Patience); alive(pid); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("process %d does not end", pid)
+		}
+	}
 }
 
 func config(dir string, ev executor.Events, env []string) process.Config {
@@ -57,7 +95,7 @@ func config(dir string, ev executor.Events, env []string) process.Config {
 		panic(err)
 	}
 	return process.Config{
-		Dir: dir, Keeper: []string{exe, "keeper"}, Env: env, Idle: 200 * time.Millisecond,
+		Dir: dir, Keeper: []string{exe, "keeper"}, Env: append([]string{"GORACE=halt_on_error=1 atexit_sleep_ms=0"}, env...), Idle: 200 * time.Millisecond,
 		Events: ev, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -100,9 +138,7 @@ func TestContract(t *testing.T) {
 			executortest.Run(t, executortest.Subject{
 				New: func(t *testing.T, ev executor.Events) executor.Executor {
 					dir = stateDir(t)
-					e := open(t, dir, ev, mode.env)
-					t.Cleanup(func() { _ = syscall.Kill(e.KeeperPID(), syscall.SIGKILL) })
-					return e
+					return open(t, dir, ev, mode.env)
 				},
 				Reopen: func(t *testing.T, ev executor.Events) executor.Executor {
 					return open(t, dir, ev, mode.env)

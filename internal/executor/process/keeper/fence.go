@@ -21,8 +21,8 @@ type fence interface {
 	// when that one has ended, before and after it is collected; before, it may
 	// already kill.
 	left(a *attempt) bool
-	// orphan is told that pid, a process that was adopted, has been collected. It
-	// answers the key it belonged to, or "".
+	// orphan is told that pid, a process that was adopted, has ended and is about to
+	// be collected. It answers the key it belonged to, or "".
 	orphan(pid int) string
 	// leave frees what enter took; outOfMemory says whether the kernel killed in
 	// a for want of memory.

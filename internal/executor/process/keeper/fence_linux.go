@@ -91,7 +91,7 @@ func (f *descentFence) left(a *attempt) bool {
 
 // look brings orphans up to date with what the kernel has handed over.
 func (f *descentFence) look() {
-	for _, pid := range children(os.Getpid()) {
+	for _, pid := range childrenOf(os.Getpid()) {
 		if f.isMain(pid) {
 			delete(f.orphans, pid)
 			continue
@@ -127,10 +127,10 @@ func (f *descentFence) owner(pid int) string {
 
 func (f *descentFence) orphan(pid int) string {
 	o := f.orphans[pid]
-	delete(f.orphans, pid)
 	if o == nil {
-		return ""
+		return f.owner(pid)
 	}
+	delete(f.orphans, pid)
 	return o.key
 }
 
@@ -190,9 +190,9 @@ func (f *descentFence) sweep() error {
 
 func (f *descentFence) close() {}
 
-// children lists the processes that the kernel counts as children of pid's first
+// childrenOf lists the processes that the kernel counts as children of pid's first
 // thread, the one that adopts; those that other threads started are not among them.
-func children(pid int) []int {
+func childrenOf(pid int) []int {
 	p := strconv.Itoa(pid)
 	text, err := os.ReadFile("/proc/" + p + "/task/" + p + "/children")
 	if err != nil {

@@ -42,6 +42,7 @@ type Keeper struct {
 	identity string
 	log      *slog.Logger
 	fence    fence
+	children children
 	// idle is how long it stays with nothing to keep and no agent.
 	idle time.Duration
 	pool sync.Pool
@@ -211,7 +212,7 @@ func (k *Keeper) step(now executor.Deadline) {
 
 // end signals an attempt. The caller holds mu.
 func (k *Keeper) end(a *attempt, todo action) {
-	if a.phase > running || !a.asked && a.pid != 0 && exited(a.pid) {
+	if a.phase > running || !a.asked && a.pid != 0 && k.children.exited(a.pid) {
 		// It ended by itself; how it ended is about to be collected.
 		return
 	}

@@ -16,7 +16,7 @@ import (
 // collector collects children as they end, until the process does.
 func (k *Keeper) collector() {
 	for {
-		pid, err := nextExit()
+		pid, err := k.children.nextExit()
 		switch {
 		case err == nil:
 			k.collect(pid)
@@ -41,14 +41,15 @@ func (k *Keeper) collect(pid int) {
 	}
 	defer k.mu.Unlock()
 	if a == nil {
-		st, _ := takeExit(pid)
-		if owner := k.attempts[k.fence.orphan(pid)]; owner != nil {
+		// Whose it was is told by its session, which goes with its number.
+		owner := k.attempts[k.fence.orphan(pid)]
+		if st, ok := k.children.takeExit(pid); ok && owner != nil && owner.phase != ended {
 			owner.usage = add(owner.usage, st.usage)
 		}
 		return
 	}
 	left := k.fence.left(a)
-	st, ok := takeExit(pid)
+	st, ok := k.children.takeExit(pid)
 	if !ok {
 		return
 	}

@@ -9,11 +9,12 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-// exits holds what nextExit has collected: this system can't leave it to takeExit.
-// Numbers are used again only after tens of thousands of others.
-var exits sync.Map
+// children collects the keeper's children. This system can't leave one to takeExit
+// that nextExit has seen, so that exits are held in between. Numbers are used again
+// only after tens of thousands of others.
+type children struct{ exits sync.Map }
 
-func nextExit() (pid int, err error) {
+func (c *children) nextExit() (pid int, err error) {
 	for {
 		var ws unix.WaitStatus
 		var ru unix.Rusage
@@ -33,15 +34,15 @@ func nextExit() (pid int, err error) {
 		} else {
 			st.code = ws.ExitStatus()
 		}
-		exits.Store(pid, st)
+		c.exits.Store(pid, st)
 		return pid, nil
 	}
 }
 
-func exited(int) bool { return false }
+func (c *children) exited(int) bool { return false }
 
-func takeExit(pid int) (status, bool) {
-	st, ok := exits.LoadAndDelete(pid)
+func (c *children) takeExit(pid int) (status, bool) {
+	st, ok := c.exits.LoadAndDelete(pid)
 	if !ok {
 		return status{}, false
 	}

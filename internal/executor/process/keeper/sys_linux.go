@@ -13,9 +13,12 @@ import (
 // aligned to a pointer.
 const siPid = (12 + unsafe.Alignof(uintptr(0)) - 1) &^ (unsafe.Alignof(uintptr(0)) - 1)
 
+// children collects the keeper's children.
+type children struct{}
+
 // nextExit waits for any child to end and leaves it uncollected, so that its
 // number stays its own. ECHILD means that there are no children.
-func nextExit() (pid int, err error) {
+func (*children) nextExit() (pid int, err error) {
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil)
@@ -26,7 +29,7 @@ func nextExit() (pid int, err error) {
 }
 
 // exited says whether a child that is not collected has ended.
-func exited(pid int) bool {
+func (*children) exited(pid int) bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 	return err == nil && sender(&info) == pid
@@ -37,7 +40,7 @@ func sender(info *unix.Siginfo) int {
 }
 
 // takeExit collects a child that has ended.
-func takeExit(pid int) (status, bool) {
+func (*children) takeExit(pid int) (status, bool) {
 	var ws unix.WaitStatus
 	var ru unix.Rusage
 	for {
