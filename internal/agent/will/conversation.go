@@ -247,6 +247,8 @@ func (m *Machine) assign(as *link.Assign) {
 		w := &as.Attempts[i]
 		known, ok := m.sess.specs[w.SpecHash]
 		switch {
+		case m.attempts[w.Fence] != nil:
+			m.take(w)
 		case !ok:
 			m.protocolError("an assignment whose spec it has not sent")
 			return

@@ -239,7 +239,9 @@ func (m *Machine) withdraw(a *attempt) {
 			m.dropQueue(a.place, q)
 		}
 	case preparing:
-		m.do(Unprepare{Fence: a.fence})
+		if a.busy {
+			m.do(Unprepare{Fence: a.fence})
+		}
 	case parked:
 		m.parked.remove(a)
 	}
