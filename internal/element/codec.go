@@ -3,6 +3,7 @@ package element
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -44,9 +45,10 @@ func (t *Table) AppendChunk(dst []byte, c int) []byte {
 	return dst
 }
 
-// LoadChunk puts back what AppendChunk wrote for chunk c.
+// LoadChunk puts back what AppendChunk wrote for chunk c, which must be untouched.
+// After an error the table is of no use.
 func (t *Table) LoadChunk(c int, b []byte) error {
-	if c < 0 || c >= t.Chunks() || len(b) < 2 || b[0] != codecVersion {
+	if c < 0 || c >= t.Chunks() || t.Touched(c) || len(b) < 2 || b[0] != codecVersion {
 		return ErrChunk
 	}
 	first := int64(c) * ChunkSize
@@ -55,7 +57,7 @@ func (t *Table) LoadChunk(c int, b []byte) error {
 	switch b[1] {
 	case formUniform:
 		r := d.record()
-		if d.bad || t.Touched(c) {
+		if d.bad || len(d.b) > 0 {
 			return ErrChunk
 		}
 		*t.open(first) = chunk{uniform: r}
@@ -76,6 +78,9 @@ func (t *Table) LoadChunk(c int, b []byte) error {
 				t.Set(first+i, r)
 				i++
 			}
+		}
+		if len(d.b) > 0 {
+			return ErrChunk
 		}
 		return nil
 	}
@@ -110,8 +115,9 @@ func (d *decoder) record() Record {
 	r := Record{State: job.ElementState(d.b[0] &^ carriedBit), Carried: d.b[0]&carriedBit != 0}
 	r.Cause.Kind = job.CauseKind(d.b[1])
 	d.b = d.b[2:]
-	r.Attempts = uint16(d.uvarint())
-	r.Cause.Code = int32(d.varint())
+	attempts, code := d.uvarint(), d.varint()
+	d.bad = d.bad || attempts > math.MaxUint16 || code != int64(int32(code))
+	r.Attempts, r.Cause.Code = uint16(attempts), int32(code)
 	r.Cause.Detail = d.text()
 	r.Worker = d.uvarint()
 	r.Started = d.varint()

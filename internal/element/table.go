@@ -19,6 +19,14 @@ type Record struct {
 	Carried bool
 }
 
+// after is r for an element that may have had attempts before.
+func (old Record) after(r Record) Record {
+	if old.Attempts > 0 {
+		r.Attempts, r.Worker, r.Started = old.Attempts, old.Worker, old.Started
+	}
+	return r
+}
+
 // Table is the records of n elements. Untouched elements are pending and cost
 // nothing; a chunk whose elements all ended alike is one record.
 type Table struct {
@@ -156,7 +164,8 @@ func (t *Table) put(p int64, r Record) {
 }
 
 // SetPending gives every pending element of the span the record r and returns
-// how many there were. A chunk that is untouched and wholly inside becomes one
+// how many there were; one that has had attempts keeps their number and the last
+// one's worker and start. A chunk that is untouched and wholly inside becomes one
 // record.
 func (t *Table) SetPending(span Span, r Record) int64 {
 	var n int64
@@ -174,8 +183,8 @@ func (t *Table) SetPending(span Span, r Record) int64 {
 			continue
 		}
 		for ; p <= min(end, span.Last); p++ {
-			if t.State(p) == job.Pending {
-				t.put(p, r)
+			if old := t.Get(p); old.State == job.Pending {
+				t.put(p, old.after(r))
 				n++
 			}
 		}
