@@ -115,10 +115,12 @@ func (s *Store) cutFrom(a *attempt, n, lost int64, why string) {
 	s.limit.report(s, a.ref, why)
 	seg := s.cur
 	r := record{kind: recCut, ref: a.ref, off: a.next, n: n, lost: lost}
+	s.mu.Lock() // the packer takes spans away
 	if k := len(a.spans); k > 0 && a.spans[k-1].cut != nil && a.spans[k-1].seg == seg {
 		last := a.spans[k-1]
 		r.off, r.n, r.lost = last.off, last.n+n, last.cut.lost+lost
 	}
+	s.mu.Unlock()
 	if err := s.write(a, r); err != nil {
 		s.mu.Lock()
 		a.add(span{off: r.off, n: r.n, seg: seg, cut: &cut{r.lost, s.o.Now().UnixMilli()}})

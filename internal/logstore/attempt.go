@@ -11,8 +11,9 @@ import (
 )
 
 // attempt is what memory holds of a log that has bytes in a segment, or that
-// somebody reads or writes at the moment. Guarded by Store.mu; spans, next and
-// sealed change only with Store.writing held too.
+// somebody reads or writes at the moment. Guarded by Store.mu; next, sealed and
+// dropped change only with Store.writing held too, so either lock will do to read
+// them.
 type attempt struct {
 	ref job.Ref
 	// spans are the pieces in segments, rising by offset; older pieces are in packs.
