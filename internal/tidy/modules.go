@@ -88,6 +88,20 @@ func linked(ctx context.Context, dir string) (map[string]bool, error) {
 	return in, nil
 }
 
+// imported reports whether any file, tests included, imports a package of the module.
+func imported(t *tree, mod string) bool {
+	for _, p := range t.pkgs {
+		for _, f := range p.files {
+			for _, imp := range f.syntax.Imports {
+				if name := strings.Trim(imp.Path.Value, `"`); name == mod || strings.HasPrefix(name, mod+"/") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // licence names the licence of a module by the words of its text; "" when the text is unknown.
 func licence(dir string) (name, file string, err error) {
 	entries, err := os.ReadDir(dir)

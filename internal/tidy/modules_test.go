@@ -95,6 +95,23 @@ func TestDecided(t *testing.T) {
 	}
 }
 
+// TestImported: a requirement that nothing imports is downloaded, licensed and updated for nothing.
+func TestImported(t *testing.T) {
+	house, err := readTree(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mods, err := requires(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mods {
+		if !m.Indirect && !imported(house, m.Path) {
+			t.Errorf("go.mod requires %s, and nothing imports it: run \"go mod tidy\"", m.Path)
+		}
+	}
+}
+
 // TestPinnedLibc: modernc.org/sqlite is C compiled to Go against one exact modernc.org/libc.
 func TestPinnedLibc(t *testing.T) {
 	var libc, wanted string
@@ -135,6 +152,18 @@ func TestToolVersions(t *testing.T) {
 	for _, path := range []string{"google.golang.org/protobuf", "connectrpc.com/connect"} {
 		if product[path] != tools[path] {
 			t.Errorf("%s: go.mod has %s, tools/go.mod %s; what generates must be what compiles", path, product[path], tools[path])
+		}
+	}
+}
+
+func TestImportedPaths(t *testing.T) {
+	tree := parseTree(t.Context(), ".", map[string][]byte{
+		"a.go":      []byte("package a\n\nimport _ \"x.org/one/sub\"\n"),
+		"a_test.go": []byte("package a\n\nimport _ \"x.org/two\"\n"),
+	})
+	for path, want := range map[string]bool{"x.org/one": true, "x.org/two": true, "x.org/on": false, "x.org/three": false} {
+		if got := imported(tree, path); got != want {
+			t.Errorf("imported(%q) = %v, want %v", path, got, want)
 		}
 	}
 }
