@@ -59,11 +59,12 @@ func reportCPU(b *testing.B) func(ops int) {
 func benchFlush(seq, first uint64, n int, keyed bool) (begun, over store.Flush) {
 	r := rand.New(rand.NewPCG(first, 1))
 	begun.Seq, over.Seq = seq, seq+1
+	blob := make([]byte, 200)
 	begun.Specs = []store.SpecRow{{Job: first, Hash: [32]byte{1}, Blob: []byte(`{"run":"true"}`)}}
 	for i := range n {
 		j := store.JobRow{
 			ID: first + uint64(i), Live: true, Changed: seq, Namespace: "default", Queue: "default", Name: "no-op",
-			State: 1, Submitted: 1_700_000_000_000, Spec: [32]byte{1}, Blob: make([]byte, 200),
+			State: 1, Submitted: 1_700_000_000_000, Spec: [32]byte{1}, Blob: blob,
 		}
 		if keyed {
 			j.KeyHash = r.Uint64() | 1

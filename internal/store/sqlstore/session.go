@@ -141,6 +141,8 @@ type database struct {
 	// sync makes what is committed durable, tidy moves it to where it belongs, off
 	// the commit path. Both are nil where the engine does it by itself.
 	sync, tidy func(ctx context.Context) error
+	// walLimit is the size in bytes of a write-ahead log that tidy cuts back.
+	walLimit int64
 }
 
 // connect opens n sessions of a handle.

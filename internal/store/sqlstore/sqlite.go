@@ -20,7 +20,7 @@ import (
 // applicationID marks the files as Reeve's: "Reev".
 const applicationID = 0x52656576
 
-// walLimit is the size in bytes past which a checkpoint stops the writer for a
+// walLimit is the usual size in bytes past which a checkpoint stops the writer for a
 // moment to begin the write-ahead log anew. Below it the log is begun anew by
 // itself whenever the writer pauses.
 const walLimit = 64 << 20
@@ -140,6 +140,7 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 		return nil, errors.Join(err, db.close())
 	}
 	w := &wal{db: db, path: path + "-wal", side: side}
+	db.walLimit = walLimit
 	db.sync, db.tidy = w.sync, w.tidy
 	return db, nil
 }
@@ -227,7 +228,7 @@ func (w *wal) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(w.path); err != nil || info.Size() < walLimit {
+	if info, err := os.Stat(w.path); err != nil || info.Size() < w.db.walLimit {
 		return nil
 	}
 	return w.db.write(ctx, func(ctx context.Context, s *session) error {

@@ -155,7 +155,7 @@ func trims(t *testing.T, o Opened) {
 // readBeside reads and asks for bounds from several goroutines while one appends
 // and trims: whoever reads sees a run of batches without a hole.
 func readBeside(t *testing.T, o Opened) {
-	const last = 400
+	const last = 200
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -185,8 +185,8 @@ func readBeside(t *testing.T, o Opened) {
 			t.Error(err)
 			break
 		}
-		if seq%100 == 0 {
-			if err := o.Journal.Trim(t.Context(), seq-50); err != nil {
+		if seq%50 == 0 {
+			if err := o.Journal.Trim(t.Context(), seq-25); err != nil {
 				t.Error(err)
 			}
 		}

@@ -131,14 +131,14 @@ func loadOrder(t *testing.T, o Opened) {
 // loadMany loads jobs of several days, many more than a slice, each with a part
 // and every tenth finished.
 func loadMany(t *testing.T, o Opened) {
-	const n = 1500
+	const n = 700
 	var want []store.JobRow
 	var parts []store.PartRow
 	f := store.Flush{Seq: 1}
 	for id := uint64(1); id <= n; id++ {
 		word := fmt.Sprint("spec", id%7)
 		j := live(id*3, 1, word)
-		j.Submitted = epoch + int64(id/400)*day
+		j.Submitted = epoch + int64(id/200)*day
 		if id%10 == 0 {
 			j = ended(j, 1, 100*day)
 		} else {
@@ -302,7 +302,7 @@ func ownBytes(t *testing.T, o Opened) {
 func oneSnapshot(t *testing.T, o Opened) {
 	var f store.Flush
 	f.Seq = 1
-	for id := uint64(1); id <= 600; id++ {
+	for id := uint64(1); id <= 300; id++ {
 		f.Jobs = append(f.Jobs, live(id, 1, "x"))
 		f.Parts = append(f.Parts, part(store.PartChunk, id, 0, 0, 1))
 	}
@@ -314,7 +314,7 @@ func oneSnapshot(t *testing.T, o Opened) {
 			next.Jobs = append(next.Jobs, ended(j, 2, day))
 			next.Parts = append(next.Parts, part(store.PartChunk, j.ID, 0, 0, 2))
 		}
-		later := live(601, 2, "y")
+		later := live(301, 2, "y")
 		later.Submitted += day
 		next.Jobs = append(next.Jobs, later)
 		next.Specs = []store.SpecRow{spec("y")}
@@ -328,7 +328,7 @@ func oneSnapshot(t *testing.T, o Opened) {
 	diff(t, "jobs", l.Jobs, f.Jobs)
 	diff(t, "parts", l.Parts, f.Parts)
 	after, projected := load(t, o)
-	if diff(t, "jobs after", ids(after.Jobs), []uint64{601}); projected != 2 {
+	if diff(t, "jobs after", ids(after.Jobs), []uint64{301}); projected != 2 {
 		t.Errorf("projected %d after the flush, want 2", projected)
 	}
 }
