@@ -84,6 +84,8 @@ type shell struct {
 	shipping                 bool
 	conn                     *conn
 	timer                    *time.Timer
+	// now is the moment of the step whose actions are being done.
+	now will.Now
 
 	mu sync.Mutex
 	// works is the attempts between their preparation and their start.
@@ -194,7 +196,8 @@ func (s *shell) loop(ctx context.Context, adopted []will.Adopted) {
 }
 
 func (s *shell) step(events ...will.Event) (quit bool) {
-	for _, a := range s.machine.Step(s.cfg.Clock(), events...) {
+	s.now = s.cfg.Clock()
+	for _, a := range s.machine.Step(s.now, events...) {
 		if _, ok := a.(will.Quit); ok {
 			return true
 		}
@@ -277,7 +280,7 @@ func errText(err error) string {
 func (s *shell) setTimer(at executor.Deadline) {
 	wait := idleTick
 	if at != 0 {
-		wait = max(min(at.Sub(s.cfg.Clock().Boot), idleTick), 0)
+		wait = max(min(at.Sub(s.now.Boot), idleTick), 0)
 	}
 	s.timer.Reset(wait)
 }
@@ -346,27 +349,25 @@ func (s *shell) start(a will.Start) {
 	}
 	task.Deadline = a.Deadline
 	if k.lanes == nil {
-		s.launch(k, fence, task)
+		s.launch(s.ctx, k, fence, task)
 		return
 	}
-	k.lane(a.Key).run(func() { s.launch(k, fence, task) })
+	k.lane(a.Key).run(func() {
+		if task.Deadline != 0 && s.cfg.Clock().Boot >= task.Deadline {
+			s.box.put(will.Refused{Fence: fence, Cause: rejected("its lease ran out before it could start")})
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, callWait)
+		defer cancel()
+		s.launch(ctx, k, fence, task)
+	})
 }
 
 func rejected(format string, args ...any) job.Cause {
 	return job.Cause{Kind: job.CauseRejected, Detail: fmt.Sprintf(format, args...)}.Trim()
 }
 
-// launch starts a task unless its lease ran out on the way here.
-func (s *shell) launch(k *kind, fence link.Fence, task executor.Task) {
-	if task.Deadline != 0 && s.cfg.Clock().Boot >= task.Deadline {
-		s.box.put(will.Refused{Fence: fence, Cause: rejected("its lease ran out before it could start")})
-		return
-	}
-	ctx, cancel := s.ctx, context.CancelFunc(func() {})
-	if k.lanes != nil {
-		ctx, cancel = context.WithTimeout(ctx, callWait)
-	}
-	defer cancel()
+func (s *shell) launch(ctx context.Context, k *kind, fence link.Fence, task executor.Task) {
 	if err := k.run.Start(ctx, task); err != nil {
 		s.box.put(will.Refused{Fence: fence, Cause: rejected("%v", err)})
 	}

@@ -122,10 +122,10 @@ func (a *attempt) heldPhase() (link.Phase, bool) {
 	return link.Ended, true
 }
 
-// needsPreparing reports whether an attempt needs more than values to start.
-func needsPreparing(t *job.Task, s *job.Spec) bool {
-	return t.Function == "" || len(t.Files) > 0 || len(s.Files) > 0 || len(t.Fetch) > 0 ||
-		t.Array != nil && t.Array.Blob != ""
+// needsPreparing reports whether an attempt needs more than values to start. Files
+// go with processes only.
+func needsPreparing(t *job.Task) bool {
+	return t.Function == "" || len(t.Fetch) > 0 || t.Array != nil && t.Array.Blob != ""
 }
 
 // fifo is a queue that also gives up elements from its middle.

@@ -92,7 +92,7 @@ func (m *Machine) begin(a *attempt) {
 	m.running++
 	m.used = m.used.Plus(a.place.resources)
 	a.key = Key(a.ref, a.fence)
-	if needsPreparing(&a.work.Spec.Tasks[a.work.Task], a.work.Spec) {
+	if needsPreparing(&a.work.Spec.Tasks[a.work.Task]) {
 		a.phase, a.busy, a.dir = preparing, true, true
 		m.do(Prepare{Key: a.key, Work: a.work})
 		return

@@ -98,7 +98,7 @@ func testSpec() *job.Spec {
 		{Name: "proc", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}},
 		{Name: "once", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, AtMostOnce: true},
 		{Name: "large", Function: "f", Resources: job.Resources{CPU: 2000}},
-		{Name: "filed", Function: "f", Resources: job.Resources{CPU: 1000}, Files: map[string]job.File{"a": {Content: "x"}}},
+		{Name: "fetching", Function: "f", Resources: job.Resources{CPU: 1000}, Fetch: []string{"func"}},
 		{Name: "picky", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, Where: []string{"gpu"}},
 	}}
 }

@@ -44,12 +44,12 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 		}
 	}
 	if b.task.Function != "" {
-		t, c := b.function(key, d.root, s.cfg.Wall())
+		t, c := b.function(key, d.root, s.cfg.Wall)
 		t.Work = d.files
 		t.Env = append(t.Env, "REEVE_WORK_DIR="+d.files, "REEVE_FILES="+d.files, "REEVE_INPUTS="+d.inputs)
 		return t, c
 	}
-	return b.process(key, d, s.cfg.Wall())
+	return b.process(key, d, s.cfg.Wall)
 }
 
 func makeDirs(d dirs, t *job.Task) error {
@@ -79,6 +79,9 @@ func writeInputs(d dirs, t *job.Task, w *link.Assignment) error {
 		if err := os.WriteFile(d.stdin, []byte(t.Stdin), 0o600); err != nil {
 			return err
 		}
+	}
+	if t.Function != "" {
+		return nil
 	}
 	files := w.Spec.Files
 	if len(t.Files) > 0 {

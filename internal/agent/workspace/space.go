@@ -94,7 +94,7 @@ func (s *Space) Function(key string, w *link.Assignment) (executor.Task, job.Cau
 	if err != nil {
 		return executor.Task{}, failure(job.CauseRejected, "state directory: %v", err)
 	}
-	return newBuilder(s.cfg.Worker, s.cfg.Env, w).function(key, root+"/"+AttemptsDir+"/"+key, s.cfg.Wall())
+	return newBuilder(s.cfg.Worker, s.cfg.Env, w).function(key, root+"/"+AttemptsDir+"/"+key, s.cfg.Wall)
 }
 
 // Remove removes an attempt's directory, parts that forbid it included.

@@ -108,7 +108,7 @@ func (b *builder) common(key string) executor.Task {
 
 // function makes a task for the function executor. Its environment is what a process
 // would have of Reeve and of the user, without the machine's.
-func (b *builder) function(key, dir string, now int64) (executor.Task, job.Cause) {
+func (b *builder) function(key, dir string, wall func() int64) (executor.Task, job.Cause) {
 	t := b.common(key)
 	t.Dir, t.Function, t.Payload = dir, b.task.Function, b.w.Payload
 	if t.Payload == nil {
@@ -131,7 +131,7 @@ func (b *builder) function(key, dir string, now int64) (executor.Task, job.Cause
 			env.add(k, vars[k])
 		}
 	}
-	b.reeveEnv(env.add, now)
+	b.reeveEnv(env.add, wall)
 	if len(b.w.Params) > len("{}") {
 		env.add("REEVE_PARAMS", string(b.w.Params))
 	}
@@ -165,7 +165,7 @@ func (l *envList) list() []string {
 }
 
 // process makes a task for the process executor, whose directory is d.
-func (b *builder) process(key string, d dirs, now int64) (executor.Task, job.Cause) {
+func (b *builder) process(key string, d dirs, wall func() int64) (executor.Task, job.Cause) {
 	t := b.common(key)
 	t.Dir, t.Work = d.root, d.files
 	if b.task.Workdir != "" {
@@ -195,7 +195,7 @@ func (b *builder) process(key string, d dirs, now int64) (executor.Task, job.Cau
 	if c := b.userEnv(vars); c.Kind != job.CauseNone {
 		return t, c
 	}
-	b.reeveEnv(func(k, v string) { vars[k] = v }, now)
+	b.reeveEnv(func(k, v string) { vars[k] = v }, wall)
 	vars["REEVE_WORK_DIR"], vars["REEVE_FILES"] = t.Work, d.files
 	vars["REEVE_OUTPUT"], vars["REEVE_ARTIFACTS"], vars["REEVE_INPUTS"] = d.output, d.artifacts, d.inputs
 	t.Env = flat(vars)
@@ -222,7 +222,7 @@ func (b *builder) userEnv(vars map[string]string) job.Cause {
 }
 
 // reeveEnv adds what Reeve says of the attempt; nothing of the user's stands before it.
-func (b *builder) reeveEnv(add func(k, v string), now int64) {
+func (b *builder) reeveEnv(add func(k, v string), wall func() int64) {
 	w := b.w
 	number := func(k string, n int64) { add(k, strconv.FormatInt(n, 10)) }
 	add("REEVE_JOB_ID", w.Job.String())
@@ -249,7 +249,7 @@ func (b *builder) reeveEnv(add func(k, v string), now int64) {
 	}
 	end := w.JobDeadline
 	if b.task.Timeout > 0 {
-		if at := now + time.Duration(b.task.Timeout).Milliseconds(); end == 0 || at < end {
+		if at := wall() + time.Duration(b.task.Timeout).Milliseconds(); end == 0 || at < end {
 			end = at
 		}
 	}
