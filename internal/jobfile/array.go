@@ -108,7 +108,7 @@ func (p *parser) arrayEach(n *tree.Node, a *job.Array) {
 	case tree.Sequence:
 		a.Items = make([]string, len(n.Items))
 		for i, item := range n.Items {
-			a.Items[i], _ = p.text(item, "an item")
+			a.Items[i], _ = p.anyText(item, "an item")
 			if strings.Contains(a.Items[i], exprOpen) {
 				p.Bad(item, "expressions are not evaluated in single items; let one expression yield the whole list")
 			}
@@ -148,8 +148,8 @@ func (p *parser) arrayFrom(n *tree.Node) string {
 	}
 	if _, err := parseTemplate(text); err != nil {
 		p.exprError(n, err)
-		return text
+		return ""
 	}
 	p.Bad(n, "want one whole expression such as ${{ params.shards }}, which yields a number or a list; %%N goes into throttle")
-	return text
+	return ""
 }

@@ -135,7 +135,7 @@ func orNil[V any](m map[string]V) map[string]V {
 }
 
 func (p *parser) labelValue(n *tree.Node) string {
-	text, ok := p.text(n, "a label's value")
+	text, ok := p.anyText(n, "a label's value")
 	switch {
 	case !ok:
 	case len(text) > maxLabelValue || strings.IndexFunc(text, unicode.IsControl) >= 0:
@@ -226,7 +226,7 @@ func (p *parser) env(n *tree.Node) map[string]string {
 		case strings.HasPrefix(key.Text, "REEVE_"):
 			p.Bad(key, "names that begin with REEVE_ are set by Reeve; choose another")
 		}
-		env[key.Text], _ = p.text(value, "a variable's value")
+		env[key.Text], _ = p.anyText(value, "a variable's value")
 	})
 	return orNil(env)
 }

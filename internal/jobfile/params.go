@@ -50,7 +50,7 @@ func (p *parser) param(n *tree.Node) job.Param {
 			{"default", func(n *tree.Node) { given = n }},
 			{"enum", func(n *tree.Node) {
 				p.each(n, "a list of allowed values", func(item *tree.Node) {
-					text, _ := p.text(item, "an allowed value")
+					text, _ := p.anyText(item, "an allowed value")
 					declared.Enum = append(declared.Enum, text)
 				})
 			}},

@@ -76,9 +76,6 @@ func (p *parser) fields(n *tree.Node, known []field, hint func(key string) strin
 // text reads a scalar's source text; want says what it is for.
 func (p *parser) text(n *tree.Node, want string) (string, bool) {
 	if n.Kind != tree.Scalar || n.Null() {
-		if n.Kind == tree.Scalar {
-			want += `, or "" for an empty text`
-		}
 		p.Bad(n, "want %s", want)
 		return "", false
 	}
@@ -89,12 +86,16 @@ func (p *parser) text(n *tree.Node, want string) (string, bool) {
 	return n.Text, true
 }
 
+// anyText is text where an empty one makes sense.
+func (p *parser) anyText(n *tree.Node, want string) (string, bool) {
+	if n.Null() {
+		want += `, or "" for an empty text`
+	}
+	return p.text(n, want)
+}
+
 // filled reads a text that is not empty and holds no expression.
 func (p *parser) filled(n *tree.Node, want string, most int) string {
-	if n.Null() {
-		p.Bad(n, "want %s", want)
-		return ""
-	}
 	text, ok := p.text(n, want)
 	switch {
 	case !ok:
@@ -134,6 +135,9 @@ func (p *parser) checkName(n *tree.Node, text string) {
 func tidyName(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(text) {
+		if r > '~' {
+			return ""
+		}
 		if r < 'a' || r > 'z' {
 			if b.Len() == 0 || r != '-' && r != '_' && r != ' ' && r != '.' && (r < '0' || r > '9') {
 				continue

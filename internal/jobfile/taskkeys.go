@@ -163,10 +163,6 @@ func (p *parser) checkAction(t *job.Task, n *tree.Node) {
 }
 
 func (p *parser) run(n *tree.Node) string {
-	if n.Null() {
-		p.Bad(n, "want a shell script")
-		return ""
-	}
 	text, ok := p.text(n, "a shell script")
 	switch {
 	case !ok:
@@ -207,7 +203,7 @@ func (p *parser) command(n *tree.Node) []string {
 	}
 	args := make([]string, len(n.Items))
 	for i, item := range n.Items {
-		args[i], _ = p.text(item, "an argument")
+		args[i], _ = p.anyText(item, "an argument")
 	}
 	if args[0] == "" && n.Items[0].Kind == tree.Scalar && n.Items[0].Quoted {
 		p.Bad(n.Items[0], "want a program")
