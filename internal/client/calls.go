@@ -256,3 +256,8 @@ func (c *Client) PutItems(ctx context.Context, from io.Reader) (string, int64, e
 	}
 	return resp.Msg.GetBlob(), resp.Msg.GetCount(), nil
 }
+
+// File is a job file's text as the source of a SubmitRequest.
+func File(text []byte) *reevev1.SubmitRequest_File {
+	return &reevev1.SubmitRequest_File{File: string(text)}
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+func (e *env) logs() *cobra.Command {
+	var (
+		o          client.LogOptions
+		style      logStyle
+		since      string
+		task       string
+		attempt    int
+		tail       int64
+		stdoutOnly bool
+		stderrOnly bool
+	)
+	c := &cobra.Command{
+		Use:   "logs REF",
+		Short: "Show what a job, task, element or attempt wrote",
+		Example: `  reeve logs last
+  reeve logs 4217.transform.3 -f
+  reeve logs 4217 --task transform --attempt 1 --tail 20`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := e.connect()
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			ref, err := e.ref(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			if task != "" {
+				ref.Task = task
+			}
+			if attempt > 0 {
+				if ref.Task == "" {
+					return fmt.Errorf("--attempt %d: name the task as well, such as %s.main", attempt, ref)
+				}
+				ref.Attempt = attempt
+			}
+			if since != "" {
+				if o.Since, err = sinceTime(since); err != nil {
+					return err
+				}
+			}
+			if c.Flags().Changed("tail") {
+				if o.Tail = tail; tail <= 0 {
+					o.Tail = -1
+				}
+			}
+			switch {
+			case stdoutOnly && !stderrOnly:
+				o.Streams = []string{"stdout"}
+			case stderrOnly && !stdoutOnly:
+				o.Streams = []string{"stderr"}
+			}
+			return e.showLogs(c.Context(), cl, ref.String(), o, style)
+		},
+	}
+	f := c.Flags()
+	f.BoolVarP(&o.Follow, "follow", "f", false, "go on as more is written, until it ends")
+	f.Int64Var(&tail, "tail", 0, "only the last lines")
+	f.StringVar(&since, "since", "", "only what is newer: a duration such as 5m, or a time (RFC 3339)")
+	f.StringVar(&task, "task", "", "the task")
+	f.IntVar(&attempt, "attempt", 0, "an earlier attempt, by number (default: the newest)")
+	f.BoolVar(&stdoutOnly, "stdout", false, "only standard output")
+	f.BoolVar(&stderrOnly, "stderr", false, "only standard error")
+	f.BoolVarP(&style.times, "timestamps", "t", false, "put the time before each line")
+	f.BoolVar(&style.names, "names", false, "put the attempt before each line")
+	return c
+}
+
+func sinceTime(text string) (*timestamppb.Timestamp, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return timestamppb.New(at), nil
+	}
+	d, err := job.ParseDuration(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", text)
+	}
+	return timestamppb.New(time.Now().Add(-d)), nil
+}
+
+// logStyle is what is put before lines.
+type logStyle struct{ times, names bool }
+
+// showLogs prints output: what was standard output to standard output, the rest to
+// standard error.
+func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style logStyle) error {
+	w := &logWriter{e: e, style: style, fresh: map[io.Writer]bool{e.out: true, e.err: true}}
+	return cl.Logs(ctx, ref, o, w.piece)
+}
+
+type logWriter struct {
+	e     *env
+	style logStyle
+	fresh map[io.Writer]bool // the next byte begins a line
+}
+
+func (w *logWriter) piece(p *client.LogPiece) error {
+	to, data := w.e.out, p.GetData()
+	switch p.GetStream() {
+	case "stderr":
+		to = w.e.err
+	case "gap":
+		to, data = w.e.err, fmt.Appendf(nil, "[reeve: %s bytes were dropped here]\n", data)
+	case "note":
+		to, data = w.e.err, fmt.Appendf(nil, "[reeve: %s]\n", bytes.TrimSuffix(data, []byte("\n")))
+	}
+	if !w.style.times && !w.style.names {
+		_, err := to.Write(data)
+		return err
+	}
+	prefix := ""
+	if w.style.times {
+		prefix = p.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 ")
+	}
+	if w.style.names {
+		prefix += p.GetRef() + " "
+	}
+	for line := range bytes.Lines(data) {
+		if w.fresh[to] {
+			line = append([]byte(prefix), line...)
+		}
+		w.fresh[to] = bytes.HasSuffix(line, []byte("\n"))
+		if _, err := to.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/client"
+)
+
+func (e *env) ls() *cobra.Command {
+	var (
+		q             client.ListRequest
+		since, before string
+		limit         int
+		all           bool
+		everywhere    bool
+	)
+	c := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list", "ps"},
+		Short:   "List jobs, newest first",
+		Example: `  reeve ls --state running,pending
+  reeve ls --label team=data --since 2d -o wide`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := e.connect()
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			if q.Namespace = e.space(); everywhere {
+				q.Namespace = ""
+			}
+			if since != "" {
+				if q.SubmittedAfter, err = sinceTime(since); err != nil {
+					return err
+				}
+			}
+			if before != "" {
+				if q.SubmittedBefore, err = sinceTime(before); err != nil {
+					return err
+				}
+			}
+			if limit < 1 {
+				return fmt.Errorf("--limit %d: want 1 or more", limit)
+			}
+			jobs, more, err := pages(c, cl, &q, limit, all)
+			if err != nil {
+				return err
+			}
+			return e.printJobs(jobs, more, everywhere)
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVarP(&q.States, "state", "s", nil, "only in these states: pending, running, succeeded, failed, cancelled")
+	f.StringVar(&q.Name, "name", "", "only of this name")
+	f.StringVar(&q.Queue, "queue", "", "only of this queue")
+	f.StringSliceVarP(&q.Labels, "label", "l", nil, "only with this label, key=value or key; may be repeated")
+	f.StringVar(&since, "since", "", "submitted since: a duration such as 2h, or a time (RFC 3339)")
+	f.StringVar(&before, "before", "", "submitted before: a duration such as 2h, or a time (RFC 3339)")
+	f.IntVar(&limit, "limit", 50, "how many")
+	f.BoolVar(&all, "all", false, "all there are")
+	f.BoolVarP(&everywhere, "all-namespaces", "A", false, "of every namespace")
+	return c
+}
+
+func pages(c *cobra.Command, cl *client.Client, q *client.ListRequest, limit int, all bool) ([]*client.Job, bool, error) {
+	const most = 1000
+	var out []*client.Job
+	for {
+		q.PageSize = most
+		if !all {
+			q.PageSize = int32(min(limit-len(out), most))
+		}
+		page, err := cl.List(c.Context(), q)
+		if err != nil {
+			return nil, false, err
+		}
+		out = append(out, page.GetJobs()...)
+		q.PageToken = page.GetNextPageToken()
+		if q.PageToken == "" || !all && len(out) >= limit {
+			return out, q.PageToken != "", nil
+		}
+	}
+}
+
+func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
+	switch {
+	case e.structured():
+		return list(e, jobs)
+	case e.quiet:
+		for _, j := range jobs {
+			fmt.Fprintln(e.out, j.GetId())
+		}
+		return nil
+	}
+	header := []string{"JOB", "NAME", "STATE", "DONE", "AGE", "TOOK", "CAUSE"}
+	if e.output == "wide" {
+		header = append(header, "QUEUE", "PRIORITY", "BY", "LABELS")
+	}
+	if everywhere {
+		header = slices.Insert(header, 1, "NAMESPACE")
+	}
+	rows := make([][]string, 0, len(jobs))
+	for _, j := range jobs {
+		c := j.GetCounts()
+		state := j.GetState()
+		if j.GetHeld() {
+			state += ", held"
+		}
+		if j.GetCancelRequested() {
+			state += ", cancelling"
+		}
+		row := []string{
+			j.GetId(), orDash(j.GetName()), state, fmt.Sprintf("%d/%d", ended(c), c.GetTotal()), ago(j.GetSubmittedAt()),
+			took(j.GetStartedAt(), j.GetEndedAt()), orDash(j.GetCause()),
+		}
+		if e.output == "wide" {
+			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), orDash(labels(j.GetLabels())))
+		}
+		if everywhere {
+			row = slices.Insert(row, 1, j.GetNamespace())
+		}
+		rows = append(rows, row)
+	}
+	if err := e.table(header, rows); err != nil {
+		return err
+	}
+	if more {
+		fmt.Fprintln(e.err, "there are more: use --limit or --all")
+	}
+	return nil
+}
+
+func ended(c *client.Counts) int64 {
+	return c.GetSucceeded() + c.GetFailed() + c.GetTimedOut() + c.GetCancelled() + c.GetSkipped()
+}
+
+// labels writes labels sorted: a=1,b=2.
+func labels(m map[string]string) string {
+	pairs := make([]string, 0, len(m))
+	for k, v := range m {
+		pairs = append(pairs, k+"="+v)
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, ",")
+}
+
+// pair splits name=value of a flag.
+func pair(flag, text string) (name, value string, err error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return "", "", fmt.Errorf("--%s %q: want name=value", flag, text)
+	}
+	return name, value, nil
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/app"
+	"github.com/reeve-scheduler/reeve/internal/executor/process"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+func (e *env) server() *cobra.Command {
+	var s app.ServerConfig
+	var lease, retention string
+	c := &cobra.Command{
+		Use:   "server",
+		Short: "Run a server",
+		Long: `Run a server. It keeps its state in one directory, makes its own certificate authority and certificate on first
+start, and writes an administrator's token to admin.token there. With --dev it has neither TLS nor tokens and listens on
+loopback only.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if lease != "" {
+				if s.Lease, err = job.ParseDuration(lease); err != nil {
+					return fmt.Errorf("--lease: %w", err)
+				}
+				if s.Lease < time.Second {
+					return fmt.Errorf("--lease %s: at least 1s", lease)
+				}
+			}
+			if retention != "" {
+				if s.Retention, err = job.ParseDuration(retention); err != nil {
+					return fmt.Errorf("--retention: %w", err)
+				}
+			}
+			s.Log, s.Version = e.logger(), e.built
+			s.Ready = func(url string) { e.served(url, &s) }
+			return app.RunServer(c.Context(), s)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.Dir, "data", dataDir("server"), "the data directory")
+	f.StringVar(&s.Listen, "listen", app.DefaultListen, "where to listen, host:port; :7420 for every address")
+	f.BoolVar(&s.Dev, "dev", false, "without TLS and tokens, on loopback only")
+	f.StringVar(&s.CertFile, "tls-cert", "", "your own certificate with its chain, PEM (default: one made here)")
+	f.StringVar(&s.KeyFile, "tls-key", "", "its key, PEM")
+	f.StringSliceVar(&s.Names, "tls-name", nil, "more names for the certificate made here")
+	f.StringSliceVar(&s.Advertise, "advertise", nil, "host:port that join tokens name (default: this machine's addresses)")
+	f.StringVar(&lease, "lease", "", "after how long without a word a worker's attempts are lost, where jobs don't say (default 60s)")
+	f.StringVar(&retention, "retention", "", "how long finished jobs are kept, where they don't say (default 30d)")
+	return c
+}
+
+// served tells how to reach the server, once.
+func (e *env) served(url string, s *app.ServerConfig) {
+	if e.quiet {
+		return
+	}
+	fmt.Fprintf(e.err, "\n  export REEVE_ADDR=%s\n", url)
+	if !s.Dev {
+		fmt.Fprintf(e.err, "  export REEVE_TOKEN_FILE=%s\n", filepath.Join(s.Dir, app.AdminTokenFile))
+		if s.CertFile == "" {
+			fmt.Fprintf(e.err, "  export REEVE_CA=%s\n", filepath.Join(s.Dir, app.CAFile))
+		}
+	}
+	fmt.Fprintln(e.err)
+}
+
+func (e *env) worker() *cobra.Command {
+	var w app.WorkerConfig
+	var labels []string
+	var cpu, memory, joinFile string
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Run a worker, which dials out to a server and runs attempts",
+		Example: `  reeve worker                        for a development server on this machine
+  reeve worker --join rvj1_…          for any other: the token is what reeve tokens create --join prints`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if w.Labels, err = labelFlags(labels); err != nil {
+				return err
+			}
+			if cpu != "" {
+				if w.Capacity.CPU, err = job.ParseCPU(cpu); err != nil {
+					return err
+				}
+			}
+			if memory != "" {
+				if w.Capacity.Memory, err = job.ParseSize(memory); err != nil {
+					return err
+				}
+			}
+			if joinFile != "" {
+				b, err := os.ReadFile(joinFile)
+				if err != nil {
+					return fmt.Errorf("read the join token: %w", err)
+				}
+				w.Join = strings.TrimSpace(string(b))
+			}
+			if w.Join == "" {
+				w.Join = os.Getenv("REEVE_JOIN")
+			}
+			if w.Connection, err = e.connection(); err != nil {
+				return err
+			}
+			w.Log, w.Version = e.logger(), e.built
+			return app.RunWorker(c.Context(), w)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&w.Dir, "state", dataDir("worker"), "the state directory, one per worker")
+	f.StringVar(&w.Name, "name", "", "the worker's name (default: the host's)")
+	f.StringVar(&w.Join, "join", "", "a join token (or REEVE_JOIN)")
+	f.StringVar(&joinFile, "join-file", "", "a file with the join token")
+	f.StringArrayVarP(&labels, "label", "l", nil, "a label, key=value; may be repeated (os, arch and host are there already)")
+	f.StringVar(&cpu, "cpu", "", "processors to give (default: all)")
+	f.StringVar(&memory, "memory", "", "memory to give (default: all)")
+	f.IntVar(&w.Slots, "slots", 0, "how many attempts run at the same time (default: one per processor)")
+	f.IntVar(&w.Prefetch, "prefetch", 0, "how many more attempts are held ready (default: as many as slots; -1 for none)")
+	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "variables of this environment that attempts get")
+	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
+	f.DurationVar(&w.LeaveWait, "leave-wait", 0, "when stopped, how long to wait for what runs (default 30s)")
+	return c
+}
+
+func labelFlags(pairs []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, p := range pairs {
+		key, value, err := pair("label", p)
+		if err != nil {
+			return nil, err
+		}
+		out[key] = value
+	}
+	return out, nil
+}
+
+// keeper is the hidden program that owns a worker's processes.
+func (e *env) keeper() *cobra.Command {
+	return &cobra.Command{
+		Use: "keeper", Short: "Own the processes of a worker (started by the worker)", Hidden: true, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := process.KeeperMain(args); code != 0 {
+				return exitCode(code)
+			}
+			return nil
+		},
+	}
+}

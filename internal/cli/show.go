@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+func (e *env) show() *cobra.Command {
+	var states []string
+	var limit int
+	var spec bool
+	c := &cobra.Command{
+		Use:   "show REF",
+		Short: "Show a job, a task with its elements, or an element with its attempts",
+		Example: `  reeve show last
+  reeve show 4217.transform --state failed
+  reeve show 4217.transform.3`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := e.connect()
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			ref, err := e.ref(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			j, err := cl.Get(c.Context(), ref.Job.String(), spec)
+			if err != nil {
+				return err
+			}
+			switch {
+			case ref.Task == "":
+				return e.showJob(j)
+			case ref.Index == job.NoIndex && isArray(j, ref.Task):
+				return e.showElements(c.Context(), cl, j, ref, states, limit)
+			}
+			return e.showAttempts(c.Context(), cl, ref)
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVarP(&states, "state", "s", nil, "of a task: only elements in these states")
+	f.IntVar(&limit, "limit", 100, "of a task: how many elements")
+	f.BoolVar(&spec, "spec", false, "of a job, with -o json or yaml: the job file too")
+	return c
+}
+
+func isArray(j *client.Job, task string) bool {
+	return slices.ContainsFunc(j.GetTasks(), func(t *client.Task) bool { return t.GetName() == task && t.GetArray() })
+}
+
+func (e *env) showJob(j *client.Job) error {
+	if e.structured() {
+		return e.message(j)
+	}
+	if e.quiet {
+		fmt.Fprintln(e.out, j.GetState())
+		return nil
+	}
+	line := func(name, value string) {
+		if value != "" && value != "-" {
+			fmt.Fprintf(e.out, "%-10s %s\n", name, clean(value))
+		}
+	}
+	state := j.GetState()
+	if j.GetHeld() {
+		state += ", held"
+	}
+	if j.GetCancelRequested() {
+		state += ", cancelling"
+	}
+	line("job", j.GetId())
+	line("name", j.GetName())
+	line("state", state)
+	line("cause", j.GetCause())
+	line("queue", j.GetNamespace()+"/"+j.GetQueue())
+	line("labels", labels(j.GetLabels()))
+	if p := j.GetPriority(); p != 0 {
+		line("priority", fmt.Sprint(p))
+	}
+	line("submitted", stamp(j.GetSubmittedAt())+" by "+j.GetSubmittedBy())
+	line("started", stamp(j.GetStartedAt()))
+	line("ended", stamp(j.GetEndedAt()))
+	line("deadline", stamp(j.GetDeadline()))
+	line("starts", stamp(j.GetStartAfter()))
+	line("retries", j.GetRetryOf())
+	line("waits for", strings.Join(j.GetWaitsFor(), ", "))
+	if e.output == "wide" {
+		line("kept until", stamp(j.GetKeepUntil()))
+		if len(j.GetParams().GetFields()) > 0 {
+			b, err := j.GetParams().MarshalJSON()
+			if err != nil {
+				return err
+			}
+			line("params", string(b))
+		}
+	}
+	fmt.Fprintln(e.out)
+	rows := make([][]string, 0, len(j.GetTasks()))
+	for _, t := range j.GetTasks() {
+		rows = append(rows, taskRow(t))
+	}
+	return e.table([]string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}, rows)
+}
+
+func taskRow(t *client.Task) []string {
+	c := t.GetCounts()
+	state, worker, cause := t.GetState(), "-", t.GetCause()
+	if t.GetHeld() {
+		state += ", held"
+	}
+	if el := t.GetElement(); el != nil {
+		worker = orDash(el.GetWorker())
+		if el.GetAttempts() > 1 {
+			cause = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", cause, el.GetAttempts()), ", ")
+		}
+		if el.GetCarriedFrom() != "" {
+			cause = "carried over from " + el.GetCarriedFrom()
+		}
+	} else {
+		var parts []string
+		for _, p := range []struct {
+			n    int64
+			word string
+		}{{c.GetRunning(), "running"}, {c.GetFailed(), "failed"}, {c.GetTimedOut(), "timed out"}, {c.GetCancelled(), "cancelled"}, {c.GetSkipped(), "skipped"}} {
+			if p.n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+			}
+		}
+		if cause != "" {
+			parts = append(parts, cause)
+		}
+		cause = strings.Join(parts, ", ")
+	}
+	return []string{t.GetName(), state, fmt.Sprintf("%d/%d", ended(c), c.GetTotal()), took(t.GetStartedAt(), t.GetEndedAt()), worker, orDash(cause)}
+}
+
+func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {
+	const most = 1000
+	var all []*client.Element
+	token := ""
+	for len(all) < limit {
+		page, next, err := cl.Elements(ctx, j.GetId(), ref.Task, states, int32(min(limit-len(all), most)), token)
+		if err != nil {
+			return err
+		}
+		all = append(all, page...)
+		if token = next; token == "" {
+			break
+		}
+	}
+	switch {
+	case e.structured():
+		return list(e, all)
+	case e.quiet:
+		for _, el := range all {
+			fmt.Fprintln(e.out, el.GetId())
+		}
+		return nil
+	}
+	rows := make([][]string, 0, len(all))
+	for _, el := range all {
+		state := el.GetState()
+		if el.GetCancelRequested() {
+			state += ", cancelling"
+		}
+		cause := el.GetCause()
+		if el.GetCarriedFrom() != "" {
+			cause = "carried over from " + el.GetCarriedFrom()
+		}
+		rows = append(rows, []string{
+			el.GetId(), state, fmt.Sprint(el.GetAttempts()), took(el.GetStartedAt(), el.GetEndedAt()), orDash(el.GetWorker()), orDash(cause),
+		})
+	}
+	if err := e.table([]string{"ELEMENT", "STATE", "ATTEMPTS", "TOOK", "WORKER", "CAUSE"}, rows); err != nil {
+		return err
+	}
+	if token != "" {
+		fmt.Fprintln(e.err, "there are more: use --limit or --state")
+	}
+	return nil
+}
+
+func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) error {
+	ref.Attempt = 0
+	attempts, err := cl.Attempts(ctx, ref.String())
+	if err != nil {
+		return err
+	}
+	if e.structured() {
+		return list(e, attempts)
+	}
+	rows := make([][]string, 0, len(attempts))
+	for _, a := range attempts {
+		rows = append(rows, []string{
+			a.GetId(), a.GetState(), stamp(a.GetStartedAt()), took(a.GetStartedAt(), a.GetEndedAt()), orDash(a.GetWorker()), orDash(a.GetCause()),
+		})
+	}
+	if len(rows) == 0 {
+		fmt.Fprintf(e.err, "%s has had no attempt yet; see reeve explain %s\n", ref, ref)
+		return nil
+	}
+	return e.table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "WORKER", "CAUSE"}, rows)
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+func (e *env) tokens() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "tokens",
+		Short: "List, make and revoke tokens",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := e.connect()
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			all, err := cl.Tokens(c.Context())
+			if err != nil {
+				return err
+			}
+			if e.structured() {
+				return list(e, all)
+			}
+			rows := make([][]string, 0, len(all))
+			for _, t := range all {
+				state := "valid"
+				if t.GetRevokedAt() != nil {
+					state = "revoked"
+				}
+				expires := "never"
+				if t.GetExpiresAt() != nil {
+					expires = stamp(t.GetExpiresAt())
+				}
+				spaces := "all"
+				if len(t.GetNamespaces()) > 0 {
+					spaces = strings.Join(t.GetNamespaces(), ",")
+				}
+				rows = append(rows, []string{t.GetId(), t.GetName(), state, strings.Join(t.GetScopes(), ","), spaces, expires, t.GetCreatedBy()})
+			}
+			return e.table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
+		},
+	}
+	c.AddCommand(e.createToken(), e.named("revoke TOKEN", "End a token at once, by id or name", "token %s is revoked", func(c *cobra.Command, id string) error {
+		cl, err := e.connect()
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		return cl.RevokeToken(c.Context(), id)
+	}))
+	return c
+}
+
+func (e *env) createToken() *cobra.Command {
+	var q client.NewToken
+	var valid string
+	c := &cobra.Command{
+		Use:   "create [NAME]",
+		Short: "Make a token and print its secret, this once",
+		Example: `  reeve tokens create ci --scope submit,read --namespace-limit team-a
+  reeve tokens create --join          a token for reeve worker --join on another machine`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := job.ParseDuration(valid)
+			if err != nil {
+				return err
+			}
+			q.ValidSeconds = int64(d.Seconds())
+			switch {
+			case len(args) == 1:
+				q.Name = args[0]
+			case q.GetJoin():
+				q.Name = "join-" + randomKey()[:8]
+			default:
+				return fmt.Errorf("name the token, such as reeve tokens create ci")
+			}
+			if len(q.GetScopes()) == 0 && !q.GetJoin() {
+				return fmt.Errorf("say what the token is for: --scope admin, submit, read, worker, or several separated by commas")
+			}
+			cl, err := e.connect()
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			t, err := cl.CreateToken(c.Context(), &q)
+			if err != nil {
+				return err
+			}
+			switch {
+			case e.structured():
+				return e.message(t)
+			case q.GetJoin():
+				fmt.Fprintln(e.out, t.GetJoinToken())
+			default:
+				fmt.Fprintln(e.out, t.GetSecret())
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&q.Scopes, "scope", nil, "admin, submit, read, worker")
+	f.StringSliceVar(&q.Namespaces, "namespace-limit", nil, "only in these namespaces (default: all)")
+	f.StringVar(&valid, "valid", "90d", "how long it is valid")
+	f.BoolVar(&q.Join, "join", false, "print a join token for workers, which carries the server's address and fingerprint")
+	return c
+}
