@@ -7,6 +7,8 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 
 MODULE  := github.com/reeve-scheduler/reeve
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Empty for tests: the packages that vet has compiled then serve again.
+TRIM    ?= -trimpath
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 # The product has no C in it; only the race detector, which is for tests, needs cgo.
@@ -27,7 +29,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## one static binary in bin/
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build $(TRIM) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: test
 test: deps lint vet cross race blackbox ## everything a change must pass
@@ -40,7 +42,7 @@ race: ## all tests but the black-box ones, under the race detector
 .PHONY: blackbox
 blackbox: ## tests of the built binary
 	@if [ -d test ]; then \
-	  if [ -d cmd ]; then $(MAKE) build; fi; \
+	  if [ -d cmd ]; then $(MAKE) build TRIM=; fi; \
 	  echo 'go test ./test/...'; go test ./test/...; \
 	fi
 
@@ -81,7 +83,6 @@ proto-fmt: $(BUF)
 generate: $(BUF) ## write gen/ from proto/
 	$(BUF) generate --clean
 
-# Without -trimpath, so that it shares compiled packages with vet.
 .PHONY: cross
 cross: ## compile for every platform we ship
 	@for p in $(PLATFORMS); do \
