@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/process/keeper"
 	"github.com/reeve-scheduler/reeve/internal/executor/process/keeperproto"
@@ -286,8 +288,12 @@ func (e *Executor) Release(ctx context.Context, key string) error {
 
 // removeAll removes a tree, directories without permissions included.
 func removeAll(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil {
+	// A quiet attempt leaves nothing, or nothing in it: one cheap call finds out.
+	switch unix.Rmdir(dir) {
+	case nil, unix.ENOENT:
+		return nil
+	}
+	if os.RemoveAll(dir) == nil {
 		return nil
 	}
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

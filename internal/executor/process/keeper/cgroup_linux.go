@@ -118,7 +118,12 @@ func makeSlot(name string) (*slot, error) {
 		unix.Close(dir)
 		return nil, fmt.Errorf("cgroup.events in %s: %w", name, err)
 	}
-	s := &slot{name: name, dir: dir, events: events}
+	// Read at each end; without it processor time is what the main process knows.
+	stat, err := unix.Openat(dir, "cpu.stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		stat = -1
+	}
+	s := &slot{name: name, dir: dir, events: events, stat: stat}
 	s.kills = s.number("memory.events", "oom_kill")
 	return s, nil
 }
@@ -147,11 +152,21 @@ func (s *slot) number(file, name string) int64 {
 		return -1
 	}
 	defer unix.Close(fd)
+	return numberIn(fd, name)
+}
+
+func numberIn(fd int, name string) int64 {
 	var buf [2048]byte
-	n, _ := unix.Read(fd, buf[:])
-	for line := range strings.Lines(string(buf[:max(n, 0)])) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			if v, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64); err == nil {
+	n, err := unix.Pread(fd, buf[:], 0)
+	if err != nil {
+		return -1
+	}
+	for rest := buf[:n]; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+		word, value, _ := bytes.Cut(line, []byte{' '})
+		if string(word) == name {
+			if v, err := strconv.ParseInt(string(value), 10, 64); err == nil {
 				return v
 			}
 		}
@@ -160,8 +175,11 @@ func (s *slot) number(file, name string) int64 {
 }
 
 func (s *slot) remove() {
-	unix.Close(s.events)
-	unix.Close(s.dir)
+	for _, fd := range []int{s.events, s.stat, s.dir} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
 	removeCgroup(s.name)
 }
 
@@ -221,7 +239,7 @@ func (f *cgroupFence) leave(a *attempt) bool {
 	}
 	// The counter goes on over the attempts of a slot, and knows of processes that
 	// nobody waited for.
-	if us := s.number("cpu.stat", "usage_usec"); us >= 0 {
+	if us := numberIn(s.stat, "usage_usec"); us >= 0 {
 		a.usage.CPU = max(a.usage.CPU, time.Duration(us-s.cpu)*time.Microsecond)
 		s.cpu = us
 	}

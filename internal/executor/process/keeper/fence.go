@@ -38,8 +38,9 @@ type fence interface {
 // slot is a cgroup that attempts use one after the other.
 type slot struct {
 	name string
-	// dir and events are descriptors of the directory and of cgroup.events.
-	dir, events int
+	// dir, events and stat are descriptors of the directory, of cgroup.events and of
+	// cpu.stat; the last is -1 where there is none.
+	dir, events, stat int
 	// used: something had to be killed in it, so that it is not used again.
 	used bool
 	// cpu is the processor time, in µs, that was used in it before.

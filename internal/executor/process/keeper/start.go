@@ -127,6 +127,9 @@ func (l *launch) fork() (pid int, err error) {
 	work := t.Work
 	if work == "" {
 		work = t.Dir
+		if err := os.MkdirAll(work, 0o700); err != nil {
+			return 0, &rejected{fmt.Errorf("its directory: %w", err)}
+		}
 	}
 	path, err := findProgram(t.Argv, t.Env, work)
 	if err != nil {
