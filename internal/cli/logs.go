@@ -118,7 +118,7 @@ func (w *logWriter) piece(p *client.LogPiece) error {
 	case "gap":
 		to, data = w.e.err, fmt.Appendf(nil, "[reeve: %s bytes were dropped here]\n", data)
 	case "note":
-		to, data = w.e.err, fmt.Appendf(nil, "[reeve: %s]\n", bytes.TrimSuffix(data, []byte("\n")))
+		to, data = w.e.err, fmt.Appendf(nil, "[%s]\n", bytes.TrimSuffix(data, []byte("\n")))
 	}
 	if !w.style.times && !w.style.names {
 		_, err := to.Write(data)

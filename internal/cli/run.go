@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,11 @@ func (e *env) run() *cobra.Command {
   reeve run --timeout 10s --cpu 0.5 -- make test`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			for i, arg := range args {
+				if !utf8.ValidString(arg) {
+					return fmt.Errorf("argument %d, %q, is not UTF-8 text, which a job file can't hold; put such bytes into a file, or write them with printf inside sh -c", i+1, arg)
+				}
+			}
 			spec := map[string]any{"command": args}
 			set := func(key, value string) {
 				if value != "" {
