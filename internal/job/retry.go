@@ -60,7 +60,9 @@ func (s Spent) Count(c Cause, wasRunning bool) Spent {
 		if wasRunning {
 			s.LostRunning++
 		}
-	case CausePreempted, CauseRejected:
+	case CauseRejected:
+		s.Lost++
+	case CausePreempted:
 	default:
 		s.Failed++
 	}
@@ -68,10 +70,11 @@ func (s Spent) Count(c Cause, wasRunning bool) Spent {
 }
 
 // Again decides whether an attempt that ended by c, already counted in s, is
-// followed by another. Rejected and preempted attempts always are.
+// followed by another. A rejected attempt never ran, so that even at_most_once
+// allows another; preempted ones spend nothing.
 func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 	if c.Kind == CauseRejected {
-		return true
+		return int(s.Lost) <= r.OnLost
 	}
 	if atMostOnce {
 		return false
