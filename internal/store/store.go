@@ -107,7 +107,7 @@ type JobRow struct {
 	KeyHash uint64
 	// Labels are "key=value" pairs, sorted.
 	Labels []string
-	// Spec is the hash of the job's spec.
+	// Spec is the hash of the job's spec, zero for none.
 	Spec [32]byte
 	Blob []byte
 }
@@ -146,7 +146,8 @@ type SpecRow struct {
 
 // Flush is what one projector transaction writes. It names each row once.
 type Flush struct {
-	// Seq becomes the projected sequence: the rows cover every batch up to it.
+	// Seq becomes the projected sequence: the rows cover every batch up to it, and
+	// the journal holds that batch.
 	// It never falls; a flush at a lower sequence is refused with ErrFenced.
 	Seq     uint64
 	Objects []ObjectRow

@@ -44,6 +44,7 @@ func BenchmarkAppend(b *testing.B) {
 // reportCPU returns a function that reports the processor time per op since, which
 // other load on the machine changes less than it does the time.
 func reportCPU(b *testing.B) func(ops int) {
+	b.Helper()
 	now := func() float64 {
 		var u unix.Rusage
 		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

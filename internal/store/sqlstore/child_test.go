@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if err := role(context.Background(), os.Getenv(dirVariable)); err != nil {
-		fmt.Println("error:", err)
+		fmt.Fprintln(os.Stdout, "error:", err)
 		os.Exit(1)
 	}
 }
@@ -78,7 +78,7 @@ func appendForever(ctx context.Context, dir string) error {
 		if err := s.Journal().Append(ctx, numbered(seq, int(seq%64)*512)); err != nil {
 			return err
 		}
-		fmt.Println("batch", seq)
+		fmt.Fprintln(os.Stdout, "batch", seq)
 		f := store.Flush{
 			Seq: seq, Specs: []store.SpecRow{{Hash: [32]byte{1}}},
 			Jobs: []store.JobRow{{ID: seq, Live: true, Changed: seq, Submitted: int64(seq/20) * 86_400_000, Spec: [32]byte{1}}},
@@ -86,7 +86,7 @@ func appendForever(ctx context.Context, dir string) error {
 		if err := s.Tables().Flush(ctx, &f); err != nil {
 			return err
 		}
-		fmt.Println("flush", seq)
+		fmt.Fprintln(os.Stdout, "flush", seq)
 		if seq%10 == 0 {
 			if _, err := s.Tables().Durable(ctx); err != nil {
 				return err

@@ -73,6 +73,9 @@ func fillDisk(ctx context.Context, dir string) error {
 	if _, err := s.Journal().Read(ctx, 1, 1<<30); err != nil {
 		return fmt.Errorf("read on a full disk: %w", err)
 	}
+	if durable, err := s.Tables().Durable(ctx); err != nil || durable != 0 {
+		return fmt.Errorf("durable on a full disk: %d, %w", durable, err)
+	}
 	if err := s.Journal().Append(ctx, numbered(seq, 100_000)); !errors.Is(err, errFull) {
 		return fmt.Errorf("the same append on a full disk: %w, want %w", err, errFull)
 	}

@@ -44,15 +44,17 @@ WHERE one = 1 AND projected = ? AND layout = ?`
 // tables implements store.Tables and store.History.
 type tables struct {
 	db *database
-	// args and labels are the writer's scratch space.
-	args   []any
-	labels []byte
+	// args and labels are the writer's scratch space, touched the numbers of the
+	// partitions in which it ended jobs.
+	args    []any
+	labels  []byte
+	touched []int64
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
 
 	mu sync.Mutex // guards what follows
 	// look says when retention has to count a partition's jobs again, in Unix
-	// milliseconds, by number. A flush that ends jobs in it takes the entry out.
+	// milliseconds, by number. A flush that ended jobs in it takes the entry out.
 	look map[int64]int64
 }
 
@@ -62,11 +64,18 @@ func (t *tables) Flush(ctx context.Context, f *store.Flush) error {
 		return err
 	}
 	return t.db.write(ctx, func(ctx context.Context, s *session) error {
+		t.touched = t.touched[:0]
 		err := s.transact(ctx, t.db.d.beginWrite, func() error { return t.flush(ctx, s, f) })
 		if err != nil {
 			s.doubt()
+			return err
 		}
-		return err
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, number := range t.touched {
+			delete(t.look, number)
+		}
+		return nil
 	})
 }
 
@@ -247,9 +256,7 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 		}
 	}
 	if ended {
-		t.mu.Lock()
-		delete(t.look, number)
-		t.mu.Unlock()
+		t.touched = append(t.touched, number)
 	}
 	if keepMin == l.parts[at].keepMin && keepMax == l.parts[at].keepMax {
 		return nil

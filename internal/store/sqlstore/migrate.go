@@ -53,7 +53,7 @@ func (db *database) migrate(ctx context.Context, from fs.FS) error {
 // step is one migration.
 type step struct{ name, text string }
 
-// readSteps returns the steps of a folder, whose names begin with 0001, 0002 …
+// readSteps returns the steps of a folder, whose names begin with 0001, 0002 and so on.
 func readSteps(from fs.FS, folder string) ([]step, error) {
 	entries, err := fs.ReadDir(from, folder)
 	if err != nil {

@@ -70,10 +70,12 @@ func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped in
 	}
 	t.mu.Lock()
 	look, known := t.look[p.number]
-	t.mu.Unlock()
 	if known && now < look {
+		t.mu.Unlock()
 		return 0, nil
 	}
+	t.look[p.number] = now
+	t.mu.Unlock()
 	var what verdict
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 		what, look, err = s.judge(ctx, p, now)
@@ -84,7 +86,9 @@ func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped in
 	}
 	if what == leave {
 		t.mu.Lock()
-		t.look[p.number] = look
+		if _, same := t.look[p.number]; same { // no flush ended a job meanwhile
+			t.look[p.number] = look
+		}
 		t.mu.Unlock()
 		return 0, nil
 	}
@@ -103,7 +107,10 @@ func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped in
 		s.doubt()
 		return err
 	})
-	return dropped, err
+	if err != nil {
+		return 0, err
+	}
+	return dropped, nil
 }
 
 // judge decides about a partition and, when it may stay as it is, says when to

@@ -53,14 +53,14 @@ func (s *session) prepare(ctx context.Context, name statement, cols int) (*sql.S
 // forget closes the prepared statements.
 func (s *session) forget() {
 	for name, stmt := range s.prepared {
-		stmt.Close()
+		_ = stmt.Close() // nothing was lost that could be kept
 		delete(s.prepared, name)
 	}
 }
 
 // exec runs a prepared statement and returns the number of rows it changed.
 func (s *session) exec(ctx context.Context, name statement, cols int, args ...any) (int64, error) {
-	stmt, err := s.prepare(ctx, name, cols)
+	stmt, err := s.prepare(ctx, name, cols) //nolint:sqlclosecheck // the session keeps it
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +74,7 @@ func (s *session) exec(ctx context.Context, name statement, cols int, args ...an
 // query runs a prepared statement and hands each row to scan until it returns
 // false or an error.
 func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows) (bool, error), args ...any) error {
-	stmt, err := s.prepare(ctx, name, 0)
+	stmt, err := s.prepare(ctx, name, 0) //nolint:sqlclosecheck // the session keeps it
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	for rows.Next() {
 		more, err := scan(rows)
 		if err != nil {
@@ -120,7 +120,7 @@ func (s *session) transact(ctx context.Context, begin string, do func() error) e
 	}
 	if err != nil {
 		// The engine may have rolled back by itself; then this says so, in vain.
-		s.exec(ctx, statement{text: "ROLLBACK"}, 0)
+		_, _ = s.exec(ctx, statement{text: "ROLLBACK"}, 0)
 	}
 	return err
 }
@@ -153,7 +153,7 @@ func (db *database) connect(ctx context.Context, handle *sql.DB, n int) (chan *s
 		conn, err := handle.Conn(ctx)
 		if err != nil {
 			for _, s := range all[:i] {
-				s.conn.Close()
+				err = errors.Join(err, s.conn.Close())
 			}
 			return nil, db.say(err)
 		}

@@ -72,16 +72,15 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	// By fdatasync(2), where there is one, a commit is as durable as by fsync(2) and
 	// writes less. The switch is the process's; darwin has no such call and says so.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
-		lock.Close()
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
 	s := &Store{lock: lock}
 	var opened []*database
 	fail := func(err error) (*Store, error) {
 		for _, db := range opened {
-			db.close()
+			err = errors.Join(err, db.close())
 		}
-		lock.Close()
+		err = errors.Join(err, lock.Close())
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	for _, file := range []sqliteFile{journalFile, tablesFile} {
@@ -161,7 +160,7 @@ func prepareFile(path string) error {
 	defer f.Close()
 	var header [100]byte
 	n, err := io.ReadFull(f, header[:])
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil || !bytes.HasPrefix(header[:n], []byte("SQLite format 3\x00")) {
@@ -223,12 +222,22 @@ func (w *wal) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.checkpoint(w.db.d.context(ctx), "PASSIVE")
+	err = w.db.say(s.checkpoint(w.db.d.context(ctx), "PASSIVE"))
 	w.side <- s
+	switch {
+	case errors.Is(err, errFull): // what is committed stays in the log until there is space
+		return nil
+	case err != nil:
+		return err
+	}
+	info, err := os.Stat(w.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(w.path); err != nil || info.Size() < w.db.walLimit {
+	if info.Size() < w.db.walLimit {
 		return nil
 	}
 	return w.db.write(ctx, func(ctx context.Context, s *session) error {

@@ -55,7 +55,7 @@ var historyTests = []test{
 		}
 	}},
 	{"says how old a page is", func(t *testing.T, o Opened) {
-		for seq := uint64(0); seq < 3; seq++ {
+		for seq := range uint64(3) {
 			page, err := o.History.Jobs(t.Context(), store.Query{Limit: 1})
 			check(t, err)
 			if page.Projected != seq || page.Next != 0 {

@@ -15,7 +15,7 @@ var retentionTests = []test{
 		retain(t, o, epoch+1000*day, 0)
 	}},
 	{"drops a day whose jobs are all past", func(t *testing.T, o Opened) {
-		f := days(2, 10, func(id uint64) int64 { return 5 * day })
+		f := days(2, 10, func(uint64) int64 { return 5 * day })
 		flush(t, o, f)
 		retain(t, o, epoch, 0)
 		retain(t, o, f.Jobs[9].KeepUntil+1, 10)
