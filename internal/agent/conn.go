@@ -28,12 +28,12 @@ func (s *shell) connect(number uint64) {
 			s.box.put(will.Disconnected{Session: number, Why: err.Error()})
 			return
 		}
-		stop := context.AfterFunc(ctx, func() {
+		s.wg.Go(func() {
+			<-ctx.Done() // a blocked Send or Receive returns by the Close alone
 			if err := sess.Close(); err != nil {
 				s.log.Debug("closing the session", "error", err)
 			}
 		})
-		defer stop()
 		s.box.put(will.Connected{Session: number})
 		s.wg.Go(func() { s.receive(c, sess) })
 		s.send(ctx, c, sess)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -109,8 +110,9 @@ func (c *memSession) Send(m link.FromWorker) error {
 	s := c.s
 	switch {
 	case m.Hello != nil:
+		err := c.answer(link.ToWorker{Welcome: &link.Welcome{WorkerID: 1, Beat: s.beat, Lease: time.Minute}})
 		s.hellos <- *m.Hello
-		return c.answer(link.ToWorker{Welcome: &link.Welcome{WorkerID: 1, Beat: s.beat, Lease: time.Minute}})
+		return err
 	case m.Beat != nil:
 		s.mu.Lock()
 		s.beats++
@@ -354,6 +356,9 @@ func runAgent(t testing.TB, cfg Config) (stop func()) {
 	t.Helper()
 	if cfg.Name == "" {
 		cfg.Name = "w1"
+	}
+	if cfg.Log == nil && os.Getenv("AGENTLOG") != "" {
+		cfg.Log = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if cfg.Log == nil {
 		cfg.Log = quietLog()
