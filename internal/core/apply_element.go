@@ -46,28 +46,25 @@ func (s *State) applyElements(e Event) {
 func (s *State) applyElementsEnded(e ElementsEnded) {
 	j := s.change(e.Job)
 	t := &j.tasks[e.Task]
-	if t.n < 0 {
-		t.n = 1
-	}
 	r := element.Record{State: e.State, Cause: e.Cause, Ended: e.At}
 	j.spoil(e.Task, e.State, e.Cause)
 	for _, span := range e.Spans {
-		s.endSpan(j, e.Task, span, r)
-		s.follow.elements(j.id, e.Task, span)
+		for _, run := range t.pending(span) { // others are in other states, or live
+			s.endSpan(j, e.Task, run, r)
+			s.follow.elements(j.id, e.Task, run)
+		}
 	}
 	s.finishTask(j, e.Task, e.At)
 	s.regroup(j, e.Task)
 }
 
-// endSpan ends the pending elements of a span, those that back off or wait to
-// start again among them. Their attempts and causes so far stay on record.
+// endSpan ends a run of pending elements, those that back off or wait to start
+// again among them. Their attempts so far stay on record.
 func (s *State) endSpan(j *jobState, ti uint32, span element.Span, r element.Record) {
 	t := &j.tasks[ti]
 	if t.arr == nil {
-		if t.one.rec.State == job.Pending {
-			r.Attempts, r.Worker, r.Started = t.one.rec.Attempts, t.one.rec.Worker, t.one.rec.Started
-			t.one.rec, t.one.retry.at = r, 0
-		}
+		r.Attempts, r.Worker, r.Started = t.one.rec.Attempts, t.one.rec.Worker, t.one.rec.Started
+		t.one.rec, t.one.retry.at = r, 0
 		return
 	}
 	a := t.arr
@@ -225,7 +222,8 @@ func (j *jobState) spoil(ti uint32, state job.ElementState, c job.Cause) {
 	if !first {
 		return
 	}
-	if name := j.spec.spec.Tasks[ti].Name; len(j.tasks) > 1 {
+	named := c.Kind != job.CauseCancelled && c.Kind != job.CauseKilled // whose detail is who did it
+	if name := j.spec.spec.Tasks[ti].Name; len(j.tasks) > 1 && named {
 		c.Detail = strings.TrimSuffix("task "+name+": "+c.Detail, ": ")
 	}
 	j.spoiled = c.Trim()

@@ -163,7 +163,9 @@ func (s *State) decideCancel(in Input, c Cancel) (Decision, error) {
 		d.Reply = Cancelled{AlreadyEnded: true}
 		return d, nil
 	}
-	if c.Spans == nil {
+	if c.Task == NoTask && j.stop.Kind != job.CauseNone && (j.killed || !c.Kill) {
+		// It ends already; the first reason stays.
+	} else if c.Spans == nil {
 		d.Events = append(d.Events, CancelRequested{Job: j.id, Task: c.Task, Kill: c.Kill, Cause: cause, At: in.Now})
 	} else if err := element.CheckSpans(c.Spans, max(j.tasks[c.Task].n, 1)); err != nil {
 		return Decision{}, refuse(job.Invalid, "elements: %s", err)

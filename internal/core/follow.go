@@ -141,8 +141,7 @@ func (s *State) evaluate(d *Decision, j *jobState, ti uint32, now int64) {
 	blocked := false
 	for i, need := range spec.Needs {
 		u := &j.tasks[j.spec.ups[ti][i]]
-		known := u.n >= 0
-		if need.Each && known {
+		if need.Each && u.n >= 0 {
 			continue
 		}
 		if !u.over() {
@@ -211,19 +210,26 @@ func (s *State) followReady(d *Decision, k taskKey, now int64) {
 	if t.arr == nil || !t.arr.gated {
 		return
 	}
+	first := true
 	for i, need := range spec.Needs {
 		if !need.Each {
 			continue
 		}
 		u := j.spec.ups[k.task][i]
-		for _, span := range endedSpans(&j.tasks[u]) {
-			s.openElements(d, j, k.task, endedSpan{taskKey{j.id, u}, span}, now)
+		spans := endedSpans(&j.tasks[u])
+		if j.tasks[u].n < 0 { // it ended before it was known how many it has
+			spans = []element.Span{{First: 0, Last: t.n - 1}}
 		}
-		return // elements that lack another need are looked at by that need's end
+		for _, span := range spans {
+			if e := (endedSpan{taskKey{j.id, u}, span}); !s.skipElements(d, j, k.task, e, now) && first {
+				s.openElements(d, j, k.task, span)
+			}
+		}
+		first = false // what may start has its first need met, and was opened by that
 	}
 }
 
-// endedSpans is the terminal elements of a task as runs of one state.
+// endedSpans is the terminal elements of an array as runs of one state.
 func endedSpans(t *task) []element.Span {
 	var out []element.Span
 	for p := int64(0); p < t.n; p++ {
@@ -246,15 +252,21 @@ func (s *State) followElements(d *Decision, e endedSpan, now int64) {
 	if j == nil || j.state.Terminal() {
 		return
 	}
-	s.checkMaxFails(d, j, e.task, now)
+	if end := j.tasks[e.task].state(e.span.First); end == job.Failed || end == job.TimedOut {
+		s.checkMaxFails(d, j, e.task, now)
+	}
 	for _, ti := range j.spec.needed[e.task] {
 		if t := &j.tasks[ti]; t.arr != nil && t.arr.gated && t.ready && !t.over() {
-			s.openElements(d, j, ti, e, now)
+			if !s.skipElements(d, j, ti, e, now) {
+				s.openElements(d, j, ti, e.span)
+			}
 		}
 	}
 }
 
-func (s *State) openElements(d *Decision, j *jobState, ti uint32, e endedSpan, now int64) {
+// skipElements skips the elements of task ti that can't run any more, since those
+// of a span that they need ended as they did. It reports whether that is so.
+func (s *State) skipElements(d *Decision, j *jobState, ti uint32, e endedSpan, now int64) bool {
 	spec := &j.spec.spec.Tasks[ti]
 	for i, need := range spec.Needs {
 		if !need.Each || j.spec.ups[ti][i] != e.task {
@@ -266,11 +278,16 @@ func (s *State) openElements(d *Decision, j *jobState, ti uint32, e endedSpan, n
 				Job: j.id, Task: ti, Spans: []element.Span{e.span}, State: job.Skipped, At: now,
 				Cause: job.Cause{Kind: job.CauseDependency, Detail: fmt.Sprintf("its element of task %s %s", need.Task, end)},
 			})
-			return
+			return true
 		}
 	}
+	return false
+}
+
+// openElements opens those elements of a span whose needs are all met.
+func (s *State) openElements(d *Decision, j *jobState, ti uint32, span element.Span) {
 	var open element.Set
-	for p := e.span.First; p <= e.span.Last; p++ {
+	for p := span.First; p <= span.Last; p++ {
 		if s.eachMet(j, ti, p) {
 			open.Add(p)
 		}

@@ -329,6 +329,17 @@ func (t *task) counts() job.Counts {
 	return c
 }
 
+// pending is the pending elements within a span as runs.
+func (t *task) pending(span element.Span) []element.Span {
+	switch {
+	case t.arr != nil:
+		return t.arr.table.Pending(span)
+	case t.one.rec.State == job.Pending && span.First == 0:
+		return []element.Span{{}}
+	}
+	return nil
+}
+
 func (t *task) over() bool {
 	c := t.counts()
 	return c.Ended() == c.Total()

@@ -214,6 +214,24 @@ func (t *Table) NextPending(p int64) int64 {
 	return -1
 }
 
+// Pending returns the pending elements within span as maximal runs, in order.
+func (t *Table) Pending(span Span) []Span {
+	var out []Span
+	for p := t.NextPending(span.First); p >= 0 && p <= span.Last; p = t.NextPending(p) {
+		last := p
+		if c := t.at(p); c == nil || c.cols == nil {
+			last = min((p/ChunkSize+1)*ChunkSize-1, t.n-1, span.Last)
+		}
+		if n := len(out); n > 0 && out[n-1].Last == p-1 {
+			out[n-1].Last = last
+		} else {
+			out = append(out, Span{p, last})
+		}
+		p = last + 1
+	}
+	return out
+}
+
 // Chunks is the number of chunks.
 func (t *Table) Chunks() int { return int((t.n + ChunkSize - 1) / ChunkSize) }
 

@@ -122,6 +122,16 @@ func TestTableIsAListOfRecords(t *testing.T) {
 					t.Fatalf("NextPending(%d) = %d, want %d", p, got, want)
 				}
 			},
+			"pending": func(t *rapid.T) {
+				span := drawSpan(t, n)
+				var want Set
+				for p := model.nextPending(span.First); p >= 0 && p <= span.Last; p = model.nextPending(p + 1) {
+					want.Add(p)
+				}
+				if diff := cmp.Diff(want.Spans(), table.Pending(span)); diff != "" {
+					t.Fatalf("Pending(%v) (-want +got):\n%s", span, diff)
+				}
+			},
 		})
 		checkTable(t, table, model)
 		checkReload(t, table, model)

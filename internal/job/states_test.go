@@ -94,7 +94,7 @@ func writeOutcomes(line func(string, ...any)) {
 	stops := []struct {
 		kind CauseKind
 		name string
-	}{{CauseNone, "ran to its end"}, {CauseCancelled, "cancelled"}, {CauseKilled, "killed"}, {CauseDeadline, "deadline passed"}, {CauseWindow, "not started by `start_before`"}}
+	}{{CauseNone, "ran to its end"}, {CauseCancelled, "cancelled"}, {CauseKilled, "killed"}, {CauseDeadline, "deadline passed"}, {CauseWindow, "not started by `start_before`"}, {CauseDependency, "ruled out by `after`"}}
 	cases := []struct {
 		name string
 		ends []End
@@ -206,7 +206,7 @@ func TestOutcome(t *testing.T) {
 			return End{State: rapid.SampledFrom([]ElementState{Succeeded, Failed, TimedOut, Cancelled, Skipped}).Draw(t, "state"), Handled: rapid.Bool().Draw(t, "handled")}
 		})
 		ends := rapid.SliceOfN(end, 0, 5).Draw(t, "ends")
-		stop := rapid.SampledFrom([]CauseKind{CauseNone, CauseCancelled, CauseKilled, CauseDeadline, CauseWindow}).Draw(t, "stop")
+		stop := rapid.SampledFrom([]CauseKind{CauseNone, CauseCancelled, CauseKilled, CauseDeadline, CauseWindow, CauseDependency}).Draw(t, "stop")
 		got := Outcome(ends, stop)
 		if !got.Terminal() {
 			t.Fatalf("the outcome is %s", got)

@@ -92,8 +92,9 @@ type End struct {
 }
 
 // Outcome is the job's state once every task has ended. A job that was asked to
-// stop is cancelled unless everything had succeeded by then; a deadline makes it
-// fail.
+// stop is cancelled unless everything had succeeded by then; one that may not start
+// is cancelled, so that what comes after it does not take it for done; a deadline
+// makes it fail.
 func Outcome(ends []End, stop CauseKind) State {
 	failed, cancelled := false, false
 	for _, e := range ends {
@@ -107,7 +108,7 @@ func Outcome(ends []End, stop CauseKind) State {
 	switch {
 	case stop == CauseDeadline:
 		return JobFailed
-	case stop == CauseWindow:
+	case stop == CauseWindow, stop == CauseDependency:
 		return JobCancelled
 	case stop != CauseNone && (failed || cancelled):
 		return JobCancelled

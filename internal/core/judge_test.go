@@ -1,0 +1,290 @@
+package core
+
+import (
+	"cmp"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// judge knows the past and holds each step against it.
+type judge struct {
+	elements map[elementKey]remembered
+	ended    map[job.ID]job.State
+	fence    link.Fence
+	// deep makes settled look at everything, by brute force.
+	deep bool
+}
+
+type elementKey struct {
+	job      job.ID
+	task     uint32
+	position int64
+}
+
+type remembered struct {
+	state job.ElementState
+	tries uint16
+}
+
+// applied looks at what an event has changed.
+func (g *judge) applied(l *lab, e Event) {
+	switch e := e.(type) {
+	case AttemptAssigned:
+		if e.Fence <= g.fence {
+			l.fail("fence %d was issued after %d", e.Fence, g.fence)
+		}
+		g.fence = e.Fence
+		k := elementKey{e.Job, e.Task, e.Position}
+		if old := g.elements[k]; e.Attempt != old.tries+1 {
+			l.fail("%v: attempt %d follows attempt %d", k, e.Attempt, old.tries)
+		}
+	case JobEnded:
+		if old, ok := g.ended[e.Job]; ok {
+			l.fail("job %d ended as %s and again as %s", e.Job, old, e.State)
+		}
+		if g.ended == nil {
+			g.ended = map[job.ID]job.State{}
+		}
+		g.ended[e.Job] = e.State
+	}
+	for _, id := range l.s.ids {
+		if j := l.s.jobs[id]; j != nil {
+			g.steps(l, j, e)
+		}
+	}
+}
+
+// steps holds the elements of a job against what they were.
+func (g *judge) steps(l *lab, j *jobState, e Event) {
+	if g.elements == nil {
+		g.elements = map[elementKey]remembered{}
+	}
+	if state, ok := g.ended[j.id]; ok && state != j.state {
+		l.fail("job %d ended as %s and is %s after %T", j.id, state, j.state, e)
+	}
+	for i := range j.tasks {
+		t := &j.tasks[i]
+		for p := range max(t.n, 1) {
+			if t.n == 0 {
+				break
+			}
+			k, r := elementKey{j.id, uint32(i), p}, t.record(p)
+			old, known := g.elements[k]
+			carried := !known && r.Carried && r.State == job.Succeeded
+			if old.state != r.State && !job.CanMove(old.state, r.State) && !carried {
+				l.fail("%v went from %s to %s by %T %+v", k, old.state, r.State, e, e)
+			}
+			if _, returned := e.(AttemptReturned); r.Attempts < old.tries && !returned {
+				l.fail("%v had %d attempts and has %d after %T", k, old.tries, r.Attempts, e)
+			}
+			g.elements[k] = remembered{r.State, r.Attempts}
+		}
+	}
+}
+
+// settled looks at the state at the end of a turn.
+func (g *judge) settled(l *lab) {
+	s := l.s
+	if _, more := s.Follow(l.now); more {
+		l.fail("something was left to follow")
+	}
+	if !g.deep {
+		return
+	}
+	if err := s.plan.Check(); err != nil {
+		l.fail("%v", err)
+	}
+	if w, x := len(s.workers), len(s.workerIDs); w != x {
+		l.fail("%d workers, %d in order", w, x)
+	}
+	for _, id := range s.workerIDs {
+		g.worker(l, s.workers[id])
+	}
+	var live, attempts int64
+	for _, id := range s.ids {
+		j := s.jobs[id]
+		if j == nil {
+			continue
+		}
+		attempts += g.job(l, j)
+		if !j.state.Terminal() {
+			live++
+		}
+	}
+	if live != s.live || attempts != int64(len(s.attempts)) {
+		l.fail("%d jobs live and %d attempts, the state counts %d and %d", live, attempts, s.live, len(s.attempts))
+	}
+	g.queues(l)
+}
+
+func (g *judge) queues(l *lab) {
+	for _, name := range l.s.spaceNames {
+		n := l.s.spaces[name]
+		var sum int64
+		for _, q := range n.queues {
+			var count int64
+			for _, j := range l.s.jobs {
+				if j.queue == q && !j.state.Terminal() {
+					count++
+				}
+			}
+			if count != q.jobs {
+				l.fail("queue %s/%s has %d jobs and counts %d", name, q.name, count, q.jobs)
+			}
+			sum += count
+		}
+		if sum != n.jobs {
+			l.fail("namespace %s has %d jobs and counts %d", name, sum, n.jobs)
+		}
+	}
+}
+
+// worker holds what a worker has against what it may have.
+func (g *judge) worker(l *lab, w *worker) {
+	var used job.Resources
+	running, prefetched, alone, held := 0, 0, 0, 0
+	for a := w.first; a != nil; a = a.next {
+		held++
+		if l.s.attempts[a.fence] != a || a.worker != w {
+			l.fail("worker %s holds %d, which is not its", w.hello.Name, a.fence)
+		}
+		if a.next != nil && a.next.fence < a.fence {
+			l.fail("worker %s holds %d before %d", w.hello.Name, a.fence, a.next.fence)
+		}
+		if a.prefetched {
+			prefetched++
+			continue
+		}
+		running++
+		used = used.Plus(a.job.spec.spec.Tasks[a.task].Resources)
+		if a.alone {
+			alone++
+		}
+	}
+	planUsed, planRunning, planPrefetched := l.s.plan.Usage(w.id)
+	if planUsed != used || planRunning != running || planPrefetched != prefetched || held != w.held {
+		l.fail("worker %s has %v in %d places and %d ahead, the plan says %v, %d and %d", w.hello.Name, used, running, prefetched, planUsed, planRunning, planPrefetched)
+	}
+	if !used.Fits(w.hello.Capacity) || running > w.hello.Slots || prefetched > w.hello.Prefetch {
+		l.fail("worker %s has %v in %d places and %d ahead: more than it offers", w.hello.Name, used, running, prefetched)
+	}
+	if alone > 1 || alone == 1 && running > 1 {
+		l.fail("worker %s has an attempt that must be alone among %d", w.hello.Name, running)
+	}
+}
+
+// job holds a job against its tasks and returns how many attempts it has.
+func (g *judge) job(l *lab, j *jobState) (attempts int64) {
+	over, started := true, false
+	for i := range j.tasks {
+		attempts += g.task(l, j, uint32(i))
+		over = over && j.tasks[i].over()
+		started = started || j.tasks[i].started > 0
+	}
+	switch {
+	case over != j.state.Terminal():
+		l.fail("job %d is %s; all of its tasks have ended: %v", j.id, j.state, over)
+	case j.state.Terminal() && attempts > 0:
+		l.fail("job %d has ended and has %d attempts", j.id, attempts)
+	case !j.state.Terminal() && started != (j.state == job.JobRunning):
+		l.fail("job %d is %s; a task of it has started: %v", j.id, j.state, started)
+	case j.state.Terminal() != (j.ended > 0):
+		l.fail("job %d is %s and ended at %d", j.id, j.state, j.ended)
+	}
+	for _, w := range j.waits {
+		if on := l.s.jobs[w.Job]; on == nil || on.state.Terminal() {
+			l.fail("job %d waits for job %d, which has ended", j.id, w.Job)
+		}
+	}
+	return attempts
+}
+
+// task holds a task's counters and caches against its elements, and the plan
+// against both.
+func (g *judge) task(l *lab, j *jobState, ti uint32) (attempts int64) {
+	t := &j.tasks[ti]
+	var counts job.Counts
+	var shared, alone, backoff int64
+	for p := range max(t.n, 1) {
+		if t.n == 0 {
+			break
+		}
+		r, a, again := t.record(p), t.attempt(p), t.retryOf(p)
+		counts[r.State]++
+		if (a != nil) != r.State.Live() {
+			l.fail("job %d task %d element %d is %s and has an attempt: %v", j.id, ti, p, r.State, a != nil)
+		}
+		if a != nil {
+			attempts++
+			if a.worker.id != r.Worker || a.number != r.Attempts || a.position != p {
+				l.fail("job %d task %d element %d: attempt %+v, record %+v", j.id, ti, p, a, r)
+			}
+		}
+		if again.at > 0 {
+			backoff++
+			if r.State != job.Pending {
+				l.fail("job %d task %d element %d is %s and backs off", j.id, ti, p, r.State)
+			}
+		}
+		if r.State != job.Pending || again.at > 0 {
+			continue
+		}
+		isolated := again.spent.LostRunning >= job.IsolateAfter
+		switch {
+		case isolated:
+			alone++
+		case t.arr == nil || !t.arr.gated || t.arr.open.Has(p):
+			shared++
+		}
+		if t.arr != nil && !isolated && !t.arr.gated && p < t.arr.cursor && !t.arr.open.Has(p) {
+			l.fail("job %d task %d: nothing finds element %d, below the cursor at %d", j.id, ti, p, t.arr.cursor)
+		}
+	}
+	if counts != t.counts() {
+		l.fail("job %d task %d has %v and counts %v", j.id, ti, counts, t.counts())
+	}
+	g.caches(l, j, ti, backoff)
+	g.offer(l, j, ti, shared, alone)
+	return attempts
+}
+
+func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
+	t := &j.tasks[ti]
+	if t.arr == nil {
+		return
+	}
+	if t.arr.backoff != backoff || int64(len(t.arr.live)) != t.arr.running.Len() {
+		l.fail("job %d task %d: %d back off, counted %d; %d live, %d in order", j.id, ti, backoff, t.arr.backoff, len(t.arr.live), t.arr.running.Len())
+	}
+	if n := j.spec.spec.Tasks[ti].Array.Throttle; n > 0 && int64(len(t.arr.live)) > n {
+		l.fail("job %d task %d: %d elements at a time, its throttle is %d", j.id, ti, len(t.arr.live), n)
+	}
+	for _, set := range []*element.Set{&t.arr.open, &t.arr.alone} {
+		for p := set.Next(0); p >= 0; p = set.Next(p + 1) {
+			if t.state(p) != job.Pending || t.retryOf(p).at > 0 {
+				l.fail("job %d task %d element %d is %s but among those to start", j.id, ti, p, t.state(p))
+			}
+		}
+	}
+}
+
+// offer holds the plan's idea of what may start against what may.
+func (g *judge) offer(l *lab, j *jobState, ti uint32, shared, alone int64) {
+	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
+	if !t.ready || t.held || j.held || j.state.Terminal() || t.stop.Kind != job.CauseNone {
+		shared, alone = 0, 0
+	} else if t.arr != nil && spec.Array.Throttle > 0 {
+		room := max(spec.Array.Throttle-int64(len(t.arr.live)), 0)
+		shared, alone = min(shared, room), min(alone, room)
+	}
+	id := plan.GroupID{Job: j.id, Task: ti}
+	got := l.s.plan.Explain(id).Ready
+	id.Alone = true
+	gotAlone := l.s.plan.Explain(id).Ready
+	if cmp.Compare(got, shared) != 0 || gotAlone != alone {
+		l.fail("job %d task %d: %d may start and %d alone, the plan has %d and %d", j.id, ti, shared, alone, got, gotAlone)
+	}
+}

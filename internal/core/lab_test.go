@@ -1,0 +1,340 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// lab is a leader, its journal, its tables and its workers in one value: what the
+// tests of this package drive. Each event is checked as it is applied.
+type lab struct {
+	s        *State
+	config   Config
+	now      int64
+	seed     uint64
+	fail     func(format string, args ...any)
+	forming  []Event
+	journal  [][]Event // by sequence - 1
+	tables   tables
+	flushing *tables // what the flush under way has written so far
+	workers  map[string]*hand
+	names    []string
+	refs     map[link.Fence]job.Ref
+	judge    judge
+	// note hears of each event before it is applied, and of each message.
+	note func(any)
+}
+
+// began is the lab's clock at the beginning, in Unix milliseconds.
+const began = 1_000_000
+
+func newLab(fail func(string, ...any)) *lab {
+	config := Config{Lease: 60_000, Retention: 3600_000}
+	l := &lab{
+		s: New(config), config: config, now: began, fail: fail,
+		workers: map[string]*hand{}, refs: map[link.Fence]job.Ref{}, note: func(any) {},
+	}
+	l.carryOut(Decision{Events: l.s.Begin(l.now, 1, 1)})
+	l.close()
+	return l
+}
+
+// hand is a worker as it sees itself.
+type hand struct {
+	id    uint64
+	hello link.Hello
+	up    bool
+	held  []*grip
+}
+
+// grip is an attempt that a worker holds.
+type grip struct {
+	fence      link.Fence
+	phase      link.Phase
+	prefetched bool
+	recalled   bool
+	stop       *link.Stop
+	result     link.Result
+}
+
+func (h *hand) grip(f link.Fence) *grip {
+	for _, g := range h.held {
+		if g.fence == f {
+			return g
+		}
+	}
+	return nil
+}
+
+func (h *hand) drop(f link.Fence) {
+	h.held = slices.DeleteFunc(h.held, func(g *grip) bool { return g.fence == f })
+}
+
+func (h *hand) list() (out []link.Held) {
+	for _, g := range h.held {
+		out = append(out, link.Held{Fence: g.fence, Phase: g.phase})
+	}
+	return out
+}
+
+// do decides a command and carries it out, as a leader's turn does.
+func (l *lab) do(c Command) (any, error) {
+	before := l.s.fingerprint()
+	d, err := l.s.Decide(Input{Now: l.now, Seed: l.seed}, c)
+	l.seed++
+	if after := l.s.fingerprint(); before != after {
+		l.fail("Decide(%T) changed the state:\n%s\n%s", c, before, after)
+	}
+	if err != nil {
+		if len(d.Events)+len(d.Sends) > 0 {
+			l.fail("Decide(%T) both failed and decided: %v", c, err)
+		}
+		return nil, err
+	}
+	l.carryOut(d)
+	return d.Reply, nil
+}
+
+func (l *lab) carryOut(d Decision) {
+	for more := true; more; d, more = l.s.Follow(l.now) {
+		for _, e := range d.Events {
+			l.note(e)
+			l.s.Apply(e)
+			l.judge.applied(l, e)
+			l.forming = append(l.forming, e)
+		}
+		l.deliver(d.Sends)
+	}
+}
+
+// place gives out what fits.
+func (l *lab) place() {
+	for {
+		d := l.s.Place(l.now, 1) // one by one, to judge each
+		for _, e := range d.Events {
+			if a, ok := e.(AttemptAssigned); ok {
+				l.refs[a.Fence] = l.s.refOf(l.s.attempts[a.Fence])
+			}
+			l.note(e)
+			l.judge.applied(l, e)
+			l.forming = append(l.forming, e)
+		}
+		l.deliver(d.Sends)
+		if len(d.Events) == 0 {
+			return
+		}
+	}
+}
+
+// close ends the batch, and with it the turn.
+func (l *lab) close() {
+	if len(l.forming) > 0 {
+		l.journal = append(l.journal, l.forming)
+		l.forming = nil
+		l.s.Batch(uint64(len(l.journal)))
+	}
+	l.judge.settled(l)
+}
+
+// turn is do, place and close.
+func (l *lab) turn(c Command) (any, error) {
+	reply, err := l.do(c)
+	l.place()
+	l.close()
+	return reply, err
+}
+
+// deliver hands messages to the workers that are there to hear them.
+func (l *lab) deliver(sends []Send) {
+	for _, s := range sends {
+		msg := s.Msg
+		if s.Assign != nil {
+			msg.Assign = &link.Assign{Attempts: l.s.Assignments(s.Assign)}
+		}
+		w := l.workerByID(s.Worker)
+		if w == nil || !w.up {
+			continue
+		}
+		l.note(toHand{w, msg})
+		w.hear(msg)
+	}
+}
+
+// toHand is a message for a worker that hears it.
+type toHand struct {
+	hand *hand
+	msg  link.ToWorker
+}
+
+func (l *lab) workerByID(id uint64) *hand {
+	for _, name := range l.names {
+		if w := l.workers[name]; w.id == id {
+			return w
+		}
+	}
+	return nil
+}
+
+func (h *hand) hear(msg link.ToWorker) {
+	if msg.Assign != nil {
+		for _, a := range msg.Assign.Attempts {
+			if h.grip(a.Fence) == nil {
+				h.held = append(h.held, &grip{fence: a.Fence, phase: link.Waiting, prefetched: a.Prefetched})
+			}
+		}
+	}
+	if msg.Stop != nil {
+		if g := h.grip(msg.Stop.Fence); g != nil {
+			g.stop = msg.Stop
+		}
+		if msg.Stop.Forget {
+			h.drop(msg.Stop.Fence)
+		}
+	}
+	for _, f := range msg.Recall {
+		if g := h.grip(f); g != nil {
+			g.recalled = true
+		}
+	}
+	for _, f := range msg.Ack {
+		h.drop(f)
+	}
+}
+
+// join makes a worker known, or begins another session of it.
+func (l *lab) join(h link.Hello) error {
+	w := l.workers[h.Name]
+	if w == nil {
+		w = &hand{}
+		l.workers[h.Name] = w
+		l.names = append(l.names, h.Name)
+	}
+	w.hello, w.up = h, true
+	h.Held = w.list()
+	reply, err := l.do(WorkerHello{Hello: h})
+	if err != nil {
+		w.up = false
+		return err
+	}
+	w.id = reply.(Welcomed).Worker
+	// The leader compares what is held once more, with the hello applied: messages
+	// that went out before the worker's id was known are sent again.
+	if _, err = l.do(WorkerHeld{Worker: w.id, Incarnation: h.Incarnation, Held: w.list()}); err != nil {
+		return err
+	}
+	l.place()
+	l.close()
+	for _, g := range slices.Clone(w.held) {
+		if g.phase == link.Ended { // results are repeated until they are acknowledged
+			l.report(w, link.Report{Ended: []link.Result{g.result}})
+		}
+	}
+	return nil
+}
+
+func (l *lab) begin(w *hand, g *grip) {
+	g.phase = link.Running
+	l.report(w, link.Report{Started: []link.Started{{Fence: g.fence, At: l.now}}})
+}
+
+func (l *lab) finish(w *hand, g *grip, r link.Result) {
+	r.Fence, r.Ended = g.fence, l.now
+	if g.phase == link.Running {
+		r.Started = l.now - 1
+	}
+	g.phase, g.result = link.Ended, r
+	l.report(w, link.Report{Ended: []link.Result{r}})
+}
+
+func (l *lab) report(w *hand, r link.Report) {
+	if !w.up {
+		return
+	}
+	if _, err := l.turn(WorkerReport{Worker: w.id, Report: r}); err != nil {
+		l.fail("a report was refused: %v", err)
+	}
+}
+
+// submit submits a job file, one job per item.
+func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
+	file, err := jobfile.Parse("", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	c := Submit{
+		Namespace: DefaultName, Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna",
+		Items: []Item{{Params: []byte("{}"), Body: uint64(file.Hash[0])<<8 | uint64(file.Hash[1])}}, ReadSeq: l.s.Seq(),
+	}
+	if change != nil {
+		change(&c)
+	}
+	for i := range c.Items {
+		copy(c.Items[i].UID[:], fmt.Sprintf("%d.%d", l.seed, i))
+	}
+	reply, err := l.turn(c)
+	if err != nil {
+		return nil, err
+	}
+	return reply.([]Submitted), nil
+}
+
+// advance lets time pass and decides what has come due.
+func (l *lab) advance(ms int64) {
+	until := l.now + ms
+	for {
+		at := l.s.NextTimer()
+		if at == 0 || at > until {
+			break
+		}
+		l.now = max(l.now, at)
+		if _, err := l.turn(Tick{}); err != nil {
+			l.fail("a tick was refused: %v", err)
+		}
+	}
+	l.now = until
+}
+
+// flush writes what has changed into the tables: some of it, or all.
+func (l *lab) flush(most int) {
+	if l.flushing == nil {
+		l.flushing = &tables{}
+		l.flushing.seq = l.s.BeginFlush(l.flushing)
+	}
+	if l.s.Encode(most) {
+		ended := l.tables.take(l.flushing)
+		l.flushing = nil
+		l.s.Flushed(l.now, ended)
+	}
+}
+
+// recovered is what a server that starts now would have.
+func (l *lab) recovered() *State {
+	s, err := l.tables.load(l.config)
+	if err != nil {
+		l.fail("the tables can't be loaded: %v", err)
+	}
+	for seq := l.tables.seq; seq < uint64(len(l.journal)); seq++ {
+		for _, e := range l.journal[seq] {
+			s.Apply(e)
+		}
+		s.Batch(seq + 1)
+		s.Forget()
+	}
+	return s
+}
+
+// failOver puts a recovered state in the place of the leader's: another server
+// takes over, and the workers come back to it.
+func (l *lab) failOver() {
+	l.s = l.recovered()
+	l.flushing = nil
+	l.carryOut(Decision{Events: l.s.Begin(l.now, l.s.Epoch()+1, l.s.Generation())})
+	l.s.Recheck()
+	l.carryOut(Decision{})
+	l.place()
+	l.close()
+}
