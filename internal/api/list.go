@@ -262,10 +262,11 @@ func (s *server) elements(ctx context.Context, f *found, ti uint32, from int64, 
 
 // ListAttempts returns the attempts of an element.
 func (s *jobs) ListAttempts(ctx context.Context, req *connect.Request[reevev1.ListAttemptsRequest]) (*connect.Response[reevev1.ListAttemptsResponse], error) {
-	ref, f, ti, p, err := s.element(ctx, req.Msg.GetRef())
+	el, err := s.element(ctx, req.Msg.GetRef())
 	if err != nil {
 		return nil, err
 	}
+	ref, f, ti, p := el.ref, el.found, el.task, el.position
 	var past []core.PastAttempt
 	if err := s.in(ctx, f, func(state *core.State) { past = state.Past(ref.Job, ti, p) }); err != nil {
 		return nil, err
@@ -304,32 +305,41 @@ func (s *jobs) ListAttempts(ctx context.Context, req *connect.Request[reevev1.Li
 	return connect.NewResponse(out), nil
 }
 
-// element finds what a reference to an element names.
-func (s *server) element(ctx context.Context, text string) (job.Ref, *found, uint32, int64, error) {
+// foundElement is an element of a job that the caller may see.
+type foundElement struct {
+	*found
+	ref      job.Ref // without an attempt
+	task     uint32
+	position int64
+}
+
+// element finds what a reference to an element names. The task of a job that has
+// but one may be left out.
+func (s *server) element(ctx context.Context, text string) (foundElement, error) {
 	ref, err := job.ParseRef(text)
 	if err != nil {
-		return ref, nil, 0, 0, invalid("%s", err)
+		return foundElement{}, invalid("%s", err)
 	}
 	f, err := s.find(ctx, ref.Job)
 	if err != nil {
-		return ref, nil, 0, 0, err
+		return foundElement{}, err
 	}
 	if ref.Task == "" && len(f.spec.Tasks) == 1 {
 		ref.Task = f.spec.Tasks[0].Name
 	}
 	ti, err := f.task(ref.Task)
 	if err != nil {
-		return ref, nil, 0, 0, err
+		return foundElement{}, err
 	}
 	p, ok := f.spec.Tasks[ti].Array.Position(ref.Index)
 	if !ok || f.image.Tasks[ti].N >= 0 && p >= max(f.image.Tasks[ti].N, 1) {
 		if ref.Index == job.NoIndex {
-			return ref, nil, 0, 0, invalid("%s is an array: name an element, such as %s.0", ref, ref)
+			return foundElement{}, invalid("%s is an array: name an element, such as %s.0", ref, ref)
 		}
-		return ref, nil, 0, 0, notFound("job %d task %s has no element %d", ref.Job, ref.Task, ref.Index)
+		return foundElement{}, notFound("job %d task %s has no element %d", ref.Job, ref.Task, ref.Index)
 	}
 	ref.Attempt = 0
-	return ref, f, ti, p, nil
+	return foundElement{found: f, ref: ref, task: ti, position: p}, nil
 }
 
 // Outputs streams the outputs of a task's elements. Those of elements that were

@@ -192,10 +192,11 @@ func (r *logReader) targets(ctx context.Context, ref job.Ref) ([]job.Ref, error)
 // element reads the newest attempt of an element; while following, the ones that
 // come after it too.
 func (r *logReader) element(ctx context.Context, ref job.Ref) error {
-	_, f, ti, p, err := r.s.element(ctx, ref.String())
+	el, err := r.s.element(ctx, ref.String())
 	if err != nil {
 		return err
 	}
+	f, ti, p := el.found, el.task, el.position
 	attempt := 0
 	for {
 		views, _, err := r.s.elements(ctx, f, ti, p, nil, 1)
@@ -245,14 +246,14 @@ func (r *logReader) change(ctx context.Context, ref job.Ref, ti uint32, p int64,
 func (r *logReader) one(ctx context.Context, ref job.Ref) error {
 	o := r.o
 	if o.Follow {
-		_, f, ti, p, err := r.s.element(ctx, job.Ref{Job: ref.Job, Task: ref.Task, Index: ref.Index}.String())
+		el, err := r.s.element(ctx, job.Ref{Job: ref.Job, Task: ref.Task, Index: ref.Index}.String())
 		if err != nil {
 			return err
 		}
-		if f.stored {
+		if el.stored {
 			o.Follow = false
 		} else {
-			done, stop := r.s.ended(ctx, ref, ti, p)
+			done, stop := r.s.ended(ctx, ref, el.task, el.position)
 			defer stop()
 			o.Ended = done
 		}

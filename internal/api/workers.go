@@ -97,7 +97,7 @@ func (s *workers) drain(ctx context.Context, c core.Drain) (int, error) {
 // no longer current is refused: the attempt was superseded.
 func (s *server) attemptOf(ctx context.Context, fence uint64, ref string) (uid string, ok bool, err error) {
 	err = s.Engine.View(ctx, func(state *core.State) {
-		current, _, _, u, live := state.AttemptAt(fence)
+		current, u, live := state.AttemptAt(fence)
 		uid, ok = u.String(), live && current.String() == ref
 	})
 	return uid, ok, err

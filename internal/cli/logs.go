@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -83,15 +82,15 @@ func (e *env) logs() *cobra.Command {
 	return c
 }
 
-func sinceTime(text string) (*timestamppb.Timestamp, error) {
+func sinceTime(text string) (*client.Timestamp, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return timestamppb.New(at), nil
+		return client.Time(at), nil
 	}
 	d, err := job.ParseDuration(text)
 	if err != nil {
 		return nil, fmt.Errorf("%q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", text)
 	}
-	return timestamppb.New(time.Now().Add(-d)), nil
+	return client.Time(time.Now().Add(-d)), nil
 }
 
 // logStyle is what is put before lines.

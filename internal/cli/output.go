@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -19,7 +17,7 @@ import (
 func (e *env) structured() bool { return e.output == "json" || e.output == "yaml" }
 
 // message prints an API message as JSON or YAML.
-func (e *env) message(m proto.Message) error {
+func (e *env) message(m client.Message) error {
 	b, err := client.JSON(m)
 	if err != nil {
 		return err
@@ -52,7 +50,7 @@ func (e *env) raw(b []byte) error {
 }
 
 // list prints messages as one JSON array or YAML list.
-func list[M proto.Message](e *env, messages []M) error {
+func list[M client.Message](e *env, messages []M) error {
 	parts := make([]json.RawMessage, 0, len(messages))
 	for _, m := range messages {
 		b, err := client.JSON(m)
@@ -92,7 +90,7 @@ func clean(s string) string {
 }
 
 // ago writes how long ago a time was, "-" for none.
-func ago(t *timestamppb.Timestamp) string {
+func ago(t *client.Timestamp) string {
 	if t == nil {
 		return "-"
 	}
@@ -100,7 +98,7 @@ func ago(t *timestamppb.Timestamp) string {
 }
 
 // took writes how long something took, so far if it has not ended.
-func took(from, to *timestamppb.Timestamp) string {
+func took(from, to *client.Timestamp) string {
 	if from == nil {
 		return "-"
 	}
@@ -129,7 +127,7 @@ func short(d time.Duration) string {
 }
 
 // stamp writes a time for people.
-func stamp(t *timestamppb.Timestamp) string {
+func stamp(t *client.Timestamp) string {
 	if t == nil {
 		return "-"
 	}

@@ -13,16 +13,18 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
+// runFlags are the job that a command line describes.
+type runFlags struct {
+	submitFlags
+	name, array, queue, priority string
+	cpu, memory, timeout         string
+	envs                         []string
+	attempts                     int
+	detach                       bool
+}
+
 func (e *env) run() *cobra.Command {
-	var (
-		s                       submitFlags
-		name, array, queue, cpu string
-		memory, timeout         string
-		envs                    []string
-		retries                 int
-		detach                  bool
-		priority                string
-	)
+	var r runFlags
 	c := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARGUMENT…]",
 		Short: "Run a command on a worker, show its output and exit with its code",
@@ -31,62 +33,67 @@ func (e *env) run() *cobra.Command {
   reeve run --timeout 10s --cpu 0.5 -- make test`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			for i, arg := range args {
-				if !utf8.ValidString(arg) {
-					return fmt.Errorf("argument %d, %q, is not UTF-8 text, which a job file can't hold; put such bytes into a file, or write them with printf inside sh -c", i+1, arg)
-				}
-			}
-			spec := map[string]any{"command": args}
-			set := func(key, value string) {
-				if value != "" {
-					spec[key] = value
-				}
-			}
-			set("name", name)
-			set("array", array)
-			set("queue", queue)
-			set("timeout", timeout)
-			set("priority", priority)
-			if cpu != "" || memory != "" {
-				r := map[string]string{}
-				if cpu != "" {
-					r["cpu"] = cpu
-				}
-				if memory != "" {
-					r["memory"] = memory
-				}
-				spec["resources"] = r
-			}
-			if retries > 1 {
-				spec["retry"] = retries
-			}
-			if len(envs) > 0 {
-				pairs, err := envPairs(envs)
-				if err != nil {
-					return err
-				}
-				spec["env"] = pairs
-			}
-			text, err := json.Marshal(spec)
+			text, err := r.file(args)
 			if err != nil {
 				return err
 			}
-			return e.runText(c.Context(), text, &s, detach)
+			return e.runText(c.Context(), text, &r.submitFlags, r.detach)
 		},
 	}
-	s.add(c)
+	r.add(c)
 	f := c.Flags()
-	f.StringVar(&name, "name", "", "the job's name")
-	f.StringVar(&array, "array", "", "run an array: 0-31, 1,3,5, 1-7:2, 0-99%4")
-	f.StringVar(&queue, "queue", "", "the queue")
-	f.StringVar(&priority, "priority", "", "critical, high, normal, low, background, or -1000 to 1000; higher runs first")
-	f.StringVar(&cpu, "cpu", "", "processors: 2, 0.5, 500m")
-	f.StringVar(&memory, "memory", "", "memory: 512Mi, 4G")
-	f.StringVar(&timeout, "timeout", "", "the longest an attempt may run")
-	f.IntVar(&retries, "max-attempts", 1, "how often to try")
-	f.StringArrayVarP(&envs, "env", "e", nil, "an environment variable, NAME=value; may be repeated")
-	f.BoolVarP(&detach, "detach", "d", false, "only submit; do not follow")
+	f.StringVar(&r.name, "name", "", "the job's name")
+	f.StringVar(&r.array, "array", "", "run an array: 0-31, 1,3,5, 1-7:2, 0-99%4")
+	f.StringVar(&r.queue, "queue", "", "the queue")
+	f.StringVar(&r.priority, "priority", "", "critical, high, normal, low, background, or -1000 to 1000; higher runs first")
+	f.StringVar(&r.cpu, "cpu", "", "processors: 2, 0.5, 500m")
+	f.StringVar(&r.memory, "memory", "", "memory: 512Mi, 4G")
+	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run")
+	f.IntVar(&r.attempts, "max-attempts", 1, "how often to try")
+	f.StringArrayVarP(&r.envs, "env", "e", nil, "an environment variable, NAME=value; may be repeated")
+	f.BoolVarP(&r.detach, "detach", "d", false, "only submit; do not follow")
 	return c
+}
+
+// file writes the job file of a command line.
+func (r *runFlags) file(args []string) ([]byte, error) {
+	for i, arg := range args {
+		if !utf8.ValidString(arg) {
+			return nil, fmt.Errorf("argument %d, %q, is not UTF-8 text, which a job file can't hold; put such bytes into a file, or write them with printf inside sh -c", i+1, arg)
+		}
+	}
+	spec := map[string]any{"command": args}
+	resources := map[string]string{}
+	set := func(to map[string]string, key, value string) {
+		if value != "" {
+			to[key] = value
+		}
+	}
+	set(resources, "cpu", r.cpu)
+	set(resources, "memory", r.memory)
+	if len(resources) > 0 {
+		spec["resources"] = resources
+	}
+	top := map[string]string{}
+	set(top, "name", r.name)
+	set(top, "array", r.array)
+	set(top, "queue", r.queue)
+	set(top, "timeout", r.timeout)
+	set(top, "priority", r.priority)
+	for key, value := range top {
+		spec[key] = value
+	}
+	if r.attempts != 1 {
+		spec["retry"] = r.attempts
+	}
+	if len(r.envs) > 0 {
+		pairs, err := envPairs(r.envs)
+		if err != nil {
+			return nil, err
+		}
+		spec["env"] = pairs
+	}
+	return json.Marshal(spec)
 }
 
 func envPairs(envs []string) (map[string]string, error) {

@@ -10,13 +10,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-
-	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/spf13/cobra"
 )
 
 // maxFile bounds a job file on its way in, in bytes.
@@ -118,7 +115,11 @@ func (e *env) submitText(ctx context.Context, cl *client.Client, name string, te
 	if item.IdempotencyKey == "" && parsed.Spec.IdempotencyKey == "" {
 		item.IdempotencyKey = randomKey()
 	}
-	if item.Params, err = paramValues(s.params); err != nil {
+	given, err := params(s.params)
+	if err != nil {
+		return "", err
+	}
+	if item.Params, err = client.Params(given); err != nil {
 		return "", err
 	}
 	jobs, err := cl.Submit(ctx, &client.SubmitRequest{
@@ -151,18 +152,17 @@ func randomKey() string {
 	return hex.EncodeToString(b[:])
 }
 
-// paramValues reads name=value pairs; values travel as text and get their types
-// from the job file.
-func paramValues(pairs []string) (*structpb.Struct, error) {
-	s := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+// params reads name=value pairs.
+func params(pairs []string) (map[string]any, error) {
+	out := make(map[string]any, len(pairs))
 	for _, p := range pairs {
-		name, value, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("--param %q: want name=value", p)
+		name, value, err := pair("param", p)
+		if err != nil {
+			return nil, err
 		}
-		s.Fields[name] = structpb.NewStringValue(value)
+		out[name] = value
 	}
-	return s, nil
+	return out, nil
 }
 
 func (e *env) validate() *cobra.Command {

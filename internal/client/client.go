@@ -18,6 +18,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 
@@ -52,6 +53,9 @@ type (
 	NewToken       = reevev1.TokenServiceCreateRequest
 	CreatedToken   = reevev1.TokenServiceCreateResponse
 	ElementOutputs = reevev1.ElementOutputs
+	// Message is any of them, Timestamp a moment in one: see Time.
+	Message   = proto.Message
+	Timestamp = timestamppb.Timestamp
 )
 
 // Options of a client.

@@ -270,14 +270,14 @@ func (s *State) Totals() Totals {
 	}
 }
 
-// AttemptAt names the live attempt of a fence, for whoever checks what a worker
-// sends about it.
-func (s *State) AttemptAt(fence uint64) (ref job.Ref, worker uint64, namespace string, uid UID, ok bool) {
+// AttemptAt names the live attempt of a fence and its job's uid, for whoever checks
+// what a worker sends about it.
+func (s *State) AttemptAt(fence uint64) (ref job.Ref, uid UID, ok bool) {
 	a := s.attempts[fenceOf(fence)]
 	if a == nil {
-		return job.Ref{}, 0, "", UID{}, false
+		return job.Ref{}, UID{}, false
 	}
-	return s.refOf(a), a.worker.id, a.job.queue.space.name, a.job.uid, true
+	return s.refOf(a), a.job.uid, true
 }
 
 func (s *State) refOf(a *attempt) job.Ref {
