@@ -144,12 +144,18 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	return l, nil
 }
 
+// final reports whether trying a write again can't help: this term, and with a
+// broken disk this process, is over.
+func final(err error) bool {
+	return errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrBroken) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrRefused)
+}
+
 // appendUntilKnown repeats an append whose outcome is unknown until it is.
 func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch, log *slog.Logger) error {
 	wait := 10 * time.Millisecond
 	for {
 		err := journal.Append(ctx, b)
-		if err == nil || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrBroken) || errors.Is(err, store.ErrCorrupt) {
+		if err == nil || final(err) {
 			return err
 		}
 		log.Warn("the journal did not take a batch; trying again", "sequence", b.Seq, "in", wait, "error", err)

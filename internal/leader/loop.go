@@ -82,7 +82,9 @@ func (p *loop) run(ctx context.Context) error {
 					return err
 				}
 			case r := <-p.flushed:
-				p.flushedBy(r)
+				if err := p.flushedBy(r); err != nil {
+					return err
+				}
 			case <-ctx.Done():
 				return nil
 			default:
@@ -96,7 +98,9 @@ func (p *loop) run(ctx context.Context) error {
 					return err
 				}
 			case r := <-p.flushed:
-				p.flushedBy(r)
+				if err := p.flushedBy(r); err != nil {
+					return err
+				}
 			case <-ctx.Done():
 				return nil
 			}
@@ -411,7 +415,9 @@ func (p *loop) windDown() error {
 				return err
 			}
 		case r := <-p.flushed:
-			p.flushedBy(r)
+			if err := p.flushedBy(r); err != nil {
+				return err
+			}
 		case <-deadline:
 			p.log.Warn("the tables lag behind the journal; recovery will replay the rest")
 			return nil

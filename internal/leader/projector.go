@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/record"
@@ -54,15 +55,16 @@ func (p *loop) sendFlush() {
 	p.projects <- p.flush
 }
 
-func (p *loop) flushedBy(r flushResult) {
+func (p *loop) flushedBy(r flushResult) error {
 	p.flush, p.sent = nil, false
 	if r.err != nil {
-		return // the context ended
+		return fmt.Errorf("flush the tables up to %d: %w", r.job.seq, r.err)
 	}
 	p.state.Flushed(p.clock.Now(), r.job.rows.Ended())
 	p.mu.Lock()
 	p.projected = r.job.seq
 	p.mu.Unlock()
+	return nil
 }
 
 // projectLoop writes flushes to the tables and keeps journal and tables trimmed.
@@ -99,8 +101,8 @@ func (p *loop) write(ctx context.Context, f *flushJob) error {
 	wait := 50 * time.Millisecond
 	for {
 		err := p.tables.Flush(ctx, f.rows.Flush(f.seq))
-		if err == nil {
-			return nil
+		if err == nil || final(err) {
+			return err
 		}
 		if ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
