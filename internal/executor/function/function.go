@@ -38,6 +38,21 @@ var (
 	ErrClosed = errors.New("function: the executor is closed")
 )
 
+// permanentError is an error that trying again can't help.
+type permanentError struct{ error }
+
+// Unwrap returns the handler's error.
+func (p *permanentError) Unwrap() error { return p.error }
+
+// Permanent marks a handler's error as one that trying again can't help: no retry
+// follows. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
 // Invocation is what a handler gets.
 type Invocation struct {
 	Key     string
@@ -237,6 +252,9 @@ func (e *Executor) finish(r *run, output []byte, err error) {
 		x.Cause = r.cause
 	case err != nil:
 		x.Cause = job.Cause{Kind: job.CauseError, Detail: err.Error()}
+		if _, permanent := errors.AsType[*permanentError](err); permanent {
+			x.Cause.Code = job.PermanentError
+		}
 	default:
 		x.Output = output
 	}

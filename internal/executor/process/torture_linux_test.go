@@ -498,6 +498,31 @@ func TestKeeperToldToEnd(t *testing.T) {
 	})
 }
 
+func TestCgroupsRemovedByOthers(t *testing.T) {
+	r := &rig{T: t, root: stateDir(t)}
+	r.open()
+	_, after, ok := strings.Cut(r.ex.About(), "cgroup (")
+	if !ok {
+		t.Skip("no cgroup can be used here: " + r.ex.About())
+	}
+	base, _, _ := strings.Cut(after, ")")
+	for _, key := range []string{"a", "b"} {
+		r.start(r.task(key, "exit 0"))
+		if x := r.ev.WaitEnded(key); x.Cause != (job.Cause{}) {
+			t.Errorf("cause = %v", x.Cause)
+		}
+		idle, err := filepath.Glob(base + "/[0-9]*")
+		if err != nil || len(idle) != 1 {
+			t.Errorf("idle cgroups: %v, %v; want one", idle, err)
+		}
+		for _, dir := range append(idle, base) {
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestLongStateDirectory(t *testing.T) {
 	r := &rig{T: t, root: filepath.Join(stateDir(t), strings.Repeat("long/", 40))}
 	r.open()

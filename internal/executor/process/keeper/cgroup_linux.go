@@ -106,7 +106,7 @@ func tryCgroup(base string) error {
 }
 
 func makeSlot(name string) (*slot, error) {
-	if err := os.Mkdir(name, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.MkdirAll(name, 0o755); err != nil {
 		return nil, err
 	}
 	dir, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

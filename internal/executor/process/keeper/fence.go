@@ -1,6 +1,11 @@
 package keeper
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // MarkerEnv is the variable that marks every process of an attempt with the
 // keeper's home and the attempt's key, so that a process which left its session
@@ -47,4 +52,9 @@ type slot struct {
 	cpu int64
 	// kills is memory.events' oom_kill as last seen; -1 where there is none.
 	kills int64
+}
+
+// removed says whether the cgroup is not there any more. There may be no slot.
+func (s *slot) removed() bool {
+	return s != nil && errors.Is(unix.Access(s.name, unix.F_OK), unix.ENOENT)
 }

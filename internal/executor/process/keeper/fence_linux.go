@@ -53,7 +53,15 @@ type orphan struct {
 	// among are the attempts it may belong to while it is not: those that lived
 	// when it was first seen. It is killed when the last of them has ended.
 	among map[string]bool
+	// unsettled says that it was between two programs when it was looked at, so
+	// that another look may tell more; looks counts them.
+	unsettled bool
+	looks     int
 }
+
+// maxLooks bounds how often a process is taken to be between two programs: a few
+// microseconds are usual, a slow disk can make it longer.
+const maxLooks = 50
 
 func (f *descentFence) enter(a *attempt) (*syscall.SysProcAttr, error) {
 	f.live[a.key] = 0
@@ -82,7 +90,11 @@ func (f *descentFence) left(a *attempt) bool {
 	}
 	f.look()
 	for _, o := range f.orphans {
-		if o.key == a.key {
+		if o.key == "" && !o.unsettled && len(o.among) == 1 && o.among[a.key] {
+			// Nobody else is left that it could belong to.
+			o.key = a.key
+		}
+		if o.key == a.key || o.unsettled && o.among[a.key] {
 			return true
 		}
 	}
@@ -105,7 +117,9 @@ func (f *descentFence) look() {
 			f.orphans[pid] = o
 		}
 		if o.key == "" {
+			o.looks++
 			o.key = f.owner(pid)
+			o.unsettled = o.key == "" && o.looks < maxLooks && betweenPrograms(pid)
 		}
 	}
 }
@@ -170,6 +184,8 @@ func (f *descentFence) sweep() error {
 			}
 			if _, ok := marked(pid, f.marker); ok {
 				found = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil || found
+			} else if betweenPrograms(pid) {
+				found = true
 			}
 			unix.Close(fd)
 		}
@@ -239,6 +255,24 @@ func processes() []int {
 		}
 	}
 	return list
+}
+
+// betweenPrograms says whether pid is inside an exec, where the kernel shows neither
+// arguments nor environment. A process without environment has arguments; a zombie
+// has neither and is told by its state.
+func betweenPrograms(pid int) bool {
+	dir := "/proc/" + strconv.Itoa(pid)
+	if cmdline, err := os.ReadFile(dir + "/cmdline"); err != nil || len(cmdline) > 0 {
+		return false
+	}
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return false
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const kernelThread = 0x00200000
+	flags, _ := strconv.Atoi(string(fields[6]))
+	return fields[0][0] != 'Z' && fields[0][0] != 'X' && flags&kernelThread == 0
 }
 
 // marked returns the key in the environment that pid was started with.

@@ -36,7 +36,8 @@ func TestCgroupDirs(t *testing.T) {
 	}
 }
 
-// child starts cat with an environment; it ends with the test.
+// child starts cat with an environment and waits until it runs: a fork returns
+// before the kernel shows the new environment. It ends with the test.
 func child(t *testing.T, env ...string) int {
 	t.Helper()
 	cmd := exec.Command("cat")
@@ -45,7 +46,18 @@ func child(t *testing.T, env ...string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	echo := make([]byte, 1)
+	if _, err := in.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(echo); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

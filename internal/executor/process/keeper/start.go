@@ -50,20 +50,20 @@ func (k *Keeper) launch(a *attempt, null int, marker string) {
 	}
 	attr, err := k.fence.enter(a)
 	k.mu.Unlock()
-	var pid int
-	var out, errs *os.File
-	if err == nil {
-		l := launch{task: &a.task, attr: attr, null: null, marker: marker + a.key}
-		k.forking.Lock()
-		pid, err = l.fork()
-		out, errs = l.out, l.errs
-	} else {
-		k.forking.Lock()
+	l := launch{task: &a.task, attr: attr, null: null, marker: marker + a.key}
+	pid := 0
+	k.forking.Lock()
+	if err != nil {
 		err = &rejected{err}
+	} else if pid, err = l.fork(); err != nil && a.slot.removed() {
+		// Somebody else has removed what the fence had made ready: once more, afresh.
+		if l.attr, err = k.enterAgain(a); err == nil {
+			pid, err = l.fork()
+		}
 	}
 	k.mu.Lock()
 	if err == nil {
-		k.begun(a, pid, out, errs)
+		k.begun(a, pid, l.out, l.errs)
 	} else {
 		k.fence.leave(a)
 		k.conclude(a, executor.Exit{Cause: startCause(err), Ended: time.Now()})
@@ -72,9 +72,19 @@ func (k *Keeper) launch(a *attempt, null int, marker string) {
 	k.forking.Unlock()
 	if err == nil {
 		wake(k.forked)
-		go k.pump(a, out, logline.Stdout)
-		go k.pump(a, errs, logline.Stderr)
+		go k.pump(a, l.out, logline.Stdout)
+		go k.pump(a, l.errs, logline.Stderr)
 	}
+}
+
+// enterAgain gives back what the fence had ready for a, not to be used again, and
+// takes another.
+func (k *Keeper) enterAgain(a *attempt) (*syscall.SysProcAttr, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.slot.used = true
+	k.fence.leave(a)
+	return k.fence.enter(a)
 }
 
 // begun records a start. The caller holds mu.
