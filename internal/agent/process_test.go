@@ -272,7 +272,7 @@ func TestManyProcesses(t *testing.T) {
 	for i := range link.Fence(40) {
 		get(t, srv.log(first+i).sealed)
 		want := [...]string{"x\n", "y z\n"}[(first+i)%2]
-		if got := texts(t, srv.log(first + i).text)[logline.Stdout]; got != want {
+		if got := texts(t, srv.log(first+i).text)[logline.Stdout]; got != want {
 			t.Errorf("log of %d: %q, want %q", first+i, got, want)
 		}
 	}
