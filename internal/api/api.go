@@ -65,6 +65,9 @@ type Options struct {
 const (
 	// MaxMessage bounds one message in bytes.
 	MaxMessage = 16 << 20
+	// compressFrom is the size, in bytes, from which an answer is compressed: for the
+	// small messages of a session that costs more than all the rest.
+	compressFrom = 16 << 10
 	// streamCheck is how often an open stream's token is looked at again.
 	streamCheck = 2 * time.Second
 )
@@ -85,6 +88,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	opts := []connect.HandlerOption{
 		connect.WithInterceptors(guard), connect.WithReadMaxBytes(MaxMessage), connect.WithRecover(s.recovered),
+		connect.WithCompressMinBytes(compressFrom),
 	}
 	for _, c := range wire.JSONCodecs() {
 		opts = append(opts, connect.WithCodec(c))
