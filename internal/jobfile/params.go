@@ -215,7 +215,7 @@ func BindParams(spec *job.Spec, given map[string]json.RawMessage) ([]byte, error
 		if raw, ok := given[name]; ok {
 			var err error
 			if value, err = bindJSON(&declared, raw); err != nil {
-				return fail("parameter %s: %s: %s", name, strconv.Quote(tree.Excerpt(string(raw))), err.Error())
+				return fail("parameter %s: %s: %s", name, strconv.Quote(tree.Excerpt(asGiven(raw))), err.Error())
 			}
 		}
 		if value == nil {
@@ -251,6 +251,15 @@ func bindJSON(declared *job.Param, raw json.RawMessage) (json.RawMessage, error)
 		return bindText(declared, text)
 	}
 	return nil, fmt.Errorf("want %s", paramWant(declared))
+}
+
+// asGiven is a value as the user wrote it: a text without JSON's own quotes.
+func asGiven(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
 }
 
 // DecodeParams reads what BindParams wrote, for Scope.

@@ -46,7 +46,7 @@ func TestBindParams(t *testing.T) {
 		{"far", `{"must":"x","frobnicate":"y"}`, "", "known are day, fast, mode, must, n, ratio, shards"},
 		{"int", `{"must":"x","n":1.5}`, "", `parameter n: "1.5": want a whole number`},
 		{"huge int", `{"must":"x","n":99999999999999999999}`, "", "want a whole number"},
-		{"number", `{"must":"x","ratio":"half"}`, "", "want a number"},
+		{"number", `{"must":"x","ratio":"half"}`, "", `parameter ratio: "half": want a number`},
 		{"bool", `{"must":"x","fast":1}`, "", "want true or false"},
 		{"enum", `{"must":"x","mode":"fast"}`, "", "want one of slow, quick"},
 		{"list for a text", `{"must":["x"]}`, "", "want a text"},
