@@ -20,8 +20,10 @@ type Task struct {
 	// reference and the fence, such as 4217.transform.3@2-9f.
 	Key string
 	Ref job.Ref
-	// Dir is the attempt's directory, made by the caller. The executor keeps its
-	// own files in it: log (framed by logline), and the work directory in Work.
+	// Dir is the attempt's directory. The executor keeps its log in it (framed by
+	// logline) and makes it when that has something to hold, so that a quiet attempt
+	// costs no directory; a caller that puts something there makes it before. Release
+	// removes it. Work is where a process runs, made by the caller; empty means Dir.
 	Dir  string
 	Work string
 	// Argv and Env are for processes; Env is the whole environment.
@@ -73,9 +75,12 @@ type Running struct {
 	Exit *Exit
 }
 
-// Events receives what happens, from any goroutine; it must not block long.
+// Events receives what happens, from any goroutine; it must not block long, and must
+// not call Close. It may call the other methods only from another goroutine, since
+// an executor may deliver events from the one that it reads answers with.
 type Events interface {
-	// Started is called once the attempt really runs, at most once per key.
+	// Started is called once the attempt really runs, at most once per key. It, and
+	// even Ended, may come before Start has returned.
 	Started(key string, at time.Time)
 	// Ended is called exactly once for each attempt that Start accepted or Adopt
 	// returned as live, after the whole tree is gone.

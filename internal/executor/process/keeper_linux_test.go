@@ -1,0 +1,220 @@
+package process_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/executor"
+	"github.com/reeve-scheduler/reeve/internal/executor/executortest"
+	"github.com/reeve-scheduler/reeve/internal/executor/process"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/logline"
+)
+
+func TestLogFlood(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		task := r.task("a", `echo begin; head -c 20000000 /dev/zero; echo; echo the-end`)
+		task.LogLimit = 256 << 10
+		r.start(task)
+		x := r.ev.WaitEnded("a")
+		if x.Cause != (job.Cause{}) {
+			t.Fatalf("cause = %v", x.Cause)
+		}
+		if x.LogSize > task.LogLimit || x.LogSize < task.LogLimit/2 {
+			t.Errorf("the log has %d bytes, limit %d", x.LogSize, task.LogLimit)
+		}
+		out := r.text(task, logline.Stdout)
+		if !strings.HasPrefix(out, "begin\n") || !strings.HasSuffix(out, "\nthe-end\n") {
+			t.Errorf("head %q and tail %q do not survive", out[:10], out[len(out)-10:])
+		}
+		lost, err := strconv.Atoi(r.text(task, logline.Gap))
+		if total := len("begin\n") + 20000000 + len("\nthe-end\n"); err != nil || lost+len(out) != total {
+			t.Errorf("%d bytes kept, %d lost (%v), %d written", len(out), lost, err, total)
+		}
+	})
+}
+
+func TestDiskFull(t *testing.T) {
+	r := &rig{T: t, root: stateDir(t)}
+	r.open()
+	defer r.ex.Close()
+	small := filepath.Join(t.TempDir(), "small")
+	if err := os.Mkdir(small, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("no small file system: ", err)
+	}
+	defer func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) }()
+	task := r.task("a", `echo begin; head -c 1000000 /dev/zero; rm -f `+filepath.Join(small, "ballast")+`; echo; echo the-end`)
+	task.Dir = small
+	if err := os.WriteFile(filepath.Join(small, "ballast"), make([]byte, 30<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start(task)
+	x := r.ev.WaitEnded("a")
+	if x.Cause != (job.Cause{}) {
+		t.Errorf("cause = %v: a full disk must not reach the job", x.Cause)
+	}
+	out := r.text(task, logline.Stdout)
+	lost := 0
+	for _, word := range strings.FieldsFunc(gaps(r, task), func(c rune) bool { return c == ' ' }) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost += n
+	}
+	if total := len("begin\n") + 1000000 + len("\nthe-end\n"); lost == 0 || lost+len(out) != total {
+		t.Errorf("%d bytes kept and %d marked as lost of %d", len(out), lost, total)
+	}
+}
+
+// gaps lists the counts of lost bytes.
+func gaps(r *rig, task executor.Task) string {
+	b, _ := os.ReadFile(filepath.Join(task.Dir, "log"))
+	var text strings.Builder
+	for at := 0; at < len(b); {
+		frame, n, err := logline.Next(b[at:])
+		if n == 0 || err != nil {
+			r.Fatalf("log: %v", err)
+		}
+		if frame.Kind == logline.Gap {
+			text.Write(frame.Data)
+			text.WriteByte(' ')
+		}
+		at += n
+	}
+	return text.String()
+}
+
+func TestKeeperKilled(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		task := r.task("a", `setsid sh -c 'echo $$; exec sleep 998' & sleep 997 & echo $!; echo $$; exec sleep 996`)
+		pids := r.pids(r.say(task, 3))
+		old := r.ex.KeeperPID()
+		if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		x := r.ev.WaitEnded("a")
+		if x.Cause.Kind != job.CauseWorkerLost {
+			t.Errorf("cause = %v, want worker lost", x.Cause)
+		}
+		r.wantGone(pids)
+		if r.ex.KeeperPID() == old {
+			t.Error("there is no new keeper")
+		}
+		if err := r.ex.Release(ctx, "a"); err != nil {
+			t.Error(err)
+		}
+		r.start(r.task("b", "exit 0"))
+		r.ev.WaitEnded("b")
+	})
+}
+
+func TestKeeperLeavesWhenThereIsNothingToKeep(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		r.start(r.task("a", "exit 0"))
+		r.ev.WaitEnded("a")
+		if err := r.ex.Release(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		pid := r.ex.KeeperPID()
+		about := r.ex.About()
+		_ = r.ex.Close()
+		waitGone(t, pid)
+		if _, err := os.Stat(filepath.Join(r.root, "keeper.sock")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket is left: %v", err)
+		}
+		if _, after, ok := strings.Cut(about, "cgroup ("); ok {
+			base, _, _ := strings.Cut(after, ")")
+			if _, err := os.Stat(base); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the cgroup %s is left: %v", base, err)
+			}
+		}
+	})
+}
+
+func TestKeeperToldToEnd(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		r.start(r.task("a", "exec sleep 1000"))
+		r.ev.WaitStarted("a")
+		pid := r.ex.KeeperPID()
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if x := r.ev.WaitEnded("a"); x.Cause.Kind != job.CauseWorkerLost {
+			t.Errorf("cause = %v", x.Cause)
+		}
+		if err := r.ex.Release(ctx, "a"); err != nil {
+			t.Error(err)
+		}
+		waitGone(t, pid)
+		r.start(r.task("b", "exit 0"))
+		r.ev.WaitEnded("b")
+	})
+}
+
+func TestCgroupsRemovedByOthers(t *testing.T) {
+	r := &rig{T: t, root: stateDir(t)}
+	r.open()
+	_, after, ok := strings.Cut(r.ex.About(), "cgroup (")
+	if !ok {
+		t.Skip("no cgroup can be used here: " + r.ex.About())
+	}
+	base, _, _ := strings.Cut(after, ")")
+	for _, key := range []string{"a", "b"} {
+		r.start(r.task(key, "exit 0"))
+		if x := r.ev.WaitEnded(key); x.Cause != (job.Cause{}) {
+			t.Errorf("cause = %v", x.Cause)
+		}
+		idle, err := filepath.Glob(base + "/[0-9]*")
+		if err != nil || len(idle) != 1 {
+			t.Errorf("idle cgroups: %v, %v; want one", idle, err)
+		}
+		for _, dir := range append(idle, base) {
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestLongStateDirectory(t *testing.T) {
+	r := &rig{T: t, root: filepath.Join(stateDir(t), strings.Repeat("long/", 40))}
+	r.open()
+	defer r.ex.Close()
+	r.start(r.task("a", "exit 5"))
+	if x := r.ev.WaitEnded("a"); x.Cause != (job.Cause{Kind: job.CauseExit, Code: 5}) {
+		t.Errorf("cause = %v", x.Cause)
+	}
+}
+
+func TestOpenDirectoryIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "open")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := process.New(ctx, config(dir, executortest.NewRecorder(t), nil)); err == nil || !strings.Contains(err.Error(), "want mode 0700") {
+		t.Errorf("New: %v", err)
+	}
+}
+
+func TestNewerAgentTakesOver(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		r.start(r.task("a", "exec sleep 1000"))
+		r.ev.WaitStarted("a")
+		// A process of its own, so that the older one does not take it back at once.
+		agent := startAgent(t, r.root, r.env)
+		agent.say(t, "adopt")
+		if got := agent.hear(t); got != "adopted a live" {
+			t.Errorf("the newer agent says %q", got)
+		}
+		agent.kill()
+	})
+}
