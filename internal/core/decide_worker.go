@@ -66,6 +66,9 @@ func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []
 			if a.started == 0 && h.Phase == link.Running {
 				d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: in.Now})
 			}
+			if a.recalled && a.prefetched && h.Phase == link.Waiting {
+				d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Recall: []link.Fence{a.fence}}})
+			}
 			if a.stop.Kind != job.CauseNone && h.Phase != link.Ended {
 				d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
 			}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -266,7 +267,7 @@ func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
 		return nil, err
 	}
 	c := Submit{
-		Namespace: DefaultName, Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna",
+		Namespace: cmp.Or(file.Namespace, DefaultName), Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna",
 		Items: []Item{{Params: []byte("{}"), Body: uint64(file.Hash[0])<<8 | uint64(file.Hash[1])}}, ReadSeq: l.s.Seq(),
 	}
 	if change != nil {

@@ -77,8 +77,13 @@ func (s *State) recall(d *Decision, most int) {
 	for _, r := range s.plan.Recalls(most) {
 		w := s.workers[r.From]
 		var fences []link.Fence
-		for a := w.last; a != nil && len(fences) < r.N; a = a.prev {
-			if !a.prefetched || a.recalled || a.job.spec.shapes[a.task] != r.Shape {
+		asked := 0 // those that are on their way back count
+		for a := w.last; a != nil && asked < r.N; a = a.prev {
+			if !a.prefetched || a.job.spec.shapes[a.task] != r.Shape {
+				continue
+			}
+			asked++
+			if a.recalled {
 				continue
 			}
 			e := AttemptRecalled{Fence: a.fence}

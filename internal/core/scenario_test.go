@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 // interaction tests. The first line of a block holds commands, parted by
 // semicolons; what follows up to the dashes is the text of a job file.
 //
-//	submit [key=K] [held] [retry=JOB] [n=COUNT]   the job file below
+//	submit [key= body= existing=JOB ended=JOB read=SEQ] [held] [retry=JOB] [n=COUNT]
 //	worker NAME [slots= cpu= prefetch= labels=a=b,c functions=f]
 //	restart NAME | reconnect NAME | away NAME | leave NAME | silent NAME 70s
 //	start REF... | end REF RESULT [outputs=JSON] | return REF
@@ -66,10 +66,11 @@ type scenario struct {
 func runScenario(t *testing.T, path, text string) string {
 	t.Helper()
 	line := 0
+	var whole strings.Builder
 	sc := &scenario{}
 	sc.lab = newLab(func(format string, args ...any) {
 		t.Helper()
-		t.Fatalf("%s:%d: %s\nso far:\n%s", path, line, fmt.Sprintf(format, args...), sc.out.String())
+		t.Fatalf("%s\n%s\n%s:%d: %s", whole.String(), sc.out.String(), path, line+1, fmt.Sprintf(format, args...))
 	})
 	sc.judge.deep = true
 	sc.lab.note = func(x any) {
@@ -80,7 +81,6 @@ func runScenario(t *testing.T, path, text string) string {
 			fmt.Fprintln(&sc.out, sc.tell(x))
 		}
 	}
-	var whole strings.Builder
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for line < len(lines) {
 		if head := lines[line]; head == "" || strings.HasPrefix(head, "#") {
@@ -190,7 +190,16 @@ func (sc *scenario) submitFile(body string, opts map[string]string, rest []strin
 				c.Items = append(c.Items, c.Items[0])
 			}
 		}
+		if seq, ok := opts["read"]; ok {
+			c.ReadSeq = uint64(sc.number(seq))
+		}
+		if id, ok := opts["ended"]; ok {
+			c.Ended = []EndedJob{{ID: sc.id(id), State: job.JobSucceeded}}
+		}
 		for i := range c.Items {
+			if id, ok := opts["existing"]; ok {
+				c.Items[i].Existing = &KeyFact{ID: sc.id(id), Body: 1}
+			}
 			c.Items[i].Key = opts["key"]
 			if body, ok := opts["body"]; ok {
 				c.Items[i].Body = uint64(sc.number(body))
