@@ -42,7 +42,8 @@ const (
 	CauseMaxFails CauseKind = 13
 	// CauseStart: the program could not be started (Detail: why).
 	CauseStart CauseKind = 14
-	// CauseError: a function returned an error or panicked (Detail: its text).
+	// CauseError: a function returned an error or panicked (Detail: its text; Code:
+	// PermanentError, or 0).
 	CauseError CauseKind = 15
 	// CauseQuarantined: it was running on too many workers that were lost (Code: how many).
 	CauseQuarantined CauseKind = 16
@@ -60,6 +61,10 @@ type Cause struct {
 	// Detail is a short text, at most MaxDetail bytes.
 	Detail string
 }
+
+// PermanentError is the Code of a CauseError that trying again can't help, by the
+// function's own word.
+const PermanentError = 1
 
 // MaxDetail bounds Cause.Detail in bytes.
 const MaxDetail = 512

@@ -92,6 +92,10 @@ func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 		if !r.retriesCode(int(c.Code)) {
 			return false
 		}
+	case CauseError:
+		if c.Code == PermanentError {
+			return false
+		}
 	case CauseExpression, CauseOutput, CauseQuarantined:
 		return false
 	}
