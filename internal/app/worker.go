@@ -35,8 +35,11 @@ type WorkerConfig struct {
 	// otherwise it is waited for, LeaveWait at most.
 	LeaveRunning bool
 	LeaveWait    time.Duration
-	Version      string
-	Log          *slog.Logger
+	// KeeperIdle is how long the keeper stays once there is neither worker nor
+	// attempt; 0 keeps process's default.
+	KeeperIdle time.Duration
+	Version    string
+	Log        *slog.Logger
 }
 
 // Connection is how to reach and know a server.
@@ -88,7 +91,7 @@ func RunWorker(ctx context.Context, c WorkerConfig) error {
 		Server: cl.Agent(), Dir: dir, Name: c.Name, Labels: c.Labels, Capacity: c.Capacity, Slots: c.Slots, Prefetch: c.Prefetch,
 		PassEnv: c.PassEnv, LeaveRunning: c.LeaveRunning, LeaveWait: c.LeaveWait, Version: c.Version, Log: c.Log,
 		Executors: []agent.Kind{{Name: "process", Open: func(ctx context.Context, events executor.Events) (executor.Executor, error) {
-			return process.New(ctx, process.Config{Dir: dir, Keeper: []string{self, "keeper"}, Events: events, Log: c.Log})
+			return process.New(ctx, process.Config{Dir: dir, Keeper: []string{self, "keeper"}, Idle: c.KeeperIdle, Events: events, Log: c.Log})
 		}}},
 	})
 	if err != nil {

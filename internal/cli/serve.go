@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +77,7 @@ func (e *env) worker() *cobra.Command {
 	var w app.WorkerConfig
 	var labels []string
 	var cpu, memory, joinFile string
+	var untilEOF bool
 	c := &cobra.Command{
 		Use:   "worker",
 		Short: "Run a worker, which dials out to a server and runs attempts",
@@ -109,7 +112,17 @@ func (e *env) worker() *cobra.Command {
 				return err
 			}
 			w.Log, w.Version = e.logger(), e.built
-			return app.RunWorker(c.Context(), w)
+			ctx := c.Context()
+			if untilEOF {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				defer cancel()
+				go func() {
+					_, _ = io.Copy(io.Discard, e.in) // an error too means that nobody holds the other end
+					cancel()
+				}()
+			}
+			return app.RunWorker(ctx, w)
 		},
 	}
 	f := c.Flags()
@@ -124,7 +137,9 @@ func (e *env) worker() *cobra.Command {
 	f.IntVar(&w.Prefetch, "prefetch", 0, "how many more attempts are held ready (default: as many as slots; -1 for none)")
 	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "variables of this environment that attempts get")
 	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
-	f.DurationVar(&w.LeaveWait, "leave-wait", 0, "when stopped, how long to wait for what runs (default 30s)")
+	f.DurationVar(&w.LeaveWait, "leave-wait", 0, "when stopped, how long to wait for what runs (default 30s; -1s for not at all)")
+	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, as it does when the program that holds its other end dies")
+	f.DurationVar(&w.KeeperIdle, "keeper-idle", 0, "how long the keeper stays once there is neither worker nor attempt (default 1m)")
 	return c
 }
 
