@@ -53,7 +53,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, st.close()) }()
 	s := newShell(ctx, &a.cfg, a.box, st)
 	defer func() { err = errors.Join(err, s.shut()) }()
-	adopted, err := s.openAll()
+	adopted, err := s.openAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,8 @@ type shell struct {
 	timer                    *time.Timer
 	// now is the moment of the step whose actions are being done.
 	now will.Now
+	// wakeAt is when the machine wants a tick, 0 for never.
+	wakeAt executor.Deadline
 
 	mu sync.Mutex
 	// works is the attempts between their preparation and their start.
@@ -140,10 +142,10 @@ func newShell(ctx context.Context, cfg *Config, box *mailbox, st *state) *shell 
 }
 
 // openAll opens the executors and lists what they and the disk hold from before.
-func (s *shell) openAll() ([]will.Adopted, error) {
+func (s *shell) openAll(ctx context.Context) ([]will.Adopted, error) {
 	held := map[string][]executor.Running{}
 	for _, k := range s.cfg.Executors {
-		run, err := k.Open(s.ctx, &reporter{s: s, function: k.Name == will.FunctionKind})
+		run, err := k.Open(ctx, &reporter{s: s, function: k.Name == will.FunctionKind})
 		if err != nil {
 			return nil, fmt.Errorf("agent: executor %s: %w", k.Name, err)
 		}
@@ -154,7 +156,7 @@ func (s *shell) openAll() ([]will.Adopted, error) {
 				opened.lanes = append(opened.lanes, &pool{limit: 1, wg: &s.wg})
 			}
 		}
-		if held[k.Name], err = run.Adopt(s.ctx); err != nil {
+		if held[k.Name], err = run.Adopt(ctx); err != nil {
 			return nil, fmt.Errorf("agent: executor %s: what it holds: %w", k.Name, err)
 		}
 		if about := run.About(); about != "" {
@@ -186,8 +188,8 @@ func (s *shell) loop(ctx context.Context, adopted []will.Adopted) {
 		case <-s.box.wake:
 			quit = s.step(s.box.take()...)
 		case <-s.timer.C:
-			s.timer.Reset(idleTick)
 			quit = s.step(will.Tick{})
+			s.arm()
 		case <-done:
 			done = nil
 			quit = s.step(will.Leave{})
@@ -216,7 +218,8 @@ func (s *shell) do(a will.Action) {
 	case will.Send:
 		s.conn.out <- a.Message
 	case will.SetTimer:
-		s.setTimer(a.At)
+		s.wakeAt = a.At
+		s.arm()
 	case will.Say:
 		s.log.Log(s.ctx, slog.Level(a.Level), a.Text)
 	case will.FollowLog:
@@ -277,10 +280,11 @@ func errText(err error) string {
 	return err.Error()
 }
 
-func (s *shell) setTimer(at executor.Deadline) {
+// arm sets the timer to when the machine wants to be woken, or to look at the clocks.
+func (s *shell) arm() {
 	wait := idleTick
-	if at != 0 {
-		wait = max(min(at.Sub(s.now.Boot), idleTick), 0)
+	if s.wakeAt > s.now.Boot {
+		wait = min(s.wakeAt.Sub(s.now.Boot), idleTick)
 	}
 	s.timer.Reset(wait)
 }

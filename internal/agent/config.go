@@ -73,6 +73,7 @@ type Config struct {
 type Kind struct {
 	// Name is what tasks ask for: process or function.
 	Name string
+	// Open opens it; ctx ends the opening alone.
 	Open func(ctx context.Context, events executor.Events) (executor.Executor, error)
 }
 
