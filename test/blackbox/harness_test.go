@@ -29,8 +29,9 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // is a bound for failures; nothing waits for it to pass.
 const patience = 60 * time.Second
 
-// binary is the reeve under test, built once by TestMain.
-var binary string
+// binary is the reeve under test: the one that REEVE_TEST_BINARY names, such as one
+// that is about to be released, or one built by TestMain.
+var binary = os.Getenv("REEVE_TEST_BINARY")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -38,6 +39,9 @@ func TestMain(m *testing.M) {
 }
 
 func build(m *testing.M) int {
+	if binary != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "reeve-blackbox-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -203,18 +207,24 @@ func (p *proc) exit(t *testing.T) int {
 // says waits until the process has written a text to either stream.
 func (p *proc) says(t *testing.T, text string) {
 	t.Helper()
+	p.saysAgain(t, 1, text)
+}
+
+// saysAgain waits until the process has written a text n times.
+func (p *proc) saysAgain(t *testing.T, n int, text string) {
+	t.Helper()
 	ctx := within(t)
 	for {
 		out, moreOut := p.out.read()
 		err, moreErr := p.err.read()
-		if strings.Contains(out, text) || strings.Contains(err, text) {
+		if strings.Count(out+err, text) >= n {
 			return
 		}
 		select {
 		case <-moreOut:
 		case <-moreErr:
 		case <-p.ended:
-			if strings.Contains(p.out.String()+p.err.String(), text) {
+			if strings.Count(p.out.String()+p.err.String(), text) >= n {
 				return
 			}
 			t.Fatalf("%s ended with %d and never said %q:\n%s%s", p.name, p.code, text, p.out, p.err)
