@@ -23,8 +23,8 @@ import (
 )
 
 // artifacts answers ArtifactService. Artifacts are blobs under
-// artifacts/<job uid>/<task>/<index or ->/<attempt>/<path in base32>, so that no
-// name that a job chooses becomes a part of a path.
+// artifacts/<job>/<job uid>/<task>/<index or ->/<attempt>/<path in base32>, so that
+// no name that a job chooses becomes a part of a path.
 type artifacts struct{ *server }
 
 const (
@@ -46,12 +46,15 @@ func checkPath(p string) error {
 	return nil
 }
 
+// ArtifactPrefix is what the keys of all of a job's artifacts begin with.
+func ArtifactPrefix(id job.ID) string { return "artifacts/" + id.String() + "/" }
+
 func artifactKey(uid string, ref job.Ref, attempt int) string {
 	index := "-"
 	if ref.Index != job.NoIndex {
 		index = strconv.FormatInt(ref.Index, 10)
 	}
-	return "artifacts/" + uid + "/" + ref.Task + "/" + index + "/" + strconv.Itoa(attempt) + "/"
+	return ArtifactPrefix(ref.Job) + uid + "/" + ref.Task + "/" + index + "/" + strconv.Itoa(attempt) + "/"
 }
 
 // Put stores one file that a live attempt leaves.
@@ -132,7 +135,9 @@ func (s *artifacts) list(ctx context.Context, ref job.Ref) ([]artifact, error) {
 	var out []artifact
 	seen := map[job.Ref]bool{}
 	for hops := 0; hops < most; hops++ {
-		files, err := s.listJob(ctx, f.image.UID.String(), ref)
+		at := ref
+		at.Job = f.image.ID
+		files, err := s.listJob(ctx, f.image.UID.String(), at)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +161,7 @@ func (s *artifacts) list(ctx context.Context, ref job.Ref) ([]artifact, error) {
 
 // listJob lists the files of one job's elements, of each its last attempt's.
 func (s *artifacts) listJob(ctx context.Context, uid string, ref job.Ref) ([]artifact, error) {
-	prefix := "artifacts/" + uid + "/"
+	prefix := ArtifactPrefix(ref.Job) + uid + "/"
 	if ref.Task != "" {
 		prefix += ref.Task + "/"
 		if ref.Index != job.NoIndex {
@@ -168,20 +173,20 @@ func (s *artifacts) listJob(ctx context.Context, uid string, ref job.Ref) ([]art
 	var attempts []int
 	err := s.Blobs.List(ctx, prefix, func(info blob.Info) error {
 		parts := strings.Split(info.Key, "/")
-		if len(parts) != 6 || len(all) >= maxListed {
+		if len(parts) != 7 || len(all) >= maxListed {
 			return nil
 		}
-		name, err := pathCode.DecodeString(parts[5])
+		name, err := pathCode.DecodeString(parts[6])
 		if err != nil {
 			return nil
 		}
-		a := artifact{ref: job.Ref{Job: ref.Job, Task: parts[2], Index: job.NoIndex}, path: string(name), key: info.Key, size: info.Size}
-		if parts[3] != "-" {
-			if a.ref.Index, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
+		a := artifact{ref: job.Ref{Job: ref.Job, Task: parts[3], Index: job.NoIndex}, path: string(name), key: info.Key, size: info.Size}
+		if parts[4] != "-" {
+			if a.ref.Index, err = strconv.ParseInt(parts[4], 10, 64); err != nil {
 				return nil
 			}
 		}
-		attempt, err := strconv.Atoi(parts[4])
+		attempt, err := strconv.Atoi(parts[5])
 		if err != nil {
 			return nil
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob/dirblob"
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/session"
@@ -124,7 +125,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		}
 	}
 	s.sessions = session.NewHub(c.Log)
-	s.settings = leader.Settings{Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}}
+	s.settings = leader.Settings{
+		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone,
+	}
 	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
 		return err
 	}
@@ -152,6 +155,16 @@ func (s *server) close() error {
 		errs = append(errs, s.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// gone drops the logs and artifacts of jobs whose retention is over.
+func (s *server) gone(ctx context.Context, ids []job.ID) error {
+	for _, id := range ids {
+		if err := s.blobs.Delete(ctx, api.ArtifactPrefix(id)); err != nil {
+			return fmt.Errorf("drop the artifacts of job %d: %w", id, err)
+		}
+	}
+	return s.logs.Drop(ctx, ids...)
 }
 
 // url is the server's address for clients on this machine.

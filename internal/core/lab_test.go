@@ -26,6 +26,11 @@ type lab struct {
 	names    []string
 	refs     map[link.Fence]job.Ref
 	judge    judge
+	// script repeats what was done since the beginning, up to the first fail-over;
+	// recorded is how many batches that made.
+	script    []func(*lab)
+	recording bool
+	recorded  int
 	// note hears of each event before it is applied, and of each message.
 	note func(any)
 }
@@ -82,8 +87,19 @@ func (h *hand) list() (out []link.Held) {
 	return out
 }
 
+// record adds to the script.
+func (l *lab) record(step func(*lab)) {
+	if now, seed := l.now, l.seed; l.recording {
+		l.script = append(l.script, func(again *lab) {
+			again.now, again.seed = now, seed
+			step(again)
+		})
+	}
+}
+
 // do decides a command and carries it out, as a leader's turn does.
 func (l *lab) do(c Command) (any, error) {
+	l.record(func(again *lab) { _, _ = again.do(c) })
 	before := l.s.fingerprint()
 	d, err := l.s.Decide(Input{Now: l.now, Seed: l.seed}, c)
 	l.seed++
@@ -114,6 +130,7 @@ func (l *lab) carryOut(d Decision) {
 
 // place gives out what fits.
 func (l *lab) place() {
+	l.record((*lab).place)
 	for {
 		d := l.s.Place(l.now, 1) // one by one, to judge each
 		for _, e := range d.Events {
@@ -133,10 +150,14 @@ func (l *lab) place() {
 
 // close ends the batch, and with it the turn.
 func (l *lab) close() {
+	l.record((*lab).close)
 	if len(l.forming) > 0 {
 		l.journal = append(l.journal, l.forming)
 		l.forming = nil
 		l.s.Batch(uint64(len(l.journal)))
+	}
+	if l.recording {
+		l.recorded = len(l.journal)
 	}
 	l.judge.settled(l)
 }
@@ -301,6 +322,7 @@ func (l *lab) advance(ms int64) {
 
 // flush writes what has changed into the tables: some of it, or all.
 func (l *lab) flush(most int) {
+	l.record(func(again *lab) { again.flush(most) })
 	if l.flushing == nil {
 		l.flushing = &tables{}
 		l.flushing.seq = l.s.BeginFlush(l.flushing)
@@ -310,6 +332,11 @@ func (l *lab) flush(most int) {
 		l.flushing = nil
 		l.s.Flushed(l.now, ended)
 	}
+}
+
+func (l *lab) evict() {
+	l.record((*lab).evict)
+	l.s.Evict(l.now)
 }
 
 // recovered is what a server that starts now would have.
@@ -331,6 +358,7 @@ func (l *lab) recovered() *State {
 // failOver puts a recovered state in the place of the leader's: another server
 // takes over, and the workers come back to it.
 func (l *lab) failOver() {
+	l.recording = false
 	l.s = l.recovered()
 	l.flushing = nil
 	l.carryOut(Decision{Events: l.s.Begin(l.now, l.s.Epoch()+1, l.s.Generation())})

@@ -34,6 +34,9 @@ type Settings struct {
 	KeepBatches uint64
 	// RetainEvery is how often what is past its retention is dropped.
 	RetainEvery time.Duration
+	// Gone is told which jobs are about to be dropped, so that what else is kept of
+	// them goes too; an error keeps them for now. It may be nil.
+	Gone func(ctx context.Context, ids []job.ID) error
 }
 
 // Defaults of Settings.

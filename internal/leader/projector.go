@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -84,11 +85,7 @@ func (p *loop) projectLoop(ctx context.Context) {
 		case <-trim.C:
 			p.trim(ctx)
 		case <-retain.C:
-			if n, err := p.tables.Retain(ctx, time.UnixMilli(p.clock.Now())); err != nil {
-				p.log.Warn("jobs past their retention could not be dropped; trying again later", "error", err)
-			} else if n > 0 {
-				p.log.Info("dropped jobs past their retention", "jobs", n)
-			}
+			p.retain(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -114,6 +111,25 @@ func (p *loop) write(ctx context.Context, f *flushJob) error {
 			return ctx.Err()
 		}
 		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+// retain drops jobs past their retention, and what else is kept of them before.
+func (p *loop) retain(ctx context.Context) {
+	n, err := p.tables.Retain(ctx, time.UnixMilli(p.clock.Now()), func(ids []uint64) error {
+		if p.settings.Gone == nil {
+			return nil
+		}
+		jobs := make([]job.ID, len(ids))
+		for i, id := range ids {
+			jobs[i] = job.ID(id)
+		}
+		return p.settings.Gone(ctx, jobs)
+	})
+	if err != nil {
+		p.log.Warn("jobs past their retention could not be dropped; trying again later", "error", err)
+	} else if n > 0 {
+		p.log.Info("dropped jobs past their retention", "jobs", n)
 	}
 }
 

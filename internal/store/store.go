@@ -187,7 +187,10 @@ type Tables interface {
 	// Retain drops what nobody needs at now (Unix milliseconds): whole day
 	// partitions when all of their jobs are past KeepUntil, and it rewrites a
 	// partition once half is. Live jobs always stay. It returns the ids' count.
-	Retain(ctx context.Context, now time.Time) (dropped int, err error)
+	// Before they go, gone is told the ids of those that do, rising, in several calls
+	// perhaps; an error of it keeps them. It may be told the same ids again after a
+	// crash. It may be nil.
+	Retain(ctx context.Context, now time.Time, gone func(ids []uint64) error) (dropped int, err error)
 }
 
 // Query selects jobs, newest first. Zero fields do not restrict.

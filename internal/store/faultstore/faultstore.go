@@ -192,8 +192,8 @@ func (t tables) Durable(ctx context.Context) (uint64, error) {
 	return run(t.f, Durable, func() (uint64, error) { return t.to.Durable(ctx) })
 }
 
-func (t tables) Retain(ctx context.Context, now time.Time) (int, error) {
-	return run(t.f, Retain, func() (int, error) { return t.to.Retain(ctx, now) })
+func (t tables) Retain(ctx context.Context, now time.Time, gone func(ids []uint64) error) (int, error) {
+	return run(t.f, Retain, func() (int, error) { return t.to.Retain(ctx, now, gone) })
 }
 
 type history struct {

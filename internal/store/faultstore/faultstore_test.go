@@ -59,7 +59,7 @@ func calls(f *faultstore.Faults, s *memstore.Store) map[faultstore.Op]func(conte
 		},
 		faultstore.Load:    func(ctx context.Context) error { _, err := t.Load(ctx, nothing{}); return err },
 		faultstore.Durable: func(ctx context.Context) error { _, err := t.Durable(ctx); return err },
-		faultstore.Retain:  func(ctx context.Context) error { _, err := t.Retain(ctx, time.Time{}); return err },
+		faultstore.Retain:  func(ctx context.Context) error { _, err := t.Retain(ctx, time.Time{}, nil); return err },
 		faultstore.Job:     func(ctx context.Context) error { _, _, err := h.Job(ctx, 1); return err },
 		faultstore.JobsByKey: func(ctx context.Context) error {
 			_, _, err := h.JobsByKey(ctx, 1)

@@ -163,11 +163,24 @@ func (p projector) Durable(ctx context.Context) (uint64, error) {
 	return s.safe.projected, nil
 }
 
-func (p projector) Retain(ctx context.Context, now time.Time) (int, error) {
+func (p projector) Retain(ctx context.Context, now time.Time, gone func(ids []uint64) error) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	s := p.s
+	s.mu.RLock()
+	var ids []uint64
+	for _, id := range s.now.ids {
+		if j := s.now.jobs[id]; j.Past(now.UnixMilli()) {
+			ids = append(ids, id)
+		}
+	}
+	s.mu.RUnlock()
+	if gone != nil && len(ids) > 0 {
+		if err := gone(ids); err != nil {
+			return 0, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.since = append(s.since, change{at: now.UnixMilli()})

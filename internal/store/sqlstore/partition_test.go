@@ -115,7 +115,7 @@ func TestRetainDropsTables(t *testing.T) {
 		{41, 16, nil},
 	}
 	for _, st := range steps {
-		n, err := s.Tables().Retain(t.Context(), time.UnixMilli(st.now*day))
+		n, err := s.Tables().Retain(t.Context(), time.UnixMilli(st.now*day), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,11 +26,13 @@ WHERE job IN (SELECT id FROM jobs_{{n}}) ORDER BY job, task, kind, n`
 WHERE hash IN (SELECT spec FROM jobs_{{n}}) ORDER BY hash`
 	selectKeep = `SELECT coalesce(min(keep_until), ?), coalesce(max(keep_until), ?) FROM jobs_{{n}} WHERE live = 0`
 
+	selectPast = `SELECT id FROM jobs_{{n}} WHERE live = 0 AND keep_until < ? AND id > ? ORDER BY id LIMIT ?`
+
 	deletePartition = `DELETE FROM partitions WHERE number = ?`
 )
 
 // Retain implements store.Tables.
-func (t *tables) Retain(ctx context.Context, now time.Time) (dropped int, err error) {
+func (t *tables) Retain(ctx context.Context, now time.Time, gone func(ids []uint64) error) (dropped int, err error) {
 	ms := now.UnixMilli()
 	var parts []partition
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
@@ -47,7 +49,7 @@ func (t *tables) Retain(ctx context.Context, now time.Time) (dropped int, err er
 			break
 		}
 		var n int
-		n, err = t.retain(ctx, p, ms)
+		n, err = t.retain(ctx, p, ms, gone)
 		dropped += n
 	}
 	return dropped, err
@@ -64,7 +66,7 @@ const (
 
 // retain looks at one partition and returns how many jobs it dropped. It looks in
 // a read transaction, so that counting delays no flush, and acts in another.
-func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped int, err error) {
+func (t *tables) retain(ctx context.Context, p partition, now int64, gone func(ids []uint64) error) (dropped int, err error) {
 	if p.keepMin >= now {
 		return 0, nil
 	}
@@ -92,6 +94,9 @@ func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped in
 		t.mu.Unlock()
 		return 0, nil
 	}
+	if err := t.announce(ctx, p, now, gone); err != nil {
+		return 0, err
+	}
 	err = t.db.write(ctx, func(ctx context.Context, s *session) error {
 		err := s.transact(ctx, t.db.d.beginWrite, func() error {
 			if err := s.refresh(ctx); err != nil {
@@ -111,6 +116,31 @@ func (t *tables) retain(ctx context.Context, p partition, now int64) (dropped in
 		return 0, err
 	}
 	return dropped, nil
+}
+
+// announce tells gone which jobs of a partition are about to go.
+func (t *tables) announce(ctx context.Context, p partition, now int64, gone func(ids []uint64) error) error {
+	const page = 1000
+	last := uint64(0)
+	for gone != nil {
+		var ids []uint64
+		err := t.db.read(ctx, func(ctx context.Context, s *session) error {
+			return s.query(ctx, statement{text: selectPast, partition: p.number}, func(rows *sql.Rows) (bool, error) {
+				var id integer
+				err := rows.Scan(&id)
+				ids = append(ids, uint64(id))
+				return true, err
+			}, now, int64(last), int64(page))
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		if err := gone(ids); err != nil {
+			return err
+		}
+		last = ids[len(ids)-1]
+	}
+	return nil
 }
 
 // judge decides about a partition and, when it may stay as it is, says when to

@@ -49,10 +49,10 @@ var retentionTests = []test{
 		f := days(1, 10, func(id uint64) int64 { return int64(id) * day })
 		flush(t, o, f)
 		// With four of ten past an implementation may drop them or wait.
-		n, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[3].KeepUntil+1))
+		n, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[3].KeepUntil+1), nil)
 		check(t, err)
 		stay(t, o, f.Jobs[4:]...)
-		m, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[4].KeepUntil+1))
+		m, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[4].KeepUntil+1), nil)
 		check(t, err)
 		if n+m != 5 {
 			t.Errorf("%d and then %d jobs dropped, want 5 in all", n, m)
@@ -98,14 +98,14 @@ var retentionTests = []test{
 		f.Jobs[0] = ended(f.Jobs[0], 1, 0)
 		flush(t, o, f)
 		now := epoch + 10*day
-		_, err := o.Tables.Retain(t.Context(), time.UnixMilli(now))
+		_, err := o.Tables.Retain(t.Context(), time.UnixMilli(now), nil)
 		check(t, err)
 		late := store.Flush{Seq: 2}
 		for _, j := range f.Jobs[1:6] {
 			late.Jobs = append(late.Jobs, ended(j, 2, 0))
 		}
 		flush(t, o, late)
-		_, err = o.Tables.Retain(t.Context(), time.UnixMilli(now))
+		_, err = o.Tables.Retain(t.Context(), time.UnixMilli(now), nil)
 		check(t, err)
 		gone(t, o, f.Jobs[:6]...)
 		l, _ := load(t, o)
@@ -115,7 +115,7 @@ var retentionTests = []test{
 		f := days(3, 10, func(id uint64) int64 { return int64(id) * day })
 		add(t, o, batch(1, "what the flush covers"))
 		flush(t, o, f)
-		_, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[16].KeepUntil+1))
+		_, err := o.Tables.Retain(t.Context(), time.UnixMilli(f.Jobs[16].KeepUntil+1), nil)
 		check(t, err)
 		o = o.Reopen(t)
 		gone(t, o, f.Jobs[:17]...)
@@ -141,10 +141,19 @@ func days(count, n int, keep func(id uint64) int64) store.Flush {
 // retain runs retention at a moment and compares how many jobs it dropped.
 func retain(t *testing.T, o Opened, now int64, want int) {
 	t.Helper()
-	got, err := o.Tables.Retain(t.Context(), time.UnixMilli(now))
+	told := map[uint64]bool{}
+	got, err := o.Tables.Retain(t.Context(), time.UnixMilli(now), func(ids []uint64) error {
+		for _, id := range ids {
+			if _, _, err := o.History.Job(t.Context(), id); err != nil {
+				t.Errorf("job %d is announced as going after it went: %v", id, err)
+			}
+			told[id] = true
+		}
+		return nil
+	})
 	check(t, err)
-	if got != want {
-		t.Errorf("Retain dropped %d jobs, want %d", got, want)
+	if got != want || len(told) != want {
+		t.Errorf("Retain dropped %d jobs and announced %d, want %d", got, len(told), want)
 	}
 }
 
