@@ -120,7 +120,6 @@ func bans() []ban {
 		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
 		{prefix: "database/sql", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
 		{prefix: "modernc.org/sqlite", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
-		{prefix: "github.com/ncruces/go-sqlite3", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
 		{prefix: "os/exec", except: []string{"internal/executor/process/...", "internal/demo"}, tests: true, reason: exec},
 		{prefix: module + "/gen/reeve/record", except: []string{"internal/record", "gen/..."}, reason: "the format on disk is one room's secret, so that it can be read for ever"},
 		{prefix: module + "/gen/reeve/v1", except: messages, tests: true, reason: wire},
