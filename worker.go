@@ -215,8 +215,8 @@ func (a *Attempt) Decode(v any) error {
 // Env returns a variable that a process would find in its environment: the job's and the
 // task's env, and those that begin with REEVE_. It is empty for one that is not set.
 func (a *Attempt) Env(name string) string {
-	for i := len(a.env) - 1; i >= 0; i-- { // later ones win
-		if v, ok := strings.CutPrefix(a.env[i], name); ok && strings.HasPrefix(v, "=") {
+	for _, v := range slices.Backward(a.env) { // later ones win
+		if v, ok := strings.CutPrefix(v, name); ok && strings.HasPrefix(v, "=") {
 			return v[1:]
 		}
 	}

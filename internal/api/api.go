@@ -132,8 +132,7 @@ var codes = map[job.Code]connect.Code{
 
 // fail turns an error into what the caller is told; causes go to the log.
 func (s *server) fail(err error) error {
-	var known *connect.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*connect.Error](err); ok {
 		return known
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -134,7 +134,7 @@ func (s *artifacts) list(ctx context.Context, ref job.Ref) ([]artifact, error) {
 	const most = 100 // retries of retries
 	var out []artifact
 	seen := map[job.Ref]bool{}
-	for hops := 0; hops < most; hops++ {
+	for range most {
 		at := ref
 		at.Job = f.image.ID
 		files, err := s.listJob(ctx, f.image.UID.String(), at)

@@ -48,8 +48,7 @@ func (s *workers) Session(ctx context.Context, stream *connect.BidiStream[reevev
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	}
-	var known *connect.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*connect.Error](err); ok {
 		return known
 	}
 	return connect.NewError(connect.CodeUnavailable, err)

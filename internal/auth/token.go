@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,10 +61,8 @@ func (t Token) Check() error {
 	case t.Scopes&Worker != 0 && len(t.Namespaces) > 0:
 		return fmt.Errorf("token %s: a worker serves all namespaces; leave out the namespaces or scope worker", t.Name)
 	}
-	for _, ns := range t.Namespaces {
-		if ns == ClusterWide {
-			return fmt.Errorf("token %s: a namespace is empty; leave out the list for all namespaces", t.Name)
-		}
+	if slices.Contains(t.Namespaces, ClusterWide) {
+		return fmt.Errorf("token %s: a namespace is empty; leave out the list for all namespaces", t.Name)
 	}
 	return nil
 }
@@ -155,7 +154,7 @@ func (c Credential) String() string { return tokenPrefix + c.ID + "_…" }
 func (c Credential) GoString() string { return c.String() }
 
 func goodID(id string) bool {
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		if c := id[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
 			return false
 		}
@@ -164,7 +163,7 @@ func goodID(id string) bool {
 }
 
 func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}

@@ -54,7 +54,7 @@ func checkBytes(s string) error {
 	if len(s) > MaxKey {
 		return fmt.Errorf("%w: it has %d bytes; at most %d are allowed", ErrKey, len(s), MaxKey)
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 		if !alnum && strings.IndexByte("._=@-/", c) < 0 {

@@ -51,7 +51,7 @@ func (e *env) artifacts() *cobra.Command {
 }
 
 func (e *env) fetch(c *cobra.Command, cl *client.Client, ref, path, to string) (err error) {
-	var out io.Writer = e.out
+	var out = e.out
 	if to != "-" {
 		f, err := os.Create(to)
 		if err != nil {

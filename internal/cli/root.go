@@ -156,7 +156,7 @@ func (e *env) logger() *slog.Logger {
 		level = slog.LevelDebug
 	}
 	if f, ok := e.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" {
-		return slog.New(tint.NewHandler(f, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(f, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level}))
 }

@@ -79,7 +79,7 @@ func (e *env) submitFiles(ctx context.Context, files []string, s *submitFlags) e
 
 // read reads a job file, or standard input for "-".
 func (e *env) read(file string) ([]byte, error) {
-	var from io.Reader = e.in
+	var from = e.in
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -182,6 +183,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 			done[f] = true
 			d.Events = append(d.Events, AttemptReturned{Fence: f})
 			s.promote(&d, a, promoted, done)
+			s.endReturned(&d, in, a)
 		}
 	}
 	if len(acks) > 0 {
@@ -237,6 +239,9 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 	case a.stop.Kind == job.CausePreempted && r.Cause.Kind != job.CauseNone:
 		e.Cause = a.stop
 		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, a.stop, spec)
+		if c := a.ruledOut(); c.Kind != job.CauseNone {
+			e.Next, e.Cause = job.Cancelled, c
+		}
 	case a.stop.Kind == job.CauseDeadline:
 		e.Next, e.Cause = job.TimedOut, a.stop
 	case a.stop.Kind != job.CauseNone && a.stop.Kind != job.CausePreempted:
@@ -259,10 +264,36 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 	d.Events = append(d.Events, e)
 }
 
+// ruledOut is why an attempt's element is not to be tried again, if it is not.
+func (a *attempt) ruledOut() job.Cause {
+	if a.job.stop.Kind != job.CauseNone && !a.job.spec.spec.Tasks[a.task].CleanUp() {
+		return a.job.stop
+	}
+	return a.job.tasks[a.task].stop
+}
+
+// endReturned ends the element of an attempt that came back unstarted, if it was
+// meant to end or is not to start again.
+func (s *State) endReturned(d *Decision, in Input, a *attempt) {
+	cause := a.stop
+	if cause.Kind == job.CauseNone || cause.Kind == job.CausePreempted {
+		cause = a.ruledOut()
+	}
+	state := job.Skipped
+	switch cause.Kind {
+	case job.CauseNone:
+		return
+	case job.CauseCancelled, job.CauseKilled:
+		state = job.Cancelled
+	}
+	d.Events = append(d.Events, ElementsEnded{
+		Job: a.job.id, Task: a.task, Spans: []element.Span{{First: a.position, Last: a.position}}, State: state, Cause: cause, At: in.Now,
+	})
+}
+
 // nextTry decides whether a bad end is followed by another attempt, and when.
 func (s *State) nextTry(in Input, a *attempt, spent job.Spent, c job.Cause, spec *job.Task) (job.ElementState, int64) {
-	stopped := a.job.stop.Kind != job.CauseNone && !spec.CleanUp() || a.job.tasks[a.task].stop.Kind != job.CauseNone
-	if !stopped && spec.Retry.Again(spent, c, spec.AtMostOnce) {
+	if a.ruledOut().Kind == job.CauseNone && spec.Retry.Again(spent, c, spec.AtMostOnce) {
 		tries := int(spent.Failed) + int(spent.TimedOut) + int(spent.Lost)
 		wait := spec.Retry.Backoff(tries, mix(in.Seed, uint64(a.fence)))
 		if c.Kind == job.CauseWorkerLost && tries == 1 {

@@ -147,7 +147,7 @@ func (f *Filter) Matches(m *JobImage) bool {
 }
 
 func hasLabel(labels map[string]string, want string) bool {
-	for i := 0; i < len(want); i++ {
+	for i := range len(want) {
 		if want[i] == '=' {
 			v, ok := labels[want[:i]]
 			return ok && v == want[i+1:]

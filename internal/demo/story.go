@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,15 +103,15 @@ func (s *story) kill(ctx context.Context, j *client.Job) error {
 	// From the last to the first: the task that counts alone has most likely gone to
 	// the first worker, and what is to be seen is the loss of shards.
 	names := workerNames()
-	for i := len(names) - 1; i >= 0; i-- {
+	for _, name := range slices.Backward(names) {
 		count := 0
-		for _, l := range running[names[i]] {
+		for _, l := range running[name] {
 			if strings.HasPrefix(l.name, "count.") {
 				count++
 			}
 		}
 		if count > most {
-			most, victim = count, names[i]
+			most, victim = count, name
 		}
 	}
 	if victim == "" {

@@ -55,7 +55,7 @@ func ParseRanges(s string) (ranges []Range, throttle int64, err error) {
 }
 
 func parseIndex(s string) (int64, error) {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, fmt.Errorf("%q is not an index", s)
 		}

@@ -131,7 +131,7 @@ func CheckName(s string) error {
 	case s == "last" || s == "all":
 		return fmt.Errorf("name %q is reserved", s)
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		letter, digit := 'a' <= c && c <= 'z', '0' <= c && c <= '9'
 		if letter || digit && i > 0 || c == '-' && i > 0 && i < len(s)-1 {

@@ -1,5 +1,7 @@
 package job
 
+import "slices"
+
 import "time"
 
 // Retry is a task's retry rule. Budgets are kept apart by cause, so that a lost
@@ -107,20 +109,13 @@ func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 }
 
 func (r *Retry) retriesCode(code int) bool {
-	for _, c := range r.NotExitCodes {
-		if c == code {
-			return false
-		}
+	if slices.Contains(r.NotExitCodes, code) {
+		return false
 	}
 	if len(r.ExitCodes) == 0 {
 		return true
 	}
-	for _, c := range r.ExitCodes {
-		if c == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.ExitCodes, code)
 }
 
 // Backoff is how long to wait before the next attempt, given how many have ended

@@ -81,7 +81,7 @@ func (p *parser) arrayMapping(n *tree.Node, a *job.Array) {
 // blobKey reads the key of a blob of items, as recorded specs have it.
 func (p *parser) blobKey(n *tree.Node) string {
 	key := p.filled(n, "a blob's key", maxKey)
-	for i := 0; i < len(key); i++ {
+	for i := range len(key) {
 		c := key[i]
 		if c <= ' ' || c > '~' || c == '\\' {
 			p.Bad(n, "want a blob's key")

@@ -173,7 +173,8 @@ func TestBad(t *testing.T) {
 			if err == nil {
 				t.Fatal("it is accepted")
 			}
-			errs, ok := err.(Errors)
+			var errs Errors
+			ok := errors.As(err, &errs)
 			if !ok || len(errs) == 0 || len(errs) > tree.MaxErrors {
 				t.Fatalf("the error is %T of %d, want Errors of 1 to %d", err, len(errs), tree.MaxErrors)
 			}

@@ -160,7 +160,7 @@ func parseExpr(body string) (expr, error) {
 
 // outputKey reports whether s may name an output: [a-z_][a-z0-9_]*.
 func outputKey(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c != '_' && (c < 'a' || c > 'z') && (i == 0 || c < '0' || c > '9') {
 			return false

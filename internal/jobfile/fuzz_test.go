@@ -18,7 +18,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		result, err := Parse("fuzz.yaml", text)
 		if err != nil {
-			errs, ok := err.(Errors)
+			var errs Errors
+			ok := errors.As(err, &errs)
 			if !ok || len(errs) == 0 {
 				t.Fatalf("the error is %T", err)
 			}

@@ -147,7 +147,7 @@ func (p *parser) labelValue(n *tree.Node) string {
 }
 
 func labelKey(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		word := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
 		if !word && (i == 0 || i == len(s)-1 || strings.IndexByte("._-/", c) < 0) {
@@ -232,7 +232,7 @@ func (p *parser) env(n *tree.Node) map[string]string {
 }
 
 func envName(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {

@@ -75,8 +75,7 @@ func TestTornTailIsCutAndResumed(t *testing.T) {
 		}
 		_, err := s.Append(t.Context(), first, int64(len(stream)), out(9, "more\n"))
 		next := int64(len(stream))
-		var gap *logstore.GapError
-		if errors.As(err, &gap) {
+		if gap, ok := errors.AsType[*logstore.GapError](err); ok {
 			next = gap.Want
 		} else if err != nil || size < len(full) {
 			t.Fatalf("cut at %d: Append = %v", size, err)
@@ -106,7 +105,7 @@ func TestDamagedSegmentKeepsThePartBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := range len(full) {
+	for at := range full {
 		dir := t.TempDir()
 		bad := bytes.Clone(full)
 		bad[at] ^= 0x40
@@ -216,7 +215,7 @@ func TestDamagedPackNeverLies(t *testing.T) {
 	key := blobs.keys()[0]
 	good := blobs.get(key)
 	right := 0
-	for at := range len(good) {
+	for at := range good {
 		bad := bytes.Clone(good)
 		bad[at] ^= 0x11
 		blobs.set(key, bad)
@@ -232,7 +231,7 @@ func TestDamagedPackNeverLies(t *testing.T) {
 		}
 		s.Close()
 	}
-	for size := range len(good) {
+	for size := range good {
 		blobs.set(key, good[:size])
 		open(t, dir, blobs, logstore.Options{}).Close()
 	}

@@ -60,8 +60,8 @@ func (m *model) tail(list []logstore.Entry, o logstore.ReadOptions) []logstore.E
 		if o.Kinds != 0 && o.Kinds&logstore.KindsOf(e.Kind) == 0 {
 			continue
 		}
-		for k := len(e.Data) - 1; k >= 0; k-- {
-			if e.Data[k] == '\n' && some {
+		for k, v := range slices.Backward(e.Data) {
+			if v == '\n' && some {
 				if lines++; lines == o.Tail {
 					list = slices.Clone(list[i:])
 					if k == len(e.Data)-1 {

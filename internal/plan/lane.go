@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 import "strings"
 
 // lane is everything that the same places can take: the classes of one shape and
@@ -173,12 +175,7 @@ func (k *kind) match(w *Worker) mismatch {
 }
 
 func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 func labelled(labels []string, want string) bool {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -192,10 +193,8 @@ func (s *Server) certificate() *tls.Certificate {
 func Names(listen []string, extra []string) []string {
 	var names []string
 	add := func(n string) {
-		for _, have := range names {
-			if have == n {
-				return
-			}
+		if slices.Contains(names, n) {
+			return
 		}
 		if n != "" {
 			names = append(names, n)

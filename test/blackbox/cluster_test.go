@@ -95,7 +95,7 @@ func (c *cluster) state(name string) string { return filepath.Join(c.dir, "worke
 func endKeepers(t *testing.T, state string) {
 	for _, pid := range keepers(t, state) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
-		pid := pid
+
 		await(t, fmt.Sprintf("keeper %d ends", pid), func() bool { return !alive(pid) })
 	}
 }

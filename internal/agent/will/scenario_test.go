@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ func runScenario(t *testing.T, text string) string {
 		out.WriteString(commands + "\n")
 		var events []Event
 		real := false
-		for _, line := range strings.Split(commands, "\n") {
+		for line := range strings.SplitSeq(commands, "\n") {
 			line = strings.TrimSpace(line)
 			if line == "" || strings.HasPrefix(line, "#") {
 				continue
@@ -143,7 +144,7 @@ type args struct {
 
 func parseArgs(line string) args {
 	a := args{pairs: map[string]string{}}
-	for _, f := range strings.Fields(line) {
+	for f := range strings.FieldsSeq(line) {
 		if k, v, ok := strings.Cut(f, "="); ok {
 			a.pairs[k] = v
 		} else {
@@ -154,12 +155,7 @@ func parseArgs(line string) args {
 }
 
 func (a args) has(word string) bool {
-	for _, w := range a.words[1:] {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(a.words[1:], word)
 }
 
 func (w *scenario) duration(s string) time.Duration {

@@ -105,7 +105,7 @@ func parseOutputs(b []byte) ([]byte, error) {
 }
 
 func outputKey(k string) bool {
-	for i := 0; i < len(k); i++ {
+	for i := range len(k) {
 		c := k[i]
 		if !('a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' && i > 0) {
 			return false

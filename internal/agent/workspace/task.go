@@ -188,9 +188,7 @@ func (b *builder) process(key string, d dirs, wall func() int64) (executor.Task,
 		t.Argv = append(t.Argv, v)
 	}
 	vars := make(map[string]string, 40)
-	for k, v := range b.base {
-		vars[k] = v
-	}
+	maps.Copy(vars, b.base)
 	vars["TMPDIR"] = d.temp
 	if c := b.userEnv(vars); c.Kind != job.CauseNone {
 		return t, c

@@ -283,7 +283,7 @@ func listError(t *testing.T, s blob.Store) {
 		}
 		return nil
 	})
-	if err != stop || seen.String() != "012" {
+	if !errors.Is(err, stop) || seen.String() != "012" {
 		t.Errorf("List = %v after %q, want its callback's error after 012", err, seen.String())
 	}
 }

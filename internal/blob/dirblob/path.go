@@ -15,7 +15,7 @@ import (
 func dirPath(key string) string {
 	var b strings.Builder
 	b.Grow(len(key) + 8)
-	for i := 0; i < len(key); i++ {
+	for i := range len(key) {
 		c := key[i]
 		if 'A' <= c && c <= 'Z' {
 			b.WriteByte('+')

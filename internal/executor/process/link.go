@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"syscall"
 	"time"
@@ -151,7 +152,7 @@ func (e *Executor) launch(ctx context.Context) error {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == keeper.ExitLocked {
 			return nil
 		}
-		return fmt.Errorf("the keeper ended at once (%v); see %s", err, errs.Name())
+		return fmt.Errorf("the keeper ended at once (%w); see %s", err, errs.Name())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -268,7 +269,7 @@ func (e *Executor) attach(l *link, first bool) {
 	for id := range e.asked {
 		ids = append(ids, id)
 	}
-	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	slices.Sort(ids)
 	for _, id := range ids {
 		e.send(e.asked[id])
 	}

@@ -196,7 +196,8 @@ func TestErrorsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		reports.Fail(&Node{Line: 1000 - i, Column: 1}, "wrong")
 	}
-	errs, ok := reports.Err().(Errors)
+	var errs Errors
+	ok := errors.As(reports.Err(), &errs)
 	if !ok || len(errs) != MaxErrors {
 		t.Fatalf("%d errors, want %d", len(errs), MaxErrors)
 	}

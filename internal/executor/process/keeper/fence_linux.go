@@ -215,7 +215,7 @@ func childrenOf(pid int) []int {
 		return childrenByParent(pid)
 	}
 	var list []int
-	for _, word := range strings.Fields(string(text)) {
+	for word := range strings.FieldsSeq(string(text)) {
 		if n, err := strconv.Atoi(word); err == nil {
 			list = append(list, n)
 		}

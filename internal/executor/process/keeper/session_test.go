@@ -132,7 +132,7 @@ func TestAnotherVersionIsRefusedInWords(t *testing.T) {
 	if m.Version != keeperproto.Version || !strings.Contains(m.Text, fmt.Sprintf("pid %d", os.Getpid())) {
 		t.Errorf("refusal = %+v", m)
 	}
-	if _, err := p.in.Next(); err != io.EOF {
+	if _, err := p.in.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the refusal: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 			if _, err := conn.Write(keeperproto.Append(nil, m)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := keeperproto.NewReader(conn).Next(); err != io.EOF {
+			if _, err := keeperproto.NewReader(conn).Next(); !errors.Is(err, io.EOF) {
 				t.Errorf("it answers: %v", err)
 			}
 		})

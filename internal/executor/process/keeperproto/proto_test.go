@@ -65,7 +65,7 @@ func TestRoundTrip(t *testing.T) {
 					t.Errorf("message %d (-want +got):\n%s", want.Op, diff)
 				}
 			}
-			if _, err := in.Next(); err != io.EOF {
+			if _, err := in.Next(); !errors.Is(err, io.EOF) {
 				t.Errorf("after the last: %v", err)
 			}
 		})
