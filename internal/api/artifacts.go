@@ -178,17 +178,17 @@ func (s *artifacts) listJob(ctx context.Context, uid string, ref job.Ref) ([]art
 		}
 		name, err := pathCode.DecodeString(parts[6])
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // not an artifact's key
 		}
 		a := artifact{ref: job.Ref{Job: ref.Job, Task: parts[3], Index: job.NoIndex}, path: string(name), key: info.Key, size: info.Size}
 		if parts[4] != "-" {
 			if a.ref.Index, err = strconv.ParseInt(parts[4], 10, 64); err != nil {
-				return nil
+				return nil //nolint:nilerr // not an artifact's key
 			}
 		}
 		attempt, err := strconv.Atoi(parts[5])
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // not an artifact's key
 		}
 		last[a.ref] = max(last[a.ref], attempt)
 		all, attempts = append(all, a), append(attempts, attempt)

@@ -421,7 +421,7 @@ func (s *server) storedOutputs(ctx context.Context, f *found, ti uint32, from in
 		}
 		row, _, err := s.History.Job(ctx, uint64(id))
 		if err != nil {
-			break // past its retention
+			break //nolint:nilerr // the retried job is past its retention
 		}
 		m, err := record.Job(row)
 		if err != nil {

@@ -37,7 +37,8 @@ func CheckKey(key string) error {
 // CheckPrefix reports, as an ErrKey, why no key can begin with prefix. The empty
 // prefix, with which every key begins, is fine.
 func CheckPrefix(prefix string) error {
-	head, last := "", prefix
+	last := prefix
+	var head string
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		head, last = prefix[:i], prefix[i+1:]
 		if err := CheckKey(head); err != nil {

@@ -64,7 +64,7 @@ func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writ
 const ownFailure = 125
 
 // exitCode ends the program with a code and says nothing more.
-type exitCode int
+type exitCode int //nolint:errname // it is a code first, and an error only on its way out
 
 // Error is never shown.
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
@@ -107,11 +107,11 @@ then         reeve server --dev    a server without TLS on this machine alone
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
-	for _, make := range []func() *cobra.Command{
+	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
 		e.hold, e.release, e.explain, e.queues, e.namespaces, e.workers, e.drain, e.tokens, e.artifacts, e.version,
 	} {
-		root.AddCommand(make())
+		root.AddCommand(command())
 	}
 	return root
 }

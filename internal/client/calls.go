@@ -84,7 +84,7 @@ func (c *Client) ElementOutputs(ctx context.Context, id, task string, fn func(*E
 	if err != nil {
 		return c.fail(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // Err has told
 	for stream.Receive() {
 		for _, e := range stream.Msg().GetElements() {
 			if err := fn(e); err != nil {
@@ -192,7 +192,7 @@ func (c *Client) Watch(ctx context.Context, namespace string, jobs []string, cur
 	if err != nil {
 		return c.fail(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // Err has told
 	for stream.Receive() {
 		if err := fn(stream.Msg()); err != nil {
 			return err
@@ -222,7 +222,7 @@ func (c *Client) Logs(ctx context.Context, ref string, o LogOptions, fn func(*Lo
 	if err != nil {
 		return c.fail(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // Err has told
 	for stream.Receive() {
 		if err := fn(stream.Msg()); err != nil {
 			return err

@@ -159,7 +159,7 @@ func (c *Client) Artifact(ctx context.Context, ref, path string, to io.Writer) e
 	if err != nil {
 		return c.fail(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // Err has told
 	for stream.Receive() {
 		if _, err := to.Write(stream.Msg().GetData()); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (a ForAgent) FetchBlob(ctx context.Context, key string, to io.Writer) error
 	if err != nil {
 		return a.c.fail(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // Err has told
 	for stream.Receive() {
 		if _, err := to.Write(stream.Msg().GetData()); err != nil {
 			return err

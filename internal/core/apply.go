@@ -98,9 +98,9 @@ func (s *State) applyToken(t Token) {
 }
 
 // intern makes a spec known. parsed may be nil.
-func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) *spec {
-	if sp := s.specs[h]; sp != nil {
-		return sp
+func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) {
+	if s.specs[h] != nil {
+		return
 	}
 	if parsed == nil {
 		var err error
@@ -135,7 +135,6 @@ func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) *spec {
 		sp.uses = append(sp.uses, uses)
 	}
 	s.specs[h] = sp
-	return sp
 }
 
 func (s *State) applySubmitted(e JobSubmitted) {

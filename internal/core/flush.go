@@ -130,10 +130,7 @@ func (s *State) Encode(most int) (done bool) {
 			most--
 		}
 	}
-	if f.at < len(f.pending) {
-		return false
-	}
-	return true
+	return f.at >= len(f.pending)
 }
 
 func (s *State) encode(j *jobState) {

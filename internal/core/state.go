@@ -73,7 +73,6 @@ type namespace struct {
 	queues  map[string]*queue
 	names   []string
 	jobs    int64
-	dirty   bool
 }
 
 type queue struct {
@@ -82,7 +81,6 @@ type queue struct {
 	paused  bool
 	created int64
 	jobs    int64
-	dirty   bool
 }
 
 type spec struct {
@@ -204,8 +202,6 @@ type worker struct {
 	first    *attempt
 	last     *attempt
 	held     int
-	changed  uint64
-	dirty    bool
 }
 
 // New returns an empty state, before its first epoch.

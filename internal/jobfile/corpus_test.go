@@ -2,6 +2,7 @@ package jobfile
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"

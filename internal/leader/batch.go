@@ -43,11 +43,11 @@ func (b *batch) full() bool  { return len(b.events) >= maxEvents || b.size >= ma
 func (b *batch) empty() bool { return len(b.events) == 0 }
 
 // follow applies what the applied events entail until there is nothing more.
-func (b *batch) follow(state *core.State, now int64) error {
+func (b *batch) follow(state *core.State, now int64) {
 	for {
 		d, more := state.Follow(now)
 		if !more {
-			return nil
+			return
 		}
 		for _, e := range d.Events {
 			state.Apply(e)

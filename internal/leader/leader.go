@@ -103,7 +103,6 @@ type Leader struct {
 	mu        sync.Mutex
 	projected uint64 // what the tables cover
 	durable   uint64
-	fault     error
 
 	done chan struct{} // closed when Run has ended
 }
@@ -127,9 +126,7 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 		state.Apply(e)
 	}
 	state.Recheck()
-	if err := batch.follow(state, l.clock.Now()); err != nil {
-		return nil, err
-	}
+	batch.follow(state, l.clock.Now())
 	b, err := batch.encode(last+1, state.Epoch())
 	if err != nil {
 		return nil, err

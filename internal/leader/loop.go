@@ -156,7 +156,7 @@ func (p *loop) serve(r *request, now int64) error {
 	d, err := p.decide(r.command, now)
 	p.forming.answers = append(p.forming.answers, held{r, answer{d.Reply, err}})
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // the refusal is the answer
 	}
 	if c, ok := r.command.(core.Submit); ok {
 		p.forming.size += len(c.Canonical)

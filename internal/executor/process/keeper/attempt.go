@@ -15,7 +15,7 @@ type phase uint8
 
 const (
 	// queued: accepted and not started. The starter moves it on.
-	queued phase = iota
+	_ phase = iota
 	// running: its main process lives, or is a zombie not collected yet.
 	running
 	// clearing: its main process is gone, others of its tree or its pipes are not.
