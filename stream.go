@@ -80,7 +80,7 @@ func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, err
 				return
 			}
 			select {
-			case <-time.After(wait/2 + rand.N(wait)):
+			case <-time.After(wait/2 + rand.N(wait)): //nolint:gosec // jitter, not a secret
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return

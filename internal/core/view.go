@@ -300,7 +300,7 @@ func (s *State) CarryOver(id job.ID) []Carry {
 	for i := range j.tasks {
 		t := &j.tasks[i]
 		var done element.Set
-		for p := int64(0); p < max(t.n, 0); p++ {
+		for p := range max(t.n, 0) {
 			if t.state(p) == job.Succeeded {
 				done.Add(p)
 			}

@@ -64,6 +64,6 @@ func quoted(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string can be encoded
+	_ = e.Encode(s) //nolint:errchkjson // a string can be encoded
 	return strings.TrimSpace(b.String())
 }

@@ -273,7 +273,7 @@ func (p *parser) checkMoments(root *tree.Node) {
 			p.Fail(root.Get(pair.lateName), "is not after %s, so that the job could never run", pair.earlyName)
 		}
 	}
-	timeout := time.Duration(0)
+	var timeout time.Duration
 	for i, t := range s.Tasks {
 		if timeout = time.Duration(t.Timeout); s.Deadline != nil && s.Deadline.At.IsZero() && timeout > time.Duration(s.Deadline.In) {
 			p.notes = append(p.notes, fmt.Sprintf("task %s: its timeout (%s) is longer than the job's deadline (%s), which ends it first",

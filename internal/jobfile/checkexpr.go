@@ -13,7 +13,7 @@ func (p *parser) exprError(n *tree.Node, err error) { p.Fail(n, "%s", err.Error(
 
 // exprInScript reports an expression where its value would be read as code.
 func (p *parser) exprInScript(n *tree.Node, text string) {
-	at := text[strings.Index(text, exprOpen):]
+	at := text[strings.Index(text, exprOpen):] //nolint:gocritic // the caller found it
 	if end := strings.Index(at, exprClose); end >= 0 {
 		at = at[:end+len(exprClose)]
 	}

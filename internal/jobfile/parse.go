@@ -12,7 +12,7 @@ import (
 type Error = tree.Error
 
 // Errors is everything that is wrong with a job file, at most tree.MaxErrors.
-type Errors = tree.Errors
+type Errors = tree.Errors //nolint:errname // it is a list
 
 // Result is a job file that was read without error.
 type Result struct {

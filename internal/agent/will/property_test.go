@@ -26,7 +26,6 @@ type world struct {
 	sending *link.FromWorker
 	helloAt executor.Deadline
 	beats   map[uint64]executor.Deadline
-	lastAck uint64
 	told    bool
 	// renewed is when the last answered hello or beat was sent.
 	renewed  executor.Deadline

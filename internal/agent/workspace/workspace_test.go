@@ -60,7 +60,7 @@ func (m *memStore) PutArtifact(_ context.Context, fence link.Fence, ref job.Ref,
 	return nil
 }
 
-func (m *memStore) ListArtifacts(_ context.Context, ref job.Ref) ([]Artifact, error) {
+func (m *memStore) ListArtifacts(_ context.Context, _ job.Ref) ([]Artifact, error) {
 	if err := m.next(); err != nil {
 		return nil, err
 	}
