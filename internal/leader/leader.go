@@ -97,7 +97,7 @@ type Leader struct {
 
 	state *core.State // the loop's alone
 	in    inbox
-	live  liveness
+	live  Liveness
 	beats sync.Mutex // guards live
 
 	mu        sync.Mutex
@@ -137,7 +137,7 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	state.Batch(b.Seq)
 	l.durable = b.Seq
 	for _, w := range state.Workers() {
-		l.live.heard(w.ID)
+		l.live.Heard(w.ID)
 	}
 	l.hub = replica.NewHub(replica.DefaultRing, replica.Cursor{Generation: generation, Seq: b.Seq})
 	log.Info("leading", "epoch", state.Epoch(), "generation", generation, "sequence", b.Seq, "jobs", state.Totals().Live)
@@ -213,7 +213,7 @@ func (l *Leader) wait(ctx context.Context, r *request) (any, error) {
 // Heard notes that something came from a worker just now.
 func (l *Leader) Heard(worker uint64) {
 	l.beats.Lock()
-	l.live.heard(worker)
+	l.live.Heard(worker)
 	l.beats.Unlock()
 }
 

@@ -2,11 +2,12 @@ package leader
 
 import "time"
 
-// liveness knows how long each worker has been silent, on a clock of its own that
+// Liveness knows how long each worker has been silent, on a clock of its own that
 // stands still while the server itself is stalled: after a stall heartbeats are
 // received before anybody is given up (hashicorp/nomad#3595 tells what happens
-// otherwise). It is a pure step machine.
-type liveness struct {
+// otherwise). It is a pure step machine; the zero value watches nobody. Not safe for
+// concurrent use.
+type Liveness struct {
 	elapsed time.Duration // its own clock
 	last    time.Duration // the outer clock at the last step
 	started bool
@@ -17,13 +18,15 @@ type liveness struct {
 // stallAfter is the longest step that the clock believes in.
 const stallAfter = 2 * time.Second
 
-// silence is a worker from which nothing was heard for a while.
-type silence struct {
-	worker uint64
-	time   time.Duration
+// Silence is a worker from which nothing was heard for a while.
+type Silence struct {
+	Worker uint64
+	// For is how long nothing came, on the clock of Liveness.
+	For time.Duration
 }
 
-func (l *liveness) heard(worker uint64) {
+// Heard notes that something came from the worker after the last step.
+func (l *Liveness) Heard(worker uint64) {
 	if l.since == nil {
 		l.since = map[uint64]time.Duration{}
 	}
@@ -33,7 +36,8 @@ func (l *liveness) heard(worker uint64) {
 	l.since[worker] = l.elapsed
 }
 
-func (l *liveness) forget(worker uint64) {
+// Forget ends the watch over a worker that does not exist any more.
+func (l *Liveness) Forget(worker uint64) {
 	delete(l.since, worker)
 	for i, w := range l.order {
 		if w == worker {
@@ -43,17 +47,17 @@ func (l *liveness) forget(worker uint64) {
 	}
 }
 
-// step moves the clock to now, a monotonic reading, and returns the workers that
+// Step moves the clock to now, a monotonic reading, and returns the workers that
 // have been silent for at least least.
-func (l *liveness) step(now time.Duration, least time.Duration) []silence {
+func (l *Liveness) Step(now time.Duration, least time.Duration) []Silence {
 	if l.started {
 		l.elapsed += min(max(now-l.last, 0), stallAfter)
 	}
 	l.last, l.started = now, true
-	var out []silence
+	var out []Silence
 	for _, w := range l.order {
 		if quiet := l.elapsed - l.since[w]; quiet >= least {
-			out = append(out, silence{w, quiet})
+			out = append(out, Silence{w, quiet})
 		}
 	}
 	return out

@@ -225,7 +225,7 @@ func (p *loop) apply(e core.Event) {
 	b.events = append(b.events, e)
 	if w, ok := e.(core.WorkerForgotten); ok {
 		p.beats.Lock()
-		p.live.forget(w.ID)
+		p.live.Forget(w.ID)
 		p.beats.Unlock()
 	}
 }
@@ -308,13 +308,13 @@ func (p *loop) upkeep(now int64) error {
 func (p *loop) giveUpSilent(now int64) error {
 	const least = time.Second // shorter leases than that are refused in job files
 	p.beats.Lock()
-	silent := p.live.step(time.Since(started), least)
+	silent := p.live.Step(time.Since(started), least)
 	p.beats.Unlock()
 	for _, s := range silent {
-		if s.time.Milliseconds() < p.state.ShortestLease(s.worker) {
+		if s.For.Milliseconds() < p.state.ShortestLease(s.Worker) {
 			continue
 		}
-		d, err := p.decide(core.WorkerSilent{Worker: s.worker, For: s.time.Milliseconds()}, now)
+		d, err := p.decide(core.WorkerSilent{Worker: s.Worker, For: s.For.Milliseconds()}, now)
 		if err != nil {
 			return err
 		}

@@ -98,8 +98,8 @@ func (a *attempt) why(outOfMemory bool) job.Cause {
 const sigKill = 9
 
 // describe names an action on an attempt for its log.
-func describe(v verb, cause job.Cause) string {
-	if v == verbTerm {
+func describe(v Verb, cause job.Cause) string {
+	if v == VerbTerm {
 		return fmt.Sprintf("reeve: %s: asked to end (SIGTERM)", cause)
 	}
 	return fmt.Sprintf("reeve: %s: killed (SIGKILL)", cause)

@@ -9,23 +9,24 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-// verb is what is to be done to an attempt.
-type verb uint8
+// Verb is what is to be done to an attempt.
+type Verb uint8
 
+// The verbs.
 const (
-	// verbTerm: ask it to end.
-	verbTerm verb = iota + 1
-	// verbKill: kill its whole tree. It is repeated until Exited.
-	verbKill
-	// verbDrain: its tree is gone and somebody else holds its pipes; stop reading.
-	verbDrain
+	// VerbTerm: ask it to end.
+	VerbTerm Verb = iota + 1
+	// VerbKill: kill its whole tree. It is repeated until Exited.
+	VerbKill
+	// VerbDrain: its tree is gone and somebody else holds its pipes; stop reading.
+	VerbDrain
 )
 
-// action is one thing to do now. Cause says why it began to stop.
-type action struct {
-	key   string
-	verb  verb
-	cause job.Cause
+// Action is one thing to do now. Cause says why it began to stop.
+type Action struct {
+	Key   string
+	Verb  Verb
+	Cause job.Cause
 }
 
 const (
@@ -39,13 +40,13 @@ const (
 // never is later than every moment.
 const never = executor.Deadline(1<<63 - 1)
 
-// deadlines decides which attempt is asked to end, killed or drained at which
+// Deadlines decides which attempt is asked to end, killed or drained at which
 // moment. It is pure: time comes in as a value and what to do comes out of Step,
 // in the order of the moments, then of the keys.
 //
 // An attempt that was asked to end is never un-asked: a lease that is renewed
 // after its SIGTERM went out does not save it.
-type deadlines struct {
+type Deadlines struct {
 	byKey map[string]*watch
 	heap  watchHeap
 }
@@ -73,10 +74,11 @@ type watch struct {
 	drainAt executor.Deadline
 }
 
-func newDeadlines() *deadlines { return &deadlines{byKey: map[string]*watch{}} }
+// NewDeadlines watches nothing yet.
+func NewDeadlines() *Deadlines { return &Deadlines{byKey: map[string]*watch{}} }
 
 // Add watches an attempt that is about to start.
-func (d *deadlines) Add(key string, now executor.Deadline, grace time.Duration, deadline executor.Deadline) {
+func (d *Deadlines) Add(key string, now executor.Deadline, grace time.Duration, deadline executor.Deadline) {
 	w := &watch{key: key, grace: max(grace, 0), timeout: never, stop: never, killAt: never, drainAt: never}
 	w.lease(now, deadline)
 	d.byKey[key] = w
@@ -85,7 +87,7 @@ func (d *deadlines) Add(key string, now executor.Deadline, grace time.Duration, 
 }
 
 // Began starts the clock of the attempt's timeout; 0 means none.
-func (d *deadlines) Began(key string, now executor.Deadline, timeout time.Duration) {
+func (d *Deadlines) Began(key string, now executor.Deadline, timeout time.Duration) {
 	if w := d.byKey[key]; w != nil && timeout > 0 {
 		w.timeout, w.limit = later(now, timeout), timeout
 		d.fix(w)
@@ -93,7 +95,7 @@ func (d *deadlines) Began(key string, now executor.Deadline, timeout time.Durati
 }
 
 // Renew moves the deadline. It reports whether the attempt is watched.
-func (d *deadlines) Renew(key string, now, deadline executor.Deadline) bool {
+func (d *Deadlines) Renew(key string, now, deadline executor.Deadline) bool {
 	w := d.byKey[key]
 	if w == nil {
 		return false
@@ -110,7 +112,7 @@ func (d *deadlines) Renew(key string, now, deadline executor.Deadline) bool {
 
 // Stop asks the attempt to end now. A second Stop can only bring the kill forward;
 // the first cause stays.
-func (d *deadlines) Stop(key string, now executor.Deadline, grace time.Duration, cause job.Cause) {
+func (d *Deadlines) Stop(key string, now executor.Deadline, grace time.Duration, cause job.Cause) {
 	w := d.byKey[key]
 	switch {
 	case w == nil || w.exited:
@@ -126,7 +128,7 @@ func (d *deadlines) Stop(key string, now executor.Deadline, grace time.Duration,
 }
 
 // Exited tells that the main process is gone.
-func (d *deadlines) Exited(key string) {
+func (d *Deadlines) Exited(key string) {
 	if w := d.byKey[key]; w != nil {
 		w.exited = true
 		d.fix(w)
@@ -134,7 +136,7 @@ func (d *deadlines) Exited(key string) {
 }
 
 // Gone tells that the whole tree is gone: the pipes are drained for a moment more.
-func (d *deadlines) Gone(key string, now executor.Deadline) {
+func (d *Deadlines) Gone(key string, now executor.Deadline) {
 	if w := d.byKey[key]; w != nil {
 		w.exited, w.drainAt = true, later(now, drainFor)
 		d.fix(w)
@@ -142,7 +144,7 @@ func (d *deadlines) Gone(key string, now executor.Deadline) {
 }
 
 // Remove forgets the attempt.
-func (d *deadlines) Remove(key string) {
+func (d *Deadlines) Remove(key string) {
 	if w := d.byKey[key]; w != nil {
 		heap.Remove(&d.heap, w.at)
 		delete(d.byKey, key)
@@ -150,7 +152,7 @@ func (d *deadlines) Remove(key string) {
 }
 
 // Next returns when Step has something to do; false means never.
-func (d *deadlines) Next() (executor.Deadline, bool) {
+func (d *Deadlines) Next() (executor.Deadline, bool) {
 	if len(d.heap) == 0 || d.heap[0].next == never {
 		return 0, false
 	}
@@ -158,8 +160,8 @@ func (d *deadlines) Next() (executor.Deadline, bool) {
 }
 
 // Step returns what is to be done at now.
-func (d *deadlines) Step(now executor.Deadline) []action {
-	var todo []action
+func (d *Deadlines) Step(now executor.Deadline) []Action {
+	var todo []Action
 	for len(d.heap) > 0 && d.heap[0].next <= now {
 		w := d.heap[0]
 		todo = append(todo, w.step(now))
@@ -168,7 +170,7 @@ func (d *deadlines) Step(now executor.Deadline) []action {
 	return todo
 }
 
-func (d *deadlines) fix(w *watch) {
+func (d *Deadlines) fix(w *watch) {
 	w.next = w.due()
 	heap.Fix(&d.heap, w.at)
 }
@@ -195,19 +197,19 @@ func (w *watch) due() executor.Deadline {
 }
 
 // step is called when w is due.
-func (w *watch) step(now executor.Deadline) action {
+func (w *watch) step(now executor.Deadline) Action {
 	if w.exited {
 		w.drainAt = never
-		return action{key: w.key, verb: verbDrain}
+		return Action{Key: w.key, Verb: VerbDrain}
 	}
 	if !w.termed {
 		w.ask(now)
 		if w.killAt > now {
-			return action{key: w.key, verb: verbTerm, cause: w.cause}
+			return Action{Key: w.key, Verb: VerbTerm, Cause: w.cause}
 		}
 	}
 	w.killAt = later(now, killAgain)
-	return action{key: w.key, verb: verbKill, cause: w.cause}
+	return Action{Key: w.key, Verb: VerbKill, Cause: w.cause}
 }
 
 // ask decides why the attempt ends and when it is killed if it does not.

@@ -56,7 +56,7 @@ type Keeper struct {
 	mu       sync.Mutex
 	attempts map[string]*attempt
 	pids     map[int]*attempt
-	watch    *deadlines
+	watch    *Deadlines
 	starts   []*attempt
 	// live counts attempts that have not ended.
 	live int
@@ -81,7 +81,7 @@ func New(marker string, idle time.Duration, log *slog.Logger) (*Keeper, error) {
 		forked:   make(chan struct{}, 1), poke: make(chan struct{}, 1), startable: make(chan struct{}, 1),
 		over:     make(chan struct{}),
 		attempts: map[string]*attempt{}, pids: map[int]*attempt{},
-		watch: newDeadlines(),
+		watch: NewDeadlines(),
 		quiet: executor.Now(),
 	}
 	var err error
@@ -194,10 +194,10 @@ func (k *Keeper) abandon(key string) {
 // step does what is due. The caller holds mu.
 func (k *Keeper) step(now executor.Deadline) {
 	for _, todo := range k.watch.Step(now) {
-		a := k.attempts[todo.key]
+		a := k.attempts[todo.Key]
 		switch {
 		case a == nil:
-		case todo.verb == verbDrain:
+		case todo.Verb == VerbDrain:
 			for _, p := range a.pipes {
 				if p != nil {
 					// An error means that the pump has closed it.
@@ -211,23 +211,23 @@ func (k *Keeper) step(now executor.Deadline) {
 }
 
 // end signals an attempt. The caller holds mu.
-func (k *Keeper) end(a *attempt, todo action) {
+func (k *Keeper) end(a *attempt, todo Action) {
 	if a.phase > running || !a.asked && a.pid != 0 && k.children.exited(a.pid) {
 		// It ended by itself; how it ended is about to be collected.
 		return
 	}
 	first := !a.asked
 	if first {
-		a.asked, a.cause = true, todo.cause
+		a.asked, a.cause = true, todo.Cause
 	}
-	if first || todo.verb == verbKill && !a.killed {
-		a.log.Note(describe(todo.verb, todo.cause))
+	if first || todo.Verb == VerbKill && !a.killed {
+		a.log.Note(describe(todo.Verb, todo.Cause))
 	}
-	a.killed = a.killed || todo.verb == verbKill
+	a.killed = a.killed || todo.Verb == VerbKill
 	switch {
 	case a.pid == 0:
 		// The starter finds what it was told.
-	case todo.verb == verbTerm:
+	case todo.Verb == VerbTerm:
 		terminate(a.pid)
 	default:
 		k.fence.kill(a)

@@ -40,7 +40,7 @@ func served(t *testing.T) (*Keeper, string) {
 	k := &Keeper{
 		identity: "me", log: slog.New(slog.DiscardHandler), idle: time.Hour, fence: noFence{make(chan string, 1000)},
 		forked: make(chan struct{}, 1), poke: make(chan struct{}, 1), startable: make(chan struct{}, 1), over: make(chan struct{}),
-		attempts: map[string]*attempt{}, pids: map[int]*attempt{}, watch: newDeadlines(),
+		attempts: map[string]*attempt{}, pids: map[int]*attempt{}, watch: NewDeadlines(),
 	}
 	k.pool.New = func() any { b := make([]byte, 0, pipeBuffer); return &b }
 	path := filepath.Join(t.TempDir(), "s")

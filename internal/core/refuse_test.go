@@ -1,0 +1,220 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+func testLab(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf(format, args...)
+	})
+	l.judge.deep = true
+	return l
+}
+
+// mustTurn carries out a command that must not be refused.
+func mustTurn(t *testing.T, l *lab, c Command) {
+	t.Helper()
+	if _, err := l.turn(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustSubmit(t *testing.T, l *lab, text string) job.ID {
+	t.Helper()
+	jobs, err := l.submit(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jobs[0].ID
+}
+
+func mustJoin(t *testing.T, l *lab, h link.Hello) {
+	t.Helper()
+	if err := l.join(h); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func goodHello(name string) link.Hello {
+	return link.Hello{
+		Protocol: link.Protocol, Name: name, Instance: "of " + name, Incarnation: 1, Slots: 1,
+		Capacity: job.Resources{CPU: 1000, Memory: 1 << 30}, Executors: []string{"process"},
+	}
+}
+
+// TestRefusals: what a command can't do is refused with a code to act on and a
+// line that says what to do, and changes nothing (the lab checks that).
+func TestRefusals(t *testing.T) {
+	l := testLab(t)
+	mustJoin(t, l, goodHello("w1"))
+	mustSubmit(t, l, "run: \"true\"\n")
+	mustTurn(t, l, PutToken{Token{ID: "t1", Name: "ci"}})
+	spec, err := jobfile.Parse("", []byte("run: \"true\"\nqueue: night\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit := Submit{Namespace: DefaultName, Spec: spec.Spec, Hash: spec.Hash, Canonical: spec.Canonical, Items: []Item{{}}}
+	unknownSpace, noItems, manyItems := submit, submit, submit
+	unknownSpace.Namespace = "team"
+	noItems.Items, noItems.Spec = nil, &job.Spec{Tasks: spec.Spec.Tasks}
+	manyItems.Items, manyItems.Spec = make([]Item, MaxItems+1), noItems.Spec
+	hello := func(change func(*link.Hello)) Command {
+		h := goodHello("w2")
+		change(&h)
+		return WorkerHello{h}
+	}
+	tests := []struct {
+		name    string
+		command Command
+		code    job.Code
+		says    string
+	}{
+		{"unknown namespace", unknownSpace, job.NotFound, `namespace "team" does not exist; known: default`},
+		{"unknown queue", submit, job.NotFound, `queue "night" does not exist in namespace default; known: default`},
+		{"no items", noItems, job.Invalid, "a submit of 0 items; want 1 to 10000"},
+		{"too many items", manyItems, job.Invalid, "10001 items"},
+		{"cancel of no job", Cancel{Job: 9, Task: NoTask}, job.NotFound, "job 9 does not exist, or has ended"},
+		{"cancel of no task", Cancel{Job: 1, Task: 7}, job.NotFound, "job 1 has no task number 7"},
+		{"cancel past the end", Cancel{Job: 1, Task: 0, Spans: []element.Span{{First: 0, Last: 3}}}, job.Invalid, "positions 0 to 3"},
+		{"hold of no job", Hold{Job: 9, Task: NoTask, Held: true}, job.NotFound, "job 9"},
+		{"namespace name", PutNamespace{Name: "A", Create: true}, job.Invalid, `namespace: name "A"`},
+		{"namespace twice", PutNamespace{Name: DefaultName, Create: true}, job.Exists, `namespace "default" exists already`},
+		{"namespace of none", PutNamespace{Name: "team", Paused: true}, job.NotFound, `namespace "team" does not exist`},
+		{"queue name", PutQueue{Namespace: DefaultName, Name: "", Create: true}, job.Invalid, "queue: a name is empty"},
+		{"queue twice", PutQueue{Namespace: DefaultName, Name: DefaultName, Create: true}, job.Exists, `queue "default" exists already`},
+		{"queue of no namespace", PutQueue{Namespace: "team", Name: "q", Create: true}, job.NotFound, `namespace "team"`},
+		{"queue of none", PutQueue{Namespace: DefaultName, Name: "q"}, job.NotFound, `queue "q" does not exist`},
+		{"token name", PutToken{Token{ID: "t2", Name: "-"}}, job.Invalid, "token: name"},
+		{"token twice", PutToken{Token{ID: "t2", Name: "ci"}}, job.Exists, `token "ci" exists already; revoke it first`},
+		{"token id twice", PutToken{Token{ID: "t1", Name: "other"}}, job.Exists, `token "ci" exists already`},
+		{"token of no namespace", PutToken{Token{ID: "t2", Name: "cd", Namespaces: []string{"team"}}}, job.NotFound, `namespace "team"`},
+		{"revoke of none", RevokeToken{"t9"}, job.NotFound, `token "t9" does not exist or is revoked`},
+		{"drain of none", Drain{Worker: "w9", Draining: true}, job.NotFound, `worker "w9" does not exist`},
+		{"old protocol", hello(func(h *link.Hello) { h.Protocol = 99 }), job.Refused, "speaks protocol 99, this server 1; install the same version"},
+		{"worker name", hello(func(h *link.Hello) { h.Name = "last" }), job.Invalid, `worker: name "last" is reserved`},
+		{"no instance", hello(func(h *link.Hello) { h.Instance = "" }), job.Invalid, "lacks an identity"},
+		{"no incarnation", hello(func(h *link.Hello) { h.Incarnation = 0 }), job.Invalid, "lacks an identity"},
+		{"no slots", hello(func(h *link.Hello) { h.Slots = 0 }), job.Invalid, "a slot"},
+		{"less than nothing", hello(func(h *link.Hello) { h.Capacity.Memory = -1 }), job.Invalid, "a capacity"},
+		{"a later generation", hello(func(h *link.Hello) { h.Generation = 5 }), job.Refused, "has seen generation 5, this server is at 1"},
+		{"a name in use", hello(func(h *link.Hello) { h.Name = "w1" }), job.Exists, "a worker named w1 exists already"},
+		{"held by nobody", WorkerHeld{Worker: 77, Incarnation: 1}, job.NotFound, "worker 77 is not known"},
+		{"held by another process", WorkerHeld{Worker: 1, Incarnation: 9}, job.NotFound, "in this incarnation"},
+		{"no rule", strange{}, job.Internal, "internal error: command core.strange has no rule"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			before := l.s.dump()
+			reply, err := l.turn(test.command)
+			if err == nil || job.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says) || reply != nil {
+				t.Errorf("%v, %v; want code %v that says %q", reply, err, test.code, test.says)
+			}
+			if strings.Contains(fmt.Sprint(err), "\n") {
+				t.Errorf("the error is more than a line: %v", err)
+			}
+			if diff := cmp.Diff(before, l.s.dump(), byValue()); diff != "" {
+				t.Errorf("a refused command changed something:\n%s", diff)
+			}
+		})
+	}
+}
+
+type strange struct{ Command }
+
+func TestManyNamesAreCutShort(t *testing.T) {
+	l := testLab(t)
+	for i := range 25 {
+		mustTurn(t, l, PutNamespace{Name: fmt.Sprintf("n%02d", i), Create: true})
+	}
+	_, err := l.turn(PutQueue{Namespace: "none", Name: "q", Create: true})
+	if err == nil || !strings.HasSuffix(err.Error(), "n18 and 6 more") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	l := testLab(t)
+	first := Token{ID: "t1", Name: "ci", Hash: [32]byte{1}, Scopes: []string{"submit"}, Namespaces: []string{DefaultName}, Created: 5, Expires: 9, By: "anna"}
+	mustTurn(t, l, PutToken{first})
+	mustTurn(t, l, RevokeToken{"ci"})
+	second := Token{ID: "t2", Name: "ci"}
+	mustTurn(t, l, PutToken{second})
+	mustTurn(t, l, RevokeToken{"t2"})
+	first.Revoked, second.Revoked = l.now, l.now
+	l.flush(10)
+	for name, s := range map[string]*State{"leader": l.s, "recovered": l.recovered()} {
+		if diff := cmp.Diff([]Token{first, second}, s.Tokens()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestWorkGoesWhereItFits: labels, functions and amounts decide: work goes where it can run.
+func TestWorkGoesWhereItFits(t *testing.T) {
+	l := testLab(t)
+	zoned, functions, small := goodHello("zoned"), goodHello("functions"), goodHello("small")
+	zoned.Labels = map[string]string{"zone": "b", "arch": "arm64"}
+	functions.Executors, functions.Functions = []string{"function"}, []string{"resize"}
+	small.Capacity = job.Resources{CPU: 500, Memory: 1 << 20}
+	for _, h := range []link.Hello{zoned, functions, small} {
+		mustJoin(t, l, h)
+	}
+	tests := []struct{ file, want string }{
+		{"run: \"true\"\nwhere: {zone: b}\n", "zoned"},
+		{"run: \"true\"\nwhere: [arch]\n", "zoned"},
+		{"run: \"true\"\nwhere: {zone: c}\n", ""},
+		{"function: resize\n", "functions"},
+		{"function: rotate\n", ""},
+		{"run: \"true\"\nresources: {cpu: 500m}\n", "small zoned"},
+		{"run: \"true\"\nresources: {memory: 2Gi}\n", ""},
+	}
+	for _, test := range tests {
+		id := mustSubmit(t, l, test.file)
+		elements, _ := l.s.Elements(id, 0, 0, nil, 1)
+		if got := elements[0].Worker; got != test.want && !strings.Contains(test.want, got) || (got == "") != (test.want == "") {
+			t.Errorf("%q went to %q, want %q", test.file, got, test.want)
+		}
+		if test.want == "" {
+			if why := l.s.Explain(id, "", l.now); len(why) != 1 || len(why[0].Reasons) == 0 {
+				t.Errorf("%q waits for %v; want a reason", test.file, why)
+			}
+		}
+		for _, name := range l.names {
+			w := l.workers[name]
+			for len(w.held) > 0 {
+				l.finish(w, w.held[0], link.Result{})
+			}
+		}
+	}
+}
+
+func TestShortestLease(t *testing.T) {
+	l := testLab(t)
+	h := goodHello("w1")
+	h.Slots, h.Capacity.CPU = 5, 9000
+	mustJoin(t, l, h)
+	if got := l.s.ShortestLease(1); got != l.config.Lease {
+		t.Errorf("of nothing held: %d", got)
+	}
+	for _, after := range []string{"never", "90s", "7s"} {
+		mustSubmit(t, l, "run: \"true\"\nlost_after: "+after+"\n")
+	}
+	if got := l.s.ShortestLease(1); got != 7000 {
+		t.Errorf("ShortestLease = %d, want 7000", got)
+	}
+	if got := l.s.ShortestLease(99); got != l.config.Lease {
+		t.Errorf("of nobody: %d", got)
+	}
+}
