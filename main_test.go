@@ -85,13 +85,6 @@ func ownServer(t testing.TB, c app.ServerConfig) string {
 // patience bounds every wait of a test.
 const patience = time.Minute
 
-func within(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func connect(t testing.TB, at string) *reeve.Client {
 	t.Helper()
 	c, err := reeve.New(reeve.Config{Addr: at})
@@ -131,16 +124,4 @@ func work(t testing.TB, c *reeve.Client, cfg reeve.WorkerConfig, register func(*
 	}
 	t.Cleanup(stop)
 	return stop
-}
-
-// get waits for a value.
-func get[T any](t testing.TB, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
 }

@@ -304,7 +304,7 @@ func (c *Client) StoreItems(ctx context.Context, items iter.Seq[string]) (*Array
 	go func() {
 		enc := json.NewEncoder(w)
 		for item := range items {
-			if enc.Encode(item) != nil {
+			if err := enc.Encode(item); err != nil {
 				return // the reader has gone
 			}
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -420,8 +421,11 @@ func (s *server) storedOutputs(ctx context.Context, f *found, ti uint32, from in
 			continue
 		}
 		row, _, err := s.History.Job(ctx, uint64(id))
+		if errors.Is(err, store.ErrNotFound) {
+			break // the retried job is past its retention
+		}
 		if err != nil {
-			break //nolint:nilerr // the retried job is past its retention
+			return nil, err
 		}
 		m, err := record.Job(row)
 		if err != nil {

@@ -232,7 +232,7 @@ func (s *State) followReady(d *Decision, k taskKey, now int64) {
 // endedSpans is the terminal elements of an array as runs of one state.
 func endedSpans(t *task) []element.Span {
 	var out []element.Span
-	for p := range int64(t.n) {
+	for p := range t.n {
 		if !t.state(p).Terminal() {
 			continue
 		}

@@ -143,7 +143,8 @@ func (c *cluster) startWorker(name string) (*worker, error) {
 	w.alive = alive
 	// The words of a real worker; --until-eof and --keeper-idle see to it that
 	// nothing stays behind.
-	w.cmd = exec.Command(c.self, "worker", "--addr", c.url, "--name", name, "--state", w.dir,
+	w.cmd = exec.Command( //nolint:noctx // stop ends it, by asking first
+		c.self, "worker", "--addr", c.url, "--name", name, "--state", w.dir,
 		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--leave-wait", "-1s",
 		"--until-eof", "--keeper-idle", keeperIdle.String())
 	w.cmd.Env = withoutReeve(os.Environ())
@@ -244,20 +245,21 @@ func (w *worker) expect() {
 
 // stop ends the workers, their keepers and the server, and waits for them.
 func (c *cluster) stop() error {
-	errs := make([]error, len(c.workers))
+	left := make([]error, len(c.workers))
 	var wg sync.WaitGroup
 	for i, w := range c.workers {
-		wg.Go(func() { errs[i] = errors.Join(w.stop(), c.sweep(w)) })
+		wg.Go(func() { left[i] = errors.Join(w.stop(), c.sweep(w)) })
 	}
 	wg.Wait()
 	if c.client != nil {
 		c.client.Close()
 	}
+	err := errors.Join(left...)
 	if c.stopServer != nil {
 		c.stopServer()
-		errs = append(errs, <-c.served, c.log.Close())
+		err = errors.Join(err, <-c.served, c.log.Close())
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // stop asks the worker to leave, and kills it if it does not.
@@ -286,7 +288,7 @@ func (c *cluster) sweep(w *worker) error {
 	tick := time.NewTicker(5 * lookEvery)
 	defer tick.Stop()
 	for {
-		cmd := exec.Command(c.self, "keeper", "--dir", w.dir, "--idle", "1ms")
+		cmd := exec.Command(c.self, "keeper", "--dir", w.dir, "--idle", "1ms") //nolint:noctx // it ends by itself
 		err := cmd.Run()
 		if err == nil {
 			return nil

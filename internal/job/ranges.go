@@ -19,36 +19,36 @@ const maxRanges = 100_000
 // an optional %4 at the end for the throttle (0 if absent). The result rises, its
 // parts do not overlap, and one set of parts has one form.
 func ParseRanges(s string) (ranges []Range, throttle int64, err error) {
-	fail := func(why string) ([]Range, int64, error) {
+	fail := func(why string) error {
 		if len(s) > 60 {
 			s = s[:60] + "…"
 		}
-		return nil, 0, fmt.Errorf("array %q: %s; want indexes such as 0-31, 1,3,5 or 1-7:2, and %%4 at the end to run at most 4 at a time", s, why)
+		return fmt.Errorf("array %q: %s; want indexes such as 0-31, 1,3,5 or 1-7:2, and %%4 at the end to run at most 4 at a time", s, why)
 	}
 	list, limit, limited := strings.Cut(s, "%")
 	if limited {
 		if throttle, err = parseIndex(limit); err != nil || throttle == 0 {
-			return fail("the throttle after % is a whole number from 1")
+			return nil, 0, fail("the throttle after % is a whole number from 1")
 		}
 	}
 	if strings.Count(list, ",") >= maxRanges {
-		return fail(fmt.Sprintf("it has more than %d parts", maxRanges))
+		return nil, 0, fail(fmt.Sprintf("it has more than %d parts", maxRanges))
 	}
 	var total int64
 	for part := range strings.SplitSeq(list, ",") {
 		r, err := parseRange(strings.TrimSpace(part))
 		if err != nil {
-			return fail(err.Error())
+			return nil, 0, fail(err.Error())
 		}
 		if total += r.Len(); total > MaxElements {
-			return fail(fmt.Sprintf("it has more than %d elements", MaxElements))
+			return nil, 0, fail(fmt.Sprintf("it has more than %d elements", MaxElements))
 		}
 		ranges = append(ranges, r)
 	}
 	slices.SortFunc(ranges, func(a, b Range) int { return int(a.First - b.First) })
 	for i := 1; i < len(ranges); i++ {
 		if ranges[i].First <= ranges[i-1].Last {
-			return fail(fmt.Sprintf("%s and %s overlap", formatRange(ranges[i-1]), formatRange(ranges[i])))
+			return nil, 0, fail(fmt.Sprintf("%s and %s overlap", formatRange(ranges[i-1]), formatRange(ranges[i])))
 		}
 	}
 	return joinRanges(ranges), throttle, nil

@@ -123,7 +123,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	if n.Get("retry") == nil {
 		t.Retry = defaultRetry()
 	}
-	p.checkAction(t, n)
+	p.checkAction(n)
 	if t.Run != "" && n.Get("shell") == nil {
 		t.Shell = shellOf(t.Run)
 	}
@@ -133,7 +133,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 }
 
 // checkAction sees that a task does one thing, and has only keys that go with it.
-func (p *parser) checkAction(t *job.Task, n *tree.Node) {
+func (p *parser) checkAction(n *tree.Node) {
 	var actions []*tree.Node
 	for _, key := range []string{"run", "command", "function"} {
 		if a := n.Get(key); a != nil {

@@ -156,8 +156,7 @@ func compareRefs(a, b job.Ref) int {
 }
 
 func checkRef(ref job.Ref) error {
-	switch {
-	case ref.Job == 0 || ref.Attempt < 1 || ref.Attempt > 1<<16 || ref.Index < job.NoIndex:
+	if ref.Job == 0 || ref.Attempt < 1 || ref.Attempt > 1<<16 || ref.Index < job.NoIndex {
 		return fmt.Errorf("log of %s: want a whole attempt, such as 4217.transform.3@2", ref)
 	}
 	if err := job.CheckName(ref.Task); err != nil {

@@ -76,7 +76,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 		return s.Drop(ctx, r.Job, doomedRef(i-3).Job)
 	})
-	loop(func(i int) error {
+	loop(func(int) error {
 		_, err := s.List(ctx, ref("1"), job.Ref{}, 100)
 		return err
 	})

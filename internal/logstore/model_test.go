@@ -228,13 +228,12 @@ func (mc *machine) check(t *rapid.T) {
 
 // Whatever is appended, repeated, sealed, dropped, packed, and however often the
 // process ends in between: what is read is what was appended.
-func TestStoreKeepsWhatTheModelKeeps(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "logs")
+func TestStoreKeepsWhatTheModelKeeps(outer *testing.T) {
+	rapid.Check(outer, func(t *rapid.T) {
+		dir, err := os.MkdirTemp(outer.TempDir(), "logs") //nolint:usetesting // one for each try of many
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
 		mc := &machine{dir: dir, blobs: newBlobs(), m: model{map[job.Ref][]byte{}, map[job.Ref]bool{}}, jobs: [3]job.ID{1, 2, 3}, last: 3}
 		mc.open(t)
 		defer func() { mc.s.Close() }()

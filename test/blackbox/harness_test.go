@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -251,24 +250,6 @@ func run(t *testing.T, dir string, env []string, stdin string, args ...string) r
 		t.Fatal(err)
 	}
 	return result{out.String(), errs.String(), exitCode(c, err)}
-}
-
-// unstable are the parts of an output that differ between runs.
-var unstable = []struct {
-	was *regexp.Regexp
-	is  string
-}{
-	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
-	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?(ms|s)\b`), "SPAN"},
-	{regexp.MustCompile(`[ \t]{2,}`), "  "},
-}
-
-// stable writes what differs between runs as words.
-func stable(text string) string {
-	for _, u := range unstable {
-		text = u.was.ReplaceAllString(text, u.is)
-	}
-	return text
 }
 
 // golden compares a text with a file of testdata, or rewrites that with -update.

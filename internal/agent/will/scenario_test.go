@@ -1,7 +1,6 @@
 package will
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,18 +58,18 @@ func runScenario(t *testing.T, text string) string {
 		commands, _, _ := strings.Cut(block, "\n----")
 		out.WriteString(commands + "\n")
 		var events []Event
-		real := false
+		found := false
 		for line := range strings.SplitSeq(commands, "\n") {
 			line = strings.TrimSpace(line)
 			if line == "" || strings.HasPrefix(line, "#") {
 				continue
 			}
-			real = true
+			found = true
 			if e := w.command(line); e != nil {
 				events = append(events, e)
 			}
 		}
-		if !real {
+		if !found {
 			continue
 		}
 		out.WriteString("----\n")
@@ -180,7 +179,7 @@ func (w *scenario) number(s string) int64 {
 	return n
 }
 
-func (a args) fences(w *scenario) []link.Fence {
+func (a args) fences() []link.Fence {
 	var list []link.Fence
 	for _, s := range a.words[1:] {
 		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
@@ -191,7 +190,7 @@ func (a args) fences(w *scenario) []link.Fence {
 }
 
 func (w *scenario) fence(a args) link.Fence {
-	list := a.fences(w)
+	list := a.fences()
 	if len(list) == 0 {
 		w.t.Fatalf("%v: no fence", a.words)
 	}
@@ -285,9 +284,9 @@ func (w *scenario) fromServer(a args) Event {
 			Fence: w.fence(a), Grace: w.duration(a.pairs["grace"]), Cause: w.cause(a.pairs["cause"]), Forget: a.has("forget"),
 		}})
 	case "recall":
-		return w.received(link.ToWorker{Recall: a.fences(w)})
+		return w.received(link.ToWorker{Recall: a.fences()})
 	case "ack":
-		return w.received(link.ToWorker{Ack: a.fences(w)})
+		return w.received(link.ToWorker{Ack: a.fences()})
 	case "goodbye":
 		return w.received(link.ToWorker{Goodbye: "upgrade"})
 	}
@@ -317,7 +316,7 @@ func (w *scenario) assign(a args) *link.Assign {
 		w.told[w.session] = true
 		as.Specs = []link.SpecText{{Hash: testHash(), Canonical: []byte(text)}}
 	}
-	for _, f := range a.fences(w) {
+	for _, f := range a.fences() {
 		at := link.Assignment{
 			Fence: f, Job: 10, Index: job.NoIndex, Attempt: 1, SpecHash: testHash(),
 			Lease: w.duration(a.pairs["lease"]), Prefetched: a.has("prefetched"),
@@ -425,7 +424,7 @@ func spellMessage(m link.FromWorker) string {
 		if cause == "" {
 			cause = "well"
 		}
-		out, _ := json.Marshal(string(r.Outputs))
+		out := strconv.Quote(string(r.Outputs))
 		words = append(words, fmt.Sprintf("ended %d %s outputs=%s log=%d", r.Fence, cause, out, r.LogSize))
 	}
 	for _, s := range m.Report.Started {

@@ -128,7 +128,7 @@ func (e *Executor) launch(ctx context.Context) error {
 	}
 	defer r.Close()
 	argv := append(append([]string(nil), e.cfg.Keeper...), "--dir", e.cfg.Dir, "--idle", e.cfg.Idle.String())
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // a keeper outlives its agent
 	cmd.Dir, cmd.Env = "/", keeperEnv(e.cfg.Env)
 	cmd.Stdout, cmd.Stderr = w, errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
