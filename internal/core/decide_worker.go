@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -120,7 +121,9 @@ func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 
 // decideSilent ends what a worker holds as the leases run out, and forgets the
 // worker once nothing is left. The margin of a tenth is the server's: a worker's
-// keeper has killed the attempt by then.
+// keeper has killed the attempt by then. A session that is still open, as that of a
+// stopped agent may be, is ended: a worker that comes back begins with a hello, which
+// is what makes it known again.
 func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	var d Decision
 	w := s.workers[c.Worker]
@@ -137,6 +140,8 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	if c.For >= s.config.Lease+s.config.Lease/10 {
 		if !w.away {
 			d.Events = append(d.Events, WorkerAway{ID: w.id})
+			why := fmt.Sprintf("nothing was heard of worker %s for %s", w.hello.Name, job.FormatDuration(time.Duration(c.For) * time.Millisecond))
+			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Goodbye: why}})
 		}
 		if left == 0 {
 			d.Events = append(d.Events, WorkerForgotten{ID: w.id, Lost: true})

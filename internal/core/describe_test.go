@@ -119,6 +119,9 @@ func (l *lab) tell(m toHand) string {
 	} else if s != nil {
 		return "  " + m.hand.hello.Name + ": stop " + l.ref(s.Fence) + " in " + ago(s.Grace.Milliseconds())
 	}
+	if m.msg.Goodbye != "" {
+		parts = append(parts, "goodbye, "+m.msg.Goodbye)
+	}
 	for _, f := range m.msg.Recall {
 		parts = append(parts, "recall "+l.ref(f))
 	}

@@ -240,6 +240,9 @@ type WorkerView struct {
 	Running, Prefetched int
 }
 
+// Knows reports whether a worker has not been forgotten.
+func (s *State) Knows(worker uint64) bool { return s.workers[worker] != nil }
+
 // Workers returns the workers by id.
 func (s *State) Workers() []WorkerView {
 	out := make([]WorkerView, 0, len(s.workerIDs))

@@ -224,10 +224,14 @@ func (p *loop) apply(e core.Event) {
 	}
 	b.events = append(b.events, e)
 	if w, ok := e.(core.WorkerForgotten); ok {
-		p.beats.Lock()
-		p.live.Forget(w.ID)
-		p.beats.Unlock()
+		p.forget(w.ID)
 	}
+}
+
+func (p *loop) forget(worker uint64) {
+	p.beats.Lock()
+	p.live.Forget(worker)
+	p.beats.Unlock()
 }
 
 func (p *loop) notice(e core.Event) {
@@ -311,6 +315,10 @@ func (p *loop) giveUpSilent(now int64) error {
 	silent := p.live.Step(time.Since(started), least)
 	p.beats.Unlock()
 	for _, s := range silent {
+		if !p.state.Knows(s.Worker) {
+			p.forget(s.Worker) // something came from its last session when it was forgotten already
+			continue
+		}
 		if s.For.Milliseconds() < p.state.ShortestLease(s.Worker) {
 			continue
 		}

@@ -129,6 +129,8 @@ func (m *Machine) out(msgs []link.ToWorker) []Action {
 			for _, f := range msg.Ack {
 				delete(m.mine, f)
 			}
+		case msg.Goodbye != "":
+			return append(actions, Action{Close: msg.Goodbye})
 		}
 		actions = append(actions, Action{Send: msg})
 	}

@@ -201,7 +201,7 @@ func TestWorkerLost(t *testing.T) {
 func TestAgentStopped(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "--lease", "2s")
-	w1 := c.worker("w1", "--cpu", "8", "--slots", "8")
+	w1 := c.worker("w1", "--cpu", "8", "--slots", "8", "--label", "who=first")
 	l := newLedger(t)
 	// It ignores SIGTERM: only the keeper's SIGKILL at the deadline ends it.
 	id := c.submit(l.env() + "\nrun: |\n  trap '' TERM\n  " + gated + "\n")
@@ -222,6 +222,7 @@ func TestAgentStopped(t *testing.T) {
 	if at := c.attempts(id + ".main"); len(at) != 2 || at[0].Cause != "worker lost: w1" {
 		t.Errorf("attempts are %+v", at)
 	}
+	c.ends(c.submit("where: {who: first}\nrun: echo it works again"), "succeeded")
 }
 
 // TestServerAwayPastTheLease keeps the server down for longer than a lease: the
