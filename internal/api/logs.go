@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
-	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
@@ -131,143 +128,64 @@ type logReader struct {
 }
 
 // run reads every attempt that ref names: one, or the newest of each element, in
-// order of task and element. Following goes through them one after the other.
+// order of task and element. Following has an order only within an attempt.
 func (r *logReader) run(ctx context.Context, ref job.Ref) error {
-	if ref.Attempt > 0 {
-		return r.one(ctx, ref)
-	}
-	targets, err := r.targets(ctx, ref)
-	if err != nil {
-		return err
-	}
-	for _, t := range targets {
-		if err := r.element(ctx, t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// targets lists the elements that ref names. Without following, only those that
-// have a log matter.
-func (r *logReader) targets(ctx context.Context, ref job.Ref) ([]job.Ref, error) {
-	var out []job.Ref
-	if !r.o.Follow {
-		after := job.Ref{}
-		for len(out) < maxLogTargets {
-			page, err := r.s.Logs.List(ctx, ref, after, logstore.MaxList)
-			if err != nil {
-				return nil, err
-			}
-			for _, info := range page {
-				element := info.Ref
-				element.Attempt = 0
-				if len(out) == 0 || out[len(out)-1] != element {
-					out = append(out, element)
-				}
-				after = info.Ref
-			}
-			if len(page) < logstore.MaxList {
-				break
-			}
-		}
-		return out, nil
-	}
-	for i := range r.f.spec.Tasks {
-		spec := &r.f.spec.Tasks[i]
-		if ref.Task != "" && spec.Name != ref.Task {
-			continue
-		}
-		if ref.Index != job.NoIndex || spec.Array == nil {
-			out = append(out, job.Ref{Job: ref.Job, Task: spec.Name, Index: ref.Index})
-			continue
-		}
-		for p := int64(0); p < r.f.image.Tasks[i].N && len(out) < maxLogTargets; p++ {
-			out = append(out, job.Ref{Job: ref.Job, Task: spec.Name, Index: spec.Array.Index(p)})
-		}
-	}
-	return out, nil
-}
-
-// element reads the newest attempt of an element; while following, the ones that
-// come after it too.
-func (r *logReader) element(ctx context.Context, ref job.Ref) error {
-	el, err := r.s.element(ctx, ref.String())
-	if err != nil {
-		return err
-	}
-	f, ti, p := el.found, el.task, el.position
-	attempt := 0
-	for {
-		views, _, err := r.s.elements(ctx, f, ti, p, nil, 1)
-		if err != nil || len(views) == 0 {
-			return err
-		}
-		record := views[0].Record
-		if n := int(record.Attempts); n > attempt {
-			attempt = n
-			ref.Attempt = n
-			if err := r.one(ctx, ref); err != nil {
-				return err
-			}
-			r.o.Offset, r.o.Tail, r.o.Since = 0, 0, time.Time{}
-		}
-		if !r.o.Follow || record.State.Terminal() {
-			return nil
-		}
-		ref.Attempt = 0
-		if err := r.change(ctx, ref, ti, p, attempt); err != nil {
-			return err
-		}
-		if f, err = r.s.find(ctx, ref.Job); err != nil {
-			return err
-		}
-	}
-}
-
-// change waits until an element has ended or has begun another attempt.
-func (r *logReader) change(ctx context.Context, ref job.Ref, ti uint32, p int64, attempt int) error {
-	reader := r.s.Engine.Hub().Read(r.s.Engine.Hub().End())
-	defer reader.Close()
-	for {
-		moved := false
-		if err := r.s.Engine.View(ctx, func(state *core.State) {
-			views, _ := state.Elements(ref.Job, ti, p, nil, 1)
-			moved = len(views) == 0 || views[0].Record.State.Terminal() || int(views[0].Record.Attempts) > attempt
-		}); err != nil || moved {
-			return err
-		}
-		if _, _, err := reader.Next(ctx, watchBatch); err != nil {
-			return err
-		}
-	}
-}
-
-func (r *logReader) one(ctx context.Context, ref job.Ref) error {
-	o := r.o
-	if o.Follow {
-		el, err := r.s.element(ctx, job.Ref{Job: ref.Job, Task: ref.Task, Index: ref.Index}.String())
+	if r.o.Follow && !r.f.stored {
+		f, err := r.follower(ref)
 		if err != nil {
 			return err
 		}
-		if el.stored {
-			o.Follow = false
-		} else {
-			done, stop := r.s.ended(ctx, ref, el.task, el.position)
-			defer stop()
-			o.Ended = done
+		over, err := f.over(ctx)
+		if err != nil {
+			return err
+		}
+		if !over {
+			return f.run(ctx)
 		}
 	}
-	for e, err := range r.s.Logs.Read(ctx, ref, o) {
+	r.o.Follow = false // it has ended
+	if ref.Attempt > 0 {
+		return r.one(ctx, ref)
+	}
+	return r.newest(ctx, ref)
+}
+
+// newest reads the newest attempt of each element below ref that has a log.
+func (r *logReader) newest(ctx context.Context, ref job.Ref) error {
+	var last, after job.Ref
+	for n := 0; n < maxLogTargets; {
+		page, err := r.s.Logs.List(ctx, ref, after, logstore.MaxList)
+		if err != nil {
+			return err
+		}
+		for _, info := range page {
+			if last.Job != 0 && (info.Ref.Task != last.Task || info.Ref.Index != last.Index) {
+				if err := r.one(ctx, last); err != nil {
+					return err
+				}
+				n++
+			}
+			last, after = info.Ref, info.Ref
+		}
+		if len(page) < logstore.MaxList {
+			break
+		}
+	}
+	if last.Job == 0 {
+		return nil
+	}
+	return r.one(ctx, last)
+}
+
+func (r *logReader) one(ctx context.Context, ref job.Ref) error {
+	for e, err := range r.s.Logs.Read(ctx, ref, r.o) {
 		if errors.Is(err, logstore.ErrDropped) {
 			return notFound("the log of %s is past its retention", ref)
 		}
 		if err != nil {
 			return fmt.Errorf("read the log of %s: %w", ref, err)
 		}
-		if err := r.stream.Send(&reevev1.LogReadResponse{
-			Ref: ref.String(), Stream: streamName(e.Kind), Time: timestamppb.New(time.UnixMilli(e.Time)), Data: e.Data, NextOffset: e.Next,
-		}); err != nil {
+		if err := r.stream.Send(piece(ref, e, e.Data)); err != nil {
 			return err
 		}
 	}

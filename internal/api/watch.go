@@ -8,7 +8,6 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
-	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/wire"
@@ -137,41 +136,4 @@ func event(n *replica.Notice) *reevev1.WatchEvent {
 		e.Ref = n.Ref.String()
 	}
 	return e
-}
-
-// ended returns a channel that is closed when the job, or the element, that ref
-// names has ended, and the function that stops looking.
-func (s *server) ended(ctx context.Context, ref job.Ref, ti uint32, p int64) (<-chan struct{}, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	reader := s.Engine.Hub().Read(replica.Cursor{})
-	go func() {
-		defer reader.Close()
-		for {
-			over := false
-			err := s.Engine.View(ctx, func(state *core.State) {
-				views, _ := state.Elements(ref.Job, ti, p, nil, 1)
-				over = len(views) == 0 || views[0].Record.State.Terminal() || ref.Attempt > 0 && int(views[0].Record.Attempts) > ref.Attempt ||
-					ref.Attempt > 0 && views[0].Record.State == job.Pending
-			})
-			if err != nil {
-				return
-			}
-			if over {
-				close(done)
-				return
-			}
-			for relevant := false; !relevant; {
-				notices, resync, err := reader.Next(ctx, watchBatch)
-				if err != nil {
-					return
-				}
-				relevant = resync
-				for i := range notices {
-					relevant = relevant || notices[i].Ref.Job == ref.Job
-				}
-			}
-		}
-	}()
-	return done, cancel
 }

@@ -99,16 +99,19 @@ type logStyle struct{ times, names bool }
 // showLogs prints output: what was standard output to standard output, the rest to
 // standard error.
 func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style logStyle) error {
-	w := &logWriter{e: e, style: style, fresh: map[io.Writer]bool{e.out: true, e.err: true}}
+	w := &logWriter{e: e, style: style, open: map[io.Writer]string{}}
 	return cl.Logs(ctx, ref, o, w.piece)
 }
 
 type logWriter struct {
 	e     *env
 	style logStyle
-	fresh map[io.Writer]bool // the next byte begins a line
+	// open is the attempt whose line has not ended yet, if one has not.
+	open map[io.Writer]string
 }
 
+// piece writes a piece of an attempt's output. Lines of attempts that run side by
+// side do not mix: one that is not finished when another attempt writes is ended.
 func (w *logWriter) piece(p *client.LogPiece) error {
 	to, data := w.e.out, p.GetData()
 	switch p.GetStream() {
@@ -119,25 +122,37 @@ func (w *logWriter) piece(p *client.LogPiece) error {
 	case "note":
 		to, data = w.e.err, fmt.Appendf(nil, "[%s]\n", bytes.TrimSuffix(data, []byte("\n")))
 	}
-	if !w.style.times && !w.style.names {
-		_, err := to.Write(data)
-		return err
+	if open := w.open[to]; open != "" && open != p.GetRef() {
+		data = append([]byte("\n"), w.styled(p, data, true)...)
+	} else {
+		data = w.styled(p, data, open == "")
 	}
-	prefix := ""
+	w.open[to] = ""
+	if !bytes.HasSuffix(data, []byte("\n")) {
+		w.open[to] = p.GetRef()
+	}
+	_, err := to.Write(data)
+	return err
+}
+
+// styled puts what the style says before each line that begins in data.
+func (w *logWriter) styled(p *client.LogPiece, data []byte, begins bool) []byte {
+	var prefix []byte
 	if w.style.times {
-		prefix = p.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 ")
+		prefix = append(prefix, p.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 ")...)
 	}
 	if w.style.names {
-		prefix += p.GetRef() + " "
+		prefix = append(append(prefix, p.GetRef()...), ' ')
 	}
+	if len(prefix) == 0 {
+		return data
+	}
+	var out []byte
 	for line := range bytes.Lines(data) {
-		if w.fresh[to] {
-			line = append([]byte(prefix), line...)
+		if begins {
+			out = append(out, prefix...)
 		}
-		w.fresh[to] = bytes.HasSuffix(line, []byte("\n"))
-		if _, err := to.Write(line); err != nil {
-			return err
-		}
+		out, begins = append(out, line...), true
 	}
-	return nil
+	return out
 }

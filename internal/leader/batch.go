@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/replica"
@@ -17,6 +18,7 @@ type batch struct {
 	size    int // a rough count of bytes
 	answers []held
 	mail    []mail
+	logged  []logged
 	notices []replica.Notice
 	wanted  bool // notices were made
 	seq     uint64
@@ -26,6 +28,12 @@ type batch struct {
 type held struct {
 	to *request
 	answer
+}
+
+// logged is the size of the log of an attempt that has ended.
+type logged struct {
+	ref  job.Ref
+	size int64
 }
 
 type mail struct {

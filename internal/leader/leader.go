@@ -37,6 +37,9 @@ type Settings struct {
 	// Gone is told which jobs are about to be dropped, so that what else is kept of
 	// them goes too; an error keeps them for now. It may be nil.
 	Gone func(ctx context.Context, ids []job.ID) error
+	// Logged is told how long the log of an attempt is that has ended, before anybody
+	// else hears of that end. It must not block. It may be nil.
+	Logged func(ref job.Ref, size int64)
 }
 
 // Defaults of Settings.

@@ -214,6 +214,11 @@ func (p *loop) carryOut(d core.Decision, now int64) (err error) {
 
 func (p *loop) apply(e core.Event) {
 	b := &p.forming
+	if x, ok := e.(core.AttemptEnded); ok && x.LogSize > 0 && p.settings.Logged != nil {
+		if ref, _, live := p.state.AttemptAt(uint64(x.Fence)); live {
+			b.logged = append(b.logged, logged{ref, x.LogSize})
+		}
+	}
 	before := b.wanted && core.Before(e)
 	if before {
 		p.notice(e)
@@ -378,6 +383,9 @@ func (p *loop) landed(err error) error {
 
 // release lets out what waited for a batch: answers, mail and notices.
 func (p *loop) release(b *batch) {
+	for _, l := range b.logged {
+		p.settings.Logged(l.ref, l.size)
+	}
 	for _, h := range b.answers {
 		h.to.done <- h.answer
 	}

@@ -181,6 +181,7 @@ func (s *Store) apply(a *attempt, seg *segment, r record, pos int64) {
 	}
 	a.list(seg)
 	a.notify()
+	s.arrived(a)
 }
 
 // rotate begins a new segment, and the full one waits to be packed. If there is
@@ -222,6 +223,7 @@ func (s *Store) Seal(ctx context.Context, ref job.Ref, size int64) error {
 			defer s.mu.Unlock()
 			a.sealed = true
 			a.notify()
+			s.arrived(a)
 			return nil
 		}
 		err := s.write(a, record{kind: recSeal, ref: ref, off: size})

@@ -84,6 +84,7 @@ func (s *Store) void(ids []job.ID) (hit []job.ID) {
 			a.dropped = true
 			a.spans = nil
 			a.notify()
+			s.arrived(a)
 			delete(s.live, ref)
 			hit = append(hit, ref.Job)
 		}

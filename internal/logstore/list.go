@@ -36,7 +36,7 @@ func (s *Store) Stat(ctx context.Context, ref job.Ref) (Info, error) {
 // MaxList bounds a page of List.
 const MaxList = 1000
 
-// List returns the attempts that have logs among those that under names (a job, a
+// List returns the attempts that have logs, or are expected to, among those that under names (a job, a
 // task, an element or an attempt: parts from the left), in order of task, index
 // and attempt, beginning after the reference after (zero: at the first); at most
 // limit of them, and at most MaxList.
@@ -52,6 +52,11 @@ func (s *Store) List(ctx context.Context, under, after job.Ref, limit int) ([]In
 		for ref, a := range s.live {
 			if a.next > 0 && l.wants(ref) {
 				l.found = append(l.found, Info{ref, a.next, a.sealed})
+			}
+		}
+		for ref := range s.expected.size {
+			if l.wants(ref) {
+				l.found = append(l.found, Info{Ref: ref})
 			}
 		}
 		s.mu.Unlock()

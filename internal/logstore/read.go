@@ -40,9 +40,9 @@ type ReadOptions struct {
 	Kinds Kinds
 	// Follow waits for more until the log is sealed.
 	Follow bool
-	// Ended, when closed, ends Follow as soon as it has caught up. An attempt that
-	// wrote nothing is never sealed: whoever follows one closes Ended when the
-	// attempt is over. It may be nil.
+	// Ended, when closed, ends Follow as soon as it has caught up, with what is
+	// expected too. An attempt that wrote nothing is never sealed: whoever follows
+	// one closes Ended when the attempt is over. It may be nil.
 	Ended <-chan struct{}
 }
 
@@ -59,7 +59,8 @@ type Entry struct {
 // Read yields the frames of attempt ref in order. An attempt without a log yields
 // nothing. The last thing yielded may be an error: that of ctx, ErrDropped,
 // ErrClosed, or of reading. A reader holds at most two blocks (256 KiB each) in
-// memory and delays no writer, however slow it is.
+// memory and delays no writer, however slow it is. At the end it waits for bytes that
+// are expected.
 func (s *Store) Read(ctx context.Context, ref job.Ref, o ReadOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		fail := func(err error) { yield(Entry{}, err) }
@@ -74,6 +75,7 @@ func (s *Store) Read(ctx context.Context, ref job.Ref, o ReadOptions) iter.Seq2[
 		}
 		defer s.unpin(a)
 		r := &reader{s: s, a: a, o: o, off: max(o.Offset, 0)}
+		defer r.stop()
 		if err := r.seek(ctx); err != nil {
 			fail(err)
 			return
@@ -107,6 +109,9 @@ type reader struct {
 	block    []byte // of a pack
 	blockKey string
 	blockPos int64
+
+	lateTimer *time.Timer // runs while bytes are expected
+	waited    bool        // it has run out
 }
 
 // chunk is a piece of the stream: whole frames, or a cut. A hole is a cut that
@@ -131,14 +136,27 @@ func (r *reader) next(ctx context.Context, yield func(Entry, error) bool) (more 
 	if c.n > 0 {
 		return r.emit(c, yield)
 	}
-	if changed == nil || !r.o.Follow {
+	if changed == nil {
+		return false, nil
+	}
+	if r.o.Follow {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		case <-r.o.Ended:
+			r.o.Follow = false // one more look: something may have come just before
+		}
+		return true, nil
+	}
+	late := r.late()
+	if late == nil {
 		return false, nil
 	}
 	select {
 	case <-changed:
 	case <-ctx.Done():
-	case <-r.o.Ended:
-		r.o.Follow = false // one more look: something may have come just before
+	case <-late:
+		r.waited = true // one more look
 	}
 	return true, nil
 }

@@ -132,6 +132,7 @@ type Store struct {
 	gen      uint64     // counts replacements of packs
 	cutBytes int64
 	closed   bool
+	expected expected
 
 	pages   pageCache
 	encoder *zstd.Encoder // under packing
