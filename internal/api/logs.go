@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/tail"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -73,9 +76,6 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev
 	return out, nil
 }
 
-// maxLogTargets bounds the attempts that one read of a whole job goes through.
-const maxLogTargets = 100_000
-
 // Read streams the log of an attempt, or of the newest attempts of a job, task or
 // element.
 func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadRequest], stream *connect.ServerStream[reevev1.LogReadResponse]) error {
@@ -131,16 +131,13 @@ type logReader struct {
 // order of task and element. Following has an order only within an attempt.
 func (r *logReader) run(ctx context.Context, ref job.Ref) error {
 	if r.o.Follow && !r.f.stored {
-		f, err := r.follower(ref)
-		if err != nil {
-			return err
-		}
-		over, err := f.over(ctx)
+		source := tail.Source{Engine: r.s.Engine, Logs: r.s.Logs}
+		over, err := source.Over(ctx, r.f.spec, ref)
 		if err != nil {
 			return err
 		}
 		if !over {
-			return f.run(ctx)
+			return ofDropped(ref, source.Follow(ctx, r.f.spec, ref, r.o, r.send))
 		}
 	}
 	r.o.Follow = false // it has ended
@@ -153,7 +150,7 @@ func (r *logReader) run(ctx context.Context, ref job.Ref) error {
 // newest reads the newest attempt of each element below ref that has a log.
 func (r *logReader) newest(ctx context.Context, ref job.Ref) error {
 	var last, after job.Ref
-	for n := 0; n < maxLogTargets; {
+	for n := 0; n < tail.MaxAttempts; {
 		page, err := r.s.Logs.List(ctx, ref, after, logstore.MaxList)
 		if err != nil {
 			return err
@@ -179,17 +176,28 @@ func (r *logReader) newest(ctx context.Context, ref job.Ref) error {
 
 func (r *logReader) one(ctx context.Context, ref job.Ref) error {
 	for e, err := range r.s.Logs.Read(ctx, ref, r.o) {
-		if errors.Is(err, logstore.ErrDropped) {
-			return notFound("the log of %s is past its retention", ref)
-		}
 		if err != nil {
-			return fmt.Errorf("read the log of %s: %w", ref, err)
+			return ofDropped(ref, fmt.Errorf("read the log of %s: %w", ref, err))
 		}
-		if err := r.stream.Send(piece(ref, e, e.Data)); err != nil {
+		if err := r.send(ref, e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ofDropped says in the caller's words that a log is gone.
+func ofDropped(ref job.Ref, err error) error {
+	if errors.Is(err, logstore.ErrDropped) {
+		return notFound("the log of %s is past its retention", ref)
+	}
+	return err
+}
+
+func (r *logReader) send(ref job.Ref, e logstore.Entry) error {
+	return r.stream.Send(&reevev1.LogReadResponse{
+		Ref: ref.String(), Stream: streamName(e.Kind), Time: timestamppb.New(time.UnixMilli(e.Time)), Data: e.Data, NextOffset: e.Next,
+	})
 }
 
 func streamName(k logline.Kind) string {

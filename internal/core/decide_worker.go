@@ -140,7 +140,7 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	if c.For >= s.config.Lease+s.config.Lease/10 {
 		if !w.away {
 			d.Events = append(d.Events, WorkerAway{ID: w.id})
-			why := fmt.Sprintf("nothing was heard of worker %s for %s", w.hello.Name, job.FormatDuration(time.Duration(c.For) * time.Millisecond))
+			why := fmt.Sprintf("nothing was heard of worker %s for %s", w.hello.Name, job.FormatDuration(time.Duration(c.For)*time.Millisecond))
 			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Goodbye: why}})
 		}
 		if left == 0 {

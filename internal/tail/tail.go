@@ -1,22 +1,32 @@
-package api
+// Package tail reads the logs of many attempts at once, as they are written: of a
+// job, a task or an element, until all of it has ended.
+package tail
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/replica"
-
-	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
+
+// Engine is what following asks of the server's copy of the core.
+type Engine interface {
+	// View runs fn on the state once all that it shows is durable.
+	View(ctx context.Context, fn func(*core.State)) error
+	Hub() *replica.Hub
+}
+
+// Source is where logs are read from.
+type Source struct {
+	Engine Engine
+	Logs   *logstore.Store
+}
 
 // maxFollowed bounds the attempts whose logs one follower reads at the same time;
 // further ones wait for their turn.
@@ -26,12 +36,14 @@ const maxFollowed = 256
 // those of attempts that run side by side side by side. It watches the notices of
 // the job for attempts that begin and end.
 type follower struct {
-	*logReader
-	ref job.Ref
+	Source
+	spec *job.Spec
+	o    logstore.ReadOptions
+	ref  job.Ref
 	// task and position are of what ref names, if it does.
 	task     uint32
 	position int64
-	pieces   chan *reevev1.LogReadResponse
+	pieces   chan piece
 
 	// The rest belongs to the goroutine of watch.
 	known   map[job.Ref]*followed // nil once it is read to its end
@@ -48,25 +60,40 @@ type followed struct {
 	over  bool // ended is closed
 }
 
-func (r *logReader) follower(ref job.Ref) (*follower, error) {
-	f := &follower{
-		logReader: r, ref: ref, pieces: make(chan *reevev1.LogReadResponse, 64),
-		known: map[job.Ref]*followed{}, read: make(chan job.Ref),
-	}
-	if ref.Task == "" {
-		return f, nil
-	}
-	var err error
-	if f.task, err = r.f.task(ref.Task); err != nil {
-		return nil, err
-	}
-	f.position, _ = r.f.spec.Tasks[f.task].Array.Position(ref.Index)
-	return f, nil
+// MaxAttempts bounds the attempts that one call of Follow goes through.
+const MaxAttempts = 100_000
+
+// watchBatch is how many notices are taken at a time.
+const watchBatch = 500
+
+// piece is a frame of an attempt's log, with bytes of its own.
+type piece struct {
+	ref   job.Ref
+	entry logstore.Entry
 }
 
-// run sends until everything below the reference has ended and its logs are
-// complete.
-func (f *follower) run(ctx context.Context) error {
+// Over reports whether all that ref names has ended, as far as memory knows: a job
+// that is not in memory has.
+func (s Source) Over(ctx context.Context, spec *job.Spec, ref job.Ref) (bool, error) {
+	f, err := s.follower(spec, ref)
+	if err != nil {
+		return false, err
+	}
+	return f.over(ctx)
+}
+
+// Follow calls send for the frames of all attempts below ref, a job, task, element
+// or attempt of spec, until all has ended and its logs are complete. It begins with
+// the newest attempt of each element, as o says, and goes on with all that come.
+// Frames have an order within an attempt alone. send is called from one goroutine
+// at a time; its error ends the call, and so do the end of ctx,
+// logstore.ErrDropped, and more than MaxAttempts attempts.
+func (s Source) Follow(ctx context.Context, spec *job.Spec, ref job.Ref, o logstore.ReadOptions, send func(job.Ref, logstore.Entry) error) error {
+	f, err := s.follower(spec, ref)
+	if err != nil {
+		return err
+	}
+	f.o = o
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -78,14 +105,14 @@ func (f *follower) run(ctx context.Context) error {
 		close(f.pieces)
 	})
 	defer all.Wait()
-	defer cancel(nil)
+	defer cancel(nil) // before the wait
 	for {
 		select {
-		case piece, more := <-f.pieces:
+		case p, more := <-f.pieces:
 			if !more {
 				return nil
 			}
-			if err := f.stream.Send(piece); err != nil {
+			if err := send(p.ref, p.entry); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -94,10 +121,31 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
+func (s Source) follower(spec *job.Spec, ref job.Ref) (*follower, error) {
+	f := &follower{
+		Source: s, spec: spec, ref: ref, pieces: make(chan piece, 64), known: map[job.Ref]*followed{}, read: make(chan job.Ref),
+	}
+	if ref.Task == "" {
+		return f, nil
+	}
+	ti, ok := f.taskOf(ref.Task)
+	if !ok {
+		return nil, fmt.Errorf("follow %s: the job has no such task", ref)
+	}
+	f.task = ti
+	f.position, _ = spec.Tasks[ti].Array.Position(ref.Index)
+	return f, nil
+}
+
+func (f *follower) taskOf(name string) (uint32, bool) {
+	i := slices.IndexFunc(f.spec.Tasks, func(t job.Task) bool { return t.Name == name })
+	return uint32(max(i, 0)), i >= 0
+}
+
 // watch begins a reader for each attempt there is and will be, until all have been
 // read to their end.
 func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc, all *sync.WaitGroup) error {
-	reader := f.s.Engine.Hub().Read(replica.Cursor{})
+	reader := f.Engine.Hub().Read(replica.Cursor{})
 	news := make(chan noticed)
 	all.Go(func() {
 		defer reader.Close()
@@ -216,8 +264,8 @@ func (f *follower) begin(ref job.Ref, o logstore.ReadOptions, ended bool) error 
 
 // skip remembers an attempt as one that needs no reading any more.
 func (f *follower) skip(ref job.Ref) error {
-	if len(f.known) >= maxLogTargets {
-		return &job.Error{Code: job.Busy, Message: fmt.Sprintf("this follows %d attempts already; follow one task or element", maxLogTargets)}
+	if len(f.known) >= MaxAttempts {
+		return &job.Error{Code: job.Busy, Message: fmt.Sprintf("this follows %d attempts already; follow one task or element", MaxAttempts)}
 	}
 	f.known[ref] = nil
 	return nil
@@ -254,7 +302,7 @@ func (f *follower) takeWritten(ctx context.Context, o logstore.ReadOptions, firs
 		return f.skip(last)
 	}
 	for after := (job.Ref{}); ; {
-		page, err := f.s.Logs.List(ctx, f.ref, after, logstore.MaxList)
+		page, err := f.Logs.List(ctx, f.ref, after, logstore.MaxList)
 		if err != nil {
 			return err
 		}
@@ -272,14 +320,14 @@ func (f *follower) takeWritten(ctx context.Context, o logstore.ReadOptions, firs
 
 // takeRunning takes up attempts that have been given to a worker.
 func (f *follower) takeRunning(ctx context.Context, o logstore.ReadOptions) error {
-	for ti := range f.f.spec.Tasks {
-		spec := &f.f.spec.Tasks[ti]
+	for ti := range f.spec.Tasks {
+		spec := &f.spec.Tasks[ti]
 		if f.ref.Task != "" && f.ref.Task != spec.Name {
 			continue
 		}
 		for from := int64(0); from >= 0; { // a bounded number of elements at a time
 			var views []core.ElementView
-			if err := f.s.Engine.View(ctx, func(state *core.State) {
+			if err := f.Engine.View(ctx, func(state *core.State) {
 				views, from = state.Elements(f.ref.Job, uint32(ti), from, []job.ElementState{job.Assigned, job.Running}, maxFollowed)
 			}); err != nil {
 				return err
@@ -297,16 +345,16 @@ func (f *follower) takeRunning(ctx context.Context, o logstore.ReadOptions) erro
 
 // settle notes which attempts have ended without a notice that told so.
 func (f *follower) settle(ctx context.Context) error {
-	return f.s.Engine.View(ctx, func(state *core.State) {
+	return f.Engine.View(ctx, func(state *core.State) {
 		for ref, a := range f.known {
 			if a == nil || a.over {
 				continue
 			}
-			ti, err := f.f.task(ref.Task)
-			if err != nil {
+			ti, ok := f.taskOf(ref.Task)
+			if !ok {
 				continue // it never had such a task
 			}
-			p, _ := f.f.spec.Tasks[ti].Array.Position(ref.Index)
+			p, _ := f.spec.Tasks[ti].Array.Position(ref.Index)
 			if views, _ := state.Elements(ref.Job, ti, p, nil, 1); len(views) == 0 || past(&views[0], ref.Attempt) {
 				a.over = true
 				close(a.ended)
@@ -317,7 +365,7 @@ func (f *follower) settle(ctx context.Context) error {
 
 // over reports whether all that the reference names has ended.
 func (f *follower) over(ctx context.Context) (over bool, err error) {
-	err = f.s.Engine.View(ctx, func(state *core.State) {
+	err = f.Engine.View(ctx, func(state *core.State) {
 		image, ok := state.Image(f.ref.Job)
 		if !ok || image.State.Terminal() {
 			over = true
@@ -343,15 +391,13 @@ func past(v *core.ElementView, number int) bool {
 
 // one reads one attempt's log to its end.
 func (f *follower) one(ctx context.Context, a *followed) error {
-	for e, err := range f.s.Logs.Read(ctx, a.ref, a.o) {
-		if errors.Is(err, logstore.ErrDropped) {
-			return notFound("the log of %s is past its retention", a.ref)
-		}
+	for e, err := range f.Logs.Read(ctx, a.ref, a.o) {
 		if err != nil {
 			return fmt.Errorf("read the log of %s: %w", a.ref, err)
 		}
+		e.Data = bytes.Clone(e.Data)
 		select {
-		case f.pieces <- piece(a.ref, e, bytes.Clone(e.Data)):
+		case f.pieces <- piece{a.ref, e}:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -361,10 +407,4 @@ func (f *follower) one(ctx context.Context, a *followed) error {
 	case <-ctx.Done():
 	}
 	return nil
-}
-
-func piece(ref job.Ref, e logstore.Entry, data []byte) *reevev1.LogReadResponse {
-	return &reevev1.LogReadResponse{
-		Ref: ref.String(), Stream: streamName(e.Kind), Time: timestamppb.New(time.UnixMilli(e.Time)), Data: data, NextOffset: e.Next,
-	}
 }
