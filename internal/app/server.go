@@ -55,8 +55,11 @@ type ServerConfig struct {
 	// Lease and Retention are the defaults of jobs that say nothing; 0 keeps
 	// leader's.
 	Lease, Retention time.Duration
-	Version          string
-	Log              *slog.Logger
+	// Profiles is where go tool pprof finds this process, host:port on loopback; empty
+	// for nowhere.
+	Profiles string
+	Version  string
+	Log      *slog.Logger
 	// Ready is called with the server's address, as a URL, once it answers.
 	Ready func(url string)
 }
@@ -79,13 +82,10 @@ func RunServer(ctx context.Context, c ServerConfig) (err error) {
 
 // check refuses to be open where others can reach it.
 func (c *ServerConfig) check() error {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen address %q: want host:port such as %s", c.Listen, DefaultListen)
 	}
-	ip := net.ParseIP(host)
-	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
-	if c.Dev && !loopback {
+	if c.Dev && !isLoopback(c.Listen) {
 		return fmt.Errorf("listen address %s: a development server has neither TLS nor tokens and listens on loopback only; leave --dev out", c.Listen)
 	}
 	return nil
@@ -102,11 +102,17 @@ type server struct {
 	sessions *session.Hub
 	leader   *leader.Leader
 	listener net.Listener
+	profiles *profiler
 	settings leader.Settings
 }
 
 func (s *server) open(ctx context.Context) (err error) {
 	c := &s.config
+	if c.Profiles != "" {
+		if s.profiles, err = openProfiler(ctx, c.Profiles, c.Log); err != nil {
+			return err
+		}
+	}
 	if s.store, err = sqlstore.OpenSQLite(ctx, c.Dir, sqlstore.Options{}); err != nil {
 		return err
 	}
@@ -140,6 +146,9 @@ func (s *server) open(ctx context.Context) (err error) {
 
 func (s *server) close() error {
 	var errs []error
+	if s.profiles != nil {
+		errs = append(errs, s.profiles.close())
+	}
 	if s.listener != nil {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)

@@ -38,8 +38,10 @@ type WorkerConfig struct {
 	// KeeperIdle is how long the keeper stays once there is neither worker nor
 	// attempt; 0 keeps process's default.
 	KeeperIdle time.Duration
-	Version    string
-	Log        *slog.Logger
+	// Profiles is as in ServerConfig.
+	Profiles string
+	Version  string
+	Log      *slog.Logger
 }
 
 // Connection is how to reach and know a server.
@@ -67,9 +69,15 @@ func Dial(c Connection, agent string) (*client.Client, error) {
 }
 
 // RunWorker works until ctx ends.
-func RunWorker(ctx context.Context, c WorkerConfig) error {
+func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
+	if c.Profiles != "" {
+		p, openErr := openProfiler(ctx, c.Profiles, c.Log)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, p.close()) }()
+	}
 	if c.Join != "" {
-		var err error
 		if c.Connection, err = joined(ctx, c); err != nil {
 			return err
 		}

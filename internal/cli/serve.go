@@ -55,6 +55,7 @@ loopback only.`,
 	f.StringSliceVar(&s.Advertise, "advertise", nil, "host:port that join tokens name (default: this machine's addresses)")
 	f.StringVar(&lease, "lease", "", "after how long without a word a worker's attempts are lost, where jobs don't say (default 60s)")
 	f.StringVar(&retention, "retention", "", "how long finished jobs are kept, where they don't say (default 30d)")
+	f.StringVar(&s.Profiles, "pprof", "", "answer go tool pprof here, host:port on loopback")
 	return c
 }
 
@@ -139,6 +140,7 @@ func (e *env) worker() *cobra.Command {
 	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
 	f.DurationVar(&w.LeaveWait, "leave-wait", 0, "when stopped, how long to wait for what runs (default 30s; -1s for not at all)")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, as it does when the program that holds its other end dies")
+	f.StringVar(&w.Profiles, "pprof", "", "answer go tool pprof here, host:port on loopback")
 	f.DurationVar(&w.KeeperIdle, "keeper-idle", 0, "how long the keeper stays once there is neither worker nor attempt (default 1m)")
 	return c
 }
