@@ -45,15 +45,19 @@ blackbox: ## tests of the built binary
 	  if [ -d cmd ]; then $(MAKE) build TRIM=; fi; \
 	  echo 'go test ./test/...'; go test ./test/...; \
 	fi
+	cd bench && go test ./...
 
 .PHONY: vet
 vet: ## what the compiler's own checker finds, on both systems we ship for
 	go vet ./...
 	GOOS=darwin go vet ./...
+	@# It reads /proc, and so runs on Linux alone.
+	cd bench && GOOS=linux go vet ./...
 
 .PHONY: lint
 lint: format-check ## linters, wire contract
 	$(TOOL) golangci-lint run
+	cd bench && go tool -modfile=../tools/go.mod golangci-lint run
 	@if [ -d proto ]; then $(MAKE) proto-lint; fi
 
 .PHONY: proto-lint
@@ -89,6 +93,10 @@ cross: ## compile for every platform we ship
 	  echo "go build ./... ($$p)"; \
 	  GOOS=$${p%/*} GOARCH=$${p#*/} go build ./...; \
 	done
+
+.PHONY: bench
+bench: ## measure this machine; prints the table of docs/performance.md
+	@cd bench && go run .
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
