@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -74,8 +75,14 @@ type Options struct {
 	UserAgent string
 }
 
-// DefaultPatience is how long a call tries again.
-const DefaultPatience = 15 * time.Second
+const (
+	// DefaultPatience is how long a call tries again.
+	DefaultPatience = 15 * time.Second
+	// startPatience is how long it does while nothing listens at the address: long
+	// enough for a server that was started just before, and not too long for a
+	// person who forgot to.
+	startPatience = time.Second
+)
 
 // Client is a connection to a server. It may be used concurrently.
 type Client struct {
@@ -118,10 +125,11 @@ func New(o Options) (*Client, error) {
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	hc := &http.Client{Transport: transport}
+	refused := o.Patience
 	if o.Patience == 0 {
-		o.Patience = DefaultPatience
+		o.Patience, refused = DefaultPatience, startPatience
 	}
-	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(o.Patience))}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(o.Patience, refused))}
 	return &Client{
 		Address: base, http: hc,
 		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
@@ -191,16 +199,21 @@ var once = map[string]bool{
 }
 
 // retry repeats unary calls that an unavailable or busy server did not answer, with
-// full jitter, until patience runs out.
-func retry(patience time.Duration) connect.UnaryInterceptorFunc {
+// full jitter, until patience runs out; refused is the patience while nothing
+// listens at the address.
+func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			deadline := time.Now().Add(patience)
+			begin := time.Now()
 			for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 				resp, err := next(ctx, req)
 				code := connect.CodeOf(err)
 				again := code == connect.CodeResourceExhausted || code == connect.CodeUnavailable && !once[req.Spec().Procedure]
-				if err == nil || !again || time.Now().Add(wait).After(deadline) || unreachable(err) && patience == DefaultPatience {
+				limit := patience
+				if err != nil && unreachable(err) {
+					limit = refused
+				}
+				if err == nil || !again || time.Since(begin)+wait > limit {
 					return resp, err
 				}
 				select {
@@ -213,11 +226,8 @@ func retry(patience time.Duration) connect.UnaryInterceptorFunc {
 	}
 }
 
-// unreachable reports whether nothing listens at the address at all: then waiting
-// is not what a person at a terminal wants.
-func unreachable(err error) bool {
-	return strings.Contains(err.Error(), "connection refused")
-}
+// unreachable reports whether nothing listens at the address at all.
+func unreachable(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 var codes = map[connect.Code]job.Code{
 	connect.CodeInvalidArgument: job.Invalid, connect.CodeNotFound: job.NotFound, connect.CodeAlreadyExists: job.Exists,
