@@ -91,7 +91,7 @@ func (e *env) showJob(j *client.Job) error {
 	line("ended", stamp(j.GetEndedAt()))
 	line("deadline", stamp(j.GetDeadline()))
 	line("starts", stamp(j.GetStartAfter()))
-	line("retries", j.GetRetryOf())
+	line("retry of", j.GetRetryOf())
 	line("waits for", strings.Join(j.GetWaitsFor(), ", "))
 	if e.output == "wide" {
 		line("kept until", stamp(j.GetKeepUntil()))
