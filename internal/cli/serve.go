@@ -66,9 +66,13 @@ func (e *env) served(url string, s *app.ServerConfig) {
 	}
 	fmt.Fprintf(e.err, "\n  export REEVE_ADDR=%s\n", url)
 	if !s.Dev {
-		fmt.Fprintf(e.err, "  export REEVE_TOKEN_FILE=%s\n", filepath.Join(s.Dir, app.AdminTokenFile))
+		dir := s.Dir // the lines are pasted in shells that are elsewhere
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
+		fmt.Fprintf(e.err, "  export REEVE_TOKEN_FILE=%s\n", filepath.Join(dir, app.AdminTokenFile))
 		if s.CertFile == "" {
-			fmt.Fprintf(e.err, "  export REEVE_CA=%s\n", filepath.Join(s.Dir, app.CAFile))
+			fmt.Fprintf(e.err, "  export REEVE_CA=%s\n", filepath.Join(dir, app.CAFile))
 		}
 	}
 	fmt.Fprintln(e.err)
