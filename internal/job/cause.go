@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -20,7 +21,8 @@ const (
 	CauseSignal CauseKind = 2
 	// CauseMemory: the kernel killed it for want of memory (Code: bytes' limit in MiB, or 0).
 	CauseMemory CauseKind = 3
-	// CauseTimeout: it ran longer than its timeout (Code: seconds, rounded up).
+	// CauseTimeout: it ran longer than its timeout (Code: seconds, rounded up; Detail:
+	// the timeout where that is not whole seconds). TimeoutAfter makes one.
 	CauseTimeout CauseKind = 4
 	// CauseWorkerLost: its worker's lease ran out (Detail: the worker's name).
 	CauseWorkerLost CauseKind = 5
@@ -69,6 +71,16 @@ const PermanentError = 1
 // MaxDetail bounds Cause.Detail in bytes.
 const MaxDetail = 512
 
+// TimeoutAfter is the cause of an attempt that ran longer than its limit.
+func TimeoutAfter(limit time.Duration) Cause {
+	seconds := (limit + time.Second - 1) / time.Second
+	c := Cause{Kind: CauseTimeout, Code: int32(min(seconds, math.MaxInt32))}
+	if limit%time.Second != 0 {
+		c.Detail = FormatDuration(limit)
+	}
+	return c
+}
+
 // Trim returns c with its detail cut to MaxDetail on a character's edge.
 func (c Cause) Trim() Cause {
 	if len(c.Detail) > MaxDetail {
@@ -103,7 +115,11 @@ func (c Cause) String() string {
 		}
 		return "out of memory"
 	case CauseTimeout:
-		return "timeout after " + FormatDuration(time.Duration(c.Code)*time.Second)
+		limit := c.Detail
+		if limit == "" {
+			limit = FormatDuration(time.Duration(c.Code) * time.Second)
+		}
+		return "timeout after " + limit
 	case CauseWorkerLost:
 		return detail("worker lost")
 	case CausePreempted:

@@ -24,6 +24,8 @@ func TestCauseWords(t *testing.T) {
 		{Cause{Kind: CauseMemory, Code: 512}, "out of memory (limit 512 MiB)", 137},
 		{Cause{Kind: CauseMemory}, "out of memory", 137},
 		{Cause{Kind: CauseTimeout, Code: 90}, "timeout after 1m30s", 124},
+		{TimeoutAfter(90 * time.Second), "timeout after 1m30s", 124},
+		{TimeoutAfter(1200 * time.Millisecond), "timeout after 1s200ms", 124},
 		{Cause{Kind: CauseWorkerLost, Detail: "w2"}, "worker lost: w2", 1},
 		{Cause{Kind: CauseCancelled, Detail: "anna"}, "cancelled by anna", 130},
 		{Cause{Kind: CauseCancelled}, "cancelled", 130},

@@ -227,7 +227,7 @@ func (f *fixture) timeout() {
 	t := f.task("a", Wait)
 	t.Timeout = 200 * time.Millisecond
 	f.start(t)
-	x := f.wantEnd("a", job.Cause{Kind: job.CauseTimeout, Code: 1})
+	x := f.wantEnd("a", job.TimeoutAfter(t.Timeout))
 	if ran := x.Ended.Sub(x.Started); ran < t.Timeout {
 		f.Errorf("it ran %v, less than its timeout", ran)
 	}

@@ -92,8 +92,7 @@ func (e *Executor) expire(now executor.Deadline) executor.Deadline {
 				next = at
 			}
 		case at == r.timeout:
-			seconds := (r.task.Timeout + time.Second - 1) / time.Second
-			r.ask(job.Cause{Kind: job.CauseTimeout, Code: int32(min(seconds, 1<<31-1))}, ErrTimeout)
+			r.ask(job.TimeoutAfter(r.task.Timeout), ErrTimeout)
 		default:
 			r.ask(leaseLost(), ErrLeaseLost)
 		}

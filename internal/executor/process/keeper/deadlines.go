@@ -219,8 +219,7 @@ func (w *watch) ask(now executor.Deadline) {
 	case w.stop <= now:
 		w.cause, w.killAt = w.stopCause, later(w.stop, w.stopGrace)
 	case w.timeout <= now && w.timeout <= w.leaseTerm:
-		seconds := (w.limit + time.Second - 1) / time.Second
-		w.cause = job.Cause{Kind: job.CauseTimeout, Code: int32(min(seconds, 1<<31-1))}
+		w.cause = job.TimeoutAfter(w.limit)
 		w.killAt = later(now, w.grace)
 	default:
 		w.cause = job.Cause{Kind: job.CauseWorkerLost, Detail: "its lease ran out"}

@@ -83,7 +83,7 @@ func TestDeadlines(t *testing.T) {
 		{"timeout and grace", func(d *Deadlines) {
 			d.Add("a", at(0), 3*time.Second, 0)
 			d.Began("a", at(1), 57500*time.Millisecond)
-		}, []string{"58.5 term a: timeout after 58s", "61.5 kill a: timeout after 58s"}},
+		}, []string{"58.5 term a: timeout after 57s500ms", "61.5 kill a: timeout after 57s500ms"}},
 		{"the deadline cuts the grace of a timeout", func(d *Deadlines) {
 			d.Add("a", at(0), 30*time.Second, at(35))
 			d.Began("a", at(1), 10*time.Second)
