@@ -149,7 +149,7 @@ func TestSuccessInSpiteOfStop(t *testing.T) {
 
 func TestNoSuccessPastTheTimeout(t *testing.T) {
 	_, ev, _ := start(t, "late", func(task *executor.Task) { task.Timeout = time.Millisecond })
-	if x := ev.WaitEnded("k"); x.Cause != (job.Cause{Kind: job.CauseTimeout, Code: 1}) || x.Output != nil {
+	if x := ev.WaitEnded("k"); x.Cause != job.TimeoutAfter(time.Millisecond) || x.Output != nil {
 		t.Errorf("exit = %+v, want a timeout", x)
 	}
 }
