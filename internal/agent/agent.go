@@ -132,7 +132,7 @@ func newShell(ctx context.Context, cfg *Config, box *mailbox, st *state) *shell 
 	s.collects = pool{limit: collectAtOnce, wg: &s.wg}
 	s.disk = pool{limit: diskAtOnce, wg: &s.wg}
 	s.space = workspace.New(workspace.Config{
-		Worker: cfg.Name, Env: workspace.BaseEnv(cfg.PassEnv), Store: cfg.Server, Root: st.root,
+		Worker: cfg.Name, Env: workspace.BaseEnv(cfg.PassEnv), Store: cfg.Server, Root: st.root, Own: aboutFile,
 		Limits: cfg.Limits, Retry: cfg.Reconnect, Wall: func() int64 { return cfg.Clock().Wall }, Log: cfg.Log,
 	})
 	s.ship.open, s.ship.log, s.ship.wait = cfg.Server.AppendLogs, cfg.Log, cfg.Reconnect
@@ -422,6 +422,9 @@ func (s *shell) forget(a will.Forget) {
 	s.mu.Unlock()
 	if a.Executor != "" {
 		s.call(a.Executor, a.Key, func(ctx context.Context, e executor.Executor) error {
+			if a.Executor != will.FunctionKind {
+				s.space.Reclaim(a.Key)
+			}
 			return e.Release(ctx, a.Key)
 		})
 		return

@@ -31,6 +31,7 @@ import (
 //	starts/KEY          an at_most_once attempt that was or may have been started
 //	results/KEY         a result that is not acknowledged
 //	blobs/              items of arrays, a cache
+//	spares/             directories for attempts to come
 //
 // Without a directory of its own it makes a temporary one once it is needed.
 type state struct {
@@ -77,7 +78,7 @@ func openState(dir string) (*state, error) {
 		s.isTemp = true
 		return s, nil
 	}
-	for _, d := range []string{"", workspace.AttemptsDir, startsDir, resultsDir, workspace.BlobsDir} {
+	for _, d := range []string{"", workspace.AttemptsDir, startsDir, resultsDir, workspace.BlobsDir, workspace.SparesDir} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return nil, fmt.Errorf("agent: state directory: %w", err)
 		}
@@ -148,7 +149,14 @@ func (s *state) describe(key string, w *link.Assignment) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.attempt(key), aboutFile), b, 0o600)
+	// The file may be there from an attempt before, and is then written over: cutting it
+	// to nothing first would make some file systems write it out.
+	f, err := os.OpenFile(filepath.Join(s.attempt(key), aboutFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Truncate(int64(len(b))), f.Close())
 }
 
 func (s *state) recordStart(key string, w *link.Assignment) error {
@@ -287,7 +295,8 @@ func (s *state) records(dir string, each func(ab *aboutAttempt, key string)) err
 	return nil
 }
 
-// sweep removes the directories of attempts that nobody knows, and the cache.
+// sweep removes the directories of attempts that nobody knows, and what can be made
+// again.
 func (s *state) sweep(keys map[string]bool) error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, workspace.AttemptsDir))
 	if err != nil {
@@ -298,8 +307,11 @@ func (s *state) sweep(keys map[string]bool) error {
 			err = errors.Join(err, os.RemoveAll(s.attempt(e.Name())))
 		}
 	}
-	blobs := filepath.Join(s.dir, workspace.BlobsDir)
-	return errors.Join(err, os.RemoveAll(blobs), os.MkdirAll(blobs, 0o700))
+	for _, name := range []string{workspace.BlobsDir, workspace.SparesDir} {
+		dir := filepath.Join(s.dir, name)
+		err = errors.Join(err, os.RemoveAll(dir), os.MkdirAll(dir, 0o700))
+	}
+	return err
 }
 
 func readJSON(name string, v any) error {

@@ -105,6 +105,7 @@ func TestLeft(t *testing.T) {
 		s.recordStart(key(4), assignment(4)),                                             // recorded, and gone
 		os.WriteFile(filepath.Join(s.dir, startsDir, ".new-123"), []byte("torn"), 0o600), // a crash's
 		os.WriteFile(filepath.Join(s.dir, workspace.BlobsDir, "old"), nil, 0o600),        // a cache
+		os.MkdirAll(filepath.Join(s.dir, workspace.SparesDir, "1", "work"), 0o700),       // of an earlier process
 		s.keepResult(key(2), ref, link.Result{Fence: 2}),                                 // held, ended, and kept
 		os.Mkdir(filepath.Join(s.dir, workspace.AttemptsDir, "stale"), 0o700),            // of nobody
 	)
@@ -131,7 +132,7 @@ func TestLeft(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
-	for _, gone := range []string{"attempts/stale", "attempts/" + key(9), "starts/.new-123", "blobs/old"} {
+	for _, gone := range []string{"attempts/stale", "attempts/" + key(9), "starts/.new-123", "blobs/old", "spares/1"} {
 		if _, err := os.Stat(filepath.Join(s.dir, gone)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", gone, err)
 		}
@@ -143,6 +144,27 @@ func TestLeft(t *testing.T) {
 	}
 	if got, err = s.left(nil); err != nil || len(got) != 1 || got[0].Fence != 1 {
 		t.Errorf("left after forgetting: %+v, %v", got, err)
+	}
+}
+
+// TestDescribeOver: a directory that served before has the file of an attempt before.
+func TestDescribeOver(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.close() //nolint:errcheck // it is a test's
+	long, short := assignment(1), assignment(2)
+	long.Spec.Tasks[0].Where = []string{"a long list", "of labels"}
+	if err := os.Mkdir(s.attempt("k"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.describe("k", long), s.describe("k", short)); err != nil {
+		t.Fatal(err)
+	}
+	var got aboutAttempt
+	if err := readJSON(filepath.Join(s.attempt("k"), aboutFile), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(*about(short), got); diff != "" {
+		t.Errorf("described (-want +got):\n%s", diff)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 		}
 		b.item = &item
 	}
-	if err := makeDirs(d, b.task); err != nil {
+	if err := s.makeDirs(d, b.task); err != nil {
 		return executor.Task{}, failure(job.CauseRejected, "%v", err)
 	}
 	if err := writeInputs(d, b.task, w); err != nil {
@@ -52,10 +52,14 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 	return b.process(key, d, s.cfg.Wall)
 }
 
-func makeDirs(d dirs, t *job.Task) error {
+// makeDirs makes an attempt's directories, or takes a spare for them.
+func (s *Space) makeDirs(d dirs, t *job.Task) error {
 	list := []string{d.root, d.files}
 	if t.Function == "" {
 		list = append(list, d.temp, d.artifacts)
+		if spare, ok := s.spares.take(); ok && os.Rename(spare, d.root) == nil {
+			list = nil
+		}
 	}
 	if len(t.Fetch) > 0 {
 		list = append(list, d.inputs)

@@ -56,9 +56,13 @@ type Config struct {
 	// Env is what every process's environment begins with: see BaseEnv.
 	Env   map[string]string
 	Store Store
-	// Root returns the absolute directory that holds AttemptsDir and BlobsDir, both
-	// made. It is called once something has to be written.
-	Root   func() (string, error)
+	// Root returns the absolute directory that holds AttemptsDir, BlobsDir and, where
+	// processes run, SparesDir, all made. It is called once something has to be written.
+	Root func() (string, error)
+	// Own is the name of a file that the agent keeps in each process's directory with
+	// mode 0600; it may be there already when a directory has been prepared, with what
+	// was in it before.
+	Own    string
 	Limits Limits
 	// Retry bounds the wait between two calls to the store.
 	Retry time.Duration
@@ -71,13 +75,15 @@ type Config struct {
 const (
 	AttemptsDir = "attempts"
 	BlobsDir    = "blobs"
+	SparesDir   = "spares"
 )
 
 // Space makes and empties the directories of attempts. Its methods may be called
 // concurrently, for one attempt one after the other.
 type Space struct {
-	cfg   Config
-	blobs blobs
+	cfg    Config
+	blobs  blobs
+	spares spares
 }
 
 // New returns a space; it touches nothing yet.

@@ -109,7 +109,7 @@ func (m *memStore) FetchBlob(_ context.Context, key string, to io.Writer) error 
 func newSpace(t *testing.T, store *memStore) (*Space, string) {
 	t.Helper()
 	root := t.TempDir()
-	for _, d := range []string{AttemptsDir, BlobsDir} {
+	for _, d := range []string{AttemptsDir, BlobsDir, SparesDir} {
 		if err := os.Mkdir(filepath.Join(root, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
