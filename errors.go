@@ -77,8 +77,11 @@ var (
 
 // What context.Cause says inside a handler once its context has ended.
 var (
-	// ErrStopped: somebody cancelled the job, or the worker is stopping.
-	ErrStopped = function.ErrStopped
+	// ErrCancelled: somebody cancelled it, or a rule of its job did, such as a deadline.
+	ErrCancelled = function.ErrCancelled
+	// ErrStopping: the worker is going away, or was drained with force. An attempt that
+	// returns an error now gets another one elsewhere, which no retry budget pays for.
+	ErrStopping = function.ErrStopping
 	// ErrTimeout: the task's timeout has passed; the attempt counts as timed out
 	// whatever the handler returns.
 	ErrTimeout = function.ErrTimeout
@@ -108,6 +111,10 @@ func fail(ctx context.Context, err error) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	// The server keeps to the deadline too, and its clock may be a moment ahead.
+	if _, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
 	}
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err

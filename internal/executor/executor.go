@@ -23,7 +23,8 @@ type Task struct {
 	// Dir is the attempt's directory. The executor keeps its log in it (framed by
 	// logline) and makes it when that has something to hold, so that a quiet attempt
 	// costs no directory; a caller that puts something there makes it before. Release
-	// removes it. Work is where a process runs, made by the caller; empty means Dir.
+	// removes it. Work is where the attempt runs, made by the caller; empty means Dir,
+	// and for a function that there is nothing but what the executor puts there.
 	Dir  string
 	Work string
 	// Argv and Env are for processes; Env is the whole environment.

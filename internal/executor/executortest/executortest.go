@@ -112,7 +112,8 @@ func (f *fixture) task(key string, b Behaviour) executor.Task {
 		Key: key, Ref: job.Ref{Job: 7, Task: "suite", Index: job.NoIndex, Attempt: 1},
 		Dir: filepath.Join(f.dir, key), LogLimit: 1 << 20, Grace: 5 * time.Second,
 	}
-	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
+	t.Work = t.Dir
+	if err := os.MkdirAll(t.Work, 0o700); err != nil {
 		f.Fatal(err)
 	}
 	f.Set(&t, b)

@@ -19,17 +19,18 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/attemptlog"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/logline"
 )
 
 // The reasons that context.Cause gives inside a handler.
 var (
-	// ErrStopped: somebody asked the attempt to end.
-	ErrStopped = errors.New("function: asked to end")
+	// ErrCancelled: somebody asked for the attempt to end, or a rule of its job did.
+	ErrCancelled = errors.New("function: cancelled")
+	// ErrStopping: the worker makes room or is going away; another attempt follows.
+	ErrStopping = errors.New("function: the worker is stopping")
 	// ErrTimeout: the attempt's timeout has passed.
 	ErrTimeout = errors.New("function: timeout")
 	// ErrLeaseLost: the attempt may be running elsewhere by now.
@@ -60,8 +61,6 @@ type Invocation struct {
 	Payload []byte
 	// Env holds what a process would find in its environment, REEVE_FENCE included.
 	Env []string
-	// Dir is the attempt's directory, which may not exist yet.
-	Dir string
 	// Log takes what the attempt has to say, as its standard output; it never fails
 	// before the handler has returned.
 	Log io.Writer
@@ -69,8 +68,8 @@ type Invocation struct {
 
 // Handler does the work. The context ends when the attempt is to end, and
 // context.Cause says why: a handler should return soon, with an error. One that
-// returns nil all the same has succeeded, except past its timeout. A panic is an
-// error.
+// returns nil all the same has succeeded, except past its timeout. The context's
+// Deadline is the timeout. A panic is an error, with its stack in the log.
 type Handler func(ctx context.Context, in Invocation) (output []byte, err error)
 
 // Executor runs handlers. It implements executor.Executor; no call of Events may
@@ -161,6 +160,9 @@ func (e *Executor) Start(ctx context.Context, t executor.Task) error {
 	}
 	r := &run{task: t, deadline: t.Deadline}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	if t.Timeout > 0 {
+		r.ctx = timed{r.ctx, time.Now().Add(t.Timeout)}
+	}
 	e.mu.Lock()
 	if e.runs == nil {
 		e.mu.Unlock()
@@ -230,14 +232,18 @@ func (e *Executor) run(r *run) {
 	var err error = &panicError{"the handler ended its goroutine"}
 	defer func() {
 		if p := recover(); p != nil {
-			output, err = nil, &panicError{fmt.Sprintf("panic: %v\n%s", p, shortStack(debug.Stack()))}
+			frames := stackBelowPanic(debug.Stack())
+			_, _ = e.write(r, logline.Stderr, fmt.Appendf(nil, "panic: %v\n%s\n", p, strings.Join(frames, "\n"))) // it has not returned yet
+			output, err = nil, &panicError{fmt.Sprintf("panic: %v\n%s", p, shortStack(frames))}
 		}
 		e.finish(r, output, err)
 	}()
 	output, err = handler(r.ctx, Invocation{
-		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Env: r.task.Env,
-		Dir: r.task.Dir, Log: logWriter{e, r},
+		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Env: r.task.Env, Log: logWriter{e, r},
 	})
+	if err != nil && len(err.Error()) > job.MaxDetail {
+		_, _ = e.write(r, logline.Stderr, []byte(err.Error()+"\n")) // the cause has room for its beginning only
+	}
 }
 
 // finish decides how r ended, and reports it.
@@ -292,12 +298,18 @@ type panicError struct{ text string }
 
 func (p *panicError) Error() string { return p.text }
 
-// shortStack leaves of a stack the frames below the panic, each as one line.
-func shortStack(stack []byte) string {
-	lines := strings.Split(string(stack), "\n")
+// stackBelowPanic returns the lines of a stack from the function that panicked on: two
+// for each frame.
+func stackBelowPanic(stack []byte) []string {
+	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")
 	if i := slices.IndexFunc(lines, func(s string) bool { return strings.HasPrefix(s, "panic(") }); i >= 0 && i+2 < len(lines) {
-		lines = lines[i+2:]
+		return lines[i+2:]
 	}
+	return lines
+}
+
+// shortStack names the places of the first few frames on one line.
+func shortStack(lines []string) string {
 	var out []string
 	for i := 1; i < len(lines) && len(out) < 4; i += 2 {
 		if place, ok := strings.CutPrefix(lines[i], "\t"); ok {
@@ -320,7 +332,11 @@ func (e *Executor) Stop(_ context.Context, key string, _ time.Duration, cause jo
 	if r == nil {
 		return executor.ErrUnknown
 	}
-	r.ask(cause, ErrStopped)
+	why := ErrCancelled
+	if cause.Kind == job.CausePreempted {
+		why = ErrStopping
+	}
+	r.ask(cause, why)
 	return nil
 }
 
@@ -362,10 +378,9 @@ func (e *Executor) Release(_ context.Context, key string) error {
 		return fmt.Errorf("function: attempt %s still runs", key)
 	}
 	delete(e.runs, key)
+	quiet := r.log == nil && r.task.Work == ""
 	e.mu.Unlock()
-	// Most functions leave no directory: one cheap call finds that out.
-	switch err := unix.Rmdir(r.task.Dir); err {
-	case nil, unix.ENOENT:
+	if quiet {
 		return nil
 	}
 	return os.RemoveAll(r.task.Dir)
@@ -383,7 +398,7 @@ func (e *Executor) Close() error {
 	}
 	e.mu.Lock()
 	for _, r := range e.runs {
-		r.ask(leaseLost(), ErrClosed)
+		r.ask(leaseLost(), ErrStopping)
 	}
 	e.runs = nil
 	e.mu.Unlock()

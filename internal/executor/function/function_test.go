@@ -28,6 +28,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var ctx = context.Background()
 
+// longError is more than a cause has room for.
+var longError = strings.Repeat("bad luck ", job.MaxDetail)
+
 var handlers = map[string]function.Handler{
 	"succeed": func(context.Context, function.Invocation) ([]byte, error) { return []byte("done"), nil },
 	"fail":    func(context.Context, function.Invocation) ([]byte, error) { return nil, errors.New("no luck") },
@@ -43,6 +46,7 @@ var handlers = map[string]function.Handler{
 		<-ctx.Done()
 		return []byte("all the same"), nil
 	},
+	"long":  func(context.Context, function.Invocation) ([]byte, error) { return nil, errors.New(longError) },
 	"panic": func(context.Context, function.Invocation) ([]byte, error) { panic("oh \xff no") },
 	"exit": func(context.Context, function.Invocation) ([]byte, error) {
 		runtime.Goexit()
@@ -102,6 +106,73 @@ func TestPanics(t *testing.T) {
 				t.Errorf("cause = %+v, want an error beginning with %q", x.Cause, want)
 			}
 		})
+	}
+}
+
+// logOf returns what an ended attempt wrote to one stream.
+func logOf(t *testing.T, task executor.Task, kind logline.Kind) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(task.Dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return executortest.Text(t, b, kind)
+}
+
+func TestPanicLeavesItsStack(t *testing.T) {
+	_, ev, task := start(t, "panic", nil)
+	ev.WaitEnded("k")
+	text := logOf(t, task, logline.Stderr)
+	first, rest, _ := strings.Cut(text, "\n")
+	if first != "panic: oh \xff no" || !strings.Contains(rest, "function_test.go:") || strings.Contains(rest, "debug.Stack") {
+		t.Errorf("the log of a panic: %q", text)
+	}
+}
+
+func TestLongErrorIsWholeInTheLog(t *testing.T) {
+	_, ev, task := start(t, "long", nil)
+	x := ev.WaitEnded("k")
+	if text := logOf(t, task, logline.Stderr); text != longError+"\n" || !strings.HasPrefix(longError, strings.TrimSuffix(x.Cause.Detail, "…")) {
+		t.Errorf("the log has %d bytes and the cause is %q, want all %d bytes and their beginning", len(text), x.Cause.Detail, len(longError))
+	}
+}
+
+func TestContextTellsTheTimeout(t *testing.T) {
+	seen := make(chan time.Time, 2)
+	e := function.New(map[string]function.Handler{"f": func(ctx context.Context, _ function.Invocation) ([]byte, error) {
+		at, _ := ctx.Deadline()
+		seen <- at
+		child, cancel := context.WithTimeout(ctx, 48*time.Hour)
+		defer cancel()
+		at, _ = child.Deadline()
+		seen <- at
+		return nil, nil
+	}}, executortest.NewRecorder(t))
+	defer e.Close()
+	before := time.Now()
+	if err := e.Start(ctx, executor.Task{Key: "k", Function: "f", Timeout: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if at := <-seen; at.Before(before.Add(time.Hour)) || at.After(time.Now().Add(time.Hour)) {
+			t.Errorf("the context ends at %v, want an hour after %v", at, before)
+		}
+	}
+}
+
+func TestReleaseRemovesWhatTheCallerMade(t *testing.T) {
+	e, ev, task := start(t, "succeed", func(task *executor.Task) {
+		task.Work = filepath.Join(task.Dir, "work")
+		if err := os.MkdirAll(task.Work, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	})
+	ev.WaitEnded("k")
+	if err := e.Release(ctx, "k"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(task.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
 	}
 }
 
@@ -169,8 +240,9 @@ func TestReasonsInTheContext(t *testing.T) {
 	}{
 		{"timeout", executor.Task{Timeout: time.Millisecond}, nil, function.ErrTimeout},
 		{"lease", executor.Task{Deadline: executor.Now().Add(100 * time.Millisecond)}, nil, function.ErrLeaseLost},
-		{"stop", executor.Task{}, func(e *function.Executor) { _ = e.Stop(ctx, "k", 0, job.Cause{}) }, function.ErrStopped},
-		{"close", executor.Task{}, func(e *function.Executor) { _ = e.Close() }, function.ErrClosed},
+		{"stop", executor.Task{}, func(e *function.Executor) { _ = e.Stop(ctx, "k", 0, job.Cause{Kind: job.CauseCancelled}) }, function.ErrCancelled},
+		{"leave", executor.Task{}, func(e *function.Executor) { _ = e.Stop(ctx, "k", 0, job.Cause{Kind: job.CausePreempted}) }, function.ErrStopping},
+		{"close", executor.Task{}, func(e *function.Executor) { _ = e.Close() }, function.ErrStopping},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -249,7 +321,7 @@ func TestWriteAfterTheEnd(t *testing.T) {
 func TestNames(t *testing.T) {
 	e := function.New(handlers, executortest.NewRecorder(t))
 	defer e.Close()
-	want := []string{"echo", "exit", "fail", "late", "panic", "succeed", "wait", "write"}
+	want := []string{"echo", "exit", "fail", "late", "long", "panic", "succeed", "wait", "write"}
 	if diff := cmp.Diff(want, e.Names()); diff != "" {
 		t.Errorf("Names (-want +got):\n%s", diff)
 	}

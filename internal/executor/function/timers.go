@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"time"
@@ -100,16 +101,28 @@ func (e *Executor) expire(now executor.Deadline) executor.Deadline {
 	return next
 }
 
+// timed is a context that tells when its attempt's timeout is. What ends it is the
+// boot clock's business.
+type timed struct {
+	context.Context
+	at time.Time
+}
+
+// Deadline is when the timeout passes.
+func (t timed) Deadline() (time.Time, bool) { return t.at, true }
+
 // logWriter is Invocation.Log.
 type logWriter struct {
 	e *Executor
 	r *run
 }
 
-// Write appends p to the attempt's log, which is made when something is written.
-// After the handler has returned it fails with os.ErrClosed.
-func (w logWriter) Write(p []byte) (int, error) {
-	e, r := w.e, w.r
+// Write appends p to the attempt's log as its standard output. After the handler has
+// returned it fails with os.ErrClosed.
+func (w logWriter) Write(p []byte) (int, error) { return w.e.write(w.r, logline.Stdout, p) }
+
+// write appends p to r's log, which is made when something is written.
+func (e *Executor) write(r *run, kind logline.Kind, p []byte) (int, error) {
 	e.mu.Lock()
 	if r.returned {
 		e.mu.Unlock()
@@ -120,7 +133,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 	}
 	log := r.log
 	e.mu.Unlock()
-	log.Write(logline.Stdout, time.Now(), p)
+	log.Write(kind, time.Now(), p)
 	e.report(func() { e.events.Wrote(r.task.Key) })
 	return len(p), nil
 }
