@@ -14,7 +14,7 @@ import (
 //
 //	go test -run '^$' -bench Functions -benchtime 50000x .
 func BenchmarkFunctions(b *testing.B) {
-	at := ownServer(b, app.ServerConfig{})
+	at := newServer(b, app.ServerConfig{}).addr
 	c := connect(b, at)
 	ran := make(chan struct{}, 1024)
 	work(b, connect(b, at), reeve.WorkerConfig{Name: "bench", Concurrency: 100, Prefetch: 2000}, func(w *reeve.Worker) {
@@ -33,11 +33,8 @@ func BenchmarkFunctions(b *testing.B) {
 	failed := make(chan error, 1)
 	b.ResetTimer()
 	go func() {
-		for _, err := range c.SubmitMany(context.Background(), reeve.Function("noop", nil), items) {
-			if err != nil {
-				failed <- err
-				return
-			}
+		if _, err := c.SubmitMany(context.Background(), reeve.Function("noop", nil), items); err != nil {
+			failed <- err
 		}
 	}()
 	for range b.N {

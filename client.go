@@ -2,8 +2,9 @@ package reeve
 
 import (
 	"context"
-	"errors"
+	"io"
 	"iter"
+	"math"
 	"strings"
 	"time"
 
@@ -149,9 +150,10 @@ func (c *Client) Attempts(ctx context.Context, ref string) ([]AttemptInfo, error
 	return out, nil
 }
 
-// Wait returns a job once it has ended, however it ended: JobInfo.Err says. It lives
-// through restarts of the server; only ctx, a job that does not exist and a refusal end
-// it early.
+// Wait returns a job once it has ended. The error is nil only if the job has succeeded;
+// if it ended otherwise the job comes with a *JobError that says how and why. It lives
+// through restarts of the server: only ctx, a job that does not exist and a refusal end
+// it early, without a job.
 func (c *Client) Wait(ctx context.Context, id string) (*JobInfo, error) {
 	return c.Follow(ctx, id, nil)
 }
@@ -163,11 +165,12 @@ func (c *Client) Follow(ctx context.Context, id string, fn func(*JobInfo)) (*Job
 	if fn != nil {
 		each = func(j *client.Job) { fn(jobInfo(j)) }
 	}
-	j, err := c.c.Follow(ctx, id, each)
+	m, err := c.c.Follow(ctx, id, each)
 	if err != nil {
 		return nil, fail(ctx, err)
 	}
-	return jobInfo(j), nil
+	j := jobInfo(m)
+	return j, j.Err()
 }
 
 // Stopped says what Cancel and Kill met.
@@ -227,10 +230,16 @@ func parseWhole(ref string) (target, error) {
 }
 
 // Retry submits a finished job again, as a new job that carries the succeeded elements
-// over, and returns the new job's id. With all set everything runs again.
-func (c *Client) Retry(ctx context.Context, id string, all bool) (string, error) {
-	again, err := c.c.Retry(ctx, id, all, randomKey())
-	return again, fail(ctx, err)
+// over and runs the others, and returns the new job's id.
+func (c *Client) Retry(ctx context.Context, id string) (newID string, err error) {
+	newID, err = c.c.Retry(ctx, id, false, randomKey())
+	return newID, fail(ctx, err)
+}
+
+// Rerun is Retry that carries nothing over: everything runs again.
+func (c *Client) Rerun(ctx context.Context, id string) (newID string, err error) {
+	newID, err = c.c.Retry(ctx, id, true, randomKey())
+	return newID, fail(ctx, err)
 }
 
 // Explain says every reason why what ref names waits, or how it ended.
@@ -257,20 +266,69 @@ type Outputs struct {
 	Values map[string]string
 }
 
-// errEnough ends a stream whose reader has broken off.
-var errEnough = errors.New("reeve: enough was read")
-
-// Outputs yields the outputs of a task's elements, by index.
+// Outputs yields the outputs of a task's elements, by index. An error is the last thing
+// that it yields.
 func (c *Client) Outputs(ctx context.Context, id, task string) iter.Seq2[Outputs, error] {
 	return func(yield func(Outputs, error) bool) {
-		err := c.c.ElementOutputs(ctx, id, task, func(m *client.ElementOutputs) error {
-			if !yield(Outputs{Index: m.GetIndex(), Values: m.GetOutputs()}, nil) {
-				return errEnough
-			}
-			return nil
+		s := stream{c: c, patience: c.patience}
+		last := int64(math.MinInt64)
+		err := s.run(ctx, func() error {
+			return c.c.ElementOutputs(ctx, id, task, func(m *client.ElementOutputs) error {
+				s.moved = true
+				if m.GetIndex() <= last {
+					return nil // a connection before this one brought it
+				}
+				last = m.GetIndex()
+				if !yield(Outputs{Index: last, Values: m.GetOutputs()}, nil) {
+					return errEnough
+				}
+				return nil
+			})
 		})
-		if err != nil && !errors.Is(err, errEnough) {
-			yield(Outputs{}, fail(ctx, err))
+		if err != nil {
+			yield(Outputs{}, err)
 		}
 	}
+}
+
+// Artifact is a file that an attempt left.
+type Artifact struct {
+	// Ref is the task or element that left it.
+	Ref string
+	// Path has slashes, on every system.
+	Path string
+	// Size is in bytes.
+	Size int64
+}
+
+// Artifacts lists the files of a job, task or element: of each element those of its last
+// attempt that left any.
+func (c *Client) Artifacts(ctx context.Context, ref string) ([]Artifact, error) {
+	files, err := c.c.Artifacts(ctx, ref)
+	if err != nil {
+		return nil, fail(ctx, err)
+	}
+	out := make([]Artifact, 0, len(files))
+	for _, f := range files {
+		out = append(out, Artifact{Ref: f.GetRef(), Path: f.GetPath(), Size: f.GetSize()})
+	}
+	return out, nil
+}
+
+// ReadArtifact writes a file that Artifacts lists to a writer. After an error a part may
+// have been written.
+func (c *Client) ReadArtifact(ctx context.Context, ref, path string, to io.Writer) error {
+	s := stream{c: c, patience: c.patience}
+	return s.run(ctx, func() error { return c.c.Artifact(ctx, ref, path, onceWriter{to, &s}) })
+}
+
+// onceWriter ends a stream's patience with the first byte, which can't be taken back.
+type onceWriter struct {
+	to io.Writer
+	s  *stream
+}
+
+func (w onceWriter) Write(p []byte) (int, error) {
+	w.s.patience = 0
+	return w.to.Write(p)
 }

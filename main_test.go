@@ -3,8 +3,12 @@ package reeve_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,27 +67,158 @@ func serve(c app.ServerConfig, at *string) (stop func() error, err error) {
 	}
 }
 
-// ownServer starts a server for one test and returns its address.
-func ownServer(t testing.TB, c app.ServerConfig) string {
+// server is a server of one test's own, which can go away and come back.
+type server struct {
+	t      testing.TB
+	config app.ServerConfig
+	addr   string
+	end    func() error
+}
+
+// newServer starts a server for one test.
+func newServer(t testing.TB, c app.ServerConfig) *server {
 	t.Helper()
 	if c.Dir == "" {
 		c.Dir = t.TempDir()
 	}
-	var at string
-	stop, err := serve(c, &at)
-	if err != nil {
-		t.Fatal(err)
+	s := &server{t: t, config: c}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+// start starts it where it was before.
+func (s *server) start() {
+	s.t.Helper()
+	if s.addr != "" {
+		s.config.Listen = strings.TrimPrefix(s.addr, "http://")
 	}
-	t.Cleanup(func() {
-		if err := stop(); err != nil {
-			t.Error("the server:", err)
-		}
-	})
-	return at
+	var err error
+	if s.end, err = serve(s.config, &s.addr); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) stop() {
+	s.t.Helper()
+	if s.end == nil {
+		return
+	}
+	if err := s.end(); err != nil {
+		s.t.Error("the server:", err)
+	}
+	s.end = nil
 }
 
 // patience bounds every wait of a test.
 const patience = time.Minute
+
+// withPatience is a context that ends when a test has waited for too long.
+func withPatience(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// get takes what comes over a channel.
+func get[T any](t testing.TB, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %T came", *new(T))
+		panic("unreachable")
+	}
+}
+
+// must returns v, or ends the test.
+func must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// wire is a way to a server that can be cut.
+type wire struct {
+	// addr is where to connect to.
+	addr string
+
+	to    string
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	down  bool
+}
+
+// newWire leads to the server at url.
+func newWire(t testing.TB, url string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{addr: "http://" + l.Addr().String(), to: strings.TrimPrefix(url, "http://"), conns: map[net.Conn]bool{}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { w.carry(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		w.cut(true)
+		wg.Wait()
+	})
+	return w
+}
+
+// carry joins a connection to one to the server until either ends.
+func (w *wire) carry(c net.Conn) {
+	far, err := net.Dial("tcp", w.to) //nolint:noctx // a test's own
+	if err != nil {
+		c.Close()
+		return
+	}
+	w.mu.Lock()
+	w.conns[c], w.conns[far] = true, true
+	down := w.down
+	w.mu.Unlock()
+	if down {
+		c.Close()
+		far.Close()
+	}
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{c, far}, {far, c}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1]) // it ends when either is closed
+			way[0].Close()
+			way[1].Close()
+		})
+	}
+	both.Wait()
+	w.mu.Lock()
+	delete(w.conns, c)
+	delete(w.conns, far)
+	w.mu.Unlock()
+}
+
+// cut ends every connection, and new ones too for as long as it is down.
+func (w *wire) cut(down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
+	for c := range w.conns {
+		c.Close()
+	}
+}
 
 func connect(t testing.TB, at string) *reeve.Client {
 	t.Helper()

@@ -14,6 +14,9 @@ import (
 // DefaultAddr is where a server of this machine listens.
 const DefaultAddr = "http://127.0.0.1:7420"
 
+// DefaultPatience lets calls outlive a restart of the server.
+const DefaultPatience = client.DefaultPatience
+
 // Config says how to reach a server.
 type Config struct {
 	// Addr is http://host:port or https://host:port; default DefaultAddr.
@@ -25,8 +28,8 @@ type Config struct {
 	// Namespace is used where a call or a job names none; default "default".
 	Namespace string
 	// Patience is how long a call tries again while the server is busy or away; default
-	// 15 seconds, and then a server that is not there at all is not waited for. Negative is
-	// not at all.
+	// DefaultPatience, negative for not at all. What follows something, such as Wait, Watch
+	// and a worker, is patient for as long as its context is.
 	Patience time.Duration
 }
 
@@ -43,6 +46,7 @@ func FromEnv() Config {
 type Client struct {
 	c         *client.Client
 	namespace string
+	patience  time.Duration
 }
 
 // New returns a client. It reads the files that c names but does not connect yet; Ping
@@ -51,6 +55,9 @@ func New(c Config) (*Client, error) {
 	o := client.Options{Address: c.Addr, Token: strings.TrimSpace(c.Token), Patience: c.Patience, UserAgent: "reeve-go"}
 	if o.Address == "" {
 		o.Address = DefaultAddr
+	}
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
 	}
 	if o.Token == "" && c.TokenFile != "" {
 		b, err := os.ReadFile(c.TokenFile)
@@ -69,7 +76,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Code: CodeInvalid, Message: err.Error(), cause: err}
 	}
-	return &Client{c: cl, namespace: c.Namespace}, nil
+	return &Client{c: cl, namespace: c.Namespace, patience: o.Patience}, nil
 }
 
 // Close ends idle connections. Calls and iterators that are under way go on.

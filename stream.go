@@ -5,29 +5,45 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
-// Kinds of events that this package makes itself.
+// EventKind is what happened. Later servers may have more kinds.
+type EventKind string
+
+// The kinds of events.
 const (
 	// EventOpened is the first event of a watch: who reads something after it misses no
 	// change of it.
-	EventOpened = "opened"
-	// EventResync says that events were missed, because the watch was away for longer
-	// than the server remembers: read anew what you follow.
-	EventResync = "resync"
+	EventOpened EventKind = "opened"
+	// EventResync says that events may have been missed, since the server does not
+	// remember that far back: read anew what you follow.
+	EventResync EventKind = "resync"
+
+	EventJobSubmitted    EventKind = "job_submitted"
+	EventJobStarted      EventKind = "job_started"
+	EventJobEnded        EventKind = "job_ended"
+	EventTaskReady       EventKind = "task_ready"
+	EventTaskEnded       EventKind = "task_ended"
+	EventElementsEnded   EventKind = "elements_ended"
+	EventAttemptAssigned EventKind = "attempt_assigned"
+	EventAttemptStarted  EventKind = "attempt_started"
+	EventAttemptEnded    EventKind = "attempt_ended"
+	EventCancelRequested EventKind = "cancel_requested"
+	EventHeld            EventKind = "held"
+	EventReleased        EventKind = "released"
+	EventWorkerJoined    EventKind = "worker_joined"
+	EventWorkerChanged   EventKind = "worker_changed"
+	EventWorkerLost      EventKind = "worker_lost"
 )
 
 // Event is one thing that happened.
 type Event struct {
-	// Kind is EventOpened, EventResync or one of the server's: job_submitted, job_started,
-	// job_ended, task_ready, task_ended, elements_ended, attempt_assigned, attempt_started,
-	// attempt_ended, cancel_requested, held, released, worker_joined, worker_changed,
-	// worker_lost. Later servers may have more.
-	Kind string
+	Kind EventKind
 	Time time.Time
 	// Ref is the job, task, element or attempt that it happened to.
 	Ref       string
@@ -55,38 +71,45 @@ const (
 	reconnectMax   = 5 * time.Second
 )
 
-// Watch yields what happens, in order, until ctx ends or the reader breaks off. When the
-// connection is lost it connects again and goes on where it was, so that nothing is missed
-// and nothing comes twice. An error is the last thing that it yields.
-func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		w := &watcher{c: c, o: o, yield: yield}
-		if len(o.Jobs) == 0 {
-			w.namespace = c.space(o.Namespace)
+// forever is the patience of what follows.
+const forever time.Duration = math.MaxInt64
+
+// errEnough ends a stream whose reader has broken off.
+var errEnough = errors.New("reeve: enough was read")
+
+// stream is something that is read over several connections, if need be.
+type stream struct {
+	c *Client
+	// patience is how long it may go without moving.
+	patience time.Duration
+	// moved: this connection has brought something.
+	moved bool
+}
+
+// run calls once, which reads over one connection from where the last one ended, until
+// that ends well, fails for good, or patience or ctx end. A reader that has had enough
+// is a good end.
+func (s *stream) run(ctx context.Context, once func() error) error {
+	wait, since := reconnectFirst, time.Now()
+	for {
+		s.moved = false
+		err := once()
+		if errors.Is(err, errEnough) {
+			return nil
 		}
-		wait := reconnectFirst
-		for {
-			w.moved = false
-			err := c.c.Watch(ctx, w.namespace, o.Jobs, w.o.Cursor, w.take)
-			if errors.Is(err, errEnough) {
-				return
-			}
-			if w.moved {
-				wait = reconnectFirst
-			}
-			err = fail(ctx, err)
-			if ctx.Err() != nil || !passing(err) {
-				yield(Event{}, err)
-				return
-			}
-			select {
-			case <-time.After(wait/2 + rand.N(wait)): //nolint:gosec // jitter, not a secret
-			case <-ctx.Done():
-				yield(Event{}, ctx.Err())
-				return
-			}
-			wait = min(2*wait, reconnectMax)
+		if s.moved {
+			wait, since = reconnectFirst, time.Now()
 		}
+		err = fail(ctx, err)
+		if err == nil || ctx.Err() != nil || !passing(err) || time.Since(since) >= s.patience {
+			return err
+		}
+		select {
+		case <-time.After(wait/2 + rand.N(wait)): //nolint:gosec // jitter, not a secret
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		wait = min(2*wait, reconnectMax)
 	}
 }
 
@@ -96,14 +119,30 @@ func passing(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrBusy) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// Watch yields what happens, in order, until ctx ends or the reader breaks off. When the
+// connection is lost it connects again and goes on where it was: nothing comes twice, and
+// nothing is missed unless EventResync says so, as it may after a restart of the server. An
+// error is the last thing that it yields.
+func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		w := &watcher{stream: stream{c: c, patience: forever}, o: o, yield: yield}
+		namespace := ""
+		if len(o.Jobs) == 0 {
+			namespace = c.space(o.Namespace)
+		}
+		if err := w.run(ctx, func() error { return c.c.Watch(ctx, namespace, o.Jobs, w.o.Cursor, w.take) }); err != nil {
+			yield(Event{}, err)
+		}
+	}
+}
+
 // watcher is one Watch over all its connections.
 type watcher struct {
-	c         *Client
-	o         WatchOptions
-	namespace string
-	yield     func(Event, error) bool
-	opened    bool
-	moved     bool // this connection has said something
+	stream
+
+	o      WatchOptions
+	yield  func(Event, error) bool
+	opened bool
 }
 
 func (w *watcher) take(m *client.WatchResponse) error {
@@ -120,7 +159,7 @@ func (w *watcher) take(m *client.WatchResponse) error {
 	for _, e := range m.GetEvents() {
 		w.o.Cursor = e.GetCursor()
 		if !w.yield(Event{
-			Kind: e.GetKind(), Time: when(e.GetTime()), Ref: e.GetRef(), Namespace: e.GetNamespace(), State: State(e.GetState()),
+			Kind: EventKind(e.GetKind()), Time: when(e.GetTime()), Ref: e.GetRef(), Namespace: e.GetNamespace(), State: State(e.GetState()),
 			Cause: e.GetCause(), Worker: e.GetWorker(), Cursor: e.GetCursor(),
 		}, nil) {
 			return errEnough
@@ -128,50 +167,4 @@ func (w *watcher) take(m *client.WatchResponse) error {
 	}
 	w.o.Cursor = m.GetCursor()
 	return nil
-}
-
-// LogOptions choose what Logs yields.
-type LogOptions struct {
-	// Follow goes on as more is written, until what was named has ended.
-	Follow bool
-	// Tail is only the last lines; 0 for all, negative for none but new ones.
-	Tail int
-	// Since is only what is newer.
-	Since time.Time
-	// Streams is "stdout", "stderr", or both if empty.
-	Streams []string
-	// Offset goes on in one attempt's log: LogPiece.Next of an earlier piece.
-	Offset int64
-}
-
-// LogPiece is a piece of what an attempt wrote.
-type LogPiece struct {
-	// Attempt is the reference, such as 4217.transform.3@2.
-	Attempt string
-	// Stream is stdout, stderr, gap (bytes were dropped: Data is their number) or note (of
-	// Reeve's own).
-	Stream string
-	Time   time.Time
-	Data   []byte
-	// Next is where the next piece begins.
-	Next int64
-}
-
-// Logs yields what an attempt wrote, or the newest attempts of a job, task or element. An
-// error is the last thing that it yields; when a connection was cut it is ErrUnavailable,
-// and LogOptions.Offset goes on.
-func (c *Client) Logs(ctx context.Context, ref string, o LogOptions) iter.Seq2[LogPiece, error] {
-	return func(yield func(LogPiece, error) bool) {
-		err := c.c.Logs(ctx, ref, client.LogOptions{
-			Follow: o.Follow, Tail: int64(o.Tail), Since: client.Time(o.Since), Streams: o.Streams, Offset: o.Offset,
-		}, func(m *client.LogPiece) error {
-			if !yield(LogPiece{Attempt: m.GetRef(), Stream: m.GetStream(), Time: when(m.GetTime()), Data: m.GetData(), Next: m.GetNextOffset()}, nil) {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			yield(LogPiece{}, fail(ctx, err))
-		}
-	}
 }

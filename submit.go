@@ -4,14 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 // Option changes one submit.
@@ -77,6 +79,9 @@ func (c *Client) Submit(ctx context.Context, j Job, opts ...Option) (id string, 
 // SubmitFile submits a job file, YAML or JSON. Options that change a Job are refused.
 func (c *Client) SubmitFile(ctx context.Context, text []byte, opts ...Option) (id string, err error) {
 	s := newSubmission(opts)
+	if !utf8.Valid(text) {
+		return "", invalid("the job file is not UTF-8")
+	}
 	if len(s.shape) > 0 {
 		return "", invalid("a job file says its retries, timeouts and queue itself; leave WithJob, WithRetry and WithTimeout out")
 	}
@@ -115,21 +120,26 @@ func (s *submission) text(j Job) ([]byte, error) {
 }
 
 func jobText(j Job) ([]byte, error) {
-	text, err := json.Marshal(j)
+	text, err := client.Marshal(j)
 	if err != nil {
 		return nil, &Error{Code: CodeInvalid, Message: "job: " + err.Error(), cause: err}
 	}
 	return text, nil
 }
 
+// one submits one job.
 func (c *Client) one(ctx context.Context, namespace string, text []byte, name string, s *submission) (string, error) {
-	made, err := c.submit(ctx, &client.SubmitRequest{
-		Namespace: c.in(namespace), Source: client.File(text), FileName: name, Hold: s.hold,
-	}, []Item{s.item}, randomKey())
+	m, err := wireItem(s.item, randomKey())
 	if err != nil {
 		return "", err
 	}
-	return made[0].ID, nil
+	made, err := c.c.Submit(ctx, &client.SubmitRequest{
+		Namespace: c.in(namespace), Source: client.File(text), FileName: name, Hold: s.hold, Items: []*client.SubmitItem{m},
+	})
+	if err != nil {
+		return "", fail(ctx, err)
+	}
+	return made[0].GetId(), nil
 }
 
 // in is the namespace to submit to. A job that names its own is left to it.
@@ -139,6 +149,9 @@ func (c *Client) in(namespace string) string {
 	}
 	return c.namespace
 }
+
+// MaxPayload is how many bytes a payload may have as JSON.
+const MaxPayload = job.MaxPayload
 
 // Item makes one job of a job that is submitted many times.
 type Item struct {
@@ -165,28 +178,31 @@ const (
 	itemBytes = 64
 )
 
-// SubmitMany submits one job many times, once per item, and yields the jobs in the
-// items' order. It sends a thousand at a time, each batch once the one before is on disk;
-// a batch is accepted or refused as a whole. The first error ends it. To go on after one,
-// or after a crash, repeat the call with items that have keys of their own: those that
-// were made are not made again.
-func (c *Client) SubmitMany(ctx context.Context, j Job, items iter.Seq[Item]) iter.Seq2[Submitted, error] {
-	return func(yield func(Submitted, error) bool) {
-		text, err := jobText(j)
-		if err != nil {
-			yield(Submitted{}, err)
-			return
-		}
-		b := &batch{c: c, ctx: ctx, prefix: randomKey(), yield: yield, request: func() *client.SubmitRequest {
-			return &client.SubmitRequest{Namespace: c.in(j.Namespace), Source: client.File(text), FileName: "job"}
-		}}
-		for item := range items {
-			if !b.add(item) {
-				return
-			}
-		}
-		b.send()
+// SubmitMany submits one job many times, once per item, and returns the jobs in the
+// items' order. It sends a thousand at a time, each batch once the one before is on disk; a
+// batch is accepted or refused as a whole. The first error ends it, and comes with the jobs
+// of the batches before. To go on after one, or after a crash, repeat the call with items
+// that have keys of their own: those that were made are not made again.
+//
+// Options change the job; WithKey and WithParams are refused, for items have their own.
+func (c *Client) SubmitMany(ctx context.Context, j Job, items iter.Seq[Item], opts ...Option) ([]Submitted, error) {
+	s := newSubmission(opts)
+	if s.item.Key != "" || s.item.Params != nil {
+		return nil, invalid("WithKey and WithParams are for one job; set Item.Key and Item.Params")
 	}
+	text, err := s.text(j)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{c: c, ctx: ctx, prefix: randomKey(), request: func() *client.SubmitRequest {
+		return &client.SubmitRequest{Namespace: c.in(j.Namespace), Source: client.File(text), FileName: "job", Hold: s.hold}
+	}}
+	for item := range items {
+		if err := b.add(item); err != nil {
+			return b.made, err
+		}
+	}
+	return b.made, b.send()
 }
 
 // Items is a sequence of items from a list of payloads, for SubmitMany.
@@ -205,69 +221,49 @@ type batch struct {
 	c       *Client
 	ctx     context.Context
 	request func() *client.SubmitRequest
-	yield   func(Submitted, error) bool
 	prefix  string
-	sent    int
 	size    int
 	items   []*client.SubmitItem
+	made    []Submitted
 }
 
-func (b *batch) add(item Item) bool {
-	m, err := wireItem(item, b.prefix+"-"+strconv.Itoa(b.sent+len(b.items)))
+func (b *batch) add(item Item) error {
+	n := len(b.made) + len(b.items)
+	m, err := wireItem(item, b.prefix+"-"+strconv.Itoa(n))
 	if err != nil {
-		b.yield(Submitted{}, err)
-		return false
+		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("item %d: %v", n, err), cause: err}
 	}
 	size := itemBytes + len(m.GetPayload()) + len(m.GetIdempotencyKey())
 	if len(b.items) == batchItems || b.size+size > batchBytes {
-		if !b.send() {
-			return false
+		if err := b.send(); err != nil {
+			return err
 		}
 	}
 	b.items = append(b.items, m)
 	b.size += size
-	return true
+	return nil
 }
 
-// send sends what was collected, and reports whether to go on.
-func (b *batch) send() bool {
+// send sends what was collected.
+func (b *batch) send() error {
 	if len(b.items) == 0 {
-		return true
+		return nil
 	}
 	q := b.request()
 	q.Items = b.items
 	made, err := b.c.c.Submit(b.ctx, q)
 	if err != nil {
-		b.yield(Submitted{}, fail(b.ctx, err))
-		return false
+		err = fail(b.ctx, err)
+		if e, ok := errors.AsType[*Error](err); ok && len(b.made) > 0 {
+			e.Message = fmt.Sprintf("of the items from %d on: %s", len(b.made), e.Message)
+		}
+		return err
 	}
-	b.sent += len(b.items)
 	b.items, b.size = b.items[:0], 0
 	for _, m := range made {
-		if !b.yield(Submitted{ID: m.GetId(), Existed: m.GetExisted()}, nil) {
-			return false
-		}
+		b.made = append(b.made, Submitted{ID: m.GetId(), Existed: m.GetExisted()})
 	}
-	return true
-}
-
-func (c *Client) submit(ctx context.Context, q *client.SubmitRequest, items []Item, key string) ([]Submitted, error) {
-	for i := range items {
-		m, err := wireItem(items[i], key)
-		if err != nil {
-			return nil, err
-		}
-		q.Items = append(q.Items, m)
-	}
-	made, err := c.c.Submit(ctx, q)
-	if err != nil {
-		return nil, fail(ctx, err)
-	}
-	out := make([]Submitted, 0, len(made))
-	for _, m := range made {
-		out = append(out, Submitted{ID: m.GetId(), Existed: m.GetExisted()})
-	}
-	return out, nil
+	return nil
 }
 
 // wireItem writes an item; key is used if it has none.
@@ -283,9 +279,12 @@ func wireItem(item Item, key string) (*client.SubmitItem, error) {
 		}
 	}
 	if item.Payload != nil {
-		if m.Payload, err = json.Marshal(item.Payload); err != nil {
+		if m.Payload, err = client.Marshal(item.Payload); err != nil {
 			return nil, &Error{Code: CodeInvalid, Message: fmt.Sprintf("payload: %v", err), cause: err}
 		}
+	}
+	if n := len(m.GetPayload()); n > MaxPayload {
+		return nil, invalid(fmt.Sprintf("payload: it has %d bytes as JSON, at most %d are allowed; store what is larger elsewhere and send where it is", n, MaxPayload))
 	}
 	return m, nil
 }
@@ -298,22 +297,42 @@ func randomKey() string {
 }
 
 // StoreItems stores the items of an array that is too long for a job of 4 MiB, and
-// returns what to use as Task.Array.
+// returns what to use as Task.Array. It is not tried again when the connection breaks.
 func (c *Client) StoreItems(ctx context.Context, items iter.Seq[string]) (*Array, error) {
-	r, w := io.Pipe()
-	go func() {
-		enc := json.NewEncoder(w)
-		for item := range items {
-			if err := enc.Encode(item); err != nil {
-				return // the reader has gone
-			}
-		}
-		_ = w.Close() // always nil
-	}()
+	r := &itemReader{}
+	var stop func()
+	r.next, stop = iter.Pull(items)
+	defer stop()
 	key, n, err := c.c.PutItems(ctx, r)
-	_ = r.Close() // always nil; ends the writer
 	if err != nil {
 		return nil, fail(ctx, err)
 	}
 	return &Array{blob: key, count: n}, nil
+}
+
+// itemReader spells items as JSON strings, one a line.
+type itemReader struct {
+	next func() (string, bool)
+	n    int
+	buf  []byte
+}
+
+// Read fills p.
+func (r *itemReader) Read(p []byte) (int, error) {
+	for len(r.buf) == 0 {
+		item, ok := r.next()
+		if !ok {
+			return 0, io.EOF
+		}
+		b, err := client.Marshal(item)
+		if err != nil {
+			return 0, invalid(fmt.Sprintf("item %d: %v", r.n, err))
+		}
+		r.n++
+		r.buf = append(r.buf[:0], b...)
+		r.buf = append(r.buf, '\n')
+	}
+	n := copy(p, r.buf)
+	r.buf = r.buf[n:]
+	return n, nil
 }

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent"
+	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/function"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
 // WorkerConfig says what worker to be. Zero fields mean the defaults.
@@ -65,26 +67,27 @@ func NewWorker(c *Client, cfg WorkerConfig) *Worker {
 }
 
 // Handler does the work of one attempt. When the context ends it should return soon, with
-// an error; context.Cause then says why: ErrStopped, ErrTimeout or ErrLeaseLost. An error
+// an error; context.Cause then says why: ErrCancelled, ErrTimeout, ErrStopping or ErrLeaseLost. An error
 // fails the attempt, and the task's retry rule decides about another; see Permanent. A
 // panic is an error.
 type Handler func(ctx context.Context, a *Attempt) error
 
-// Handle registers the handler of a function. Handlers are registered before Run, which
-// reports a name that is empty or was registered before.
+// Handle registers the handler of a function. Run reports a name that is empty or was
+// registered before. It panics once Run was called, which has told the server by then what
+// is handled here.
 func (w *Worker) Handle(name string, h Handler) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.ran:
-		w.wrong = append(w.wrong, fmt.Errorf("function %q was registered after Run", name))
+		panic(fmt.Sprintf("reeve: function %q is registered after Run; register handlers first", name))
 	case name == "" || h == nil:
 		w.wrong = append(w.wrong, fmt.Errorf("function %q: want a name and a handler", name))
 	case w.handlers[name] != nil:
 		w.wrong = append(w.wrong, fmt.Errorf("function %q was registered twice", name))
 	default:
 		w.handlers[name] = func(ctx context.Context, in function.Invocation) ([]byte, error) {
-			a := newAttempt(in)
+			a := newAttempt(w.c, in)
 			if err := h(ctx, a); err != nil {
 				return nil, err
 			}
@@ -109,7 +112,7 @@ func Handle[In, Out any](w *Worker, name string, h func(ctx context.Context, a *
 		if err != nil || empty {
 			return err
 		}
-		b, err := json.Marshal(out)
+		b, err := client.Marshal(out)
 		if err != nil {
 			return Permanent(fmt.Errorf("result: %w", err))
 		}
@@ -183,23 +186,28 @@ type Attempt struct {
 	// items it is the item, as a JSON string.
 	Payload []byte
 	// Log takes what the attempt has to say; it is shown and kept as its standard output.
+	// See Logger too.
 	Log io.Writer
 
+	c       *Client
 	env     []string
 	mu      sync.Mutex
 	outputs map[string]string
 }
 
-func newAttempt(in function.Invocation) *Attempt {
+func newAttempt(c *Client, in function.Invocation) *Attempt {
 	element := in.Ref
 	element.Attempt = 0
 	a := &Attempt{
 		ID: in.Ref.String(), Element: element.String(), Job: in.Ref.Job.String(), Task: in.Ref.Task, Index: in.Ref.Index,
-		Number: in.Ref.Attempt, Payload: in.Payload, Log: in.Log, env: in.Env,
+		Number: in.Ref.Attempt, Payload: in.Payload, Log: in.Log, c: c, env: in.Env,
 	}
 	a.Fence, _ = strconv.ParseUint(a.Env("REEVE_FENCE"), 10, 64) // always there
 	return a
 }
+
+// Logger returns a logger that writes lines of text to Log.
+func (a *Attempt) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(a.Log, nil)) }
 
 // Decode reads the payload into v with encoding/json. Without a payload v stays as it is.
 func (a *Attempt) Decode(v any) error {
@@ -235,6 +243,28 @@ func (a *Attempt) SetOutput(key, value string) {
 	a.outputs[key] = value
 }
 
+// SaveArtifact keeps a file with the job, for Client.Artifacts and for tasks that fetch
+// from this one. The path is relative and has slashes; saving to it again replaces the
+// file. It starts again from where from stands now whenever the connection breaks, until
+// ctx ends. An attempt that was superseded gets ErrRefused.
+func (a *Attempt) SaveArtifact(ctx context.Context, path string, from io.ReadSeeker) error {
+	ref, err := job.ParseRef(a.ID)
+	if err != nil {
+		return fail(ctx, err)
+	}
+	start, err := from.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return fmt.Errorf("artifact %s: %w", path, err)
+	}
+	s := stream{c: a.c, patience: forever}
+	return s.run(ctx, func() error {
+		if _, err := from.Seek(start, io.SeekStart); err != nil {
+			return invalid(fmt.Sprintf("artifact %s: %v", path, err))
+		}
+		return a.c.c.Agent().PutArtifact(ctx, link.Fence(a.Fence), ref, path, from)
+	})
+}
+
 // written is the outputs as the agent takes them.
 func (a *Attempt) written() ([]byte, error) {
 	a.mu.Lock()
@@ -242,5 +272,9 @@ func (a *Attempt) written() ([]byte, error) {
 	if len(a.outputs) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(a.outputs)
+	b, err := client.Marshal(a.outputs)
+	if err != nil {
+		return nil, Permanent(fmt.Errorf("outputs: %w", err))
+	}
+	return b, nil
 }

@@ -90,9 +90,7 @@ func (c *cluster) submit(j reeve.Job, n int) error {
 	var wg sync.WaitGroup
 	for i := range submitters {
 		wg.Go(func() {
-			for _, err := range c.client.SubmitMany(c.b.ctx, j, empty(n*(i+1)/submitters-n*i/submitters)) {
-				errs[i] = errors.Join(errs[i], err)
-			}
+			_, errs[i] = c.client.SubmitMany(c.b.ctx, j, empty(n*(i+1)/submitters-n*i/submitters))
 		})
 	}
 	wg.Wait()

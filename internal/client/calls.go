@@ -239,8 +239,8 @@ func (c *Client) PutItems(ctx context.Context, from io.Reader) (string, int64, e
 	for {
 		n, err := io.ReadFull(from, buf)
 		if n > 0 {
-			if sendErr := stream.Send(&reevev1.PutItemsRequest{Data: buf[:n]}); sendErr != nil && !errors.Is(sendErr, io.EOF) {
-				return "", 0, c.fail(sendErr)
+			if sendErr := stream.Send(&reevev1.PutItemsRequest{Data: buf[:n]}); sendErr != nil {
+				break // the answer has the reason
 			}
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -68,8 +68,9 @@ type Options struct {
 	Token string
 	// TLS is how to know the server; nil means the system's roots.
 	TLS *tls.Config
-	// Patience is how long unavailable or busy servers are tried again, 0 for the
-	// default, negative for not at all.
+	// Patience is how long unavailable or busy servers are tried again, negative for not
+	// at all. 0 is for people at a terminal: DefaultPatience, but a second only for an
+	// address at which nothing listens.
 	Patience time.Duration
 	// UserAgent names the program.
 	UserAgent string
@@ -254,7 +255,12 @@ func (c *Client) fail(err error) error {
 		code = job.Internal
 	}
 	text := e.Message()
-	if e.Code() == connect.CodeUnavailable && !connect.IsWireError(err) {
+	switch local := !connect.IsWireError(err); {
+	case e.Code() == connect.CodeDeadlineExceeded:
+		err = errors.Join(context.DeadlineExceeded, err)
+	case local && e.Code() == connect.CodeInternal && strings.Contains(text, "invalid UTF-8"):
+		code, text = job.Invalid, "the request has text that is not UTF-8; ids, names, labels, keys and reasons must be"
+	case local && e.Code() == connect.CodeUnavailable:
 		text = fmt.Sprintf("no server answers at %s: %s; is it running, and is the address right? (REEVE_ADDR, --addr)", c.Address, text)
 	}
 	return &job.Error{Code: code, Message: text, Cause: err}

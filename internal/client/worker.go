@@ -113,12 +113,10 @@ func (a ForAgent) PutArtifact(ctx context.Context, fence link.Fence, ref job.Ref
 			return err
 		}
 		first.Data = buf[:n]
-		if sendErr := stream.Send(first); sendErr != nil && !errors.Is(sendErr, io.EOF) {
-			return a.c.fail(sendErr)
-		}
+		sendErr := stream.Send(first)
 		first = &reevev1.ArtifactPutRequest{}
-		if err != nil {
-			break
+		if err != nil || sendErr != nil {
+			break // the answer has the reason
 		}
 	}
 	_, err := stream.CloseAndReceive()
