@@ -206,7 +206,7 @@ func TestStopAndLeave(t *testing.T) {
 // TestLeaseLost: without answered beats a function's context ends.
 func TestLeaseLost(t *testing.T) {
 	srv := newMemServer(t)
-	srv.beat = time.Hour
+	srv.deaf = true
 	lost := make(chan error, 1)
 	runAgent(t, Config{Server: srv, Executors: functions(map[string]function.Handler{
 		"f": func(ctx context.Context, _ function.Invocation) ([]byte, error) {

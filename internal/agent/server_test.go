@@ -25,8 +25,8 @@ type memServer struct {
 	t testing.TB
 	// beat and lease are what the welcome says.
 	beat time.Duration
-	// mute stops acknowledgements.
-	mute bool
+	// mute stops acknowledgements, deaf the answers to beats.
+	mute, deaf bool
 
 	hellos  chan link.Hello
 	results chan link.Result
@@ -116,7 +116,11 @@ func (c *memSession) Send(m link.FromWorker) error {
 	case m.Beat != nil:
 		s.mu.Lock()
 		s.beats++
+		deaf := s.deaf
 		s.mu.Unlock()
+		if deaf {
+			return nil
+		}
 		return c.answer(link.ToWorker{Beat: &link.BeatAnswer{Number: m.Beat.Number}})
 	case m.Leaving:
 		s.leaving <- struct{}{}

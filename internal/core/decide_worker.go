@@ -123,7 +123,8 @@ func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 // worker once nothing is left. The margin of a tenth is the server's: a worker's
 // keeper has killed the attempt by then. A session that is still open, as that of a
 // stopped agent may be, is ended: a worker that comes back begins with a hello, which
-// is what makes it known again.
+// is what makes it known again. An attempt's silence begins no earlier than its
+// assignment: a worker beats as often as the leases ask that it knows of.
 func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	var d Decision
 	w := s.workers[c.Worker]
@@ -132,8 +133,9 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	}
 	left := w.held
 	for a := w.first; a != nil; a = a.next {
-		if a.lease > 0 && c.For >= a.lease+a.lease/10 {
+		if least := a.lease + a.lease/10; a.lease > 0 && c.For >= least && in.Now-a.assigned >= least {
 			s.lose(&d, in, a, w.hello.Name)
+			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Stop: &link.Stop{Fence: a.fence, Forget: true}}})
 			left--
 		}
 	}

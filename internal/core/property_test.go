@@ -302,6 +302,9 @@ func (m *machine) reconnectSome(t *rapid.T) {
 func (m *machine) silenceSome(t *rapid.T) {
 	w := m.someWorker(t, false)
 	silent := rapid.SampledFrom([]int64{5_000, 11_000, 65_999, 66_000, 1e9}).Draw(t, "for")
+	if rapid.Bool().Draw(t, "passed") { // else what was assigned just now is not lost yet
+		m.advance(silent)
+	}
 	if _, err := m.turn(WorkerSilent{Worker: w.id, For: silent}); err != nil {
 		t.Fatal(err)
 	}

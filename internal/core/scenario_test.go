@@ -271,6 +271,7 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 	case "silent":
 		w := sc.workers[rest[0]]
 		w.up = false
+		sc.advance(sc.duration(rest[1]))
 		return sc.turn(WorkerSilent{Worker: w.id, For: sc.duration(rest[1])})
 	case "drain":
 		draining := !slices.Contains(rest, "off")

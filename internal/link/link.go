@@ -190,6 +190,12 @@ type Stop struct {
 	Forget bool
 }
 
+// BeatEvery is how often a worker beats under a lease: a sixth of it, so that a few
+// lost beats do no harm, at least every 5 s and at most five times a second.
+func BeatEvery(lease time.Duration) time.Duration {
+	return min(max(lease/6, 200*time.Millisecond), 5*time.Second)
+}
+
 // ToWorker is one message to a worker: exactly one field is set.
 type ToWorker struct {
 	Welcome *Welcome

@@ -200,6 +200,13 @@ func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) erro
 		select {
 		case msg := <-received:
 			e.From = &msg
+			// An answered beat lets the worker start what it holds, so that it first
+			// hears what it should not hold any more.
+			if out := s.box.take(); out != nil {
+				if done, err := s.step(ctx, Event{Out: out}); done || err != nil {
+					return err
+				}
+			}
 		case <-s.box.wake:
 			if e.Out = s.box.take(); e.Out == nil {
 				continue

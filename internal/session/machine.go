@@ -71,12 +71,6 @@ func (m *Machine) Worker() uint64 {
 	return m.id
 }
 
-// BeatEvery is how often a worker beats under a lease: a sixth of it, so that a
-// few lost beats do no harm, at most every 5 s.
-func BeatEvery(lease time.Duration) time.Duration {
-	return min(max(lease/6, 200*time.Millisecond), 5*time.Second)
-}
-
 // Step takes an event and returns what to do about it, in order.
 func (m *Machine) Step(at Position, e Event) []Action {
 	switch {
@@ -108,7 +102,7 @@ func (m *Machine) welcome(at Position, id uint64) []Action {
 		m.mine[h.Fence] = 0
 	}
 	return []Action{{Heard: id}, {Send: &link.ToWorker{Welcome: &link.Welcome{
-		WorkerID: id, Generation: at.Generation, Seq: at.Seq, Beat: BeatEvery(m.lease), Lease: m.lease,
+		WorkerID: id, Generation: at.Generation, Seq: at.Seq, Beat: link.BeatEvery(m.lease), Lease: m.lease,
 	}}}}
 }
 

@@ -63,6 +63,9 @@ type attempt struct {
 	busy bool
 	// forgotten: the server does not want to hear of it.
 	forgotten bool
+	// since is when it was assigned: until the next answered beat its lease counts
+	// from here too.
+	since executor.Deadline
 	// dir: a directory was made; onDisk: there are records on disk.
 	dir, onDisk bool
 

@@ -198,7 +198,9 @@ func (m *Machine) beatAnswered(b *link.BeatAnswer) {
 	m.renew(b.Number)
 }
 
-// renew moves the leases to where the answered beat was sent.
+// renew moves the leases to where the answered beat was sent. What has not started
+// and whose lease ran out before that is given back: by now the server may have given
+// it to another worker.
 func (m *Machine) renew(number uint64) {
 	i := slices.IndexFunc(m.sess.unanswered, func(s sentBeat) bool { return s.number == number })
 	if i < 0 {
@@ -209,9 +211,35 @@ func (m *Machine) renew(number uint64) {
 	if at <= m.renewed {
 		return
 	}
-	m.renewed = at
+	m.renewing = true
+	m.giveBackExpired()
+	m.renewed, m.renewing = at, false
 	m.moveDeadlines()
 	m.unpark()
+}
+
+func (m *Machine) giveBackExpired() {
+	for a := m.first; a != nil; {
+		next := a.next // giveBack takes a out of the list
+		if a.phase < running && a.lease > 0 && max(m.renewed, a.since).Add(a.lease) <= m.now.Boot {
+			m.giveBack(a)
+		}
+		a = next
+	}
+}
+
+// beatFor brings the next beat forward if a lease asks for it: at once if too little
+// is left of the lease to wait.
+func (m *Machine) beatFor(lease time.Duration) {
+	every := link.BeatEvery(lease)
+	if lease <= 0 || m.sess.state != open || m.sess.beatDue || every >= m.sess.beat {
+		return
+	}
+	next := m.now.Boot.Add(every)
+	if m.renewed.Add(lease) <= next {
+		next = m.now.Boot
+	}
+	m.sess.beatAt = min(m.sess.beatAt, next)
 }
 
 // moveDeadlines tells the executors, in one call per executor and lease.
@@ -325,18 +353,22 @@ func (m *Machine) flush() {
 // before the last beat and are still not acknowledged.
 func (m *Machine) sendBeat() {
 	s := &m.sess
-	s.beatDue, s.beatAt = false, m.now.Boot.Add(s.beat)
+	s.beatDue = false
 	s.lastBeat++
 	s.unanswered = append(s.unanswered, sentBeat{number: s.lastBeat, at: m.now.Boot})
 	if len(s.unanswered) > maxUnanswered {
 		s.unanswered = slices.Delete(s.unanswered, 0, 1)
 	}
-	late := max(2*s.beat, 2*time.Second)
+	late, every := max(2*s.beat, 2*time.Second), s.beat
 	for a := m.first; a != nil; a = a.next {
+		if a.lease > 0 && a.phase < ended && !a.forgotten {
+			every = min(every, link.BeatEvery(a.lease))
+		}
 		if a.phase == ended && a.reported != 0 && m.now.Boot.Sub(a.reported) >= late {
 			m.queueResult(a)
 		}
 	}
+	s.beatAt = m.now.Boot.Add(every)
 	m.send(link.FromWorker{Beat: &link.Beat{Number: s.lastBeat, Held: m.held()}})
 }
 

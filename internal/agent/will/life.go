@@ -28,8 +28,9 @@ func (m *Machine) take(w *link.Assignment) {
 	t := &w.Spec.Tasks[w.Task]
 	a := m.add(&attempt{
 		fence: w.Fence, ref: w.Ref(), place: placeOf(t), executor: t.Executor(),
-		lease: w.Lease, work: w, atMostOnce: t.AtMostOnce,
+		lease: w.Lease, work: w, atMostOnce: t.AtMostOnce, since: m.now.Boot,
 	})
+	m.beatFor(a.lease)
 	switch {
 	case w.Prefetched && t.AtMostOnce:
 		m.endUnstarted(a, job.Cause{Kind: job.CauseRejected, Detail: "at_most_once must not be prefetched"})
@@ -197,7 +198,7 @@ func (m *Machine) recorded(a *attempt, err string) {
 // server may already have given it to another worker, so that it waits for word.
 func (m *Machine) start(a *attempt) {
 	d := m.deadline(a.lease)
-	if d != 0 && d <= m.now.Boot {
+	if m.renewing || d != 0 && d <= m.now.Boot {
 		a.phase = parked
 		m.parked.push(a)
 		return

@@ -83,6 +83,8 @@ type Machine struct {
 	// renewed is when the last answered hello or beat was sent: what leases count
 	// from. Zero before the first.
 	renewed executor.Deadline
+	// renewing: renewed is about to move; what becomes ready waits for that.
+	renewing bool
 	// generation and seq are the newest heard of.
 	generation, seq uint64
 	failures        int

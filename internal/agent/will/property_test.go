@@ -50,6 +50,9 @@ type fate struct {
 	// unwanted: the server told the machine to forget it.
 	unwanted, returned, reported, acked bool
 	reportedIn                          uint64
+	since                               executor.Deadline
+	// expired: its lease ran out before it started.
+	expired bool
 	forgotten                           int
 }
 
@@ -146,7 +149,7 @@ func (w *world) takeAttempt(a Action) {
 		switch {
 		case f.live || f.preparing || f.recording || f.collecting || f.keeping:
 			w.fail("attempt %d is forgotten while something works on it: %+v", a.Fence, *f)
-		case !f.acked && !f.unwanted && !f.returned:
+		case !f.acked && !f.unwanted && !f.returned && !f.expired:
 			w.fail("attempt %d is forgotten before its result is acknowledged", a.Fence)
 		case f.starts > 0 && a.Executor == "" && f.logged:
 			w.fail("attempt %d is not released", a.Fence)
@@ -176,6 +179,8 @@ func (w *world) started(a Start) {
 		w.fail("attempt %d may run until %d, want %d: the last answered beat and its lease", a.Work.Fence, a.Deadline, want)
 	case want != 0 && want <= w.now.Boot:
 		w.fail("attempt %d is started after its lease", a.Work.Fence)
+	case f.expired:
+		w.fail("attempt %d is started although the server may have given it to another: its lease ran out", a.Work.Fence)
 	case f.unwanted || f.returned || f.acked:
 		w.fail("attempt %d is started although it was given up: %+v", a.Work.Fence, *f)
 	case f.preparing || f.recording:
@@ -299,6 +304,7 @@ func (w *world) answer() {
 		return
 	case !w.welcome && w.sending == nil:
 		w.welcome = true
+		w.expired(w.helloAt)
 		w.renewed, w.answered = max(w.renewed, w.helloAt), true
 		w.receive(link.ToWorker{Welcome: &link.Welcome{WorkerID: 1, Beat: 2 * time.Second}})
 	case w.welcome && len(w.beats) > 0:
@@ -308,6 +314,7 @@ func (w *world) answer() {
 		}
 		slices.Sort(numbers)
 		n := rapid.SampledFrom(numbers).Draw(w.t, "beat")
+		w.expired(w.beats[n])
 		w.answered = w.beats[n] > w.renewed
 		w.renewed = max(w.renewed, w.beats[n])
 		for _, old := range numbers {
@@ -318,6 +325,16 @@ func (w *world) answer() {
 		w.receive(link.ToWorker{Beat: &link.BeatAnswer{Number: n}})
 	}
 	w.answered = false
+}
+
+// expired: a renewal comes too late for what has not started and whose lease has run
+// out, since the server may have given it to another worker: it is given back.
+func (w *world) expired(renewal executor.Deadline) {
+	for _, f := range w.known {
+		if renewal > w.renewed && f.starts == 0 && f.lease > 0 && max(w.renewed, f.since).Add(f.lease) <= w.now.Boot {
+			f.expired = true
+		}
+	}
 }
 
 func (w *world) assign() {
@@ -340,7 +357,7 @@ func (w *world) assign() {
 		// The same attempt once more, now perhaps with a place.
 		at.Fence, at.Lease, at.Task = f, a.lease, 0
 	} else {
-		w.known[at.Fence] = &fate{lease: at.Lease, process: task != 0 && task != 3 && task != 4, once: once, prefetched: at.Prefetched, delivered: true}
+		w.known[at.Fence] = &fate{lease: at.Lease, process: task != 0 && task != 3 && task != 4, once: once, prefetched: at.Prefetched, delivered: true, since: w.now.Boot}
 		w.order = append(w.order, at.Fence)
 		w.next++
 	}
@@ -499,7 +516,7 @@ func TestProperties(t *testing.T) {
 		w.settle()
 		for _, f := range w.order {
 			a := w.known[f]
-			ok := a.acked || a.unwanted || a.returned
+			ok := a.acked || a.unwanted || a.returned || a.expired
 			if !ok || a.forgotten != 1 {
 				t.Fatalf("attempt %d ended as %+v", f, *a)
 			}

@@ -134,6 +134,7 @@ func (k *Keeper) renew(keys []string, d executor.Deadline) {
 	now := executor.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.step(now) // a deadline that has passed is not moved, however late this keeper is
 	for _, key := range keys {
 		k.watch.Renew(key, now, d)
 	}

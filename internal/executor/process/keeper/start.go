@@ -43,6 +43,7 @@ func (k *Keeper) starter(marker string) {
 // launch starts one attempt, or ends it with the cause that kept it from starting.
 func (k *Keeper) launch(a *attempt, null int, marker string) {
 	k.mu.Lock()
+	k.step(executor.Now())
 	if a.asked {
 		k.conclude(a, executor.Exit{Cause: a.cause, Ended: time.Now()})
 		k.mu.Unlock()
