@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -208,7 +209,7 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 			begin := time.Now()
 			for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 				resp, err := next(ctx, req)
-				code := connect.CodeOf(err)
+				code := codeOf(err)
 				again := code == connect.CodeResourceExhausted || code == connect.CodeUnavailable && !once[req.Spec().Procedure]
 				limit := patience
 				if err != nil && unreachable(err) {
@@ -230,6 +231,21 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 // unreachable reports whether nothing listens at the address at all.
 func unreachable(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+// broken reports whether the connection broke in the middle of an answer, which
+// connect calls an internal or unknown error.
+func broken(err error) bool {
+	code := connect.CodeOf(err)
+	return (code == connect.CodeInternal || code == connect.CodeUnknown) && !connect.IsWireError(err) && errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// codeOf is a call's code: unavailable when its connection broke.
+func codeOf(err error) connect.Code {
+	if err != nil && broken(err) {
+		return connect.CodeUnavailable
+	}
+	return connect.CodeOf(err)
+}
+
 var codes = map[connect.Code]job.Code{
 	connect.CodeInvalidArgument: job.Invalid, connect.CodeNotFound: job.NotFound, connect.CodeAlreadyExists: job.Exists,
 	connect.CodeFailedPrecondition: job.Refused, connect.CodePermissionDenied: job.Denied, connect.CodeUnauthenticated: job.Unauthenticated,
@@ -250,7 +266,7 @@ func (c *Client) fail(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	code, known := codes[e.Code()]
+	code, known := codes[codeOf(err)]
 	if !known {
 		code = job.Internal
 	}
@@ -260,6 +276,8 @@ func (c *Client) fail(err error) error {
 		err = errors.Join(context.DeadlineExceeded, err)
 	case local && e.Code() == connect.CodeInternal && strings.Contains(text, "invalid UTF-8"):
 		code, text = job.Invalid, "the request has text that is not UTF-8; ids, names, labels, keys and reasons must be"
+	case broken(err):
+		text = fmt.Sprintf("the connection to %s broke before the answer was complete: %s; try again", c.Address, text)
 	case local && e.Code() == connect.CodeUnavailable:
 		text = fmt.Sprintf("no server answers at %s: %s; is it running, and is the address right? (REEVE_ADDR, --addr)", c.Address, text)
 	}

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+type connKey struct{}
+
+// TestBrokenAnswer breaks connections in the middle of an answer: whether the call
+// took effect is unknown, so that it counts as unavailable and is tried again.
+func TestBrokenAnswer(t *testing.T) {
+	var calls, broken atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/proto")
+		if calls.Add(1) > broken.Load() {
+			return // an empty message
+		}
+		_, _ = w.Write([]byte{0x0a, 100})
+		_ = http.NewResponseController(w).Flush()
+		r.Context().Value(connKey{}).(net.Conn).Close()
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	s.Start()
+	defer s.Close()
+	try := func(breaks int32, o Options) error {
+		calls.Store(0)
+		broken.Store(breaks)
+		o.Address = s.URL
+		c, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = c.Status(t.Context())
+		return err
+	}
+	if err := try(2, Options{}); err != nil || calls.Load() != 3 {
+		t.Errorf("after %d calls: %v", calls.Load(), err)
+	}
+	if err := try(1, Options{Patience: -1}); job.CodeOf(err) != job.Unavailable {
+		t.Errorf("a broken answer is %v: %v", job.CodeOf(err), err)
+	}
+}
