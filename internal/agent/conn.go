@@ -23,7 +23,8 @@ func (s *shell) connect(number uint64) {
 	s.conn = c
 	s.wg.Go(func() {
 		defer cancel()
-		sess, err := s.cfg.Server.Session(ctx)
+		// Close ends the session, and lets the last words through; a context would not.
+		sess, err := s.cfg.Server.Session(context.WithoutCancel(ctx))
 		if err != nil {
 			s.box.put(will.Disconnected{Session: number, Why: err.Error()})
 			return

@@ -25,8 +25,8 @@ type Session interface {
 	// Receive blocks for the next message. It is called by one goroutine, and ends
 	// with an error when the session ends.
 	Receive() (link.ToWorker, error)
-	// Close ends the session; a blocked Send or Receive returns. It may be called
-	// more than once.
+	// Close ends the session; a blocked Send or Receive returns. What was sent before
+	// reaches the server if it takes it soon. It may be called more than once.
 	Close() error
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,16 @@ func processes(t testing.TB, dir string) []Kind {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// After the agent, which would start another one, and before the directory goes.
+	var mu sync.Mutex
+	var opened []*process.Executor
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, e := range opened {
+			endProcess(t, e.KeeperPID())
+		}
+	})
 	return []Kind{{Name: "process", Open: func(ctx context.Context, ev executor.Events) (executor.Executor, error) {
 		e, err := process.New(ctx, process.Config{
 			Dir: dir, Keeper: []string{self, "keeper"}, Idle: 2 * time.Second, Events: ev, Log: quietLog(),
@@ -41,9 +52,31 @@ func processes(t testing.TB, dir string) []Kind {
 		if err != nil {
 			return nil, err
 		}
-		t.Cleanup(func() { _ = syscall.Kill(e.KeeperPID(), syscall.SIGTERM) })
+		mu.Lock()
+		defer mu.Unlock()
+		opened = append(opened, e)
 		return e, nil
 	}}}
+}
+
+// patience bounds every wait for a process.
+const patience = time.Minute
+
+// endProcess asks a process to end and waits until it is gone.
+func endProcess(t testing.TB, pid int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for syscall.Kill(pid, syscall.SIGTERM) == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Errorf("process %d does not end", pid)
+			return
+		}
+	}
 }
 
 func stateDir(t testing.TB) string {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -32,12 +34,19 @@ type session struct {
 	c      *Client
 	stream *connect.BidiStreamForClient[reevev1.SessionRequest, reevev1.SessionResponse]
 	cancel context.CancelFunc
+	// ended is closed once Receive has failed.
+	ended chan struct{}
+	end   sync.Once
 }
+
+// closeWait is how long a stream that is closed is given to bring what was sent to
+// the server, which then ends it.
+const closeWait = time.Second
 
 // Session opens the worker's stream.
 func (a ForAgent) Session(ctx context.Context) (agent.Session, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	return &session{a.c, a.c.workers.Session(ctx), cancel}, nil
+	return &session{c: a.c, stream: a.c.workers.Session(ctx), cancel: cancel, ended: make(chan struct{})}, nil
 }
 
 // Send sends a message. When the stream has ended, Receive has the reason.
@@ -49,14 +58,20 @@ func (s *session) Send(m link.FromWorker) error {
 func (s *session) Receive() (link.ToWorker, error) {
 	m, err := s.stream.Receive()
 	if err != nil {
+		s.end.Do(func() { close(s.ended) })
 		return link.ToWorker{}, s.c.fail(err)
 	}
 	return wire.ToWorker(m)
 }
 
-// Close ends the stream.
+// Close ends the stream. What was sent before still reaches the server, if that
+// takes less than a second and somebody receives meanwhile.
 func (s *session) Close() error {
 	err := s.stream.CloseRequest()
+	select {
+	case <-s.ended:
+	case <-time.After(closeWait):
+	}
 	s.cancel()
 	return errors.Join(err, s.stream.CloseResponse())
 }

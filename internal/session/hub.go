@@ -212,12 +212,29 @@ func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) erro
 				continue
 			}
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return s.rest(ctx, received)
 		}
 		if done, err := s.step(ctx, e); done || err != nil {
 			return err
 		}
 	}
+}
+
+// rest takes what had been received before the stream ended, such as the worker's
+// goodbye.
+func (s *serving) rest(ctx context.Context, received <-chan link.FromWorker) error {
+	why := context.Cause(ctx)
+	for !errors.Is(why, errReplaced) && !errors.Is(why, errSlow) {
+		select {
+		case msg := <-received:
+			if done, err := s.step(ctx, Event{From: &msg}); done || err != nil {
+				return why
+			}
+		default:
+			return why
+		}
+	}
+	return why
 }
 
 func (s *serving) step(ctx context.Context, e Event) (done bool, err error) {
