@@ -52,8 +52,8 @@ type fate struct {
 	reportedIn                          uint64
 	since                               executor.Deadline
 	// expired: its lease ran out before it started.
-	expired bool
-	forgotten                           int
+	expired   bool
+	forgotten int
 }
 
 func newWorld(t *rapid.T) *world {
