@@ -34,7 +34,8 @@ func (s *State) Apply(e Event) {
 		s.follow.job(j.id)
 	case AfterMet:
 		j := s.change(e.Job)
-		j.waits = slices.DeleteFunc(j.waits, func(w Wait) bool { return w.Job == e.On })
+		rest := slices.DeleteFunc(slices.Clone(j.waits), func(w Wait) bool { return w.Job == e.On })
+		j.seldom().waits = rest
 		s.follow.job(j.id)
 	case HoldSet:
 		s.applyHold(e)
@@ -58,7 +59,7 @@ func (s *State) Batch(seq uint64) { s.seq = seq }
 
 // change returns a job that is about to change.
 func (s *State) change(id job.ID) *jobState {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil {
 		panic(fmt.Sprintf("core: job %d is not in memory", id))
 	}
@@ -140,12 +141,14 @@ func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) {
 func (s *State) applySubmitted(e JobSubmitted) {
 	sp := s.specs[e.Spec]
 	sp.refs++
-	j := &jobState{
-		id: e.ID, uid: e.UID, spec: sp, params: e.Params, payload: e.Payload, key: e.Key, body: e.Body, by: e.By,
-		queue: s.spaces[e.Namespace].queues[queueName(sp.spec)], submitted: e.At, held: e.Held,
-		startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline,
-		woken: e.StartAfter <= e.At, waits: slices.Clone(e.Waits), retry: e.RetryOf,
-		tasks: make([]task, len(sp.spec.Tasks)),
+	j := s.newJob(len(sp.spec.Tasks))
+	j.id, j.uid, j.spec, j.key, j.body, j.submitted = e.ID, e.UID, sp, e.Key, e.Body, e.At
+	j.queue, j.input = s.spaces[e.Namespace].queues[queueName(sp.spec)], sp.inputOf(e.Params, e.Payload, e.By)
+	j.held, j.woken = e.Held, e.StartAfter <= e.At
+	if e.StartAfter != 0 || e.StartBefore != 0 || e.Deadline != 0 || len(e.Waits) > 0 || e.RetryOf != 0 {
+		more := j.seldom()
+		more.startAfter, more.startBefore, more.deadline = e.StartAfter, e.StartBefore, e.Deadline
+		more.waits, more.retry = slices.Clone(e.Waits), e.RetryOf
 	}
 	for i := range j.tasks {
 		j.tasks[i].prepare(&sp.spec.Tasks[i], sp.spec.Tasks[i].Array.Len(), nil)
@@ -166,10 +169,9 @@ func (s *State) applySubmitted(e JobSubmitted) {
 
 // adopt puts a job into every index but the plan's.
 func (s *State) adopt(j *jobState) {
-	s.jobs[j.id] = j
-	s.ids = append(s.ids, j.id)
+	s.jobs.put(j)
 	if j.key != "" {
-		s.keys[nameKey{j.queue.space.name, j.key}] = j.id
+		s.addKey(j)
 	}
 	if j.state.Terminal() {
 		return
@@ -194,7 +196,10 @@ func (s *State) adopt(j *jobState) {
 
 // prepare sets the task's number of elements, which may still be unknown.
 func (t *task) prepare(spec *job.Task, n int64, items []string) {
-	t.n, t.items = n, items
+	t.n = n
+	if items != nil {
+		t.seldom().items = items
+	}
 	if spec.Array != nil && n >= 0 {
 		t.arr = &array{table: element.NewTable(n)}
 		for _, need := range spec.Needs {
@@ -207,10 +212,12 @@ func (t *task) carry(spec *job.Task, c Carry, at int64) {
 	if t.n < 0 {
 		t.prepare(spec, c.Count, c.Items)
 	}
-	t.outputs = c.Outputs
+	if c.Outputs != nil {
+		t.seldom().outputs = c.Outputs
+	}
 	r := element.Record{State: job.Succeeded, Carried: true, Ended: at}
 	if t.arr == nil {
-		t.one.rec = r
+		t.single().rec = r
 	} else {
 		for _, span := range c.Spans {
 			t.arr.table.SetPending(span, r)
@@ -241,18 +248,22 @@ func (s *State) applyHold(e HoldSet) {
 func (s *State) applyCancel(e CancelRequested) {
 	j := s.change(e.Job)
 	if e.Task == NoTask {
-		j.stop, j.killed = e.Cause, j.killed || e.Kill
+		more := j.seldom()
+		more.stop, more.killed = e.Cause, more.killed || e.Kill
 		s.follow.job(j.id)
 		return
 	}
-	j.tasks[e.Task].stop = e.Cause
+	j.tasks[e.Task].seldom().stop = e.Cause
 	s.regroup(j, e.Task)
 }
 
 func (s *State) applyJobEnded(e JobEnded) {
 	j := s.change(e.Job)
-	j.state, j.cause, j.ended, j.code = e.State, e.Cause, e.At, e.Code
-	j.waits = nil
+	j.state, j.ended = e.State, e.At
+	if j.own || e.Cause.Kind != job.CauseNone || e.Code != 0 {
+		more := j.seldom()
+		more.cause, more.code, more.waits = e.Cause, e.Code, nil
+	}
 	s.live--
 	j.spec.live--
 	j.queue.jobs--

@@ -64,7 +64,8 @@ func (s *State) endSpan(j *jobState, ti uint32, span element.Span, r element.Rec
 	t := &j.tasks[ti]
 	if t.arr == nil {
 		r.Attempts, r.Worker, r.Started = t.one.rec.Attempts, t.one.rec.Worker, t.one.rec.Started
-		t.one.rec, t.one.retry.at = r, 0
+		one := t.single()
+		one.rec, one.retry.at = r, 0
 		return
 	}
 	a := t.arr
@@ -217,7 +218,7 @@ func (j *jobState) spoil(ti uint32, state job.ElementState, c job.Cause) {
 	}
 	first := j.spoiled.Kind == job.CauseNone || failed && j.code == 0
 	if failed {
-		j.code = max(j.code, int32(c.ExitCode()), 1)
+		j.seldom().code = max(j.code, int32(c.ExitCode()), 1)
 	}
 	if !first {
 		return
@@ -226,12 +227,12 @@ func (j *jobState) spoil(ti uint32, state job.ElementState, c job.Cause) {
 	if name := j.spec.spec.Tasks[ti].Name; len(j.tasks) > 1 && named {
 		c.Detail = strings.TrimSuffix("task "+name+": "+c.Detail, ": ")
 	}
-	j.spoiled = c.Trim()
+	j.seldom().spoiled = c.Trim()
 }
 
 func (t *task) keepOutputs(p int64, outputs []byte) {
 	if t.arr == nil {
-		t.outputs = outputs
+		t.seldom().outputs = outputs
 		return
 	}
 	if t.arr.outputs == nil {

@@ -209,7 +209,7 @@ func (s *State) decideTick(in Input) (Decision, error) {
 // fire decides what a timer means. Taking it off the heap is not undone if the
 // decision is lost: whoever loads the state sets its timers anew.
 func (s *State) fire(d *Decision, t timer, in Input) {
-	j := s.jobs[t.job]
+	j := s.jobs.get(t.job)
 	if j == nil || j.state.Terminal() {
 		return
 	}

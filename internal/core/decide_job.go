@@ -86,7 +86,7 @@ func submitted(id job.ID, c *Submit, item *Item, waits []Wait, now int64) JobSub
 func (s *State) waitsOf(c Submit) (waits []Wait, doomed job.Cause, err error) {
 	for _, after := range c.Spec.After {
 		state, known := job.JobPending, false
-		if j := s.jobs[after.Job]; j != nil {
+		if j := s.jobs.get(after.Job); j != nil {
 			state, known = j.state, true
 		}
 		for _, e := range c.Ended {
@@ -110,11 +110,11 @@ func (s *State) waitsOf(c Submit) (waits []Wait, doomed job.Cause, err error) {
 
 // byKey finds the job that an item's key stands for already, 0 for none.
 func (s *State) byKey(c Submit, item *Item) (job.ID, error) {
-	if id, ok := s.keys[nameKey{c.Namespace, item.Key}]; ok {
-		if s.jobs[id].body != item.Body {
-			return 0, keyConflict(item.Key, id)
+	if j := s.keyed(nameKey{c.Namespace, item.Key}); j != nil {
+		if j.body != item.Body {
+			return 0, keyConflict(item.Key, j.id)
 		}
-		return id, nil
+		return j.id, nil
 	}
 	if c.ReadSeq < s.horizon {
 		return 0, refuse(job.Stale, "what was read of key %q is outdated; try again", item.Key)
@@ -134,7 +134,7 @@ func keyConflict(key string, id job.ID) error {
 
 // find returns a job that has not ended, for a command that changes its course.
 func (s *State) find(id job.ID, ti uint32) (*jobState, error) {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil {
 		return nil, refuse(job.NotFound, "job %d does not exist, or has ended", id)
 	}

@@ -150,7 +150,7 @@ func (l *lab) ref(f link.Fence) string {
 }
 
 func (l *lab) task(id job.ID, ti uint32) string {
-	if j := l.s.jobs[id]; ti != NoTask && j != nil {
+	if j := l.s.jobs.get(id); ti != NoTask && j != nil {
 		return fmt.Sprintf("%d.%s", id, j.spec.spec.Tasks[ti].Name)
 	}
 	return id.String()
@@ -177,7 +177,7 @@ func spans(list []element.Span) string {
 
 // show prints a job as it is.
 func (l *lab) show(id job.ID) string {
-	j := l.s.jobs[id]
+	j := l.s.jobs.get(id)
 	if j == nil {
 		return fmt.Sprintf("%d is not in memory\n", id)
 	}

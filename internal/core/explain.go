@@ -24,7 +24,7 @@ type Explanation struct {
 // Explain says why the tasks of a job wait, one of them or all. now is in Unix
 // milliseconds.
 func (s *State) Explain(id job.ID, only string, now int64) []Explanation {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil {
 		return nil
 	}

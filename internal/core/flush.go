@@ -213,7 +213,7 @@ func (s *State) Flushed(now int64, ended []job.ID) {
 	}
 	f.pending, f.at, f.sink, f.pastSent, f.outputs = nil, 0, nil, nil, nil
 	for _, id := range ended {
-		if j := s.jobs[id]; j != nil {
+		if j := s.jobs.get(id); j != nil {
 			s.evict = append(s.evict, eviction{now + linger, j})
 		}
 	}
@@ -228,24 +228,14 @@ func (s *State) Evict(now int64) {
 		s.evict[n].job = nil
 	}
 	s.evict = s.evict[n:]
-	if s.gone > len(s.ids)/2 && s.gone > 1000 {
-		kept := s.ids[:0]
-		for _, id := range s.ids {
-			if s.jobs[id] != nil {
-				kept = append(kept, id)
-			}
-		}
-		s.ids, s.gone = kept, 0
-	}
 }
 
 func (s *State) forget(j *jobState) {
-	delete(s.jobs, j.id)
-	s.gone++
-	s.horizon = max(s.horizon, j.changed)
-	if k := (nameKey{j.queue.space.name, j.key}); s.keys[k] == j.id {
-		delete(s.keys, k)
+	if j.key != "" {
+		s.dropKey(j)
 	}
+	s.jobs.drop(j.id)
+	s.horizon = max(s.horizon, j.changed)
 	if j.spec.refs--; j.spec.refs == 0 {
 		delete(s.specs, j.spec.hash)
 	}

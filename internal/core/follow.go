@@ -47,9 +47,9 @@ func (s *State) Forget() { s.follow = worklist{} }
 // once, so that no consequence is lost between two leaders; where there is none
 // Follow decides nothing.
 func (s *State) Recheck() {
-	for _, id := range s.ids {
-		j := s.jobs[id]
-		if j == nil || j.state.Terminal() {
+	for j := range s.jobs.all {
+		id := j.id
+		if j.state.Terminal() {
 			continue
 		}
 		s.follow.job(id)
@@ -106,7 +106,7 @@ func pop[T any](list []T) []T {
 
 // followJob looks at every task of a job whose gates may have opened.
 func (s *State) followJob(d *Decision, id job.ID, now int64) {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil || j.state.Terminal() {
 		return
 	}
@@ -120,7 +120,7 @@ func (s *State) followJob(d *Decision, id job.ID, now int64) {
 
 // followTask looks at what a task's end means for its neighbours and its job.
 func (s *State) followTask(d *Decision, k taskKey, now int64) {
-	j := s.jobs[k.job]
+	j := s.jobs.get(k.job)
 	if j == nil || j.state.Terminal() {
 		return
 	}
@@ -198,7 +198,7 @@ func (s *State) end(d *Decision, j *jobState, ti uint32, state job.ElementState,
 // followReady opens the elements of a task whose element-wise needs were met
 // before it became ready.
 func (s *State) followReady(d *Decision, k taskKey, now int64) {
-	j := s.jobs[k.job]
+	j := s.jobs.get(k.job)
 	if j == nil || j.state.Terminal() {
 		return
 	}
@@ -248,7 +248,7 @@ func endedSpans(t *task) []element.Span {
 // followElements decides what the end of some elements, all in one state, means
 // for max_fails and for tasks that need this one element by element.
 func (s *State) followElements(d *Decision, e endedSpan, now int64) {
-	j := s.jobs[e.job]
+	j := s.jobs.get(e.job)
 	if j == nil || j.state.Terminal() {
 		return
 	}
@@ -369,10 +369,10 @@ func (s *State) conclude(d *Decision, j *jobState, now int64) {
 
 // followOver tells the jobs that waited for one that has ended.
 func (s *State) followOver(d *Decision, id job.ID, now int64) {
-	j, waiting := s.jobs[id], s.waiters[id]
+	j, waiting := s.jobs.get(id), s.waiters[id]
 	delete(s.waiters, id)
 	for _, w := range waiting {
-		if k := s.jobs[w]; k != nil && !k.state.Terminal() {
+		if k := s.jobs.get(w); k != nil && !k.state.Terminal() {
 			s.meet(d, k, id, j.state, now)
 		}
 	}

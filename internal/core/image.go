@@ -258,22 +258,30 @@ func (l *Loaded) Job(m JobImage) error {
 		return fmt.Errorf("core: job %d: its spec, namespace %s or queue %s is missing", m.ID, m.Namespace, m.Queue)
 	}
 	sp.refs++
-	j := &jobState{
-		id: m.ID, uid: m.UID, queue: space.queues[m.Queue], spec: sp, params: m.Params, payload: m.Payload, key: m.Key, body: m.Body,
-		by: m.By, submitted: m.Submitted, started: m.Started, ended: m.Ended,
-		startAfter: m.StartAfter, startBefore: m.StartBefore, deadline: m.Deadline,
-		state: m.State, cause: m.Cause, spoiled: m.Spoiled, stop: m.Stop, code: m.Code, held: m.Held, woken: m.Woken, killed: m.Killed,
-		waits: m.Waits, retry: m.RetryOf, tasks: make([]task, len(m.Tasks)), changed: m.Changed,
+	j := l.s.newJob(len(m.Tasks))
+	j.id, j.uid, j.queue, j.spec, j.input = m.ID, m.UID, space.queues[m.Queue], sp, sp.inputOf(m.Params, m.Payload, m.By)
+	j.key, j.body, j.submitted, j.started, j.ended = m.Key, m.Body, m.Submitted, m.Started, m.Ended
+	j.state, j.held, j.woken, j.changed = m.State, m.Held, m.Woken, m.Changed
+	more := jobSeldom{
+		startAfter: m.StartAfter, startBefore: m.StartBefore, deadline: m.Deadline, cause: m.Cause, code: m.Code,
+		spoiled: m.Spoiled, killed: m.Killed, stop: m.Stop, waits: m.Waits, retry: m.RetryOf, own: true,
+	}
+	if more.says() {
+		j.jobSeldom = &more
 	}
 	for i := range j.tasks {
 		t, image := &j.tasks[i], &m.Tasks[i]
 		t.prepare(&sp.spec.Tasks[i], image.N, image.Items)
-		t.ready, t.held, t.stop, t.outputs = image.Ready, image.Held, image.Stop, image.Outputs
-		t.started, t.ended = image.Started, image.Ended
+		t.ready, t.held, t.started, t.ended = image.Ready, image.Held, image.Started, image.Ended
+		if image.Stop.Kind != job.CauseNone || image.Outputs != nil {
+			t.seldom().stop, t.seldom().outputs = image.Stop, image.Outputs
+		}
 		if t.arr != nil {
 			continue
 		}
-		t.one.rec, t.one.retry = image.Record, retry{image.Retry.Spent, image.Retry.At}
+		if spent := (retry{image.Retry.Spent, image.Retry.At}); image.Record != (element.Record{}) || spent != (retry{}) {
+			t.single().rec, t.single().retry = image.Record, spent
+		}
 		if err := l.retry(j, uint32(i), image.Retry); err != nil {
 			return err
 		}
@@ -308,7 +316,7 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 
 // Chunk restores a chunk of a job restored before.
 func (l *Loaded) Chunk(m ChunkImage) error {
-	j := l.s.jobs[m.Job]
+	j := l.s.jobs.get(m.Job)
 	if j == nil || int(m.Task) >= len(j.tasks) || j.tasks[m.Task].arr == nil {
 		return fmt.Errorf("core: chunk %d of job %d task %d has no array", m.Chunk, m.Job, m.Task)
 	}
@@ -350,8 +358,7 @@ func (l *Loaded) Finish(seq uint64) *State {
 	for _, id := range s.workerIDs {
 		s.workers[id].sort()
 	}
-	for _, id := range s.ids {
-		j := s.jobs[id]
+	for j := range s.jobs.all {
 		for i := range j.tasks {
 			if t := &j.tasks[i]; t.arr != nil {
 				t.arr.touched = element.Set{}

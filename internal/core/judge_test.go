@@ -50,10 +50,8 @@ func (g *judge) applied(l *lab, e Event) {
 		}
 		g.ended[e.Job] = e.State
 	}
-	for _, id := range l.s.ids {
-		if j := l.s.jobs[id]; j != nil {
-			g.steps(l, j, e)
-		}
+	for j := range l.s.jobs.all {
+		g.steps(l, j, e)
 	}
 }
 
@@ -104,15 +102,14 @@ func (g *judge) settled(l *lab) {
 		g.worker(l, s.workers[id])
 	}
 	var live, attempts int64
-	for _, id := range s.ids {
-		j := s.jobs[id]
-		if j == nil {
-			continue
-		}
+	for j := range s.jobs.all {
 		attempts += g.job(l, j)
 		if !j.state.Terminal() {
 			live++
 		}
+	}
+	if p := &s.plain; p.job.says() || p.job.own || p.task.own || p.task.stop != (job.Cause{}) || p.task.items != nil || p.task.outputs != nil || p.one != (single{}) {
+		l.fail("what plain jobs share was written to: %+v", *p)
 	}
 	if live != s.live || attempts != int64(len(s.attempts)) {
 		l.fail("%d jobs live and %d attempts, the state counts %d and %d", live, attempts, s.live, len(s.attempts))
@@ -126,7 +123,7 @@ func (g *judge) queues(l *lab) {
 		var sum int64
 		for _, q := range n.queues {
 			var count int64
-			for _, j := range l.s.jobs {
+			for j := range l.s.jobs.all {
 				if j.queue == q && !j.state.Terminal() {
 					count++
 				}
@@ -195,7 +192,7 @@ func (g *judge) job(l *lab, j *jobState) (attempts int64) {
 		l.fail("job %d is %s and ended at %d", j.id, j.state, j.ended)
 	}
 	for _, w := range j.waits {
-		if on := l.s.jobs[w.Job]; on == nil || on.state.Terminal() {
+		if on := l.s.jobs.get(w.Job); on == nil || on.state.Terminal() {
 			l.fail("job %d waits for job %d, which has ended", j.id, w.Job)
 		}
 	}

@@ -76,7 +76,7 @@ func Before(e Event) bool {
 
 func (s *State) jobNotice(kind string, id job.ID, ti uint32, at int64, state string, c job.Cause) Notice {
 	n := Notice{At: at, Kind: kind, Ref: job.Ref{Job: id, Index: job.NoIndex}, State: state, Cause: c}
-	if j := s.jobs[id]; j != nil {
+	if j := s.jobs.get(id); j != nil {
 		n.Namespace = j.queue.space.name
 		if ti != NoTask {
 			n.Ref.Task = j.spec.spec.Tasks[ti].Name

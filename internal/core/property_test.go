@@ -135,9 +135,9 @@ func (m *machine) checkRecovery(t *rapid.T) {
 func (m *machine) submitSome(t *rapid.T) {
 	text := rapid.SampledFrom(files()).Draw(t, "file")
 	var after []job.After
-	if len(m.s.ids) > 0 && rapid.IntRange(0, 3).Draw(t, "after") == 0 {
+	if m.s.nextJob > 1 && rapid.IntRange(0, 3).Draw(t, "after") == 0 {
 		after = append(after, job.After{
-			Job:       rapid.SampledFrom(m.s.ids).Draw(t, "on"),
+			Job:       job.ID(rapid.Uint64Range(1, uint64(m.s.nextJob)-1).Draw(t, "on")),
 			Condition: rapid.SampledFrom(job.Conditions()).Draw(t, "condition"),
 		})
 		text += fmt.Sprintf("\nafter: {%d: %s}", after[0].Job, after[0].Condition)
@@ -161,10 +161,10 @@ func (m *machine) submitSome(t *rapid.T) {
 
 // carrySome makes a submit a retry of a job of the same spec that has ended.
 func (m *machine) carrySome(t *rapid.T, c *Submit) {
-	for _, id := range m.s.ids {
-		if j := m.s.jobs[id]; j != nil && j.state.Terminal() && j.spec.hash == c.Hash && rapid.Bool().Draw(t, "retry") {
+	for j := range m.s.jobs.all {
+		if j.state.Terminal() && j.spec.hash == c.Hash && rapid.Bool().Draw(t, "retry") {
 			c.Items = c.Items[:1]
-			c.Items[0].RetryOf, c.Items[0].Carry = id, m.s.CarryOver(id)
+			c.Items[0].RetryOf, c.Items[0].Carry = j.id, m.s.CarryOver(j.id)
 			return
 		}
 	}
@@ -321,15 +321,13 @@ func (m *machine) drainSome(t *rapid.T) {
 // target picks a job in memory, and a task of it or none.
 func (m *machine) target(t *rapid.T) (*jobState, uint32) {
 	var ids []job.ID
-	for _, id := range m.s.ids {
-		if m.s.jobs[id] != nil {
-			ids = append(ids, id)
-		}
+	for j := range m.s.jobs.all {
+		ids = append(ids, j.id)
 	}
 	if len(ids) == 0 {
 		t.Skip("no job")
 	}
-	j := m.s.jobs[rapid.SampledFrom(ids).Draw(t, "job")]
+	j := m.s.jobs.get(rapid.SampledFrom(ids).Draw(t, "job"))
 	ti := NoTask
 	if rapid.Bool().Draw(t, "a task") {
 		ti = uint32(rapid.IntRange(0, len(j.tasks)-1).Draw(t, "task"))
@@ -400,8 +398,8 @@ func (m *machine) finishAll() {
 	}
 	must(PutNamespace{Name: DefaultName})
 	must(PutQueue{Namespace: DefaultName, Name: DefaultName})
-	for _, id := range m.s.ids {
-		if j := m.s.jobs[id]; j != nil && !j.state.Terminal() {
+	for _, j := range slices.Collect(m.s.jobs.all) {
+		if id := j.id; !j.state.Terminal() {
 			must(Hold{Job: id, Task: NoTask})
 			for i := range j.tasks {
 				must(Hold{Job: id, Task: uint32(i)})
@@ -437,8 +435,8 @@ func (m *machine) finishAll() {
 			m.advance(max(m.s.NextTimer()-m.now, 0) + 1)
 		}
 	}
-	for _, id := range m.s.ids {
-		if j := m.s.jobs[id]; j != nil && !j.state.Terminal() {
+	for _, j := range slices.Collect(m.s.jobs.all) {
+		if id := j.id; !j.state.Terminal() {
 			m.fail("job %d never ends:\n%s%s\n%v", id, m.show(id), j.spec.canonical, m.s.Explain(id, "", m.now))
 		}
 	}

@@ -174,7 +174,7 @@ func (sc *scenario) runLook(name string, rest []string) {
 		fmt.Fprintf(&sc.out, "%d jobs, %d past attempts, %d outputs\n", len(sc.tables.jobs), len(sc.tables.past), len(sc.tables.outputs))
 	case "evict":
 		sc.s.Evict(sc.now)
-		fmt.Fprintf(&sc.out, "%d jobs in memory\n", len(sc.s.jobs))
+		fmt.Fprintf(&sc.out, "%d jobs in memory\n", sc.s.jobs.len())
 	case "fail-over":
 		sc.failOver()
 	default:

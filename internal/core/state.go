@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -30,9 +31,7 @@ type State struct {
 	nextFence  link.Fence
 
 	specs      map[Hash]*spec
-	jobs       map[job.ID]*jobState
-	ids        []job.ID // every key of jobs, rising, with some that are gone
-	gone       int
+	jobs       jobTable
 	spaces     map[string]*namespace
 	spaceNames []string
 	tokens     map[string]*Token
@@ -41,7 +40,7 @@ type State struct {
 	workerIDs  []uint64
 	instances  map[string]uint64
 	attempts   map[link.Fence]*attempt
-	keys       map[nameKey]job.ID
+	keys       keyTable
 	waiters    map[job.ID][]job.ID
 	timers     timers
 	plan       *plan.Index
@@ -51,9 +50,14 @@ type State struct {
 	evict   []eviction
 	horizon uint64
 	live    int64
-}
 
-type nameKey struct{ namespace, key string }
+	// plain is what most jobs, tasks and elements are like; see seldom.
+	plain struct {
+		job  jobSeldom
+		task taskSeldom
+		one  single
+	}
+}
 
 // Token is a credential: its hash, never its secret.
 type Token struct {
@@ -96,6 +100,31 @@ type spec struct {
 	uses [][]uint32
 	// refs counts the jobs in memory, live those that have not ended.
 	refs, live int
+	// recent is the input of the last job: the next one's is often the same.
+	recent *input
+}
+
+// input is what a submit says of a job beside its spec. Jobs that were given the
+// same share one; it does not change.
+type input struct {
+	params  []byte
+	payload []byte
+	by      string
+}
+
+// inputOf returns the input to keep for a job.
+func (sp *spec) inputOf(params, payload []byte, by string) *input {
+	r := sp.recent
+	if r == nil || r.by != by || !bytes.Equal(r.params, params) || !bytes.Equal(r.payload, payload) {
+		sp.recent = &input{params, payload, by}
+		if r != nil && bytes.Equal(r.params, params) {
+			sp.recent.params = r.params
+		}
+		if r != nil && r.by == by {
+			sp.recent.by = r.by
+		}
+	}
+	return sp.recent
 }
 
 type jobState struct {
@@ -103,47 +132,115 @@ type jobState struct {
 	uid       UID
 	queue     *queue
 	spec      *spec
-	params    []byte
-	payload   []byte
 	key       string
 	body      uint64
-	by        string
 	submitted int64
 	started   int64
 	ended     int64
+	tasks     []task
+	changed   uint64
+	*input
+	*jobSeldom
 
+	state  job.State
+	held   bool
+	woken  bool // start_after has come, or there is none
+	dirty  bool
+	frozen bool
+}
+
+// jobSeldom is the part of a job that most jobs have nothing in. There are a
+// million jobs, so those share one of the state's, which nobody writes to: read its
+// fields as the job's, and write them through seldom.
+type jobSeldom struct {
 	startAfter, startBefore, deadline int64
 
-	state job.State
 	cause job.Cause
 	code  int32 // the exit code so far: the highest of failed elements
 	// spoiled is why the first element that did so failed, or else was cancelled.
 	spoiled job.Cause
-	held    bool
-	woken   bool // start_after has come, or there is none
 	killed  bool
 	stop    job.Cause // why it was asked to end
 	waits   []Wait
 	retry   job.ID
+	// own: it is one job's alone.
+	own bool
+}
 
-	tasks []task
+// says reports whether there is anything in it.
+func (m *jobSeldom) says() bool {
+	return m.startAfter != 0 || m.startBefore != 0 || m.deadline != 0 || m.code != 0 || m.killed || m.retry != 0 || len(m.waits) > 0 ||
+		m.cause.Kind != job.CauseNone || m.spoiled.Kind != job.CauseNone || m.stop.Kind != job.CauseNone
+}
 
-	changed uint64
-	dirty   bool
-	frozen  bool
+// seldom returns what j has for itself, to be written to.
+func (j *jobState) seldom() *jobSeldom {
+	if !j.own {
+		mine := *j.jobSeldom
+		mine.own = true
+		j.jobSeldom = &mine
+	}
+	return j.jobSeldom
 }
 
 type task struct {
 	n       int64 // number of elements, -1 until it is known
 	ready   bool  // its needs are met
 	held    bool
-	stop    job.Cause // why it was asked to end
-	one     single
+	one     *single // shared, like taskSeldom, while it is untouched
 	arr     *array
-	items   []string
-	outputs []byte
 	started int64
 	ended   int64
+	*taskSeldom
+}
+
+// taskSeldom is of a task what jobSeldom is of a job.
+type taskSeldom struct {
+	stop    job.Cause // why it was asked to end
+	items   []string
+	outputs []byte
+	// own: it is one task's alone.
+	own bool
+}
+
+// seldom returns what t has for itself, to be written to.
+func (t *task) seldom() *taskSeldom {
+	if !t.own {
+		mine := *t.taskSeldom
+		mine.own = true
+		t.taskSeldom = &mine
+	}
+	return t.taskSeldom
+}
+
+// single returns the task's only element, to be written to.
+func (t *task) single() *single {
+	if !t.one.own {
+		mine := *t.one
+		mine.own = true
+		t.one = &mine
+	}
+	return t.one
+}
+
+// newJob returns a job whose tasks are plain and not prepared. The only task of
+// most jobs is one piece of memory with it.
+func (s *State) newJob(tasks int) *jobState {
+	var j *jobState
+	if tasks == 1 {
+		both := &struct {
+			job  jobState
+			task [1]task
+		}{}
+		j, both.job.tasks = &both.job, both.task[:]
+	} else {
+		j = &jobState{tasks: make([]task, tasks)}
+	}
+	j.jobSeldom = &s.plain.job
+	for i := range j.tasks {
+		j.tasks[i].one, j.tasks[i].taskSeldom = &s.plain.one, &s.plain.task
+	}
+	return j
 }
 
 // single is the element of a task that is not an array.
@@ -151,6 +248,7 @@ type single struct {
 	rec   element.Record
 	retry retry
 	live  *attempt
+	own   bool // it is one task's alone
 }
 
 type retry struct {
@@ -208,9 +306,9 @@ type worker struct {
 func New(config Config) *State {
 	return &State{
 		config: config, nextJob: 1, nextWorker: 1, nextFence: 1,
-		specs: map[Hash]*spec{}, jobs: map[job.ID]*jobState{}, spaces: map[string]*namespace{},
+		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string]uint64{},
-		attempts: map[link.Fence]*attempt{}, keys: map[nameKey]job.ID{}, waiters: map[job.ID][]job.ID{},
+		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(),
 	}
 }
@@ -242,7 +340,7 @@ func (t *task) record(p int64) element.Record {
 
 func (t *task) put(p int64, r element.Record) {
 	if t.arr == nil {
-		t.one.rec = r
+		t.single().rec = r
 		return
 	}
 	t.arr.table.Set(p, r)
@@ -258,7 +356,9 @@ func (t *task) retryOf(p int64) retry {
 
 func (t *task) setRetry(p int64, r retry) {
 	if t.arr == nil {
-		t.one.retry = r
+		if t.one.retry != r {
+			t.single().retry = r
+		}
 		return
 	}
 	if old := t.arr.retries[p]; old.at > 0 {
@@ -288,7 +388,9 @@ func (t *task) attempt(p int64) *attempt {
 func (t *task) setAttempt(p int64, a *attempt) {
 	switch {
 	case t.arr == nil:
-		t.one.live = a
+		if t.one.live != a {
+			t.single().live = a
+		}
 	case a == nil:
 		delete(t.arr.live, p)
 		t.arr.running.Remove(p)

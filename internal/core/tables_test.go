@@ -207,19 +207,19 @@ func (s *State) dump() dumped {
 		}
 		d.Workers = append(d.Workers, held)
 	}
-	for _, id := range s.ids {
-		if j := s.jobs[id]; j != nil && !j.state.Terminal() {
+	for j := range s.jobs.all {
+		if !j.state.Terminal() {
 			d.Jobs = append(d.Jobs, s.dumpJob(j))
 			if j.key != "" {
-				d.Keys[j.queue.space.name+"/"+j.key] = s.keys[nameKey{j.queue.space.name, j.key}]
+				d.Keys[j.queue.space.name+"/"+j.key] = s.keyed(keyOf(j)).id
 			}
 			for _, w := range j.waits {
-				d.Waiters[w.Job] = append(d.Waiters[w.Job], id)
+				d.Waiters[w.Job] = append(d.Waiters[w.Job], j.id)
 			}
 			d.Specs[j.spec.hash] = j.spec.live
 			for ti := range j.tasks {
-				d.Plan = append(d.Plan, s.plan.Explain(plan.GroupID{Job: id, Task: uint32(ti)}),
-					s.plan.Explain(plan.GroupID{Job: id, Task: uint32(ti), Alone: true}))
+				d.Plan = append(d.Plan, s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti)}),
+					s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: true}))
 			}
 		}
 	}
@@ -248,7 +248,7 @@ func (s *State) dumpJob(j *jobState) dumpedJob {
 func (s *State) dumpTimers() []timer {
 	var out []timer
 	for _, t := range s.timers {
-		j := s.jobs[t.job]
+		j := s.jobs.get(t.job)
 		if j == nil || j.state.Terminal() {
 			continue
 		}
@@ -279,14 +279,12 @@ func (s *State) dumpTimers() []timer {
 // fingerprint is cheap and changes with nearly everything that Apply does.
 func (s *State) fingerprint() string {
 	n := 0
-	for _, id := range s.ids {
-		if j := s.jobs[id]; j != nil {
-			for i := range j.tasks {
-				c := j.tasks[i].counts()
-				n = n*31 + int(c[job.Pending]+7*c[job.Assigned]+49*c[job.Running]+343*c.Ended())
-			}
-			n = n*31 + int(j.state) + len(j.waits)
+	for j := range s.jobs.all {
+		for i := range j.tasks {
+			c := j.tasks[i].counts()
+			n = n*31 + int(c[job.Pending]+7*c[job.Assigned]+49*c[job.Running]+343*c.Ended())
 		}
+		n = n*31 + int(j.state) + len(j.waits)
 	}
-	return fmt.Sprint(s.seq, s.live, len(s.jobs), len(s.attempts), len(s.workers), len(s.specs), s.nextJob, s.nextFence, len(s.flush.dirty), n)
+	return fmt.Sprint(s.seq, s.live, s.jobs.len(), len(s.attempts), len(s.workers), len(s.specs), s.nextJob, s.nextFence, len(s.flush.dirty), n)
 }

@@ -9,7 +9,7 @@ import (
 
 // Image returns a copy of a job in memory that the caller may keep.
 func (s *State) Image(id job.ID) (JobImage, bool) {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil {
 		return JobImage{}, false
 	}
@@ -20,7 +20,7 @@ func (s *State) Image(id job.ID) (JobImage, bool) {
 
 // SpecOf returns the spec of a job in memory, or nil.
 func (s *State) SpecOf(id job.ID) *job.Spec {
-	if j := s.jobs[id]; j != nil {
+	if j := s.jobs.get(id); j != nil {
 		return j.spec.spec
 	}
 	return nil
@@ -28,7 +28,10 @@ func (s *State) SpecOf(id job.ID) *job.Spec {
 
 // ByKey returns the job in memory that an idempotency key stands for, 0 for none.
 func (s *State) ByKey(namespace, key string) job.ID {
-	return s.keys[nameKey{namespace, key}]
+	if j := s.keyed(nameKey{namespace, key}); j != nil {
+		return j.id
+	}
+	return 0
 }
 
 // ElementView is what is known of one element.
@@ -50,7 +53,7 @@ type ElementView struct {
 // the end. It looks at a bounded number of elements.
 func (s *State) Elements(id job.ID, ti uint32, from int64, states []job.ElementState, limit int) ([]ElementView, int64) {
 	const most = 100_000
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil || int(ti) >= len(j.tasks) {
 		return nil, -1
 	}
@@ -89,7 +92,7 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 // Outputs returns the outputs of an array's elements that have not been projected,
 // by position from a position on, up to limit.
 func (s *State) Outputs(id job.ID, ti uint32, from int64, limit int) []OutputImage {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil || int(ti) >= len(j.tasks) || j.tasks[ti].arr == nil {
 		return nil
 	}
@@ -268,7 +271,7 @@ type Totals struct {
 // Totals counts what is in memory.
 func (s *State) Totals() Totals {
 	return Totals{
-		Jobs: int64(len(s.jobs)), Live: s.live, Attempts: int64(len(s.attempts)), Workers: len(s.workers),
+		Jobs: int64(s.jobs.len()), Live: s.live, Attempts: int64(len(s.attempts)), Workers: len(s.workers),
 		Generation: s.generation, Epoch: s.epoch, Seq: s.seq, UnprojectedCount: s.Dirty(),
 	}
 }
@@ -295,7 +298,7 @@ func (s *State) refOf(a *attempt) job.Ref {
 // CarryOver is what a retry of a job that has ended takes along: its succeeded
 // elements, by task.
 func (s *State) CarryOver(id job.ID) []Carry {
-	j := s.jobs[id]
+	j := s.jobs.get(id)
 	if j == nil {
 		return nil
 	}
