@@ -283,7 +283,8 @@ func (s *State) applyJoined(e WorkerJoined) {
 		s.workerIDs = append(s.workerIDs, e.ID)
 		s.nextWorker = max(s.nextWorker, e.ID+1)
 	}
-	w.hello, w.away = e.Hello, false
+	s.hellos++
+	w.hello, w.away, w.session = e.Hello, false, s.hellos
 	s.instances[e.Hello.Instance] = e.ID
 	s.offer(w)
 }

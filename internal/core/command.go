@@ -111,11 +111,13 @@ type WorkerHeld struct {
 	Held        []link.Held
 }
 
-// WorkerClosed says that a worker's session ended; Left that it said goodbye.
+// WorkerClosed says that a worker's session ended; Left that it said goodbye. Session is
+// what the reply to its hello said: the end of a session that another has followed means
+// nothing, however late it comes.
 type WorkerClosed struct {
-	Worker      uint64
-	Incarnation uint64
-	Left        bool
+	Worker  uint64
+	Session uint64
+	Left    bool
 }
 
 // WorkerSilent says how long nothing was heard of a worker, in milliseconds.

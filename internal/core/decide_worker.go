@@ -9,8 +9,9 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
-// Welcomed is the reply to WorkerHello.
-type Welcomed struct{ Worker uint64 }
+// Welcomed is the reply to WorkerHello. Session tells this session of the worker from
+// those before.
+type Welcomed struct{ Worker, Session uint64 }
 
 func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	h := c.Hello
@@ -42,7 +43,7 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	}
 	held := h.Held
 	h.Held = nil
-	d := Decision{Reply: Welcomed{Worker: id}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
+	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
 	s.reconcile(&d, in, id, h.Incarnation, held)
 	return d, nil
 }
@@ -109,7 +110,7 @@ func (s *State) lose(d *Decision, in Input, a *attempt, why string) {
 
 func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 	w := s.workers[c.Worker]
-	if w == nil || w.away || w.hello.Incarnation != c.Incarnation {
+	if w == nil || w.away || w.session != c.Session {
 		return Decision{}, nil
 	}
 	d := Decision{Events: []Event{WorkerAway{ID: w.id}}}

@@ -51,10 +51,12 @@ func newLab(fail func(string, ...any)) *lab {
 
 // hand is a worker as it sees itself.
 type hand struct {
-	id    uint64
-	hello link.Hello
-	up    bool
-	held  []*grip
+	id uint64
+	// session is what the leader calls its last one.
+	session uint64
+	hello   link.Hello
+	up      bool
+	held    []*grip
 }
 
 // grip is an attempt that a worker holds.
@@ -242,7 +244,7 @@ func (l *lab) join(h link.Hello) error {
 		w.up = false
 		return err
 	}
-	w.id = reply.(Welcomed).Worker
+	w.id, w.session = reply.(Welcomed).Worker, reply.(Welcomed).Session
 	// The leader compares what is held once more, with the hello applied: messages
 	// that went out before the worker's id was known are sent again.
 	if _, err = l.do(WorkerHeld{Worker: w.id, Incarnation: h.Incarnation, Held: w.list()}); err != nil {

@@ -287,7 +287,7 @@ func (m *machine) someWorker(t *rapid.T, up bool) *hand {
 func (m *machine) breakSome(t *rapid.T) {
 	w := m.someWorker(t, true)
 	w.up = false
-	if _, err := m.turn(WorkerClosed{Worker: w.id, Incarnation: w.hello.Incarnation, Left: rapid.Bool().Draw(t, "left")}); err != nil {
+	if _, err := m.turn(WorkerClosed{Worker: w.id, Session: w.session, Left: rapid.Bool().Draw(t, "left")}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -451,10 +451,11 @@ func (m *machine) reclaim() {
 		}
 		h := w.hello
 		h.Incarnation++
-		if _, err := m.turn(WorkerHello{Hello: h}); err != nil {
+		reply, err := m.turn(WorkerHello{Hello: h})
+		if err != nil {
 			m.fail("%v", err)
 		}
-		if _, err := m.turn(WorkerClosed{Worker: id, Incarnation: h.Incarnation, Left: true}); err != nil {
+		if _, err := m.turn(WorkerClosed{Worker: id, Session: reply.(Welcomed).Session, Left: true}); err != nil {
 			m.fail("%v", err)
 		}
 	}

@@ -45,6 +45,10 @@ type State struct {
 	timers     timers
 	plan       *plan.Index
 
+	// hellos counts the sessions that this process has begun. Sessions end with the
+	// process that has them, so that the count is kept nowhere else.
+	hellos uint64
+
 	follow  worklist
 	flush   flush
 	evict   []eviction
@@ -297,9 +301,11 @@ type worker struct {
 	joined   int64
 	draining bool
 	away     bool
-	first    *attempt
-	last     *attempt
-	held     int
+	// session is the number of its last hello to this process: see State.hellos.
+	session uint64
+	first   *attempt
+	last    *attempt
+	held    int
 }
 
 // New returns an empty state, before its first epoch.

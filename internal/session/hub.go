@@ -265,7 +265,9 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 		return s.leader.Post(c)
 	}
 	s.hub.join()
-	reply, err := s.leader.Do(ctx, c)
+	// Once the hello is decided the worker counts as being here, so that a stream that
+	// breaks meanwhile must not keep its end from being told.
+	reply, err := s.leader.Do(context.WithoutCancel(ctx), c)
 	if err != nil {
 		s.hub.joined(0, nil)
 		if _, sendErr := s.step(ctx, Event{JoinErr: errors.New(Refused(err))}); sendErr != nil {

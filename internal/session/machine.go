@@ -49,9 +49,11 @@ type Machine struct {
 	lease time.Duration
 	hello *link.Hello
 	id    uint64
-	open  bool
-	beats uint64
-	specs map[[32]byte]bool
+	// session is what the leader calls this session.
+	session uint64
+	open    bool
+	beats   uint64
+	specs   map[[32]byte]bool
 	// mine is what was given in this session and not acknowledged, with the number
 	// of beats that had come by then.
 	mine map[link.Fence]uint64
@@ -79,7 +81,7 @@ func (m *Machine) Step(at Position, e Event) []Action {
 	case e.JoinErr != nil:
 		return []Action{{Close: e.JoinErr.Error()}}
 	case e.Joined != nil:
-		return m.welcome(at, e.Joined.Worker)
+		return m.welcome(at, e.Joined)
 	case e.Out != nil:
 		return m.out(e.Out)
 	case e.From != nil:
@@ -93,16 +95,16 @@ func (m *Machine) closed() []Action {
 		return nil
 	}
 	m.open = false
-	return []Action{{Do: core.WorkerClosed{Worker: m.id, Incarnation: m.hello.Incarnation, Left: m.left}}}
+	return []Action{{Do: core.WorkerClosed{Worker: m.id, Session: m.session, Left: m.left}}}
 }
 
-func (m *Machine) welcome(at Position, id uint64) []Action {
-	m.id, m.open = id, true
+func (m *Machine) welcome(at Position, w *core.Welcomed) []Action {
+	m.id, m.session, m.open = w.Worker, w.Session, true
 	for _, h := range m.hello.Held {
 		m.mine[h.Fence] = 0
 	}
-	return []Action{{Heard: id}, {Send: &link.ToWorker{Welcome: &link.Welcome{
-		WorkerID: id, Generation: at.Generation, Seq: at.Seq, Beat: link.BeatEvery(m.lease), Lease: m.lease,
+	return []Action{{Heard: m.id}, {Send: &link.ToWorker{Welcome: &link.Welcome{
+		WorkerID: m.id, Generation: at.Generation, Seq: at.Seq, Beat: link.BeatEvery(m.lease), Lease: m.lease,
 	}}}}
 }
 
