@@ -111,6 +111,10 @@ type WorkerHeld struct {
 	Held        []link.Held
 }
 
+// WorkerLeaving says that a worker, in a session of it, is about to end: it takes nothing
+// more. Its next hello is that of one that does.
+type WorkerLeaving struct{ Worker, Session uint64 }
+
 // WorkerClosed says that a worker's session ended; Left that it said goodbye. Session is
 // what the reply to its hello said: the end of a session that another has followed means
 // nothing, however late it comes.
@@ -144,20 +148,21 @@ type Drain struct {
 // Tick decides what has come due.
 type Tick struct{}
 
-func (Submit) command()       {}
-func (Cancel) command()       {}
-func (Hold) command()         {}
-func (PutNamespace) command() {}
-func (PutQueue) command()     {}
-func (PutToken) command()     {}
-func (RevokeToken) command()  {}
-func (WorkerHello) command()  {}
-func (WorkerHeld) command()   {}
-func (WorkerClosed) command() {}
-func (WorkerSilent) command() {}
-func (WorkerReport) command() {}
-func (Drain) command()        {}
-func (Tick) command()         {}
+func (Submit) command()        {}
+func (Cancel) command()        {}
+func (Hold) command()          {}
+func (PutNamespace) command()  {}
+func (PutQueue) command()      {}
+func (PutToken) command()      {}
+func (RevokeToken) command()   {}
+func (WorkerHello) command()   {}
+func (WorkerHeld) command()    {}
+func (WorkerLeaving) command() {}
+func (WorkerClosed) command()  {}
+func (WorkerSilent) command()  {}
+func (WorkerReport) command()  {}
+func (Drain) command()         {}
+func (Tick) command()          {}
 
 // Send is a message for a worker, to go out once the decision is durable.
 type Send struct {

@@ -59,6 +59,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideHello(in, c)
 	case WorkerHeld:
 		return s.decideHeld(in, c)
+	case WorkerLeaving:
+		return s.decideLeaving(c)
 	case WorkerClosed:
 		return s.decideClosed(c)
 	case WorkerSilent:

@@ -108,12 +108,23 @@ func (s *State) lose(d *Decision, in Input, a *attempt, why string) {
 	s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: job.Cause{Kind: job.CauseWorkerLost, Detail: why}})
 }
 
-func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
+func (s *State) decideLeaving(c WorkerLeaving) (Decision, error) {
 	w := s.workers[c.Worker]
 	if w == nil || w.away || w.session != c.Session {
 		return Decision{}, nil
 	}
-	d := Decision{Events: []Event{WorkerAway{ID: w.id}}}
+	return Decision{Events: []Event{WorkerAway{ID: w.id}}}, nil
+}
+
+func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
+	w := s.workers[c.Worker]
+	if w == nil || w.session != c.Session {
+		return Decision{}, nil
+	}
+	var d Decision
+	if !w.away {
+		d.Events = append(d.Events, WorkerAway{ID: w.id})
+	}
 	if c.Left && w.held == 0 {
 		d.Events = append(d.Events, WorkerForgotten{ID: w.id})
 	}

@@ -216,8 +216,8 @@ type WorkerJoined struct {
 	At    int64
 }
 
-// WorkerAway says that a worker's session ended: nothing is given to it, what it
-// holds goes on.
+// WorkerAway says that a worker's session ended, or is about to: nothing is given to
+// it, what it holds goes on.
 type WorkerAway struct{ ID uint64 }
 
 // WorkerDrained begins or ends a drain.

@@ -131,7 +131,7 @@ func (sc *scenario) run(words []string, body string) {
 	switch name {
 	case "submit":
 		reply, err = sc.submitFile(body, opts, rest)
-	case "worker", "restart", "reconnect", "away", "late", "leave", "silent", "start", "end", "return", "drain":
+	case "worker", "restart", "reconnect", "away", "leaving", "late", "leave", "silent", "start", "end", "return", "drain":
 		reply, err = sc.runWorker(name, rest, opts)
 	case "cancel", "kill", "hold", "release":
 		reply, err = sc.runChange(name, rest[0], opts)
@@ -268,6 +268,9 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 		w := sc.workers[rest[0]]
 		w.up = false
 		return sc.turn(WorkerClosed{Worker: w.id, Session: w.session, Left: name == "leave"})
+	case "leaving":
+		w := sc.workers[rest[0]]
+		return sc.turn(WorkerLeaving{Worker: w.id, Session: w.session})
 	case "late": // the end of the session before this one becomes known
 		w := sc.workers[rest[0]]
 		return sc.turn(WorkerClosed{Worker: w.id, Session: w.session - 1})

@@ -26,7 +26,7 @@ func laneOf(c core.Command) lane {
 	switch c.(type) {
 	case core.Submit:
 		return laneSubmit
-	case core.WorkerReport, core.WorkerSilent, core.WorkerHeld, core.WorkerHello, core.WorkerClosed, core.Tick:
+	case core.WorkerReport, core.WorkerSilent, core.WorkerHeld, core.WorkerHello, core.WorkerLeaving, core.WorkerClosed, core.Tick:
 		return laneResult
 	}
 	return laneControl

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -300,5 +299,3 @@ func (s *serving) end() {
 		}
 	}
 }
-
-func idText(id uint64) string { return strconv.FormatUint(id, 10) }

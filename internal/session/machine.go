@@ -167,7 +167,7 @@ func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
 		return []Action{{Heard: m.id}, {Do: core.WorkerReport{Worker: m.id, Report: *msg.Report}}}
 	case msg.Leaving:
 		m.left = true
-		return []Action{{Heard: m.id}, {Do: core.Drain{Worker: idText(m.id), Draining: true, By: "worker"}}}
+		return []Action{{Heard: m.id}, {Do: core.WorkerLeaving{Worker: m.id, Session: m.session}}}
 	}
 	return []Action{{Close: "a second hello in one session"}}
 }
