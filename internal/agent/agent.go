@@ -74,10 +74,11 @@ type shell struct {
 	about   []string
 	kinds   map[string]*kind
 
-	// ctx ends when the loop has ended; wg then waits for all goroutines.
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	// ctx ends when the loop has ended; wg then waits for all goroutines but those of
+	// lanes, which calls waits for.
+	ctx       context.Context
+	cancel    context.CancelFunc
+	wg, calls sync.WaitGroup
 
 	prepares, collects, disk pool
 	ship                     *shipper
@@ -116,6 +117,9 @@ const (
 	laneCount     = 4
 	// callWait bounds one call of an executor that may be away.
 	callWait = 30 * time.Second
+	// lastCalls bounds the wait for calls that are under way when the loop has ended:
+	// a keeper that never hears of a release stays on for the result's sake.
+	lastCalls = 3 * time.Second
 	// idleTick bounds how long a suspended machine goes unnoticed: timers don't
 	// count that time, the boot clock does.
 	idleTick = 5 * time.Second
@@ -153,7 +157,7 @@ func (s *shell) openAll(ctx context.Context) ([]will.Adopted, error) {
 		s.kinds[k.Name] = opened
 		if k.Name != will.FunctionKind {
 			for range laneCount {
-				opened.lanes = append(opened.lanes, &pool{limit: 1, wg: &s.wg})
+				opened.lanes = append(opened.lanes, &pool{limit: 1, wg: &s.calls})
 			}
 		}
 		if held[k.Name], err = run.Adopt(ctx); err != nil {
@@ -170,7 +174,17 @@ func (s *shell) openAll(ctx context.Context) ([]will.Adopted, error) {
 func (s *shell) shut() error {
 	s.timer.Stop()
 	s.hangUp()
+	called := make(chan struct{})
+	go func() {
+		s.calls.Wait()
+		close(called)
+	}()
+	select {
+	case <-called:
+	case <-time.After(lastCalls):
+	}
 	s.cancel()
+	<-called
 	var err error
 	for _, name := range slices.Sorted(maps.Keys(s.kinds)) {
 		err = errors.Join(err, s.kinds[name].run.Close())
