@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +23,8 @@ type cluster struct {
 	listen string
 	args   []string // of the server
 	env    []string
+	// inside is the start of a command line that runs the rest in another place.
+	inside []string
 	server *proc
 }
 
@@ -67,7 +70,7 @@ func freeAddress(t *testing.T) string {
 func (c *cluster) serve() {
 	c.t.Helper()
 	args := append([]string{"server", "--data", filepath.Join(c.dir, "data"), "--listen", c.listen}, c.args...)
-	c.server = start(c.t, "server", c.dir, c.env, args...)
+	c.server = startProgram(c.t, "server", c.dir, c.env, c.command(args...)...)
 	c.server.says(c.t, "export REEVE_ADDR=")
 }
 
@@ -85,7 +88,7 @@ func (c *cluster) idleWorker(name string, args ...string) *proc {
 	c.t.Helper()
 	state := c.state(name)
 	c.t.Cleanup(func() { endKeepers(c.t, state) })
-	return start(c.t, "worker "+name, c.dir, c.env, append([]string{"worker", "--state", state, "--name", name}, args...)...)
+	return startProgram(c.t, "worker "+name, c.dir, c.env, c.command(append([]string{"worker", "--state", state, "--name", name}, args...)...)...)
 }
 
 // state is a worker's state directory.
@@ -156,7 +159,12 @@ func alive(pid int) bool {
 // reeve runs a command against the server.
 func (c *cluster) reeve(args ...string) result {
 	c.t.Helper()
-	return run(c.t, c.dir, c.env, "", args...)
+	return runProgram(c.t, c.dir, c.env, "", c.command(args...)...)
+}
+
+// command is the command line of reeve with arguments.
+func (c *cluster) command(args ...string) []string {
+	return append(append(slices.Clone(c.inside), binary), args...)
 }
 
 // ok runs a command that must succeed and returns its standard output.
@@ -193,7 +201,7 @@ func refused(t *testing.T, r result, args []string, words ...string) string {
 // submit submits a job file and returns the id; args are further ones of submit.
 func (c *cluster) submit(text string, args ...string) string {
 	c.t.Helper()
-	r := run(c.t, c.dir, c.env, text, append([]string{"submit", "-q", "-"}, args...)...)
+	r := runProgram(c.t, c.dir, c.env, text, c.command(append([]string{"submit", "-q", "-"}, args...)...)...)
 	if r.code != 0 {
 		c.t.Fatalf("submit: exit %d: %s\n%s", r.code, r.err, text)
 	}

@@ -121,12 +121,12 @@ type proc struct {
 // start runs the binary in the background and ends it with the test.
 func start(t *testing.T, name, dir string, env []string, args ...string) *proc {
 	t.Helper()
-	return startProgram(t, name, dir, env, binary, args...)
+	return startProgram(t, name, dir, env, append([]string{binary}, args...)...)
 }
 
-func startProgram(t *testing.T, name, dir string, env []string, program string, args ...string) *proc {
+func startProgram(t *testing.T, name, dir string, env []string, argv ...string) *proc {
 	t.Helper()
-	p := &proc{name: name, cmd: exec.Command(program, args...), out: newTape(), err: newTape(), ended: make(chan struct{})}
+	p := &proc{name: name, cmd: exec.Command(argv[0], argv[1:]...), out: newTape(), err: newTape(), ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.out, p.err
 	p.cmd.WaitDelay = 5 * time.Second // a grandchild may hold the pipes
 	if err := p.cmd.Start(); err != nil {
@@ -242,7 +242,12 @@ type result struct {
 // run runs the binary to its end.
 func run(t *testing.T, dir string, env []string, stdin string, args ...string) result {
 	t.Helper()
-	c := exec.CommandContext(within(t), binary, args...)
+	return runProgram(t, dir, env, stdin, append([]string{binary}, args...)...)
+}
+
+func runProgram(t *testing.T, dir string, env []string, stdin string, argv ...string) result {
+	t.Helper()
+	c := exec.CommandContext(within(t), argv[0], argv[1:]...)
 	var out, errs bytes.Buffer
 	c.Dir, c.Env, c.Stdout, c.Stderr, c.Stdin = dir, env, &out, &errs, strings.NewReader(stdin)
 	err := c.Run()
