@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
@@ -264,13 +265,15 @@ func (s *artifacts) send(ctx context.Context, key string, send func([]byte) erro
 	}
 }
 
-// PutItems stores the items of a large array, and checks each line.
+// PutItems stores the items of a large array, and checks each line. The key that it
+// answers ends in a digest of them, by which equal lists are known as such.
 func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[reevev1.PutItemsRequest]) (*connect.Response[reevev1.PutItemsResponse], error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
 	key := "items/" + hex.EncodeToString(id[:])
 	counted := make(chan itemCount, 1)
 	pr, pw := io.Pipe()
+	digest := sha256.New()
 	go func() { counted <- countItems(pr) }()
 	_, err := s.Blobs.Put(ctx, key, io.TeeReader(&messageReader{next: func() ([]byte, error) {
 		if stream.Receive() {
@@ -280,7 +283,7 @@ func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[r
 			return nil, err
 		}
 		return nil, io.EOF
-	}}, pw))
+	}}, io.MultiWriter(pw, digest)))
 	pw.CloseWithError(io.EOF)
 	count := <-counted
 	if err == nil {
@@ -289,8 +292,11 @@ func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[r
 	if err != nil {
 		return nil, errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), key))
 	}
-	return connect.NewResponse(&reevev1.PutItemsResponse{Blob: key, Count: count.n}), nil
+	return connect.NewResponse(&reevev1.PutItemsResponse{Blob: key + digestMark + hex.EncodeToString(digest.Sum(nil)[:16]), Count: count.n}), nil
 }
+
+// digestMark stands between the key under which items are stored and their digest.
+const digestMark = "."
 
 type itemCount struct {
 	n   int64
@@ -333,7 +339,8 @@ func (s *artifacts) GetItems(ctx context.Context, req *connect.Request[reevev1.G
 	if !strings.HasPrefix(key, "items/") {
 		return invalid("blob %.60q: want one that PutItems gave", key)
 	}
-	err := s.send(ctx, key, func(b []byte) error { return stream.Send(&reevev1.GetItemsResponse{Data: b}) })
+	stored, _, _ := strings.Cut(key, digestMark)
+	err := s.send(ctx, stored, func(b []byte) error { return stream.Send(&reevev1.GetItemsResponse{Data: b}) })
 	if errors.Is(err, blob.ErrNotFound) {
 		return notFound("blob %q does not exist", key)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -108,8 +109,37 @@ func makeItem(parsed *jobfile.Result, m *reevev1.SubmitItem) (core.Item, error) 
 		return core.Item{}, err
 	}
 	_, _ = rand.Read(item.UID[:]) // never fails: crypto/rand ends the program instead
-	item.Body = bodyHash(parsed.Hash[:], bound, item.Payload)
+	content, err := contentHash(parsed)
+	if err != nil {
+		return core.Item{}, err
+	}
+	item.Body = bodyHash(content, bound, item.Payload)
 	return item, nil
+}
+
+// contentHash tells different specs under one key apart. Items that were stored
+// twice are the same items.
+func contentHash(parsed *jobfile.Result) ([]byte, error) {
+	spec, stored := *parsed.Spec, false
+	for i := range spec.Tasks {
+		a := spec.Tasks[i].Array
+		if a == nil {
+			continue
+		}
+		if _, digest, ok := strings.Cut(a.Blob, digestMark); ok {
+			if !stored {
+				spec.Tasks, stored = slices.Clone(spec.Tasks), true
+			}
+			same := *a
+			same.Blob = digest
+			spec.Tasks[i].Array = &same
+		}
+	}
+	if !stored {
+		return parsed.Hash[:], nil
+	}
+	_, hash, err := jobfile.Canonical(&spec)
+	return hash[:], err
 }
 
 // maxKey bounds an idempotency key in bytes.

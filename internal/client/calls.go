@@ -234,6 +234,8 @@ func (c *Client) Logs(ctx context.Context, ref string, o LogOptions, fn func(*Lo
 // PutItems stores the items of a large array, JSON strings one a line, and returns
 // the blob's key and their number for the job file.
 func (c *Client) PutItems(ctx context.Context, from io.Reader) (string, int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what was sent before an error must not count as all
 	stream := c.artifacts.PutItems(ctx)
 	buf := make([]byte, chunkBytes)
 	for {

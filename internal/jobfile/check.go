@@ -128,6 +128,9 @@ func (g *graph) reportCycle(cycle []int) {
 
 // checkEach sees that element-wise needs join arrays of the same indexes.
 func (g *graph) checkEach() {
+	if g.p.given != nil && g.p.given.Array == nil {
+		return
+	}
 	for i := range g.p.spec.Tasks {
 		t := &g.p.spec.Tasks[i]
 		for k, need := range t.Needs {

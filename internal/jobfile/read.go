@@ -20,6 +20,9 @@ type parser struct {
 	// tasks are the places of spec.Tasks.
 	tasks []place
 	notes []string
+	// given is an array from outside, taken that a task has got it.
+	given *Given
+	taken bool
 }
 
 func newParser(name string) *parser {

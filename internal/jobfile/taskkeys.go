@@ -127,7 +127,8 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	if t.Run != "" && n.Get("shell") == nil {
 		t.Shell = shellOf(t.Run)
 	}
-	if m := n.Get("max_fails"); m != nil && n.Get("array") == nil {
+	p.takeGiven(t)
+	if m := n.Get("max_fails"); m != nil && t.Array == nil {
 		p.Fail(m, "is for arrays; this task has one element, whose failure is the task's")
 	}
 }
