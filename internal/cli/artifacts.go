@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -17,44 +20,45 @@ func (e *env) artifacts() *cobra.Command {
 		Short: "List the files that a job, task or element left, or get one of them",
 		Example: `  reeve artifacts last
   reeve artifacts 4217.report summary.txt --to summary.txt`,
-		Args: cobra.RangeArgs(1, 2),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			ref, err := e.ref(c.Context(), cl, args[0])
+		Args: usage.Count(1, 2),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			ref, err := e.ref(ctx, cl, args[0])
 			if err != nil {
 				return err
 			}
 			if len(args) == 2 {
-				return e.fetch(c, cl, ref.String(), args[1], to)
+				return e.fetch(ctx, cl, ref.String(), args[1], to)
 			}
-			files, err := cl.Artifacts(c.Context(), ref.String())
+			files, err := cl.Artifacts(ctx, ref.String())
 			if err != nil {
 				return err
 			}
-			if e.structured() {
-				return list(e, files)
+			if e.Structured() {
+				return render.List(&e.Printer, files)
+			}
+			if e.Quiet {
+				for _, f := range files {
+					fmt.Fprintln(e.Out, f.GetPath())
+				}
+				return nil
 			}
 			rows := make([][]string, 0, len(files))
 			for _, f := range files {
 				rows = append(rows, []string{f.GetRef(), f.GetPath(), job.FormatSize(f.GetSize())})
 			}
-			return e.table([]string{"OF", "PATH", "SIZE"}, rows)
-		},
+			return e.Table([]string{"OF", "PATH", "SIZE"}, rows)
+		}),
 	}
-	c.Flags().StringVar(&to, "to", "-", "the file to write; - is standard output")
+	c.Flags().StringVar(&to, "to", "-", "the `file` to write; - is standard output")
 	return c
 }
 
-func (e *env) fetch(c *cobra.Command, cl *client.Client, ref, path, to string) (err error) {
-	var out = e.out
+func (e *env) fetch(ctx context.Context, cl *client.Client, ref, path, to string) (err error) {
+	var out = e.Out
 	if to != "-" {
 		f, err := os.Create(to)
 		if err != nil {
-			return fmt.Errorf("artifact %s: %w", path, err)
+			return fmt.Errorf("write artifact %s to %s: %w", path, to, cause(err))
 		}
 		defer func() {
 			if closeErr := f.Close(); err == nil {
@@ -63,5 +67,5 @@ func (e *env) fetch(c *cobra.Command, cl *client.Client, ref, path, to string) (
 		}()
 		out = f
 	}
-	return cl.Artifact(c.Context(), ref, path, out)
+	return cl.Artifact(ctx, ref, path, out)
 }

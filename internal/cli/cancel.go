@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -25,15 +28,11 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
 		Example: fmt.Sprintf(`  reeve %[1]s 4217
   reeve %[1]s 4217.transform
   reeve %[1]s 4217.transform --elements 3,10-19`, verb),
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
+		Args: usage.Count(1, -1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			var all []*client.CancelResponse
 			for _, text := range args {
-				ref, err := e.ref(c.Context(), cl, text)
+				ref, err := e.ref(ctx, cl, text)
 				if err != nil {
 					return err
 				}
@@ -44,32 +43,46 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
 					}
 					q.Elements = fmt.Sprint(ref.Index)
 				}
-				a, err := cl.Cancel(c.Context(), q)
+				a, err := cl.Cancel(ctx, q)
 				if err != nil {
 					return err
 				}
+				all = append(all, a)
 				if err := e.stopped(ref, a); err != nil {
 					return err
 				}
 			}
+			if e.Structured() {
+				return render.OneOrList(&e.Printer, all)
+			}
 			return nil
-		},
+		}),
 	}
-	c.Flags().StringVar(&elements, "elements", "", "of an array task: these indexes, such as 3 or 1-7:2")
-	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	c.Flags().StringVar(&elements, "elements", "", "of an array task: these `indexes`, such as 3 or 1-7:2")
+	c.Flags().StringVar(&reason, "reason", "", "why, in `words`, for the record")
 	return c
 }
 
 func (e *env) stopped(ref job.Ref, a *client.CancelResponse) error {
+	var err error
 	switch {
-	case e.structured():
-		return e.message(a)
-	case e.quiet:
-		return nil
+	case e.Structured() || e.Quiet:
 	case a.GetAlreadyEnded():
-		fmt.Fprintf(e.out, "%s had ended already\n", ref)
-		return nil
+		_, err = fmt.Fprintf(e.Out, "%s had ended already\n", ref)
+	default:
+		_, err = fmt.Fprintf(e.Out, "%s: %s\n", ref, stopping(a))
 	}
-	fmt.Fprintf(e.out, "%s: %d ended, %d are being stopped\n", ref, a.GetCancelled(), a.GetStopping())
-	return nil
+	return err
+}
+
+// stopping says what a request to stop has met.
+func stopping(a *client.CancelResponse) string {
+	waited, run := render.Plural(a.GetCancelled(), "waiting element")+" cancelled", render.Plural(a.GetStopping(), "running element")+" being stopped"
+	switch {
+	case a.GetStopping() == 0:
+		return waited
+	case a.GetCancelled() == 0:
+		return run
+	}
+	return waited + ", " + run
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/demo"
 )
 
@@ -25,24 +26,31 @@ Nothing is left when the demo ends, unless --data names a directory to keep.`,
 		Example: `  reeve demo
   reeve demo --keep            leave the server and its workers up until Ctrl-C, to look around
   reeve demo ~/src/project     count something of your own`,
-		Args: cobra.MaximumNArgs(1),
+		Args: usage.Count(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				o.Dir = args[0]
 			}
-			o.Version, o.Out, o.Err, o.Quiet, o.Terminal = e.built, e.out, e.err, e.quiet, e.terminal()
+			o.Version, o.Out, o.Err, o.Quiet, o.Terminal = e.built, e.Out, e.err, e.Quiet, e.terminal()
 			// A closed terminal must leave nothing behind either.
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP)
 			defer stop()
+			// Nor may an impatient second Ctrl-C.
+			again := make(chan os.Signal, 1)
+			signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+			defer signal.Stop(again)
 			err := demo.Run(ctx, o)
 			if errors.Is(err, context.Canceled) && c.Context().Err() == nil {
 				return exitCode(128 + int(syscall.SIGHUP))
+			}
+			if errors.Is(err, context.Canceled) {
+				return leftBehind("nothing of the demo is left running")
 			}
 			return err
 		},
 	}
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the server and the workers up until Ctrl-C")
-	c.Flags().StringVar(&o.Data, "data", "", "keep everything in this directory (default: a temporary one)")
+	c.Flags().StringVar(&o.Data, "data", "", "keep everything in this `directory` (default: a temporary one)")
 	return c
 }
 
@@ -53,7 +61,7 @@ func (e *env) demoStep() *cobra.Command {
 	}
 	atLeast := c.Flags().Duration("at-least", 0, "how long a shard takes at the least")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		p, err := demo.PlaceOf(os.Getenv, e.out)
+		p, err := demo.PlaceOf(os.Getenv, e.Out)
 		if err != nil {
 			return err
 		}

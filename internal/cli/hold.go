@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
@@ -21,27 +23,28 @@ func (e *env) release() *cobra.Command {
 
 func (e *env) holding(use, help, done string, do func(ctx context.Context, cl *client.Client, id, task string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: help, Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
+		Use: use, Short: help, Args: usage.Count(1, -1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			var all []map[string]any
 			for _, text := range args {
-				ref, err := e.ref(c.Context(), cl, text)
+				ref, err := e.ref(ctx, cl, text)
 				if err != nil {
 					return err
 				}
-				if err := do(c.Context(), cl, ref.Job.String(), ref.Task); err != nil {
+				if err := do(ctx, cl, ref.Job.String(), ref.Task); err != nil {
 					return err
 				}
-				if !e.quiet {
-					fmt.Fprintf(e.out, "%s is %s\n", ref, done)
+				if e.Structured() {
+					all = append(all, map[string]any{"id": ref.String(), "held": done == "held"})
+				} else if err := e.Done(nil, "%s is %s", ref, done); err != nil {
+					return err
 				}
 			}
+			if e.Structured() {
+				return e.Values(all)
+			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -51,32 +54,31 @@ func (e *env) retry() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "retry JOB",
 		Short: "Run a finished job again as a new job that carries over what had succeeded",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			id, err := e.jobID(c.Context(), cl, args[0])
+		Example: `  reeve retry last --wait
+  reeve retry 4217 --all`,
+		Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			id, err := e.jobID(ctx, cl, args[0])
 			if err != nil {
 				return err
 			}
 			if key == "" {
 				key = randomKey()
 			}
-			again, err := cl.Retry(c.Context(), id.String(), all, key)
+			again, err := cl.Retry(ctx, id.String(), all, key)
 			if err != nil {
 				return err
 			}
-			if err := e.submitted(&client.SubmittedJob{Id: again}); err != nil || !wait {
-				return err
+			if !wait || !e.Structured() {
+				if err := e.submitted(&client.SubmittedJob{Id: again}); err != nil || !wait {
+					return err
+				}
 			}
-			return e.waitFor(c.Context(), cl, []string{again})
-		},
+			return e.waitFor(ctx, cl, []string{again})
+		}),
 	}
 	c.Flags().BoolVar(&all, "all", false, "run everything again; carry nothing over")
-	c.Flags().StringVar(&key, "key", "", "idempotency key of the new job (default: a random one)")
+	c.Flags().StringVar(&key, "key", "", "idempotency `key` of the new job (default: a random one)")
 	c.Flags().BoolVarP(&wait, "wait", "w", false, "wait for the new job and exit with its code")
 	return c
 }
@@ -85,32 +87,29 @@ func (e *env) explain() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain REF",
 		Short: "Say every reason why a job, task or element waits",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
+		Example: `  reeve explain last
+  reeve explain 4217.transform.3 -o json`,
+		Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			ref, err := e.ref(ctx, cl, args[0])
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			ref, err := e.ref(c.Context(), cl, args[0])
+			why, err := cl.Explain(ctx, ref.String())
 			if err != nil {
 				return err
 			}
-			why, err := cl.Explain(c.Context(), ref.String())
-			if err != nil {
-				return err
+			if e.Structured() {
+				return e.Message(why)
 			}
-			if e.structured() {
-				return e.message(why)
-			}
-			fmt.Fprintln(e.out, clean(why.GetSummary()))
+			fmt.Fprintln(e.Out, render.Clean(why.GetSummary()))
 			for _, t := range why.GetTasks() {
-				fmt.Fprintf(e.out, "\n%s: %s\n", t.GetTask(), t.GetState())
+				fmt.Fprintf(e.Out, "\n%s: %s\n", t.GetTask(), t.GetState())
 				for _, r := range t.GetReasons() {
-					fmt.Fprintf(e.out, "  - %s\n", clean(r.GetText()))
+					fmt.Fprintf(e.Out, "  - %s\n", render.Clean(r.GetText()))
 				}
 			}
 			return nil
-		},
+		}),
 	}
 }

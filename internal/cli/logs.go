@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -27,22 +28,22 @@ func (e *env) logs() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logs REF",
 		Short: "Show what a job, task, element or attempt wrote",
+		Long: `Show what a job, task, element or attempt wrote: its standard output on standard output, the rest on standard error. Of
+elements that were tried several times it is the newest attempt's. Ctrl-C ends the showing only; what runs goes on.`,
 		Example: `  reeve logs last
   reeve logs 4217.transform.3 -f
   reeve logs 4217 --task transform --attempt 1 --tail 20`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			ref, err := e.ref(c.Context(), cl, args[0])
+		Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			ref, err := e.ref(ctx, cl, args[0])
 			if err != nil {
 				return err
 			}
 			if task != "" {
 				ref.Task = task
+			}
+			if attempt < 0 {
+				return fmt.Errorf("--attempt %d: attempts count from 1", attempt)
 			}
 			if attempt > 0 {
 				if ref.Task == "" {
@@ -55,26 +56,26 @@ func (e *env) logs() *cobra.Command {
 					return err
 				}
 			}
-			if c.Flags().Changed("tail") {
-				if o.Tail = tail; tail <= 0 {
-					o.Tail = -1
-				}
+			if o.Tail = max(tail, 0); tail == 0 {
+				o.Tail = -1 // nothing of what was
 			}
-			switch {
-			case stdoutOnly && !stderrOnly:
-				o.Streams = []string{"stdout"}
-			case stderrOnly && !stdoutOnly:
-				o.Streams = []string{"stderr"}
+			if stdoutOnly != stderrOnly {
+				o.Streams = []string{map[bool]string{true: "stdout", false: "stderr"}[stdoutOnly]}
 			}
-			return e.showLogs(c.Context(), cl, ref.String(), o, style)
-		},
+			err = e.showLogs(ctx, cl, ref.String(), o, style)
+			if ctx.Err() != nil && o.Follow {
+				return leftBehind(fmt.Sprintf("what runs goes on (reeve logs -f %s follows again)", ref))
+			}
+			return err
+		}),
 	}
 	f := c.Flags()
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on as more is written, until it ends")
-	f.Int64Var(&tail, "tail", 0, "only the last lines")
-	f.StringVar(&since, "since", "", "only what is newer: a duration such as 5m, or a time (RFC 3339)")
-	f.StringVar(&task, "task", "", "the task")
-	f.IntVar(&attempt, "attempt", 0, "an earlier attempt, by number (default: the newest)")
+	f.Int64Var(&tail, "tail", -1, "only the last `lines` (default: all)")
+	f.Lookup("tail").DefValue = "0" // what the help leaves out
+	f.StringVar(&since, "since", "", "only what is newer: a duration such as 5m, or a `time` (RFC 3339)")
+	f.StringVar(&task, "task", "", "the `task`")
+	f.IntVar(&attempt, "attempt", 0, "an earlier attempt, by `number` (default: the newest)")
 	f.BoolVar(&stdoutOnly, "stdout", false, "only standard output")
 	f.BoolVar(&stderrOnly, "stderr", false, "only standard error")
 	f.BoolVarP(&style.times, "timestamps", "t", false, "put the time before each line")
@@ -113,7 +114,7 @@ type logWriter struct {
 // piece writes a piece of an attempt's output. Lines of attempts that run side by
 // side do not mix: one that is not finished when another attempt writes is ended.
 func (w *logWriter) piece(p *client.LogPiece) error {
-	to, data := w.e.out, p.GetData()
+	to, data := w.e.Out, p.GetData()
 	switch p.GetStream() {
 	case "stderr":
 		to = w.e.err

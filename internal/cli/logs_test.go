@@ -5,6 +5,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
@@ -27,7 +28,7 @@ func TestLogLines(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			w := &logWriter{e: &env{out: &out, err: &errs}, style: test.style, open: map[io.Writer]string{}}
+			w := &logWriter{e: &env{Printer: render.Printer{Out: &out}, err: &errs}, style: test.style, open: map[io.Writer]string{}}
 			for _, p := range test.pieces {
 				if err := w.piece(&client.LogPiece{Ref: p.ref, Stream: p.stream, Data: []byte(p.data)}); err != nil {
 					t.Fatal(err)

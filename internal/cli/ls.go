@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
@@ -24,16 +27,12 @@ func (e *env) ls() *cobra.Command {
 		Short:   "List jobs, newest first",
 		Example: `  reeve ls --state running,pending
   reeve ls --label team=data --since 2d -o wide`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
+		Args: usage.Count(0, 0),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
 			if q.Namespace = e.space(); everywhere {
 				q.Namespace = ""
 			}
+			var err error
 			if since != "" {
 				if q.SubmittedAfter, err = sinceTime(since); err != nil {
 					return err
@@ -47,27 +46,27 @@ func (e *env) ls() *cobra.Command {
 			if limit < 1 {
 				return fmt.Errorf("--limit %d: want 1 or more", limit)
 			}
-			jobs, more, err := pages(c, cl, &q, limit, all)
+			jobs, more, err := pages(ctx, cl, &q, limit, all)
 			if err != nil {
 				return err
 			}
 			return e.printJobs(jobs, more, everywhere)
-		},
+		}),
 	}
 	f := c.Flags()
-	f.StringSliceVarP(&q.States, "state", "s", nil, "only in these states: pending, running, succeeded, failed, cancelled")
-	f.StringVar(&q.Name, "name", "", "only of this name")
-	f.StringVar(&q.Queue, "queue", "", "only of this queue")
-	f.StringSliceVarP(&q.Labels, "label", "l", nil, "only with this label, key=value or key; may be repeated")
-	f.StringVar(&since, "since", "", "submitted since: a duration such as 2h, or a time (RFC 3339)")
-	f.StringVar(&before, "before", "", "submitted before: a duration such as 2h, or a time (RFC 3339)")
-	f.IntVar(&limit, "limit", 50, "how many")
+	f.StringSliceVarP(&q.States, "state", "s", nil, "only in these `states`: pending, running, succeeded, failed, cancelled")
+	f.StringVar(&q.Name, "name", "", "only of this `name`")
+	f.StringVar(&q.Queue, "queue", "", "only of this `queue`")
+	f.StringSliceVarP(&q.Labels, "label", "l", nil, "only with this label, `key=value` or key; may be repeated")
+	f.StringVar(&since, "since", "", "submitted since: a duration such as 2h, or a `time` (RFC 3339)")
+	f.StringVar(&before, "before", "", "submitted before: a duration such as 2h, or a `time` (RFC 3339)")
+	f.IntVar(&limit, "limit", 50, "at most this `number` of jobs")
 	f.BoolVar(&all, "all", false, "all there are")
 	f.BoolVarP(&everywhere, "all-namespaces", "A", false, "of every namespace")
 	return c
 }
 
-func pages(c *cobra.Command, cl *client.Client, q *client.ListRequest, limit int, all bool) ([]*client.Job, bool, error) {
+func pages(ctx context.Context, cl *client.Client, q *client.ListRequest, limit int, all bool) ([]*client.Job, bool, error) {
 	const most = 1000
 	var out []*client.Job
 	for {
@@ -75,7 +74,7 @@ func pages(c *cobra.Command, cl *client.Client, q *client.ListRequest, limit int
 		if !all {
 			q.PageSize = int32(min(limit-len(out), most))
 		}
-		page, err := cl.List(c.Context(), q)
+		page, err := cl.List(ctx, q)
 		if err != nil {
 			return nil, false, err
 		}
@@ -89,16 +88,16 @@ func pages(c *cobra.Command, cl *client.Client, q *client.ListRequest, limit int
 
 func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 	switch {
-	case e.structured():
-		return list(e, jobs)
-	case e.quiet:
+	case e.Structured():
+		return render.List(&e.Printer, jobs)
+	case e.Quiet:
 		for _, j := range jobs {
-			fmt.Fprintln(e.out, j.GetId())
+			fmt.Fprintln(e.Out, j.GetId())
 		}
 		return nil
 	}
 	header := []string{"JOB", "NAME", "STATE", "DONE", "AGE", "TOOK", "CAUSE"}
-	if e.output == "wide" {
+	if e.Format == "wide" {
 		header = append(header, "QUEUE", "PRIORITY", "BY", "LABELS")
 	}
 	if everywhere {
@@ -107,26 +106,19 @@ func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 	rows := make([][]string, 0, len(jobs))
 	for _, j := range jobs {
 		c := j.GetCounts()
-		state := j.GetState()
-		if j.GetHeld() {
-			state += ", held"
-		}
-		if j.GetCancelRequested() {
-			state += ", cancelling"
-		}
 		row := []string{
-			j.GetId(), orDash(j.GetName()), state, fmt.Sprintf("%d/%d", ended(c), c.GetTotal()), ago(j.GetSubmittedAt()),
-			took(j.GetStartedAt(), j.GetEndedAt()), orDash(j.GetCause()),
+			j.GetId(), render.OrDash(j.GetName()), jobState(j), fmt.Sprintf("%d/%d", render.Ended(c), c.GetTotal()), render.Ago(j.GetSubmittedAt()),
+			render.Took(j.GetStartedAt(), j.GetEndedAt()), render.OrDash(j.GetCause()),
 		}
-		if e.output == "wide" {
-			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), orDash(labels(j.GetLabels())))
+		if e.Format == "wide" {
+			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), render.OrDash(labels(j.GetLabels())))
 		}
 		if everywhere {
 			row = slices.Insert(row, 1, j.GetNamespace())
 		}
 		rows = append(rows, row)
 	}
-	if err := e.table(header, rows); err != nil {
+	if err := e.Table(header, rows); err != nil {
 		return err
 	}
 	if more {
@@ -135,8 +127,19 @@ func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 	return nil
 }
 
-func ended(c *client.Counts) int64 {
-	return c.GetSucceeded() + c.GetFailed() + c.GetTimedOut() + c.GetCancelled() + c.GetSkipped()
+// jobState is a job's state and what holds it up or ends it.
+func jobState(j *client.Job) string {
+	state := j.GetState()
+	if client.Ended(j) {
+		return state
+	}
+	if j.GetHeld() {
+		state += ", held"
+	}
+	if j.GetCancelRequested() {
+		state += ", cancelling"
+	}
+	return state
 }
 
 // labels writes labels sorted: a=1,b=2.

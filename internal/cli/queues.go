@@ -1,41 +1,41 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
+	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
 func (e *env) queues() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "queues",
 		Short: "List, make, pause and resume queues",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.connect()
+		Args:  usage.Subcommand,
+		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
+			all, err := cl.Queues(ctx, e.namespace)
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			all, err := cl.Queues(c.Context(), e.namespace)
-			if err != nil {
-				return err
-			}
-			if e.structured() {
-				return list(e, all)
+			if e.Structured() {
+				return render.List(&e.Printer, all)
 			}
 			rows := make([][]string, 0, len(all))
 			for _, q := range all {
-				if e.quiet {
-					fmt.Fprintln(e.out, q.GetName())
+				if e.Quiet {
+					fmt.Fprintln(e.Out, q.GetName())
 				}
-				rows = append(rows, []string{q.GetName(), openOrPaused(q.GetPaused()), fmt.Sprint(q.GetJobs()), ago(q.GetCreatedAt())})
+				rows = append(rows, []string{q.GetName(), openOrPaused(q.GetPaused()), fmt.Sprint(q.GetJobs()), render.Ago(q.GetCreatedAt())})
 			}
-			if e.quiet {
+			if e.Quiet {
 				return nil
 			}
-			return e.table([]string{"QUEUE", "STATE", "JOBS", "AGE"}, rows)
-		},
+			return e.Table([]string{"QUEUE", "STATE", "JOBS", "AGE"}, rows)
+		}),
 	}
 	c.AddCommand(
 		e.named("create NAME", "Make a queue", "queue %s is made", func(c *cobra.Command, name string) error {
@@ -73,15 +73,12 @@ func openOrPaused(paused bool) string {
 // named is a command on one name.
 func (e *env) named(use, help, done string, do func(*cobra.Command, string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: help, Args: cobra.ExactArgs(1),
+		Use: use, Short: help, Args: usage.Count(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := do(c, args[0]); err != nil {
 				return err
 			}
-			if !e.quiet {
-				fmt.Fprintf(e.out, done+"\n", args[0])
-			}
-			return nil
+			return e.Done(map[string]any{"name": args[0]}, done, args[0])
 		},
 	}
 }
@@ -90,32 +87,27 @@ func (e *env) namespaces() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "namespaces",
 		Short: "List, make, pause and resume namespaces",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.connect()
+		Args:  usage.Subcommand,
+		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
+			all, err := cl.Namespaces(ctx)
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			all, err := cl.Namespaces(c.Context())
-			if err != nil {
-				return err
-			}
-			if e.structured() {
-				return list(e, all)
+			if e.Structured() {
+				return render.List(&e.Printer, all)
 			}
 			rows := make([][]string, 0, len(all))
 			for _, n := range all {
-				if e.quiet {
-					fmt.Fprintln(e.out, n.GetName())
+				if e.Quiet {
+					fmt.Fprintln(e.Out, n.GetName())
 				}
-				rows = append(rows, []string{n.GetName(), openOrPaused(n.GetPaused()), fmt.Sprint(n.GetJobs()), ago(n.GetCreatedAt())})
+				rows = append(rows, []string{n.GetName(), openOrPaused(n.GetPaused()), fmt.Sprint(n.GetJobs()), render.Ago(n.GetCreatedAt())})
 			}
-			if e.quiet {
+			if e.Quiet {
 				return nil
 			}
-			return e.table([]string{"NAMESPACE", "STATE", "JOBS", "AGE"}, rows)
-		},
+			return e.Table([]string{"NAMESPACE", "STATE", "JOBS", "AGE"}, rows)
+		}),
 	}
 	c.AddCommand(
 		e.named("create NAME", "Make a namespace, with a queue default in it", "namespace %s is made", func(c *cobra.Command, name string) error {

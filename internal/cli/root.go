@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/reeve-scheduler/reeve/internal/app"
+	"github.com/reeve-scheduler/reeve/internal/cli/bars"
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -30,25 +34,27 @@ import (
 func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if release == "" {
-		release = builtVersion()
-	}
-	e := &env{in: stdin, out: stdout, err: stderr, built: release}
+	// A second signal ends the program at once, but for commands that catch it.
+	context.AfterFunc(ctx, stop)
+	e := newEnv(release, stdin, stdout, stderr)
 	root := e.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var code exitCode
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &code):
+	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || job.CodeOf(err) == job.Unavailable):
-		fmt.Fprintln(stderr, "reeve: interrupted")
-		return 130
+	}
+	if err == nil {
+		return 0
+	}
+	code := e.failure
+	if ctx.Err() != nil && interrupted(err) {
+		code = interruptedCode
+		if _, told := errors.AsType[leftBehind](err); !told {
+			err = errors.New("interrupted")
+		}
 	}
 	for i, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
 		if i == 0 {
@@ -56,7 +62,19 @@ func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writ
 		}
 		fmt.Fprintln(stderr, line)
 	}
-	return e.failure
+	return code
+}
+
+// newEnv reads what the environment says.
+func newEnv(release string, stdin io.Reader, stdout, stderr io.Writer) *env {
+	if release == "" {
+		release = builtVersion()
+	}
+	e := &env{Printer: render.Printer{Out: stdout}, in: stdin, err: stderr, built: release, failure: ownFailure}
+	if n, err := strconv.Atoi(os.Getenv("REEVE_FAILURE_CODE")); err == nil {
+		e.failure = n
+	}
+	return e
 }
 
 // ownFailure is the exit code of Reeve's own failures, so that scripts can tell
@@ -71,13 +89,14 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // env is what all commands share.
 type env struct {
-	in       io.Reader
-	out, err io.Writer
-	built    string // the version
+	render.Printer // to standard output
+
+	in    io.Reader
+	err   io.Writer
+	built string // the version
 
 	addr, tokenFile, caFile, namespace string
-	output                             string
-	quiet, verbose                     bool
+	verbose                            bool
 	failure                            int
 }
 
@@ -92,21 +111,21 @@ then         reeve server --dev    a server without TLS on this machine alone
              reeve worker          a worker for it
              reeve run -- CMD…     run a command there and exit with its code`,
 		SilenceErrors: true, SilenceUsage: true,
+		Args:              usage.Subcommand,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return e.check() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&e.addr, "addr", os.Getenv("REEVE_ADDR"), "the server's address, http(s)://host:port (REEVE_ADDR; default http://"+app.DefaultListen+")")
-	f.StringVar(&e.tokenFile, "token-file", os.Getenv("REEVE_TOKEN_FILE"), "a file with the token (REEVE_TOKEN_FILE; or the token itself in REEVE_TOKEN)")
-	f.StringVar(&e.caFile, "ca", os.Getenv("REEVE_CA"), "the server's certificate authority, a PEM file (REEVE_CA; default: the system's)")
-	f.StringVarP(&e.namespace, "namespace", "n", os.Getenv("REEVE_NAMESPACE"), "the namespace (REEVE_NAMESPACE; default: default)")
-	f.StringVarP(&e.output, "output", "o", "table", "how to print: table, wide, json, yaml")
-	f.BoolVarP(&e.quiet, "quiet", "q", false, "print ids only, or nothing")
+	f.SortFlags = false
+	f.StringVar(&e.addr, "addr", "", "the server's `address`, http(s)://host:port (or REEVE_ADDR; default http://"+app.DefaultListen+")")
+	f.StringVar(&e.tokenFile, "token-file", "", "a `file` with the token (or REEVE_TOKEN_FILE; or the token itself in REEVE_TOKEN)")
+	f.StringVar(&e.caFile, "ca", "", "the server's certificate authority, a PEM `file` (or REEVE_CA; default: the system's)")
+	f.StringVarP(&e.namespace, "namespace", "n", "", "the `namespace` (or REEVE_NAMESPACE; default: default)")
+	f.StringVarP(&e.Format, "output", "o", "table", "how to print: table, wide, json or yaml")
+	f.BoolVarP(&e.Quiet, "quiet", "q", false, "print ids or names only, or nothing")
 	f.BoolVarP(&e.verbose, "verbose", "v", false, "log what happens in detail")
-	f.IntVar(&e.failure, "failure-code", ownFailure, "the exit code of Reeve's own failures")
-	e.failure = ownFailure
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
-	})
+	f.IntVar(&e.failure, "failure-code", e.failure, "the exit `code` of Reeve's own failures (or REEVE_FAILURE_CODE)")
+	root.SetFlagErrorFunc(usage.FlagError)
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
 		e.hold, e.release, e.explain, e.queues, e.namespaces, e.workers, e.drain, e.tokens, e.artifacts, e.version,
@@ -116,12 +135,26 @@ then         reeve server --dev    a server without TLS on this machine alone
 	return root
 }
 
+// check looks at the flags that all commands share, and fills in the environment's.
 func (e *env) check() error {
-	switch e.output {
+	for _, s := range []struct {
+		flag     *string
+		variable string
+	}{{&e.addr, "REEVE_ADDR"}, {&e.tokenFile, "REEVE_TOKEN_FILE"}, {&e.caFile, "REEVE_CA"}, {&e.namespace, "REEVE_NAMESPACE"}} {
+		if *s.flag == "" {
+			*s.flag = os.Getenv(s.variable)
+		}
+	}
+	if e.failure < 1 || e.failure > 255 {
+		wrong := e.failure
+		e.failure = ownFailure
+		return fmt.Errorf("--failure-code %d: want 1 to 255", wrong)
+	}
+	switch e.Format {
 	case "table", "wide", "json", "yaml":
 		return nil
 	}
-	return fmt.Errorf("--output %q: want table, wide, json or yaml", e.output)
+	return fmt.Errorf("--output %q: want table, wide, json or yaml", e.Format)
 }
 
 // connection is how to reach the server by flags and environment.
@@ -164,7 +197,24 @@ func (e *env) logger() *slog.Logger {
 // terminal reports whether progress can be drawn.
 func (e *env) terminal() bool {
 	f, ok := e.err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && !e.quiet && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd())) && !e.Quiet && os.Getenv("TERM") != "dumb"
+}
+
+// bars is how progress is shown.
+func (e *env) bars() bars.Options {
+	return bars.Options{Out: e.err, Terminal: e.terminal(), Lines: !e.Quiet && !e.Structured()}
+}
+
+// on makes a command of what it does with a client.
+func (e *env) on(do func(ctx context.Context, cl *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		cl, err := e.connect()
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		return do(c.Context(), cl, args)
+	}
 }
 
 // dataDir is where servers and workers keep their state if nothing else is said.

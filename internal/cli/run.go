@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
@@ -26,13 +29,23 @@ type runFlags struct {
 func (e *env) run() *cobra.Command {
 	var r runFlags
 	c := &cobra.Command{
-		Use:   "run [flags] -- COMMAND [ARGUMENT…]",
+		Use:   "run [flags] [--] COMMAND [ARGUMENT…]",
 		Short: "Run a command on a worker, show its output and exit with its code",
+		Long: `Submit a job of one command, show its output as it comes, and exit with the job's code. Standard output is the
+command's alone; what Reeve says goes to standard error.
+
+Ctrl-C (or SIGTERM) cancels the job: SIGTERM, its grace, SIGKILL. Ctrl-C again kills it at once, and once more leaves it.
+The job ends too when what reads the output is gone, as in "reeve run -- yes | head". It goes on if this command is killed.`,
 		Example: `  reeve run -- echo hello
   reeve run --array 0-9 -- sh -c 'echo element $REEVE_ARRAY_INDEX'
+  reeve run --each-line hosts.txt -- ping -c 1 '${{ array.item }}'
+  ls *.wav | reeve run --each-line - --throttle 4 -- sh -c 'lame "$REEVE_ITEM"'
   reeve run --timeout 10s --cpu 0.5 -- make test`,
-		Args: cobra.MinimumNArgs(1),
+		Args: usage.Count(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := r.check(c); err != nil {
+				return err
+			}
 			text, err := r.file(args)
 			if err != nil {
 				return err
@@ -42,17 +55,33 @@ func (e *env) run() *cobra.Command {
 	}
 	r.add(c)
 	f := c.Flags()
-	f.StringVar(&r.name, "name", "", "the job's name")
-	f.StringVar(&r.array, "array", "", "run an array: 0-31, 1,3,5, 1-7:2, 0-99%4")
-	f.StringVar(&r.queue, "queue", "", "the queue")
+	f.SetInterspersed(false) // what follows the command is the command's
+	f.StringVar(&r.name, "name", "", "the job's `name`")
+	f.StringVar(&r.array, "array", "", "an array with these `indexes`: 0-31, 1,3,5, 1-7:2, 0-99%4")
+	r.items.add(c, "a `file`")
+	f.StringVar(&r.queue, "queue", "", "the `queue`")
 	f.StringVar(&r.priority, "priority", "", "critical, high, normal, low, background, or -1000 to 1000; higher runs first")
-	f.StringVar(&r.cpu, "cpu", "", "processors: 2, 0.5, 500m")
+	f.StringVar(&r.cpu, "cpu", "", "`processors`: 2, 0.5, 500m")
 	f.StringVar(&r.memory, "memory", "", "memory: 512Mi, 4G")
-	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run")
-	f.IntVar(&r.attempts, "max-attempts", 1, "how often to try")
-	f.StringArrayVarP(&r.envs, "env", "e", nil, "an environment variable, NAME=value; may be repeated")
+	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run: a `duration` such as 90s")
+	f.IntVar(&r.attempts, "max-attempts", 1, "how often to try, the first time included: a `number`")
+	f.StringArrayVarP(&r.envs, "env", "e", nil, "an environment variable, `NAME=value`; may be repeated")
 	f.BoolVarP(&r.detach, "detach", "d", false, "only submit; do not follow")
 	return c
+}
+
+// check looks at flags that contradict each other.
+func (r *runFlags) check(c *cobra.Command) error {
+	if err := r.submitFlags.check(c); err != nil {
+		return err
+	}
+	if r.items.throttle > 0 && r.array == "" && !r.items.given() {
+		return errors.New("--throttle is for arrays; give --array, --each-line or --each-json as well")
+	}
+	if r.items.throttle > 0 && strings.Contains(r.array, "%") {
+		return fmt.Errorf("--throttle stands beside the %% in --array %s; leave one of them out", r.array)
+	}
+	return nil
 }
 
 // file writes the job file of a command line.
@@ -76,7 +105,11 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 	}
 	top := map[string]string{}
 	set(top, "name", r.name)
-	set(top, "array", r.array)
+	if r.array != "" && r.items.throttle > 0 {
+		spec["array"] = map[string]any{"indexes": r.array, "throttle": r.items.throttle}
+	} else {
+		set(top, "array", r.array)
+	}
 	set(top, "queue", r.queue)
 	set(top, "timeout", r.timeout)
 	set(top, "priority", r.priority)
@@ -116,25 +149,28 @@ func (e *env) runText(ctx context.Context, text []byte, s *submitFlags, detach b
 	}
 	defer cl.Close()
 	if detach {
-		_, err := e.submitText(ctx, cl, "command line", text, s)
-		return err
+		made, err := e.submitText(ctx, cl, "command line", text, s)
+		if err != nil {
+			return err
+		}
+		return e.submitted(made)
 	}
-	quiet := *e
-	quiet.out = e.err // the job's own output alone goes to standard output
-	quiet.output = "table"
-	id, err := quiet.submitText(ctx, cl, "command line", text, s)
+	front := e.inForeground(cl) // before the job exists, so that no interrupt is missed
+	defer front.end()
+	made, err := e.submitText(ctx, cl, "command line", text, s)
 	if err != nil {
 		return err
 	}
-	j, err := e.follow(ctx, cl, id)
-	if ctx.Err() != nil {
-		e.cancelInterrupted(ctx, cl, id)
-		return exitCode(130)
+	if !e.Quiet {
+		fmt.Fprintln(e.err, submittedText(made))
 	}
+	said := *e
+	said.Out = e.err // the job's own output alone goes to standard output
+	j, err := front.follow(ctx, made.GetId())
 	if err != nil {
 		return err
 	}
-	if err := e.ended(j); err != nil {
+	if err := said.ended([]*client.Job{j}); err != nil {
 		return err
 	}
 	if c := j.GetExitCode(); c != 0 {
@@ -143,36 +179,60 @@ func (e *env) runText(ctx context.Context, text []byte, s *submitFlags, detach b
 	return nil
 }
 
+// follow shows a job's output until it has ended, and hands interrupts on to it.
+func (f *foreground) follow(ctx context.Context, id string) (*client.Job, error) {
+	following, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	var j *client.Job
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		j, err = f.e.follow(following, f.client, id)
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if errors.Is(err, syscall.EPIPE) {
+				f.stop(ctx, id)
+				return nil, exitCode(brokenPipeCode)
+			}
+			return j, err
+		case <-f.signals:
+		}
+		if f.stop(ctx, id) {
+			return nil, exitCode(interruptedCode)
+		}
+	}
+}
+
 // follow shows a job's output as it comes and returns the job once it has ended.
 func (e *env) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
-	logCtx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	shown := make(chan error, 1)
-	go func() { shown <- e.showLogs(logCtx, cl, id, client.LogOptions{Follow: true}, logStyle{}) }()
+	go func() {
+		err := e.showLogs(ctx, cl, id, client.LogOptions{Follow: true}, logStyle{})
+		if errors.Is(err, syscall.EPIPE) {
+			stop(err)
+		}
+		shown <- err
+	}()
 	j, err := cl.Follow(ctx, id, nil)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
 		return nil, err
 	}
 	const patience = 5 * time.Second // the last of the output may come after the end
 	select {
 	case err := <-shown:
 		if err != nil && !errors.Is(err, context.Canceled) {
-			fmt.Fprintf(e.err, "reeve: the output could not be read to its end: %v\n", err)
+			fmt.Fprintf(e.err, "reeve: the output could not be read to its end: %v; see reeve logs %s\n", err, id)
 		}
 	case <-time.After(patience):
 		fmt.Fprintf(e.err, "reeve: the output has not come to its end; see reeve logs %s\n", id)
 	}
 	return j, nil
-}
-
-// cancelInterrupted takes the job along when the command is interrupted.
-func (e *env) cancelInterrupted(ctx context.Context, cl *client.Client, id string) {
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	if _, err := cl.Cancel(ctx, &client.CancelRequest{Id: id, Reason: "interrupted"}); err != nil {
-		fmt.Fprintf(e.err, "reeve: interrupted, but job %s could not be cancelled: %v\n", id, err)
-		return
-	}
-	fmt.Fprintf(e.err, "reeve: interrupted; job %s is cancelled\n", id)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reeve-scheduler/reeve/internal/app"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/executor/process"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -25,8 +26,11 @@ func (e *env) server() *cobra.Command {
 		Long: `Run a server. It keeps its state in one directory, makes its own certificate authority and certificate on first
 start, and writes an administrator's token to admin.token there. With --dev it has neither TLS nor tokens and listens on
 loopback only.`,
-		Args: cobra.NoArgs,
+		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if s.Dir == "" {
+				s.Dir = dataDir("server")
+			}
 			if lease != "" {
 				if s.Lease, err = job.ParseDuration(lease); err != nil {
 					return fmt.Errorf("--lease: %w", err)
@@ -46,22 +50,22 @@ loopback only.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&s.Dir, "data", dataDir("server"), "the data directory")
-	f.StringVar(&s.Listen, "listen", app.DefaultListen, "where to listen, host:port; :7420 for every address")
+	f.StringVar(&s.Dir, "data", "", "the data `directory` (default: $XDG_STATE_HOME/reeve/server or ~/.local/state/reeve/server)")
+	f.StringVar(&s.Listen, "listen", app.DefaultListen, "where to listen, `host:port`; :7420 for every address")
 	f.BoolVar(&s.Dev, "dev", false, "without TLS and tokens, on loopback only")
-	f.StringVar(&s.CertFile, "tls-cert", "", "your own certificate with its chain, PEM (default: one made here)")
-	f.StringVar(&s.KeyFile, "tls-key", "", "its key, PEM")
-	f.StringSliceVar(&s.Names, "tls-name", nil, "more names for the certificate made here")
-	f.StringSliceVar(&s.Advertise, "advertise", nil, "host:port that join tokens name (default: this machine's addresses)")
-	f.StringVar(&lease, "lease", "", "after how long without a word a worker's attempts are lost, where jobs don't say (default 60s)")
-	f.StringVar(&retention, "retention", "", "how long finished jobs are kept, where they don't say (default 30d)")
-	f.StringVar(&s.Profiles, "pprof", "", "answer go tool pprof here, host:port on loopback")
+	f.StringVar(&s.CertFile, "tls-cert", "", "your own certificate with its chain, a PEM `file` (default: one made here)")
+	f.StringVar(&s.KeyFile, "tls-key", "", "its key, a PEM `file`")
+	f.StringSliceVar(&s.Names, "tls-name", nil, "more `names` for the certificate made here")
+	f.StringSliceVar(&s.Advertise, "advertise", nil, "`host:port` that join tokens name (default: this machine's addresses)")
+	f.StringVar(&lease, "lease", "", "after how long, a `duration`, without a word a worker's attempts are lost, where jobs don't say (default 60s)")
+	f.StringVar(&retention, "retention", "", "how long, a `duration`, finished jobs are kept, where they don't say (default 30d)")
+	f.StringVar(&s.Profiles, "pprof", "", "answer go tool pprof here, `host:port` on loopback")
 	return c
 }
 
 // served tells how to reach the server, once.
 func (e *env) served(url string, s *app.ServerConfig) {
-	if e.quiet {
+	if e.Quiet {
 		return
 	}
 	fmt.Fprintf(e.err, "\n  export REEVE_ADDR=%s\n", url)
@@ -88,20 +92,19 @@ func (e *env) worker() *cobra.Command {
 		Short: "Run a worker, which dials out to a server and runs attempts",
 		Example: `  reeve worker                        for a development server on this machine
   reeve worker --join rvj1_…          for any other: the token is what reeve tokens create --join prints`,
-		Args: cobra.NoArgs,
+		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if w.Dir == "" {
+				w.Dir = dataDir("worker")
+			}
+			if c.Flags().Changed("leave-wait") && w.LeaveWait == 0 {
+				w.LeaveWait = -1
+			}
 			if w.Labels, err = labelFlags(labels); err != nil {
 				return err
 			}
-			if cpu != "" {
-				if w.Capacity.CPU, err = job.ParseCPU(cpu); err != nil {
-					return err
-				}
-			}
-			if memory != "" {
-				if w.Capacity.Memory, err = job.ParseSize(memory); err != nil {
-					return err
-				}
+			if w.Capacity, err = capacity(cpu, memory); err != nil {
+				return err
 			}
 			if joinFile != "" {
 				b, err := os.ReadFile(joinFile)
@@ -131,22 +134,37 @@ func (e *env) worker() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&w.Dir, "state", dataDir("worker"), "the state directory, one per worker")
-	f.StringVar(&w.Name, "name", "", "the worker's name (default: the host's)")
-	f.StringVar(&w.Join, "join", "", "a join token (or REEVE_JOIN)")
-	f.StringVar(&joinFile, "join-file", "", "a file with the join token")
-	f.StringArrayVarP(&labels, "label", "l", nil, "a label, key=value; may be repeated (os, arch and host are there already)")
-	f.StringVar(&cpu, "cpu", "", "processors to give (default: all)")
+	f.StringVar(&w.Dir, "state", "", "the state `directory`, one per worker (default: $XDG_STATE_HOME/reeve/worker or ~/.local/state/reeve/worker)")
+	f.StringVar(&w.Name, "name", "", "the worker's `name` (default: the host's)")
+	f.StringVar(&w.Join, "join", "", "a join `token` (or REEVE_JOIN)")
+	f.StringVar(&joinFile, "join-file", "", "a `file` with the join token")
+	f.StringArrayVarP(&labels, "label", "l", nil, "a label, `key=value`; may be repeated (os, arch and host are there already)")
+	f.StringVar(&cpu, "cpu", "", "`processors` to give (default: all)")
 	f.StringVar(&memory, "memory", "", "memory to give (default: all)")
-	f.IntVar(&w.Slots, "slots", 0, "how many attempts run at the same time (default: one per processor)")
-	f.IntVar(&w.Prefetch, "prefetch", 0, "how many more attempts are held ready (default: as many as slots; -1 for none)")
-	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "variables of this environment that attempts get")
+	f.IntVar(&w.Slots, "slots", 0, "the `number` of attempts that run at the same time (default: one per processor)")
+	f.IntVar(&w.Prefetch, "prefetch", 0, "the `number` of more attempts that are held ready (default: as many as slots; -1 for none)")
+	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "`variables` of this environment that attempts get")
 	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
-	f.DurationVar(&w.LeaveWait, "leave-wait", 0, "when stopped, how long to wait for what runs (default 30s; -1s for not at all)")
+	usage.Duration(f, &w.LeaveWait, "leave-wait", "when stopped, how long, a `duration`, to wait for what runs (default 30s; 0 for not at all)")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, as it does when the program that holds its other end dies")
-	f.StringVar(&w.Profiles, "pprof", "", "answer go tool pprof here, host:port on loopback")
-	f.DurationVar(&w.KeeperIdle, "keeper-idle", 0, "how long the keeper stays once there is neither worker nor attempt (default 1m)")
+	f.StringVar(&w.Profiles, "pprof", "", "answer go tool pprof here, `host:port` on loopback")
+	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m)")
 	return c
+}
+
+// capacity reads what a worker is told to give; what it is not told is zero.
+func capacity(cpu, memory string) (r job.Resources, err error) {
+	if cpu != "" {
+		if r.CPU, err = job.ParseCPU(cpu); err != nil {
+			return r, fmt.Errorf("--cpu: %w", err)
+		}
+	}
+	if memory != "" {
+		if r.Memory, err = job.ParseSize(memory); err != nil {
+			return r, fmt.Errorf("--memory: %w", err)
+		}
+	}
+	return r, nil
 }
 
 func labelFlags(pairs []string) (map[string]string, error) {

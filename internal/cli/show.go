@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -22,18 +24,13 @@ func (e *env) show() *cobra.Command {
 		Example: `  reeve show last
   reeve show 4217.transform --state failed
   reeve show 4217.transform.3`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
+		Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			ref, err := e.ref(ctx, cl, args[0])
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			ref, err := e.ref(c.Context(), cl, args[0])
-			if err != nil {
-				return err
-			}
-			j, err := cl.Get(c.Context(), ref.Job.String(), spec)
+			j, err := cl.Get(ctx, ref.Job.String(), spec)
 			if err != nil {
 				return err
 			}
@@ -41,14 +38,14 @@ func (e *env) show() *cobra.Command {
 			case ref.Task == "":
 				return e.showJob(j)
 			case ref.Index == job.NoIndex && isArray(j, ref.Task):
-				return e.showElements(c.Context(), cl, j, ref, states, limit)
+				return e.showElements(ctx, cl, j, ref, states, limit)
 			}
-			return e.showAttempts(c.Context(), cl, ref)
-		},
+			return e.showAttempts(ctx, cl, ref)
+		}),
 	}
 	f := c.Flags()
-	f.StringSliceVarP(&states, "state", "s", nil, "of a task: only elements in these states")
-	f.IntVar(&limit, "limit", 100, "of a task: how many elements")
+	f.StringSliceVarP(&states, "state", "s", nil, "of a task: only elements in these `states`")
+	f.IntVar(&limit, "limit", 100, "of a task: at most this `number` of elements")
 	f.BoolVar(&spec, "spec", false, "of a job, with -o json or yaml: the job file too")
 	return c
 }
@@ -58,43 +55,36 @@ func isArray(j *client.Job, task string) bool {
 }
 
 func (e *env) showJob(j *client.Job) error {
-	if e.structured() {
-		return e.message(j)
+	if e.Structured() {
+		return e.Message(j)
 	}
-	if e.quiet {
-		fmt.Fprintln(e.out, j.GetState())
+	if e.Quiet {
+		fmt.Fprintln(e.Out, j.GetState())
 		return nil
 	}
 	line := func(name, value string) {
 		if value != "" && value != "-" {
-			fmt.Fprintf(e.out, "%-10s %s\n", name, clean(value))
+			fmt.Fprintf(e.Out, "%-10s %s\n", name, render.Clean(value))
 		}
-	}
-	state := j.GetState()
-	if j.GetHeld() {
-		state += ", held"
-	}
-	if j.GetCancelRequested() {
-		state += ", cancelling"
 	}
 	line("job", j.GetId())
 	line("name", j.GetName())
-	line("state", state)
+	line("state", jobState(j))
 	line("cause", j.GetCause())
 	line("queue", j.GetNamespace()+"/"+j.GetQueue())
 	line("labels", labels(j.GetLabels()))
 	if p := j.GetPriority(); p != 0 {
 		line("priority", fmt.Sprint(p))
 	}
-	line("submitted", stamp(j.GetSubmittedAt())+" by "+j.GetSubmittedBy())
-	line("started", stamp(j.GetStartedAt()))
-	line("ended", stamp(j.GetEndedAt()))
-	line("deadline", stamp(j.GetDeadline()))
-	line("starts", stamp(j.GetStartAfter()))
+	line("submitted", render.Stamp(j.GetSubmittedAt())+" by "+j.GetSubmittedBy())
+	line("started", render.Stamp(j.GetStartedAt()))
+	line("ended", render.Stamp(j.GetEndedAt()))
+	line("deadline", render.Stamp(j.GetDeadline()))
+	line("starts", render.Stamp(j.GetStartAfter()))
 	line("retry of", j.GetRetryOf())
 	line("waits for", strings.Join(j.GetWaitsFor(), ", "))
-	if e.output == "wide" {
-		line("kept until", stamp(j.GetKeepUntil()))
+	if e.Format == "wide" {
+		line("kept until", render.Stamp(j.GetKeepUntil()))
 		if len(j.GetParams().GetFields()) > 0 {
 			b, err := j.GetParams().MarshalJSON()
 			if err != nil {
@@ -103,22 +93,22 @@ func (e *env) showJob(j *client.Job) error {
 			line("params", string(b))
 		}
 	}
-	fmt.Fprintln(e.out)
+	fmt.Fprintln(e.Out)
 	rows := make([][]string, 0, len(j.GetTasks()))
 	for _, t := range j.GetTasks() {
 		rows = append(rows, taskRow(t))
 	}
-	return e.table([]string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}, rows)
+	return e.Table([]string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}, rows)
 }
 
 func taskRow(t *client.Task) []string {
 	c := t.GetCounts()
 	state, worker, cause := t.GetState(), "-", t.GetCause()
-	if t.GetHeld() {
+	if t.GetHeld() && t.GetEndedAt() == nil {
 		state += ", held"
 	}
 	if el := t.GetElement(); el != nil {
-		worker = orDash(el.GetWorker())
+		worker = render.OrDash(el.GetWorker())
 		if el.GetAttempts() > 1 {
 			cause = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", cause, el.GetAttempts()), ", ")
 		}
@@ -140,7 +130,7 @@ func taskRow(t *client.Task) []string {
 		}
 		cause = strings.Join(parts, ", ")
 	}
-	return []string{t.GetName(), state, fmt.Sprintf("%d/%d", ended(c), c.GetTotal()), took(t.GetStartedAt(), t.GetEndedAt()), worker, orDash(cause)}
+	return []string{t.GetName(), state, fmt.Sprintf("%d/%d", render.Ended(c), c.GetTotal()), render.Took(t.GetStartedAt(), t.GetEndedAt()), worker, render.OrDash(cause)}
 }
 
 func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {
@@ -158,11 +148,11 @@ func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job
 		}
 	}
 	switch {
-	case e.structured():
-		return list(e, all)
-	case e.quiet:
+	case e.Structured():
+		return render.List(&e.Printer, all)
+	case e.Quiet:
 		for _, el := range all {
-			fmt.Fprintln(e.out, el.GetId())
+			fmt.Fprintln(e.Out, el.GetId())
 		}
 		return nil
 	}
@@ -177,10 +167,10 @@ func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job
 			cause = "carried over from " + el.GetCarriedFrom()
 		}
 		rows = append(rows, []string{
-			el.GetId(), state, fmt.Sprint(el.GetAttempts()), took(el.GetStartedAt(), el.GetEndedAt()), orDash(el.GetWorker()), orDash(cause),
+			el.GetId(), state, fmt.Sprint(el.GetAttempts()), render.Took(el.GetStartedAt(), el.GetEndedAt()), render.OrDash(el.GetWorker()), render.OrDash(cause),
 		})
 	}
-	if err := e.table([]string{"ELEMENT", "STATE", "ATTEMPTS", "TOOK", "WORKER", "CAUSE"}, rows); err != nil {
+	if err := e.Table([]string{"ELEMENT", "STATE", "ATTEMPTS", "TOOK", "WORKER", "CAUSE"}, rows); err != nil {
 		return err
 	}
 	if token != "" {
@@ -195,18 +185,18 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 	if err != nil {
 		return err
 	}
-	if e.structured() {
-		return list(e, attempts)
+	if e.Structured() {
+		return render.List(&e.Printer, attempts)
 	}
 	rows := make([][]string, 0, len(attempts))
 	for _, a := range attempts {
 		rows = append(rows, []string{
-			a.GetId(), a.GetState(), stamp(a.GetStartedAt()), took(a.GetStartedAt(), a.GetEndedAt()), orDash(a.GetWorker()), orDash(a.GetCause()),
+			a.GetId(), a.GetState(), render.Stamp(a.GetStartedAt()), render.Took(a.GetStartedAt(), a.GetEndedAt()), render.OrDash(a.GetWorker()), render.OrDash(a.GetCause()),
 		})
 	}
 	if len(rows) == 0 {
 		fmt.Fprintf(e.err, "%s has had no attempt yet; see reeve explain %s\n", ref, ref)
 		return nil
 	}
-	return e.table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "WORKER", "CAUSE"}, rows)
+	return e.Table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "WORKER", "CAUSE"}, rows)
 }

@@ -1,23 +1,28 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 
-	"github.com/reeve-scheduler/reeve/internal/client"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/cli/items"
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
 )
 
-// maxFile bounds a job file on its way in, in bytes.
-const maxFile = 8 << 20
+// maxFile bounds a job file, in bytes.
+const maxFile = job.MaxSpec
 
 // submitFlags are what submit and run share.
 type submitFlags struct {
@@ -25,13 +30,21 @@ type submitFlags struct {
 	key    string
 	hold   bool
 	wait   bool
+	items  itemFlags
 }
 
 func (s *submitFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVarP(&s.params, "param", "p", nil, "a parameter, name=value; may be repeated")
-	f.StringVar(&s.key, "key", "", "idempotency key: the same key and job file make one job (default: a random one)")
+	f.StringArrayVarP(&s.params, "param", "p", nil, "a parameter, `name=value`; may be repeated")
+	f.StringVar(&s.key, "key", "", "idempotency `key`: the same key and job make one job (default: a random one)")
 	f.BoolVar(&s.hold, "hold", false, "hold the job until reeve release")
+}
+
+func (s *submitFlags) check(c *cobra.Command) error {
+	if c.Flags().Changed("key") && s.key == "" {
+		return errors.New("--key: want a key; leave it out for a random one")
+	}
+	return s.items.check(c)
 }
 
 func (e *env) submit() *cobra.Command {
@@ -39,110 +52,212 @@ func (e *env) submit() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "submit FILE…|-",
 		Short: "Submit job files",
+		Long: `Submit job files, or one from standard input. Nothing of a file that has an error is submitted; of several files those
+before it are.
+
+--each-line and --each-json give a task of the job its array: an element for each item, which it finds as ${{ array.item }}
+and in REEVE_ITEM. The task is the job's only one, or named before the file: --each-line fetch=urls.txt. Long lists are
+stored on the server apart from the job, a million items and more.
+
+Ctrl-C during --wait leaves the jobs as they are.`,
 		Example: `  reeve submit etl.yaml
   reeve submit etl.yaml -p day=2026-01-01 --wait
+  reeve submit crawl.yaml --each-line fetch=urls.txt --throttle 8
   generate-job | reeve submit -`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return e.submitFiles(c.Context(), args, &s) },
+		Args: usage.Count(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := s.check(c); err != nil {
+				return err
+			}
+			return e.submitFiles(c.Context(), args, &s)
+		},
 	}
 	s.add(c)
+	s.items.add(c, "a file, `[TASK=]FILE`")
 	c.Flags().BoolVarP(&s.wait, "wait", "w", false, "wait for the jobs and exit with the highest of their codes")
 	return c
 }
 
 func (e *env) submitFiles(ctx context.Context, files []string, s *submitFlags) error {
-	if s.key != "" && len(files) > 1 {
+	switch {
+	case s.key != "" && len(files) > 1:
 		return fmt.Errorf("--key %q: one key is for one job file, not for %d", s.key, len(files))
+	case s.items.given() && len(files) > 1:
+		return fmt.Errorf("--each-line and --each-json are for one job file, not for %d", len(files))
+	case s.items.throttle > 0 && !s.items.given():
+		return errors.New("--throttle goes with --each-line and --each-json; otherwise it stands in the job file")
 	}
 	cl, err := e.connect()
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
+	var made []*client.SubmittedJob
 	var ids []string
 	for _, file := range files {
-		text, err := e.read(file)
+		text, err := e.read(ctx, file)
 		if err != nil {
 			return err
 		}
-		id, err := e.submitText(ctx, cl, file, text, s)
+		one, err := e.submitText(ctx, cl, file, text, s)
 		if err != nil {
 			return err
 		}
-		ids = append(ids, id)
+		made = append(made, one)
+		ids = append(ids, one.GetId())
+		if e.Structured() {
+			continue
+		}
+		if err := e.submitted(one); err != nil {
+			return err
+		}
 	}
-	if !s.wait {
-		return nil
+	switch {
+	case s.wait:
+		return e.waitFor(ctx, cl, ids)
+	case e.Structured():
+		return e.submitted(made...)
 	}
-	return e.waitFor(ctx, cl, ids)
+	return nil
 }
 
 // read reads a job file, or standard input for "-".
-func (e *env) read(file string) ([]byte, error) {
-	var from = e.in
+func (e *env) read(ctx context.Context, file string) ([]byte, error) {
+	from := waiting(ctx, e.in)
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("job file: %w", errors.Unwrap(err))
+			return nil, fmt.Errorf("job file %s: %w", file, cause(err))
 		}
 		defer f.Close()
 		from = f
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("job file %s: %w", file, err)
+		return nil, fmt.Errorf("job file %s: %w", file, cause(err))
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("job file %s is larger than %d bytes", file, maxFile)
+		return nil, fmt.Errorf("job file %s is larger than %s; long lists of items go into a file of their own (--each-line), data into shared storage",
+			file, job.FormatSize(maxFile))
 	}
 	return text, nil
 }
 
-// submitText checks a job file here, where its errors cost no round trip, submits
-// it and prints its id.
-func (e *env) submitText(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (string, error) {
+// cause is what went wrong, without the operation and the path, which the message
+// names already.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// submitText checks a job file here, where its errors cost no round trip, and
+// submits it.
+func (e *env) submitText(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (*client.SubmittedJob, error) {
 	if name == "-" {
 		name = "stdin"
 	}
-	parsed, err := jobfile.Parse(name, text)
+	given, err := params(s.params)
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	q, err := e.request(ctx, cl, name, text, s)
+	if err != nil {
+		return nil, err
+	}
+	if q.Items[0].Params, err = client.Params(given); err != nil {
+		return nil, err
+	}
+	jobs, err := cl.Submit(ctx, q)
+	if err != nil && ctx.Err() != nil {
+		return nil, leftBehind("it is not known whether the job was submitted (see reeve ls)")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return jobs[0], nil
+}
+
+// request is a job file on its way to the server: as it is, or, where items are
+// stored apart, in its canonical form.
+func (e *env) request(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (*client.SubmitRequest, error) {
+	given, err := e.givenArray(ctx, cl, name, text, &s.items)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := jobfile.Read(name, text, given)
+	if err != nil {
+		return nil, err
 	}
 	for _, note := range parsed.Notes {
 		fmt.Fprintln(e.err, "note:", note)
 	}
-	item := &client.SubmitItem{IdempotencyKey: s.key}
-	if item.IdempotencyKey == "" && parsed.Spec.IdempotencyKey == "" {
-		item.IdempotencyKey = randomKey()
+	q := &client.SubmitRequest{
+		Namespace: e.namespace, Source: client.File(text), FileName: name, Items: []*client.SubmitItem{{IdempotencyKey: s.key}}, Hold: s.hold,
 	}
-	given, err := params(s.params)
+	if s.key == "" && parsed.Spec.IdempotencyKey == "" {
+		q.Items[0].IdempotencyKey = randomKey()
+	}
+	stored, err := items.StoreLong(ctx, cl.PutItems, parsed.Spec)
+	if err != nil || !stored && given == nil {
+		return q, err
+	}
+	canonical, _, err := jobfile.Canonical(parsed.Spec)
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if item.Params, err = client.Params(given); err != nil {
-		return "", err
+	q.Source, q.FileName = client.File(canonical), "" // its positions would mean nothing
+	switch {
+	case parsed.Namespace != "" && e.namespace != "" && e.namespace != parsed.Namespace:
+		return nil, fmt.Errorf("%s says namespace %s, --namespace or REEVE_NAMESPACE %s; leave one out", name, parsed.Namespace, e.namespace)
+	case e.namespace == "":
+		q.Namespace = parsed.Namespace
 	}
-	jobs, err := cl.Submit(ctx, &client.SubmitRequest{
-		Namespace: e.namespace, Source: client.File(text), FileName: name, Items: []*client.SubmitItem{item}, Hold: s.hold,
-	})
-	if err != nil {
-		return "", err
-	}
-	return jobs[0].GetId(), e.submitted(jobs[0])
+	return q, nil
 }
 
-func (e *env) submitted(j *client.SubmittedJob) error {
-	switch {
-	case e.structured():
-		return e.message(j)
-	case e.quiet:
-		fmt.Fprintln(e.out, j.GetId())
-	case j.GetExisted():
-		fmt.Fprintf(e.out, "job %s exists already\n", j.GetId())
-	default:
-		fmt.Fprintf(e.out, "submitted job %s\n", j.GetId())
+// givenArray is the array that the flags give to a task, nil for none.
+func (e *env) givenArray(ctx context.Context, cl *client.Client, name string, text []byte, f *itemFlags) (*jobfile.Given, error) {
+	if !f.given() {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	file := f.source()
+	given := &jobfile.Given{}
+	if task, rest, ok := strings.Cut(file, "="); ok && job.CheckName(task) == nil {
+		given.Task, file = task, rest
+	}
+	if file == "-" && name == "stdin" {
+		return nil, errors.New("job file and items can't both come from standard input")
+	}
+	// What is wrong with the job file is told before a long list is read.
+	if _, err := jobfile.Read(name, text, given); err != nil {
+		return nil, err
+	}
+	var err error
+	given.Array, err = e.array(ctx, cl, f, file)
+	return given, err
+}
+
+func (e *env) submitted(made ...*client.SubmittedJob) error {
+	if e.Structured() {
+		return render.OneOrList(&e.Printer, made)
+	}
+	for _, j := range made {
+		if e.Quiet {
+			fmt.Fprintln(e.Out, j.GetId())
+		} else {
+			fmt.Fprintln(e.Out, submittedText(j))
+		}
 	}
 	return nil
+}
+
+func submittedText(j *client.SubmittedJob) string {
+	if j.GetExisted() {
+		return fmt.Sprintf("job %s exists already", j.GetId())
+	}
+	return "submitted job " + j.GetId()
 }
 
 // randomKey makes repeated sends of one submit one job.
@@ -163,64 +278,4 @@ func params(pairs []string) (map[string]any, error) {
 		out[name] = value
 	}
 	return out, nil
-}
-
-func (e *env) validate() *cobra.Command {
-	var canonical, schema bool
-	c := &cobra.Command{
-		Use:   "validate FILE…|-",
-		Short: "Check job files without submitting them",
-		Args: func(c *cobra.Command, args []string) error {
-			if schema {
-				return cobra.NoArgs(c, args)
-			}
-			return cobra.MinimumNArgs(1)(c, args)
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			if schema {
-				_, err := e.out.Write(jobfile.Schema())
-				return err
-			}
-			return e.validateFiles(args, canonical)
-		},
-	}
-	c.Flags().BoolVar(&canonical, "canonical", false, "print the canonical JSON")
-	c.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of job files")
-	return c
-}
-
-func (e *env) validateFiles(files []string, canonical bool) error {
-	var errs []error
-	for _, file := range files {
-		text, err := e.read(file)
-		if err != nil {
-			return err
-		}
-		name := file
-		if name == "-" {
-			name = "stdin"
-		}
-		parsed, err := jobfile.Parse(name, text)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, note := range parsed.Notes {
-			fmt.Fprintf(e.err, "%s: note: %s\n", name, note)
-		}
-		switch {
-		case canonical:
-			var b bytes.Buffer
-			if err := json.Indent(&b, parsed.Canonical, "", "  "); err != nil {
-				return err
-			}
-			fmt.Fprintln(e.out, b.String())
-		case !e.quiet:
-			fmt.Fprintf(e.out, "%s: ok, %s\n", name, plural(int64(len(parsed.Spec.Tasks)), "task"))
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	return nil
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -14,19 +17,20 @@ func (e *env) tokens() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tokens",
 		Short: "List, make and revoke tokens",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.connect()
+		Args:  usage.Subcommand,
+		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
+			all, err := cl.Tokens(ctx)
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			all, err := cl.Tokens(c.Context())
-			if err != nil {
-				return err
+			if e.Structured() {
+				return render.List(&e.Printer, all)
 			}
-			if e.structured() {
-				return list(e, all)
+			if e.Quiet {
+				for _, t := range all {
+					fmt.Fprintln(e.Out, t.GetId())
+				}
+				return nil
 			}
 			rows := make([][]string, 0, len(all))
 			for _, t := range all {
@@ -36,7 +40,7 @@ func (e *env) tokens() *cobra.Command {
 				}
 				expires := "never"
 				if t.GetExpiresAt() != nil {
-					expires = stamp(t.GetExpiresAt())
+					expires = render.Stamp(t.GetExpiresAt())
 				}
 				spaces := "all"
 				if len(t.GetNamespaces()) > 0 {
@@ -44,8 +48,8 @@ func (e *env) tokens() *cobra.Command {
 				}
 				rows = append(rows, []string{t.GetId(), t.GetName(), state, strings.Join(t.GetScopes(), ","), spaces, expires, t.GetCreatedBy()})
 			}
-			return e.table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
-		},
+			return e.Table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
+		}),
 	}
 	c.AddCommand(e.createToken(), e.named("revoke TOKEN", "End a token at once, by id or name", "token %s is revoked", func(c *cobra.Command, id string) error {
 		cl, err := e.connect()
@@ -66,11 +70,11 @@ func (e *env) createToken() *cobra.Command {
 		Short: "Make a token and print its secret, this once",
 		Example: `  reeve tokens create ci --scope submit,read --namespace-limit team-a
   reeve tokens create --join          a token for reeve worker --join on another machine`,
-		Args: cobra.MaximumNArgs(1),
+		Args: usage.Count(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := job.ParseDuration(valid)
 			if err != nil {
-				return err
+				return fmt.Errorf("--valid: %w", err)
 			}
 			q.ValidSeconds = int64(d.Seconds())
 			switch {
@@ -94,20 +98,20 @@ func (e *env) createToken() *cobra.Command {
 				return err
 			}
 			switch {
-			case e.structured():
-				return e.message(t)
+			case e.Structured():
+				return e.Message(t)
 			case q.GetJoin():
-				fmt.Fprintln(e.out, t.GetJoinToken())
+				fmt.Fprintln(e.Out, t.GetJoinToken())
 			default:
-				fmt.Fprintln(e.out, t.GetSecret())
+				fmt.Fprintln(e.Out, t.GetSecret())
 			}
 			return nil
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&q.Scopes, "scope", nil, "admin, submit, read, worker")
-	f.StringSliceVar(&q.Namespaces, "namespace-limit", nil, "only in these namespaces (default: all)")
-	f.StringVar(&valid, "valid", "90d", "how long it is valid")
+	f.StringSliceVar(&q.Scopes, "scope", nil, "what it is for, one or more `scopes`: admin, submit, read, worker")
+	f.StringSliceVar(&q.Namespaces, "namespace-limit", nil, "only in these `namespaces` (default: all)")
+	f.StringVar(&valid, "valid", "90d", "how long it is valid: a `duration`")
 	f.BoolVar(&q.Join, "join", false, "print a join token for workers, which carries the server's address and fingerprint")
 	return c
 }

@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 )
 
 // builtVersion is what the build knows of its commit, where no release is stamped.
@@ -29,11 +32,14 @@ func builtVersion() string {
 func (e *env) version() *cobra.Command {
 	var server bool
 	c := &cobra.Command{
-		Use: "version", Short: "Print the version, and with --server the server's", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version, and with --server the server's", Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			fmt.Fprintf(e.out, "reeve %s (%s, %s/%s)\n", e.built, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			if !server {
-				return nil
+			if !server || !e.Structured() {
+				err := e.Done(map[string]any{"version": e.built, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH},
+					"reeve %s (%s, %s/%s)", e.built, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				if err != nil || !server {
+					return err
+				}
 			}
 			cl, err := e.connect()
 			if err != nil {
@@ -44,11 +50,11 @@ func (e *env) version() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if e.structured() {
-				return e.message(s)
+			if e.Structured() {
+				return e.Message(s)
 			}
-			fmt.Fprintf(e.out, "server %s at %s: %s, up %s, %s unfinished, sequence %d\n", s.GetVersion(), cl.Address, s.GetRole(),
-				ago(s.GetStartedAt()), plural(s.GetPending(), "job"), s.GetSequence())
+			fmt.Fprintf(e.Out, "server %s at %s: %s, up %s, %s unfinished, sequence %d\n", s.GetVersion(), cl.Address, s.GetRole(),
+				render.Ago(s.GetStartedAt()), render.Plural(s.GetPending(), "job"), s.GetSequence())
 			return nil
 		},
 	}

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/bars"
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 func (e *env) wait() *cobra.Command {
@@ -19,15 +24,14 @@ func (e *env) wait() *cobra.Command {
 		Use:   "wait JOB…",
 		Short: "Wait for jobs to end and exit with the highest of their codes",
 		Long: `Wait for jobs to end. The exit code is the job's own: 0 if it succeeded, the highest exit code of its failed
-tasks, 128+n for signal n, 124 for a timeout, 130 if it was cancelled. Reeve's own failures are 125.`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			ctx := c.Context()
+tasks, 128+n for signal n, 124 for a timeout, 130 if it was cancelled, 1 if it was skipped or its worker was lost. Reeve's
+own failures are 125.
+
+Ctrl-C ends the waiting only; the jobs go on.`,
+		Example: `  reeve wait last
+  reeve wait 4217 4218 --timeout 10m`,
+		Args: usage.Count(1, -1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
 			if timeout > 0 {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -41,14 +45,14 @@ tasks, 128+n for signal n, 124 for a timeout, 130 if it was cancelled. Reeve's o
 				}
 				ids[i] = id.String()
 			}
-			err = e.waitFor(ctx, cl, ids)
+			err := e.waitFor(ctx, cl, ids)
 			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("%s not ended after %s", strings.Join(ids, ", "), timeout)
+				return fmt.Errorf("not ended after %s: job %s; it goes on", job.FormatDuration(timeout), strings.Join(ids, ", "))
 			}
 			return err
-		},
+		}),
 	}
-	c.Flags().DurationVar(&timeout, "timeout", 0, "give up waiting after this long; the jobs go on")
+	usage.Duration(c.Flags(), &timeout, "timeout", "give up waiting after this `duration`, such as 10m; the jobs go on")
 	return c
 }
 
@@ -57,8 +61,8 @@ const maxWaiters = 100
 
 // waitFor waits for jobs, says how each ended, and returns the highest exit code.
 func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) error {
-	p := e.progress(ids)
-	defer p.stop()
+	p := bars.New(e.bars(), len(ids))
+	defer p.Stop()
 	results := make([]*client.Job, len(ids))
 	errs := make([]error, len(ids))
 	room := make(chan struct{}, maxWaiters)
@@ -67,20 +71,23 @@ func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) erro
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			results[i], errs[i] = cl.Follow(ctx, id, func(j *client.Job) { p.update(i, j) })
+			results[i], errs[i] = cl.Follow(ctx, id, p.Update)
 		})
 	}
 	wg.Wait()
-	p.stop()
-	if err := errors.Join(errs...); err != nil {
-		return errs[firstError(errs)]
+	p.Stop()
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return goesOn(ids)
+		}
+		return errs[i]
+	}
+	if err := e.ended(results); err != nil {
+		return err
 	}
 	code := int32(0)
 	for _, j := range results {
 		code = max(code, j.GetExitCode())
-		if err := e.ended(j); err != nil {
-			return err
-		}
 	}
 	if code != 0 {
 		return exitCode(code)
@@ -88,27 +95,20 @@ func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) erro
 	return nil
 }
 
-func firstError(errs []error) int {
-	for i, err := range errs {
-		if err != nil {
-			return i
-		}
-	}
-	return 0
-}
-
-// ended says how a job ended.
-func (e *env) ended(j *client.Job) error {
+// ended says how jobs ended.
+func (e *env) ended(all []*client.Job) error {
 	switch {
-	case e.structured():
-		return e.message(j)
-	case e.quiet:
+	case e.Structured():
+		return render.OneOrList(&e.Printer, all)
+	case e.Quiet:
 		return nil
 	}
-	line := fmt.Sprintf("job %s %s after %s", j.GetId(), j.GetState(), took(j.GetSubmittedAt(), j.GetEndedAt()))
-	if c := j.GetCause(); c != "" {
-		line += ": " + clean(c)
+	for _, j := range all {
+		line := fmt.Sprintf("job %s %s after %s", j.GetId(), j.GetState(), render.Took(j.GetSubmittedAt(), j.GetEndedAt()))
+		if c := j.GetCause(); c != "" {
+			line += ": " + render.Clean(c)
+		}
+		fmt.Fprintln(e.err, line)
 	}
-	fmt.Fprintln(e.err, line)
 	return nil
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -14,36 +17,31 @@ func (e *env) workers() *cobra.Command {
 	return &cobra.Command{
 		Use:   "workers",
 		Short: "List the workers",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.connect()
+		Args:  usage.Count(0, 0),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
+			all, err := cl.Workers(ctx)
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			all, err := cl.Workers(c.Context())
-			if err != nil {
-				return err
-			}
-			if e.structured() {
-				return list(e, all)
+			if e.Structured() {
+				return render.List(&e.Printer, all)
 			}
 			header := []string{"WORKER", "STATE", "RUNNING", "CPU", "MEMORY", "AGE"}
-			if e.output == "wide" {
+			if e.Format == "wide" {
 				header = append(header, "ID", "RUNS", "VERSION", "LABELS", "ENFORCES")
 			}
 			rows := make([][]string, 0, len(all))
 			for _, w := range all {
-				if e.quiet {
-					fmt.Fprintln(e.out, w.GetName())
+				if e.Quiet {
+					fmt.Fprintln(e.Out, w.GetName())
 				}
 				rows = append(rows, e.workerRow(w))
 			}
-			if e.quiet {
+			if e.Quiet {
 				return nil
 			}
-			return e.table(header, rows)
-		},
+			return e.Table(header, rows)
+		}),
 	}
 }
 
@@ -54,14 +52,14 @@ func (e *env) workerRow(w *client.Worker) []string {
 	}
 	row := []string{
 		w.GetName(), w.GetState(), running, job.FormatCPU(w.GetCpuMilliUsed()) + "/" + job.FormatCPU(w.GetCpuMilli()),
-		mebibytes(w.GetMemoryBytesUsed()) + "/" + mebibytes(w.GetMemoryBytes()), ago(w.GetJoinedAt()),
+		mebibytes(w.GetMemoryBytesUsed()) + "/" + mebibytes(w.GetMemoryBytes()), render.Ago(w.GetJoinedAt()),
 	}
-	if e.output == "wide" {
+	if e.Format == "wide" {
 		runs := strings.Join(w.GetExecutors(), ",")
 		if f := w.GetFunctions(); len(f) > 0 {
 			runs += " (" + strings.Join(f, ",") + ")"
 		}
-		row = append(row, w.GetId(), runs, orDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "))
+		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "))
 	}
 	return row
 }
@@ -78,33 +76,37 @@ func (e *env) drain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drain WORKER",
 		Short: "Keep new work from a worker; what runs there goes on",
-		Args:  cobra.ExactArgs(1),
+		Example: `  reeve drain w1
+  reeve drain w1 --undo`,
+		Args: usage.Count(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := usage.OnlyOne(c, "stop", "undo"); err != nil {
+				return err
+			}
 			cl, err := e.connect()
 			if err != nil {
 				return err
 			}
 			defer cl.Close()
 			if undo {
-				if stop {
-					return fmt.Errorf("--undo and --stop contradict each other")
-				}
 				if err := cl.Undrain(c.Context(), args[0]); err != nil {
 					return err
 				}
-				fmt.Fprintf(e.out, "worker %s takes work again\n", args[0])
-				return nil
+				return e.Done(map[string]any{"worker": args[0], "drained": false}, "worker %s takes work again", args[0])
 			}
 			n, err := cl.Drain(c.Context(), args[0], stop)
 			if err != nil {
 				return err
 			}
-			what := "go on"
-			if stop {
-				what = "are stopped and run elsewhere"
+			held := "it holds no attempt"
+			switch {
+			case n > 0 && stop:
+				held = render.Plural(int64(n), "attempt") + " there being stopped, to run elsewhere"
+			case n > 0:
+				held = render.Plural(int64(n), "attempt") + " there still to end"
 			}
-			fmt.Fprintf(e.out, "worker %s takes nothing new; %s there %s\n", args[0], plural(int64(n), "attempt"), what)
-			return nil
+			return e.Done(map[string]any{"worker": args[0], "drained": true, "running": n},
+				"worker %s takes nothing new; %s", args[0], held)
 		},
 	}
 	c.Flags().BoolVar(&stop, "stop", false, "also stop what runs there, to run it elsewhere; no attempt is spent by that")

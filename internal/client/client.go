@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -253,6 +252,23 @@ var codes = map[connect.Code]job.Code{
 	connect.CodeDeadlineExceeded: job.Unavailable,
 }
 
+// network says what is wrong between here and the server, and what to do.
+func (c *Client) network(e *connect.Error, text string) string {
+	if op, ok := errors.AsType[*net.OpError](e); ok && op.Err != nil {
+		text = op.Err.Error()
+	}
+	switch {
+	case e.Code() == connect.CodeUnimplemented:
+		return fmt.Sprintf("what answers at %s is no Reeve server, or one of another version: %s; see --addr and REEVE_ADDR", c.Address, text)
+	case e.Code() != connect.CodeUnavailable:
+		return text
+	case strings.Contains(text, "gave HTTP response to HTTPS client"):
+		host := strings.TrimPrefix(c.Address, "https://")
+		return fmt.Sprintf("the server at %s speaks no TLS; the address of a development server is http://%s (--addr, REEVE_ADDR)", c.Address, host)
+	}
+	return fmt.Sprintf("no server answers at %s: %s; start one (reeve server --dev), or say where it is (--addr, REEVE_ADDR)", c.Address, text)
+}
+
 // fail turns a call's error into the domain's, with a remedy where the network is
 // to blame.
 func (c *Client) fail(err error) error {
@@ -278,15 +294,10 @@ func (c *Client) fail(err error) error {
 		code, text = job.Invalid, "the request has text that is not UTF-8; ids, names, labels, keys and reasons must be"
 	case broken(err):
 		text = fmt.Sprintf("the connection to %s broke before the answer was complete: %s; try again", c.Address, text)
-	case local && e.Code() == connect.CodeUnavailable:
-		text = fmt.Sprintf("no server answers at %s: %s; is it running, and is the address right? (REEVE_ADDR, --addr)", c.Address, text)
+	case local:
+		text = c.network(e, text)
 	}
 	return &job.Error{Code: code, Message: text, Cause: err}
-}
-
-// JSON writes a message as the API's JSON does, indented for people.
-func JSON(m proto.Message) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true, Multiline: true, Indent: "  "}.Marshal(m)
 }
 
 // SecureHost returns the host and port of an address, and whether it is to be

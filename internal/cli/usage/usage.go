@@ -1,0 +1,140 @@
+// Package usage says what is wrong with a command line: what is missing, too much,
+// misspelled or contradicts itself, on one line that names the remedy.
+package usage
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Count accepts least to most arguments, any number if most is negative, and says
+// what is missing or too much in the words of the command's usage.
+func Count(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		usage := strings.TrimSuffix(c.UseLine(), " [flags]")
+		switch {
+		case len(args) < least && len(args) == 0:
+			return fmt.Errorf("%s: nothing is named; usage: %s (see %s --help)", c.Name(), usage, c.CommandPath())
+		case len(args) < least:
+			return fmt.Errorf("%s: an argument is missing; usage: %s (see %s --help)", c.Name(), usage, c.CommandPath())
+		case most >= 0 && len(args) > most:
+			return fmt.Errorf("%s: %q is too much; usage: %s (see %s --help)", c.Name(), args[most], usage, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// Subcommand accepts no argument, as the Args of a command with subcommands: one would be an unknown command.
+func Subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(c.CommandPath()+" "+args[0], c.Root().Name())))
+	c.SuggestionsMinimumDistance = 2
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		text += "; did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return fmt.Errorf("%s (see %s --help)", text, c.CommandPath())
+}
+
+// FlagError says what is wrong with a flag in the words of this program.
+func FlagError(c *cobra.Command, err error) error {
+	see := fmt.Sprintf("(see %s --help)", c.CommandPath())
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := e.GetSpecifiedName()
+		if short := e.GetSpecifiedShortnames(); short != "" {
+			return fmt.Errorf("unknown flag -%s; what begins with - but is no flag goes after -- %s", short, see)
+		}
+		text := "unknown flag --" + name
+		if like := similarFlags(c, name); len(like) > 0 {
+			text += "; did you mean --" + strings.Join(like, " or --") + "?"
+		}
+		return fmt.Errorf("%s %s", text, see)
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return fmt.Errorf("--%s needs a value %s", e.GetFlag().Name, see)
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		f := e.GetFlag()
+		return fmt.Errorf("--%s %q: %s %s", f.Name, e.GetValue(), wanted(f, e), see)
+	}
+	return fmt.Errorf("%w %s", err, see)
+}
+
+// wanted is what a flag's value should have been.
+func wanted(f *pflag.Flag, err *pflag.InvalidValueError) string {
+	switch f.Value.Type() {
+	case "int", "int64":
+		return "want a whole number"
+	case "bool":
+		return "want true or false"
+	}
+	return err.Unwrap().Error()
+}
+
+// OnlyOne refuses more than one of flags that contradict each other.
+func OnlyOne(c *cobra.Command, names ...string) error {
+	var set []string
+	for _, name := range names {
+		if f := c.Flags().Lookup(name); f != nil && f.Changed {
+			set = append(set, "--"+name)
+		}
+	}
+	if len(set) > 1 {
+		return fmt.Errorf("%s contradict each other; leave one out", strings.Join(set, " and "))
+	}
+	return nil
+}
+
+// similarFlags are the flags of a command that are spelled much like a name.
+func similarFlags(c *cobra.Command, name string) []string {
+	var all cobra.Command // which knows which words are alike
+	all.SuggestionsMinimumDistance = 2
+	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				all.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+			}
+		})
+	}
+	like := all.SuggestionsFor(name)
+	slices.Sort(like)
+	return slices.Compact(like)
+}
+
+// durationValue is a flag that is written as in job files: 90s, 1h30m, 2d.
+type durationValue struct{ to *time.Duration }
+
+// Duration adds a flag that is written as in job files, with nothing as its default.
+func Duration(f *pflag.FlagSet, to *time.Duration, name, usage string) {
+	f.Var(&durationValue{to}, name, usage)
+}
+
+// Set reads a duration.
+func (d *durationValue) Set(text string) error {
+	v, err := job.ParseDuration(text)
+	if err != nil {
+		return errors.New("want a duration such as 90s, 1h30m or 2d")
+	}
+	*d.to = v
+	return nil
+}
+
+// String is empty for no duration, which keeps a default out of the help.
+func (d *durationValue) String() string {
+	if d.to == nil || *d.to == 0 {
+		return ""
+	}
+	return job.FormatDuration(*d.to)
+}
+
+// Type is what the help calls the value.
+func (d *durationValue) Type() string { return "duration" }
