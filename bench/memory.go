@@ -40,7 +40,7 @@ func (b *bench) memory() error {
 		rows = append(rows, row)
 	}
 	b.out.printf("\n### What waits, and the way back after kill -9\n\n")
-	b.out.table([]string{"what", "submitted in", "per second", "server RSS", "live heap", "live bytes each", "ready again after", "RSS then"}, rows)
+	b.out.table([]string{"what", "submitted in", "per second", "server CPU-s", "server RSS", "live heap", "live bytes each", "ready again after", "RSS then"}, rows)
 	return nil
 }
 
@@ -55,12 +55,12 @@ func (b *bench) wait(l backlog) (row []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	if err := l.submit(c, l.n); err != nil {
+	recorded := c.record(fmt.Sprintf("submit-%d", l.n))
+	took, spent, err := c.timed(func() error { return l.submit(c, l.n) })
+	if err != nil {
 		return nil, err
 	}
-	took := time.Since(began)
-	if err := c.settled(); err != nil {
+	if err := errors.Join(recorded(), c.settled()); err != nil {
 		return nil, err
 	}
 	rss, err := resident(c.server.cmd.Process.Pid)
@@ -77,13 +77,13 @@ func (b *bench) wait(l backlog) (row []string, err error) {
 		}
 	}
 	row = []string{
-		whole(float64(l.n)) + " " + l.name, seconds(took), whole(float64(l.n) / took.Seconds()), mebibytes(rss), mebibytes(live),
+		whole(float64(l.n)) + " " + l.name, seconds(took), whole(float64(l.n) / took.Seconds()), hundredths(spent.server.Seconds()), mebibytes(rss), mebibytes(live),
 		fmt.Sprintf("%.1f", float64(max(live-empty, 0))/float64(l.n)), "", "",
 	}
 	if !l.recover {
 		return row, nil
 	}
-	return row, c.comeBack(l.n, row[6:])
+	return row, c.comeBack(l.n, row[7:])
 }
 
 // comeBack kills the server and measures how long it takes until it answers, with

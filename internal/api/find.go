@@ -180,7 +180,7 @@ func (s *server) chunks(ctx context.Context, id job.ID, ti uint32, from uint64, 
 // jobs it comes after, and those its keys stand for.
 func (s *server) facts(ctx context.Context, c *core.Submit) error {
 	after := map[job.ID]bool{}
-	keys := map[int]bool{}
+	var keys []int
 	if err := s.Engine.View(ctx, func(state *core.State) {
 		c.ReadSeq = state.Seq()
 		for _, a := range c.Spec.After {
@@ -190,7 +190,7 @@ func (s *server) facts(ctx context.Context, c *core.Submit) error {
 		}
 		for i := range c.Items {
 			if k := c.Items[i].Key; k != "" && state.ByKey(c.Namespace, k) == 0 {
-				keys[i] = true
+				keys = append(keys, i)
 			}
 		}
 	}); err != nil {
@@ -211,36 +211,40 @@ func (s *server) facts(ctx context.Context, c *core.Submit) error {
 	}
 	for i := range c.Items {
 		c.Items[i].Existing = nil
-		if !keys[i] {
-			continue
-		}
-		fact, err := s.keyFact(ctx, c.Namespace, c.Items[i].Key)
-		if err != nil {
-			return err
-		}
-		c.Items[i].Existing = fact
 	}
-	return nil
+	return s.keyFacts(ctx, c, keys)
 }
 
-func (s *server) keyFact(ctx context.Context, namespace, key string) (*core.KeyFact, error) {
-	rows, _, err := s.History.JobsByKey(ctx, record.KeyHash(namespace, key))
-	if err != nil {
-		return nil, err
+// keyFacts looks up the keys of some of a submit's items.
+func (s *server) keyFacts(ctx context.Context, c *core.Submit, items []int) error {
+	if len(items) == 0 {
+		return nil
 	}
+	hashes := make([]uint64, len(items))
+	for n, i := range items {
+		hashes[n] = record.KeyHash(c.Namespace, c.Items[i].Key)
+	}
+	rows, _, err := s.History.JobsByKey(ctx, hashes...)
+	if err != nil {
+		return err
+	}
+	known := map[string]*core.KeyFact{}
 	for _, row := range rows {
 		if row.KeepUntil > 0 && row.KeepUntil < s.Engine.Now() {
 			continue
 		}
 		m, err := record.Job(row)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if m.Namespace == namespace && m.Key == key {
-			return &core.KeyFact{ID: m.ID, Body: m.Body}, nil
+		if m.Namespace == c.Namespace && known[m.Key] == nil {
+			known[m.Key] = &core.KeyFact{ID: m.ID, Body: m.Body}
 		}
 	}
-	return nil, nil //nolint:nilnil // no fact is a value here
+	for _, i := range items {
+		c.Items[i].Existing = known[c.Items[i].Key]
+	}
+	return nil
 }
 
 // carry works out what a retry takes along.

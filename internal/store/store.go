@@ -222,8 +222,9 @@ const MaxPage = 1000
 type History interface {
 	// Job returns one job, or ErrNotFound, and the snapshot's projected sequence.
 	Job(ctx context.Context, id uint64) (JobRow, uint64, error)
-	// JobsByKey returns the jobs whose KeyHash is h: rarely more than one.
-	JobsByKey(ctx context.Context, h uint64) ([]JobRow, uint64, error)
+	// JobsByKey returns the jobs whose KeyHash is one of hashes, by id: rarely more
+	// than one of each. All come out of one snapshot.
+	JobsByKey(ctx context.Context, hashes ...uint64) ([]JobRow, uint64, error)
 	// Jobs returns a page of q and the projected sequence. It scans a bounded
 	// number of rows: next is the id to pass as Below for the rest, 0 at the end.
 	Jobs(ctx context.Context, q Query) (Page, error)

@@ -27,7 +27,7 @@ func (h history) Job(ctx context.Context, id uint64) (store.JobRow, uint64, erro
 	return cloneJob(j), t.projected, nil
 }
 
-func (h history) JobsByKey(ctx context.Context, hash uint64) ([]store.JobRow, uint64, error) {
+func (h history) JobsByKey(ctx context.Context, hashes ...uint64) ([]store.JobRow, uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
@@ -36,7 +36,7 @@ func (h history) JobsByKey(ctx context.Context, hash uint64) ([]store.JobRow, ui
 	t := h.s.now
 	var rows []store.JobRow
 	for _, id := range t.ids {
-		if j := t.jobs[id]; hash != 0 && j.KeyHash == hash {
+		if j := t.jobs[id]; j.KeyHash != 0 && slices.Contains(hashes, j.KeyHash) {
 			rows = append(rows, cloneJob(j))
 		}
 	}

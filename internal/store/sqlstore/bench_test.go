@@ -170,6 +170,14 @@ func BenchmarkHistory(b *testing.B) {
 			_, _, err := h.JobsByKey(ctx, r.Uint64())
 			return err
 		}},
+		{"keys", func(ctx context.Context) error {
+			var keys [1000]uint64
+			for i := range keys {
+				keys[i] = r.Uint64()
+			}
+			_, _, err := h.JobsByKey(ctx, keys[:]...)
+			return err
+		}},
 		{"page", func(ctx context.Context) error {
 			_, err := h.Jobs(ctx, store.Query{Limit: 100})
 			return err

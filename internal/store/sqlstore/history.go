@@ -59,33 +59,61 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 }
 
 // JobsByKey implements store.History.
-func (t *tables) JobsByKey(ctx context.Context, h uint64) (jobs []store.JobRow, projected uint64, err error) {
+func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.JobRow, projected uint64, err error) {
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 		if err := s.refresh(ctx); err != nil {
 			return err
 		}
 		projected = uint64(s.layout.projected)
-		for _, lookup := range s.layout.lookups() {
-			args := make([]any, lookup.args)
-			for i := range args {
-				args[i] = int64(h)
-			}
-			err := s.query(ctx, statement{text: lookup.text}, func(rows *sql.Rows) (bool, error) {
-				j, err := scanJob(rows, true)
-				jobs = append(jobs, j)
-				return true, err
-			}, args...)
-			if err != nil {
-				return err
-			}
+		found := func(rows *sql.Rows) (bool, error) {
+			j, err := scanJob(rows, true)
+			jobs = append(jobs, j)
+			return true, err
 		}
-		return nil
+		if len(hashes) == 1 {
+			return s.byKey(ctx, hashes[0], found)
+		}
+		return s.byKeys(ctx, hashes, found)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	slices.SortFunc(jobs, func(a, b store.JobRow) int { return cmp.Compare(a.ID, b.ID) })
 	return jobs, projected, nil
+}
+
+// byKey looks a key up in as few statements as there can be.
+func (s *session) byKey(ctx context.Context, hash uint64, found func(*sql.Rows) (bool, error)) error {
+	for _, lookup := range s.layout.lookups() {
+		args := make([]any, lookup.args)
+		for i := range args {
+			args[i] = int64(hash)
+		}
+		if err := s.query(ctx, statement{text: lookup.text}, found, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byKeys looks many keys up in one partition after the other.
+func (s *session) byKeys(ctx context.Context, hashes []uint64, found func(*sql.Rows) (bool, error)) error {
+	args := make([]any, len(hashes))
+	for i, h := range hashes {
+		args[i] = int64(h)
+	}
+	for _, p := range s.layout.parts {
+		at := 0
+		for i, group := range rowGroups {
+			for ; len(args)-at >= group; at += group {
+				err := s.query(ctx, statement{text: selectByKeys[i], partition: p.number}, found, args[at:at+group]...)
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Jobs implements store.History.

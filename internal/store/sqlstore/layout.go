@@ -101,6 +101,13 @@ func (l *layout) lookups() []keyLookup {
 	return l.byKey
 }
 
+// selectByKeys finds as many keys in a partition as rowGroups says.
+var selectByKeys = [len(rowGroups)]string{byKeys(rowGroups[0]), byKeys(rowGroups[1]), byKeys(rowGroups[2])}
+
+func byKeys(n int) string {
+	return `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
+}
+
 // dayOf returns the day of a moment in Unix milliseconds.
 func dayOf(ms int64) int64 {
 	const day = int64(24 * time.Hour / time.Millisecond)

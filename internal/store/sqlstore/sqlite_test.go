@@ -119,6 +119,7 @@ func TestPlans(t *testing.T) {
 		{selectSpec, s.tables.db, []string{"(hash=?)"}},
 		{selectBatches, s.journal.db, []string{"USING INTEGER PRIMARY KEY (rowid>?)"}},
 		{selectBounds, s.journal.db, []string{"SEARCH journal"}},
+		{selectByKeys[0], s.tables.db, []string{"jobs_1_key (key_hash=?)"}},
 	}
 	lookup := (&layout{parts: []partition{{number: 1}, {number: 1}}}).lookups()[0].text
 	tests = append(tests, tests[0])

@@ -132,6 +132,19 @@ func jobsByKey(t *testing.T, o Opened) {
 				diff(t, "row", rows[i], f.Jobs[rows[i].ID-1])
 			}
 		}
+		many := []uint64{38, hash, 0, 2, 3, 1<<64 - 1}
+		for n := uint64(1000); n < 1100; n++ { // more than any statement takes
+			many = append(many, n)
+		}
+		many = append(many, 4)
+		rows, projected, err := o.History.JobsByKey(t.Context(), many...)
+		check(t, err)
+		diff(t, "jobs by many keys", ids(rows), []uint64{2, 4, 13, 26, 38, 39})
+		none, _, err := o.History.JobsByKey(t.Context())
+		check(t, err)
+		if projected != f.Seq || len(none) > 0 {
+			t.Errorf("projected %d, want %d; by no key %d jobs", projected, f.Seq, len(none))
+		}
 	}
 	look()
 	f.Seq = 2
