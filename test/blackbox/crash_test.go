@@ -259,7 +259,10 @@ func TestPoisonJob(t *testing.T) {
 		name := fmt.Sprint("w", round)
 		w := c.worker(name)
 		l.seen(round, "begin", "main")
-		await(t, "the server knows that it runs", func() bool { return c.show(id).State == "running" })
+		await(t, "the server knows that it runs", func() bool {
+			attempts := c.attempts(id + ".main")
+			return len(attempts) == round && attempts[round-1].State == "running"
+		})
 		for _, pid := range keepers(t, c.state(name)) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
