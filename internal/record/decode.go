@@ -29,6 +29,29 @@ func DecodeBatch(b []byte) ([]core.Event, error) {
 	return events, nil
 }
 
+// Decoder reads single events back. It belongs to one goroutine; the zero value is
+// ready. Strings that most jobs have in common are the same in all that it reads.
+type Decoder struct{ d decoding }
+
+// Event returns the event that AppendEvent appended as b. Nothing in it aliases b.
+func (d *Decoder) Event(b []byte) (core.Event, error) {
+	d.d.err = nil
+	r := reader{d: &d.d, b: b}
+	var e core.Event
+	if r.next() && r.field == eventsField {
+		e = r.event()
+	} else {
+		r.damaged()
+	}
+	if len(r.b) > 0 {
+		r.damaged()
+	}
+	if d.d.err != nil {
+		return nil, fmt.Errorf("record: an event of %d bytes: %w", len(b), d.d.err)
+	}
+	return e, nil
+}
+
 // event reads the message Event, which has exactly one field.
 func (r *reader) event() core.Event {
 	one := r.message()

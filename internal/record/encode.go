@@ -41,17 +41,28 @@ const eventsField field = 2
 // EncodeBatch appends the payload that holds events. Equal events give equal
 // bytes. It fails, with dst as it was, for an event that has no rule here.
 func EncodeBatch(dst []byte, events []core.Event) ([]byte, error) {
-	b := putFormat(dst)
+	b := BeginBatch(dst)
 	for i, e := range events {
-		var at int
-		b, at = begin(b, eventsField)
-		var known bool
-		if b, known = putEvent(b, e); !known {
-			return dst, fmt.Errorf("record: event %d of %d: %T can't be encoded", i, len(events), e)
+		var err error
+		if b, err = AppendEvent(b, e); err != nil {
+			return dst, fmt.Errorf("event %d of %d: %w", i, len(events), err)
 		}
-		b = end(b, at)
 	}
 	return b, nil
+}
+
+// BeginBatch appends what a payload begins with. AppendEvent adds its events.
+func BeginBatch(dst []byte) []byte { return putFormat(dst) }
+
+// AppendEvent adds one event to a payload that BeginBatch began. It fails, with dst
+// as it was, for an event that has no rule here.
+func AppendEvent(dst []byte, e core.Event) ([]byte, error) {
+	b, at := begin(dst, eventsField)
+	b, known := putEvent(b, e)
+	if !known {
+		return dst, fmt.Errorf("record: %T can't be encoded", e)
+	}
+	return end(b, at), nil
 }
 
 // putEvent appends the event's field of the message Event.

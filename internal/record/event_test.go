@@ -64,6 +64,53 @@ func TestBatchesComeBackInOrder(t *testing.T) {
 	})
 }
 
+// TestEventsComeBackOneByOne reads what AppendEvent appends, event by event, and
+// holds the payload that it makes against EncodeBatch's.
+func TestEventsComeBackOneByOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var events []core.Event
+		var d Decoder
+		payload := BeginBatch(nil)
+		for range rapid.IntRange(0, 20).Draw(t, "events") {
+			e := filled(rapid.SampledFrom(kinds()).Draw(t, "kind"), drawn{t})
+			start := len(payload)
+			var err error
+			if payload, err = AppendEvent(payload, e); err != nil {
+				t.Fatal(err)
+			}
+			back, err := d.Event(payload[start:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(e, back); diff != "" {
+				t.Fatalf("an event came back as another (-want +got):\n%s", diff)
+			}
+			events = append(events, e)
+		}
+		if whole, err := EncodeBatch(nil, events); err != nil || !bytes.Equal(whole, payload) {
+			t.Fatalf("one by one the payload is % x, as a batch % x (%v)", payload, whole, err)
+		}
+	})
+}
+
+func TestOneEventIsRefused(t *testing.T) {
+	good, err := AppendEvent(nil, core.WorkerDrained{ID: 300, Draining: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decoder
+	for name, b := range map[string][]byte{
+		"nothing": nil, "a part": good[:len(good)-1], "two": append(bytes.Clone(good), good...), "a batch": append(BeginBatch(nil), good...),
+	} {
+		if e, err := d.Event(b); !errors.Is(err, store.ErrCorrupt) || e != nil {
+			t.Errorf("%s: %v, %v; want damage", name, e, err)
+		}
+	}
+	if e, err := d.Event(good); err != nil || e != (core.WorkerDrained{ID: 300, Draining: true}) {
+		t.Errorf("after damage a sound event is %v, %v", e, err)
+	}
+}
+
 func checkRoundTrip(t *rapid.T, events []core.Event) {
 	prefix := []byte("kept")
 	b, err := EncodeBatch(prefix, events)
