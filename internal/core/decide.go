@@ -197,14 +197,25 @@ func (s *State) decideRevoke(in Input, c RevokeToken) (Decision, error) {
 }
 
 func (s *State) decideTick(in Input) (Decision, error) {
-	const most = 1000
+	const most = 1000 // timers, and about as many events
 	var d Decision
-	for range most {
+	fired := make([]timer, 0, 16)
+	whole := false
+	defer func() {
+		if !whole { // the one that can't be decided is left out, the others fire again
+			for _, t := range fired[:max(len(fired), 1)-1] {
+				s.timers.push(t)
+			}
+		}
+	}()
+	for len(fired) < most && len(d.Events) < most {
 		if len(s.timers) == 0 || s.timers[0].at > in.Now {
 			break
 		}
-		s.fire(&d, s.timers.pop(), in)
+		fired = append(fired, s.timers.pop())
+		s.fire(&d, fired[len(fired)-1], in)
 	}
+	whole = true
 	return d, nil
 }
 

@@ -13,7 +13,7 @@ import (
 type worklist struct {
 	jobs  []job.ID
 	tasks []taskKey
-	ready []taskKey
+	ready []readyTask
 	spans []endedSpan
 	over  []job.ID
 }
@@ -21,6 +21,12 @@ type worklist struct {
 type taskKey struct {
 	job  job.ID
 	task uint32
+}
+
+// readyTask is a task whose elements from a position on are to be looked at.
+type readyTask struct {
+	taskKey
+	from int64
 }
 
 type endedSpan struct {
@@ -34,7 +40,7 @@ func (w *worklist) task(id job.ID, ti uint32) {
 	w.tasks = append(w.tasks, taskKey{id, ti})
 }
 func (w *worklist) readied(id job.ID, ti uint32) {
-	w.ready = append(w.ready, taskKey{id, ti})
+	w.ready = append(w.ready, readyTask{taskKey{id, ti}, 0})
 }
 func (w *worklist) elements(id job.ID, ti uint32, span element.Span) {
 	w.spans = append(w.spans, endedSpan{taskKey{id, ti}, span})
@@ -43,13 +49,16 @@ func (w *worklist) elements(id job.ID, ti uint32, span element.Span) {
 // Forget drops what Follow would look at: for replicas that only apply.
 func (s *State) Forget() { s.follow = worklist{} }
 
-// Recheck makes Follow look at every unfinished job again. A new leader calls it
-// once, so that no consequence is lost between two leaders; where there is none
-// Follow decides nothing.
+// Recheck makes Follow look at everything again. A new leader calls it once, so that
+// no consequence is lost between two leaders; where there is none Follow decides
+// nothing.
 func (s *State) Recheck() {
 	for j := range s.jobs.all {
 		id := j.id
 		if j.state.Terminal() {
+			if len(s.waiters[id]) > 0 {
+				s.follow.ended(id)
+			}
 			continue
 		}
 		s.follow.job(id)
@@ -65,18 +74,35 @@ func (s *State) Recheck() {
 	}
 }
 
+// Bounds of one call of Follow: what a large array or a job that many wait for
+// entails is decided in slices.
+const (
+	sliceElements = 8192
+	sliceWaiters  = 1000
+)
+
 // Follow decides what one of the events applied before entails. The caller applies
-// the decision and calls again until more is false.
+// the decision and calls again until more is false. Each decision is small, and
+// between two of them a batch may end: what is lost then Recheck finds again.
 func (s *State) Follow(now int64) (d Decision, more bool) {
 	w := &s.follow
 	switch {
 	case len(w.spans) > 0:
 		e := w.spans[0]
-		w.spans = pop(w.spans)
+		if e.span.Last-e.span.First >= sliceElements {
+			e.span.Last = e.span.First + sliceElements - 1
+			w.spans[0].span.First = e.span.Last + 1
+		} else {
+			w.spans = pop(w.spans)
+		}
 		s.followElements(&d, e, now)
 	case len(w.ready) > 0:
 		k := w.ready[0]
-		w.ready = pop(w.ready)
+		if j := s.jobs.get(k.job); j != nil && k.from+sliceElements < j.tasks[k.task].n {
+			w.ready[0].from += sliceElements
+		} else {
+			w.ready = pop(w.ready)
+		}
 		s.followReady(&d, k, now)
 	case len(w.tasks) > 0:
 		k := w.tasks[0]
@@ -88,7 +114,9 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		s.followJob(&d, id, now)
 	case len(w.over) > 0:
 		id := w.over[0]
-		w.over = pop(w.over)
+		if len(s.waiters[id]) <= sliceWaiters {
+			w.over = pop(w.over)
+		}
 		s.followOver(&d, id, now)
 	default:
 		return d, false
@@ -195,9 +223,9 @@ func (s *State) end(d *Decision, j *jobState, ti uint32, state job.ElementState,
 	})
 }
 
-// followReady opens the elements of a task whose element-wise needs were met
-// before it became ready.
-func (s *State) followReady(d *Decision, k taskKey, now int64) {
+// followReady opens a slice of the elements of a task whose element-wise needs were
+// met before it became ready.
+func (s *State) followReady(d *Decision, k readyTask, now int64) {
 	j := s.jobs.get(k.job)
 	if j == nil || j.state.Terminal() {
 		return
@@ -216,9 +244,10 @@ func (s *State) followReady(d *Decision, k taskKey, now int64) {
 			continue
 		}
 		u := j.spec.ups[k.task][i]
-		spans := endedSpans(&j.tasks[u])
-		if j.tasks[u].n < 0 { // it ended before it was known how many it has
-			spans = []element.Span{{First: 0, Last: t.n - 1}}
+		slice := element.Span{First: k.from, Last: min(k.from+sliceElements, t.n) - 1}
+		spans := []element.Span{slice}
+		if j.tasks[u].n >= 0 { // else it ended before it was known how many it has
+			spans = endedSpans(&j.tasks[u], slice)
 		}
 		for _, span := range spans {
 			if e := (endedSpan{taskKey{j.id, u}, span}); !s.skipElements(d, j, k.task, e, now) && first {
@@ -229,10 +258,10 @@ func (s *State) followReady(d *Decision, k taskKey, now int64) {
 	}
 }
 
-// endedSpans is the terminal elements of an array as runs of one state.
-func endedSpans(t *task) []element.Span {
+// endedSpans is the terminal elements of a slice of an array as runs of one state.
+func endedSpans(t *task, slice element.Span) []element.Span {
 	var out []element.Span
-	for p := range t.n {
+	for p := slice.First; p <= slice.Last; p++ {
 		if !t.state(p).Terminal() {
 			continue
 		}
@@ -367,10 +396,14 @@ func (s *State) conclude(d *Decision, j *jobState, now int64) {
 	d.Events = append(d.Events, e)
 }
 
-// followOver tells the jobs that waited for one that has ended.
+// followOver tells some of the jobs that waited for one that has ended.
 func (s *State) followOver(d *Decision, id job.ID, now int64) {
 	j, waiting := s.jobs.get(id), s.waiters[id]
-	delete(s.waiters, id)
+	if len(waiting) > sliceWaiters {
+		waiting, s.waiters[id] = waiting[:sliceWaiters], waiting[sliceWaiters:]
+	} else {
+		delete(s.waiters, id)
+	}
 	for _, w := range waiting {
 		if k := s.jobs.get(w); k != nil && !k.state.Terminal() {
 			s.meet(d, k, id, j.state, now)
@@ -380,10 +413,12 @@ func (s *State) followOver(d *Decision, id job.ID, now int64) {
 
 // meet decides what the end of job on means for job k, which waits for it.
 func (s *State) meet(d *Decision, k *jobState, on job.ID, end job.State, now int64) {
+	waits := false
 	for _, w := range k.waits {
 		if w.Job != on {
 			continue
 		}
+		waits = true
 		if job.Decide(w.Condition, job.AfterJob(end)) == job.Run {
 			continue
 		}
@@ -396,7 +431,9 @@ func (s *State) meet(d *Decision, k *jobState, on job.ID, end job.State, now int
 		}
 		return
 	}
-	d.Events = append(d.Events, AfterMet{Job: k.id, On: on})
+	if waits { // a leader that has recovered looks at what was told already
+		d.Events = append(d.Events, AfterMet{Job: k.id, On: on})
+	}
 }
 
 // stopLive asks the live attempts of a task, or of some of its elements, to end.

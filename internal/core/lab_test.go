@@ -357,6 +357,34 @@ func (l *lab) recovered() *State {
 	return s
 }
 
+// cutOff carries a command out up to a number of its consequences; then the batch
+// ends and another server takes over.
+func (l *lab) cutOff(c Command, steps int) {
+	d, err := l.s.Decide(Input{Now: l.now, Seed: l.seed}, c)
+	l.seed++
+	if err != nil {
+		return
+	}
+	for more := true; more; steps-- {
+		for _, e := range d.Events {
+			l.note(e)
+			l.s.Apply(e)
+			l.judge.applied(l, e)
+			l.forming = append(l.forming, e)
+		}
+		l.deliver(d.Sends)
+		if steps == 0 {
+			break
+		}
+		d, more = l.s.Follow(l.now)
+	}
+	if len(l.forming) > 0 {
+		l.journal = append(l.journal, l.forming)
+		l.forming = nil
+	}
+	l.failOver()
+}
+
 // failOver puts a recovered state in the place of the leader's: another server
 // takes over, and the workers come back to it.
 func (l *lab) failOver() {

@@ -102,6 +102,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"flush":     m.flushSome,
 			"evict":     func(*rapid.T) { m.evict() },
 			"fail over": m.failOverSome,
+			"cut off":   m.cutOffSome,
 			"":          m.checkRecovery,
 		})
 		m.repeat()
@@ -379,13 +380,41 @@ func (m *machine) failOverSome(t *rapid.T) {
 		t.Skip("not this time")
 	}
 	m.failOver()
-	for _, name := range m.names { // the workers come to the new leader
+	m.rejoin(t)
+}
+
+// rejoin has the workers come to a new leader.
+func (m *machine) rejoin(t *rapid.T) {
+	for _, name := range m.names {
 		if w := m.workers[name]; w.up && m.s.workers[w.id] != nil {
 			if err := m.join(w.hello); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+}
+
+// cutOffSome ends a batch, and with it the leader's term, in the midst of what a
+// command entails.
+func (m *machine) cutOffSome(t *rapid.T) {
+	var c Command
+	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	case 0:
+		j, ti := m.target(t)
+		c = Cancel{Job: j.id, Task: ti, By: "anna"}
+	case 1:
+		w, g := m.grip(t, func(w *hand, g *grip) bool { return g.phase == link.Running || m.mayRun(w, g) })
+		g.phase = link.Ended
+		g.result = link.Result{Fence: g.fence, Ended: m.now, Outputs: []byte(`{"n":"3"}`)}
+		if rapid.Bool().Draw(t, "fails") {
+			g.result.Cause = job.Cause{Kind: job.CauseExit, Code: 3}
+		}
+		c = WorkerReport{Worker: w.id, Report: link.Report{Ended: []link.Result{g.result}}}
+	default:
+		t.Skip("not this time")
+	}
+	m.cutOff(c, rapid.IntRange(0, 4).Draw(t, "steps"))
+	m.rejoin(t)
 }
 
 // finishAll takes away all that hinders, gives work to a worker that can do
