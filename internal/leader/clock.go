@@ -5,13 +5,16 @@ import (
 	"time"
 )
 
-// Clock is wall time that never goes back: an anchor plus the monotonic clock. It
-// follows the machine's wall clock forward at each Anchor and waits for it where
-// that was set back.
+// Clock is wall time that never goes back and never stands still: an anchor plus the
+// monotonic clock. It follows the machine's wall clock forward at each Anchor. Where
+// that was set back it goes at half the pace until the two agree again, so that
+// timers are late by a factor, not by what the clock was wrong. Its methods may be
+// called concurrently.
 type Clock struct {
 	mu     sync.Mutex
 	anchor int64     // Unix milliseconds
 	at     time.Time // when anchor was true, with its monotonic reading
+	slow   bool      // the machine's clock is behind
 	last   int64
 }
 
@@ -24,16 +27,37 @@ func NewClock() *Clock {
 
 // Anchor sets the clock by the machine's wall clock.
 func (c *Clock) Anchor() {
+	now := time.Now()
+	c.set(now, now.UnixMilli())
+}
+
+// set anchors the clock to wall, in Unix milliseconds, as read at now.
+func (c *Clock) set(now time.Time, wall int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	c.anchor, c.at = now.UnixMilli(), now
+	ours := wall
+	if !c.at.IsZero() {
+		ours = c.read(now)
+	}
+	// What is read lies up to a millisecond below what it was rounded from: without the
+	// tolerance a clock that agrees would now and then go slowly.
+	const tolerance = 2
+	c.slow = wall < ours-tolerance
+	c.anchor, c.at = max(wall, ours), now
+}
+
+func (c *Clock) read(now time.Time) int64 {
+	passed := now.Sub(c.at)
+	if c.slow {
+		passed /= 2
+	}
+	return c.anchor + passed.Milliseconds()
 }
 
 // Now is the time in Unix milliseconds; it never falls.
 func (c *Clock) Now() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last, c.anchor+time.Since(c.at).Milliseconds())
+	c.last = max(c.last, c.read(time.Now()))
 	return c.last
 }

@@ -37,6 +37,7 @@ type request struct {
 	command core.Command
 	view    func(*core.State)
 	done    chan answer // with room for one
+	weight  int         // bytes that it keeps in memory while it waits, counted for submits
 }
 
 type answer struct {
@@ -44,32 +45,75 @@ type answer struct {
 	err   error
 }
 
+// weightOf is about how many bytes a command keeps in memory while it waits. Only
+// submits are large enough to be counted.
+func weightOf(c core.Command) int {
+	s, ok := c.(core.Submit)
+	if !ok {
+		return 0
+	}
+	const item = 200 // of an Item's own
+	n := len(s.Canonical)
+	for i := range s.Items {
+		n += item + len(s.Items[i].Params) + len(s.Items[i].Payload)
+	}
+	return n
+}
+
 // inbox is the lanes before the loop.
 type inbox struct {
 	mu     sync.Mutex
-	lanes  [lanes][]*request
+	lanes  [lanes]queue
 	limit  [lanes]int
+	most   int // bytes that may wait in the lane of submits
 	closed bool
 	wake   chan struct{} // with room for one
 }
 
-func (b *inbox) init(maxWaiting int) {
-	b.wake = make(chan struct{}, 1)
-	b.limit = [lanes]int{laneControl: maxWaiting, laneView: maxWaiting, laneSubmit: maxWaiting}
+// queue is one lane, oldest first.
+type queue struct {
+	items []*request
+	head  int
+	bytes int
 }
 
-// put queues a request, or refuses it when its lane is full.
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(r *request) {
+	q.items = append(q.items, r)
+	q.bytes += r.weight
+}
+
+func (q *queue) pop() *request {
+	r := q.items[q.head]
+	q.items[q.head] = nil
+	q.bytes -= r.weight
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return r
+}
+
+func (b *inbox) init(maxWaiting, maxBytes int) {
+	b.wake = make(chan struct{}, 1)
+	b.limit = [lanes]int{laneControl: maxWaiting, laneView: maxWaiting, laneSubmit: maxWaiting}
+	b.most = maxBytes
+}
+
+// put queues a request, or refuses it when its lane is full. A lane that is empty
+// takes any request, however large.
 func (b *inbox) put(l lane, r *request) error {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return &job.Error{Code: job.Unavailable, Message: "the server is stopping; try again"}
+		return stopping()
 	}
-	if limit := b.limit[l]; limit > 0 && len(b.lanes[l]) >= limit {
+	q := &b.lanes[l]
+	if limit := b.limit[l]; limit > 0 && q.len() >= limit || r.weight > 0 && q.len() > 0 && q.bytes+r.weight > b.most {
 		b.mu.Unlock()
 		return &job.Error{Code: job.Busy, Message: "the server has too much to do at the moment; try again in a second"}
 	}
-	b.lanes[l] = append(b.lanes[l], r)
+	q.push(r)
 	b.mu.Unlock()
 	select {
 	case b.wake <- struct{}{}:
@@ -78,30 +122,38 @@ func (b *inbox) put(l lane, r *request) error {
 	return nil
 }
 
-// take moves up to most requests to dst, lower lanes first, and reports whether
-// some are left.
-func (b *inbox) take(dst []*request, most int) ([]*request, bool) {
+// next takes the first request of the lanes up to last, lower lanes first; nil if
+// there is none.
+func (b *inbox) next(last lane) *request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left := false
-	for l := range b.lanes {
-		n := min(len(b.lanes[l]), most-len(dst))
-		dst = append(dst, b.lanes[l][:n]...)
-		clear(b.lanes[l][:n])
-		if b.lanes[l] = b.lanes[l][n:]; len(b.lanes[l]) == 0 {
-			b.lanes[l] = nil
-		} else {
-			left = true
+	for l := range last + 1 {
+		if b.lanes[l].len() > 0 {
+			return b.lanes[l].pop()
 		}
 	}
-	return dst, left
+	return nil
 }
 
-// close refuses what comes from now on and returns what waits.
-func (b *inbox) close() []*request {
+// waiting reports whether there is a request in any lane.
+func (b *inbox) waiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.lanes {
+		if b.lanes[l].len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// close refuses what comes from now on.
+func (b *inbox) close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	rest, _ := b.take(nil, 1<<30)
-	return rest
+}
+
+func stopping() error {
+	return &job.Error{Code: job.Unavailable, Message: "the server is stopping and did not take the request; try again"}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -20,9 +21,11 @@ import (
 // Settings of a leader. Zero fields mean the defaults.
 type Settings struct {
 	Core core.Config
-	// MaxWaiting bounds the submits that wait for the loop; more are refused with
-	// job.Busy.
-	MaxWaiting int
+	// MaxWaiting bounds the submits that wait for the loop, and MaxWaitingBytes what
+	// they hold, in bytes; more are refused with job.Busy. The other lanes have
+	// MaxWaiting each too, but for what workers report, which is never refused.
+	MaxWaiting      int
+	MaxWaitingBytes int
 	// MaxUnprojected bounds the jobs that the tables lack; while there are more,
 	// submits are refused with job.Busy.
 	MaxUnprojected int
@@ -44,14 +47,16 @@ type Settings struct {
 
 // Defaults of Settings.
 const (
-	DefaultLease          = 60 * time.Second
-	DefaultRetention      = 30 * 24 * time.Hour
-	DefaultMaxWaiting     = 10_000
-	DefaultMaxUnprojected = 2_000_000
-	DefaultFlushEvery     = 200 * time.Millisecond
-	DefaultTrimEvery      = 15 * time.Second
-	DefaultKeepBatches    = 1_000
-	DefaultRetainEvery    = 10 * time.Minute
+	DefaultLease      = 60 * time.Second
+	DefaultRetention  = 30 * 24 * time.Hour
+	DefaultMaxWaiting = 10_000
+	// DefaultMaxWaitingBytes is eight of the largest messages that a server takes.
+	DefaultMaxWaitingBytes = 128 << 20
+	DefaultMaxUnprojected  = 2_000_000
+	DefaultFlushEvery      = 200 * time.Millisecond
+	DefaultTrimEvery       = 15 * time.Second
+	DefaultKeepBatches     = 1_000
+	DefaultRetainEvery     = 10 * time.Minute
 )
 
 func (s *Settings) defaults() {
@@ -63,6 +68,9 @@ func (s *Settings) defaults() {
 	}
 	if s.MaxWaiting == 0 {
 		s.MaxWaiting = DefaultMaxWaiting
+	}
+	if s.MaxWaitingBytes == 0 {
+		s.MaxWaitingBytes = DefaultMaxWaitingBytes
 	}
 	if s.MaxUnprojected == 0 {
 		s.MaxUnprojected = DefaultMaxUnprojected
@@ -114,30 +122,24 @@ type Leader struct {
 // is durable: from then on this process alone decides.
 func New(ctx context.Context, settings Settings, journal store.Journal, tables store.Tables, outbox Outbox, log *slog.Logger) (*Leader, error) {
 	settings.defaults()
-	state, last, err := replica.Recover(ctx, settings.Core, journal, tables)
+	found, err := replica.Recover(ctx, settings.Core, journal, tables)
 	if err != nil {
 		return nil, err
 	}
+	state := found.State
 	l := &Leader{
 		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: NewClock(),
-		state: state, done: make(chan struct{}),
+		state: state, projected: found.Projected, done: make(chan struct{}),
 	}
-	l.in.init(settings.MaxWaiting)
+	l.in.init(settings.MaxWaiting, settings.MaxWaitingBytes)
 	generation := max(state.Generation(), 1)
-	batch := batch{events: state.Begin(l.clock.Now(), state.Epoch()+1, generation)}
-	for _, e := range batch.events {
-		state.Apply(e)
-	}
-	state.Recheck()
-	batch.follow(state, l.clock.Now())
-	b, err := batch.encode(last+1, state.Epoch())
+	b, err := l.begin(found.Last+1, generation)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("begin a term: %w", err)
 	}
 	if err := appendUntilKnown(ctx, journal, b, log); err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
-	state.Batch(b.Seq)
 	l.durable = b.Seq
 	for _, w := range state.Workers() {
 		l.live.Heard(w.ID)
@@ -145,6 +147,22 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	l.hub = replica.NewHub(replica.DefaultRing, replica.Cursor{Generation: generation, Seq: b.Seq})
 	log.Info("leading", "epoch", state.Epoch(), "generation", generation, "sequence", b.Seq, "jobs", state.Totals().Live)
 	return l, nil
+}
+
+// begin makes and applies the term's first batch. What the end of the last term left
+// to be looked at is looked at in the loop's first turns.
+func (l *Leader) begin(seq, generation uint64) (store.Batch, error) {
+	var first batch
+	events := l.state.Begin(l.clock.Now(), l.state.Epoch()+1, generation)
+	if err := first.enter(&record.Decoder{}, events); err != nil {
+		return store.Batch{}, err
+	}
+	for _, e := range events {
+		l.state.Apply(e)
+	}
+	l.state.Batch(seq)
+	l.state.Recheck()
+	return first.seal(seq, l.state.Epoch()), nil
 }
 
 // final reports whether trying a write again can't help: this term, and with a
@@ -174,7 +192,7 @@ func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch,
 // Do has a command decided and returns its reply once it is durable. Errors are of
 // type *job.Error. If ctx ends first the outcome is unknown.
 func (l *Leader) Do(ctx context.Context, c core.Command) (any, error) {
-	r := &request{command: c, done: make(chan answer, 1)}
+	r := &request{command: c, done: make(chan answer, 1), weight: weightOf(c)}
 	if err := l.in.put(laneOf(c), r); err != nil {
 		return nil, err
 	}
@@ -183,7 +201,7 @@ func (l *Leader) Do(ctx context.Context, c core.Command) (any, error) {
 
 // Post has a command decided without waiting for it.
 func (l *Leader) Post(c core.Command) error {
-	return l.in.put(laneOf(c), &request{command: c, done: make(chan answer, 1)})
+	return l.in.put(laneOf(c), &request{command: c, done: make(chan answer, 1), weight: weightOf(c)})
 }
 
 // View runs fn on the state, inside the loop, and returns once everything that fn
@@ -208,7 +226,7 @@ func (l *Leader) wait(ctx context.Context, r *request) (any, error) {
 		case a := <-r.done:
 			return a.reply, a.err
 		default:
-			return nil, &job.Error{Code: job.Unavailable, Message: "the server is stopping; try again"}
+			return nil, stopping() // it came as the loop ended, and nobody has looked at it
 		}
 	}
 }

@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // Bounds of a turn.
 const (
-	turnRequests   = 512
+	turnRequests   = 512 // of each kind: what workers report, and all the rest
 	turnPlacements = 1024
 	turnRows       = 2000
 	tickEvery      = 100 * time.Millisecond
@@ -25,38 +27,48 @@ const (
 // loop is what the one goroutine that owns the state works with.
 type loop struct {
 	*Leader
-	forming  batch
-	flying   *batch
-	appends  chan store.Batch // with room for one
-	appended chan error
-	projects chan *flushJob // with room for one
-	flushed  chan flushResult
-	flush    *flushJob // being encoded, or waiting for its batch to be durable
-	sent     bool      // flush is with the projector
-	due      time.Time // when the next flush may start
-	requests []*request
-	anchored time.Time
+	forming batch
+	flying  *batch
+	spare   batch // an emptied one, for what it had room for
+	back    record.Decoder
+	// unsettled: something that applied events entail has not been looked at. Until it
+	// is, nothing is decided and nothing is read, and no flush begins, so that rows
+	// never show half of a consequence.
+	unsettled bool
+	cause     core.Command     // what is being carried out, for whoever asks what went wrong
+	appends   chan store.Batch // with room for one
+	appended  chan error
+	projects  chan *flushJob // with room for one
+	flushed   chan flushResult
+	flush     *flushJob // being encoded, or waiting for its batch to be durable
+	sent      bool      // flush is with the projector
+	due       time.Time // when the next flush may start
+	began     time.Time // liveness counts from it
+	anchored  time.Time
+}
+
+func newLoop(l *Leader) *loop {
+	return &loop{
+		Leader: l, appends: make(chan store.Batch, 1), appended: make(chan error, 1), unsettled: true,
+		projects: make(chan *flushJob, 1), flushed: make(chan flushResult, 1), began: time.Now(), anchored: time.Now(),
+	}
 }
 
 // Run decides until ctx ends or the term is over, and returns why: nil after ctx
 // ended and everything decided was durable and projected.
 func (l *Leader) Run(ctx context.Context) error {
 	defer close(l.done)
-	p := &loop{
-		Leader: l, appends: make(chan store.Batch, 1), appended: make(chan error, 1),
-		projects: make(chan *flushJob, 1), flushed: make(chan flushResult, 1), anchored: time.Now(),
-	}
+	p := newLoop(l)
 	side, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{}, 2)
 	go func() { p.appendLoop(side); ended <- struct{}{} }()
 	go func() { p.projectLoop(side); ended <- struct{}{} }()
 	err := p.run(ctx)
-	for _, r := range l.in.close() {
-		r.done <- answer{err: &job.Error{Code: job.Unavailable, Message: "the server is stopping; try again"}}
-	}
+	l.in.close()
 	if err == nil {
 		err = p.windDown()
 	}
+	p.dismiss(err)
 	cancel()
 	<-ended
 	<-ended
@@ -66,44 +78,37 @@ func (l *Leader) Run(ctx context.Context) error {
 	return err
 }
 
+// dismiss answers everybody who still waits when the loop has ended.
+func (p *loop) dismiss(why error) {
+	if p.flying != nil {
+		for _, h := range p.flying.answers {
+			h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: why,
+				Message: "the server stopped before it knew that the change is durable; its outcome is unknown: try again"}}
+		}
+	}
+	for _, h := range p.forming.answers {
+		h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: why,
+			Message: "the server stopped before the change was made; nothing has changed: try again"}}
+	}
+	for r := p.in.next(lanes - 1); r != nil; r = p.in.next(lanes - 1) {
+		r.done <- answer{err: stopping()}
+	}
+}
+
 func (p *loop) run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	more := false
+	more := true
 	for {
 		wake := p.in.wake
 		if p.forming.full() {
-			wake = nil // nothing more is taken until the batch in flight has landed
+			wake, more = nil, false // nothing more is taken until the batch in flight has landed
 		}
-		if more && wake != nil {
-			select {
-			case err := <-p.appended:
-				if err := p.landed(err); err != nil {
-					return err
-				}
-			case r := <-p.flushed:
-				if err := p.flushedBy(r); err != nil {
-					return err
-				}
-			case <-ctx.Done():
-				return nil
-			default:
-			}
-		} else {
-			select {
-			case <-wake:
-			case <-tick.C:
-			case err := <-p.appended:
-				if err := p.landed(err); err != nil {
-					return err
-				}
-			case r := <-p.flushed:
-				if err := p.flushedBy(r); err != nil {
-					return err
-				}
-			case <-ctx.Done():
+		if err := p.await(ctx, wake, tick.C, more); err != nil {
+			if errors.Is(err, errStopped) {
 				return nil
 			}
+			return err
 		}
 		var err error
 		if more, err = p.turn(); err != nil {
@@ -112,59 +117,122 @@ func (p *loop) run(ctx context.Context) error {
 	}
 }
 
-// turn takes what waits, decides, and sends the batch off if none is in flight.
+// errStopped says that the context ended.
+var errStopped = errors.New("stopped")
+
+// await takes note of what has happened meanwhile. Unless there is more to do it
+// waits until something has.
+func (p *loop) await(ctx context.Context, wake <-chan struct{}, tick <-chan time.Time, more bool) error {
+	if more {
+		select {
+		case err := <-p.appended:
+			return p.landed(err)
+		case r := <-p.flushed:
+			return p.flushedBy(r)
+		case <-ctx.Done():
+			return errStopped
+		default:
+			return nil
+		}
+	}
+	select {
+	case <-wake:
+		return nil
+	case <-tick:
+		return nil
+	case err := <-p.appended:
+		return p.landed(err)
+	case r := <-p.flushed:
+		return p.flushedBy(r)
+	case <-ctx.Done():
+		return errStopped
+	}
+}
+
+// turn takes what waits, decides, and sends the batch off if none is in flight. It
+// reports whether there is more to do at once.
 func (p *loop) turn() (more bool, err error) {
-	if !p.forming.full() {
-		p.requests, more = p.in.take(p.requests[:0], turnRequests)
-		now := p.clock.Now()
-		p.forming.wanted = p.forming.wanted || p.hub.Wanted()
-		for i, r := range p.requests {
-			p.requests[i] = nil
-			if err := p.serve(r, now); err != nil {
-				return false, err
-			}
-		}
-		if err := p.upkeep(now); err != nil {
+	now := p.clock.Now()
+	if p.forming.empty() {
+		p.forming.wanted = p.hub.Wanted()
+	}
+	if err := p.settle(now); err != nil {
+		return false, err
+	}
+	// What workers report comes before what time asks for: a result that waits here
+	// must not be taken for a lost one.
+	for _, step := range []func(int64) error{p.serveResults, p.upkeep, p.serveAll} {
+		if err := step(now); err != nil {
 			return false, err
 		}
-		placed, err := p.place(now)
-		if err != nil {
-			return false, err
-		}
-		more = more || placed == turnPlacements
+	}
+	placed, err := p.place(now)
+	if err != nil {
+		return false, err
 	}
 	if p.flying == nil {
-		if err := p.launch(); err != nil {
-			return false, err
+		p.launch()
+	}
+	return p.unsettled || placed >= turnPlacements || p.in.waiting(), nil
+}
+
+// open reports whether more may be decided into the forming batch.
+func (p *loop) open() bool { return !p.unsettled && !p.forming.full() }
+
+func (p *loop) serveResults(now int64) error { return p.serveLanes(laneResult, now) }
+func (p *loop) serveAll(now int64) error     { return p.serveLanes(lanes-1, now) }
+
+func (p *loop) serveLanes(last lane, now int64) error {
+	for n := 0; n < turnRequests && p.open(); n++ {
+		r := p.in.next(last)
+		if r == nil {
+			break
+		}
+		if err := p.serve(r, now); err != nil {
+			return err
 		}
 	}
-	return more, nil
+	return nil
 }
 
 // serve answers one request; the answer leaves with the batch.
 func (p *loop) serve(r *request, now int64) error {
+	var a answer
+	var err error
 	if r.view != nil {
-		err := p.look(r.view)
-		p.forming.answers = append(p.forming.answers, held{r, answer{err: err}})
-		return nil
+		a.err = p.look(r.view)
+	} else if _, ok := r.command.(core.Submit); ok && p.state.Dirty() > p.settings.MaxUnprojected {
+		a.err = &job.Error{Code: job.Busy, Message: "the server has more changes than its tables can follow; try again in a second"}
+	} else {
+		a, err = p.command(r.command, now)
 	}
-	if _, ok := r.command.(core.Submit); ok && p.state.Dirty() > p.settings.MaxUnprojected {
-		p.forming.answers = append(p.forming.answers, held{r, answer{err: &job.Error{
-			Code: job.Busy, Message: "the server has more changes than its tables can follow; try again in a second"}}})
-		return nil
-	}
-	d, err := p.decide(r.command, now)
-	p.forming.answers = append(p.forming.answers, held{r, answer{d.Reply, err}})
+	p.forming.answers = append(p.forming.answers, held{r, a})
+	return err
+}
+
+// command decides a command and carries it out. A refusal is in the answer; an error
+// ends the term.
+func (p *loop) command(c core.Command, now int64) (answer, error) {
+	d, err := p.decide(c, now)
 	if err != nil {
-		return nil //nolint:nilerr // the refusal is the answer
+		return answer{err: err}, nil //nolint:nilerr // the refusal is the answer
 	}
-	if c, ok := r.command.(core.Submit); ok {
-		p.forming.size += len(c.Canonical)
-		for i := range c.Items {
-			p.forming.size += len(c.Items[i].Params) + len(c.Items[i].Payload)
-		}
+	if err := p.forming.enter(&p.back, d.Events); err != nil {
+		return answer{err: p.unfit(c, err)}, nil
 	}
-	return p.carryOut(d, now)
+	p.cause = c
+	return answer{reply: d.Reply}, p.carryOut(d, now)
+}
+
+// unfit refuses a command whose decision can't be put into a batch. Nothing has
+// been applied.
+func (p *loop) unfit(c core.Command, err error) error {
+	if errors.Is(err, errTooLarge) {
+		return &job.Error{Code: job.Invalid, Message: fmt.Sprintf(
+			"the request would change more at once than the %d MiB that fit into one record of the journal; ask for less at a time", maxDecision>>20)}
+	}
+	p.log.Error("a decision can't be encoded; its command is rejected", "command", spell(c), "error", err)
+	return &job.Error{Code: job.Internal, Cause: err, Message: "internal error while recording the decision; the request was rejected and changed nothing"}
 }
 
 // look runs a view; a panic in it is the view's own failure.
@@ -183,33 +251,67 @@ func (p *loop) look(view func(*core.State)) (err error) {
 func (p *loop) decide(c core.Command, now int64) (d core.Decision, err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			p.log.Error("a decision panicked; its command is rejected", "command", fmt.Sprintf("%T", c), "panic", x, "stack", string(debug.Stack()))
+			p.log.Error("a decision panicked; its command is rejected", "command", spell(c), "panic", x, "stack", string(debug.Stack()))
 			d, err = core.Decision{}, &job.Error{Code: job.Internal, Message: "internal error while deciding; the request was rejected and changed nothing"}
 		}
 	}()
 	return p.state.Decide(core.Input{Now: now, Seed: random64()}, c)
 }
 
-// carryOut applies a decision and what it entails. A panic here leaves a state
-// that can't be trusted: the term ends, and recovery starts from what is durable.
-func (p *loop) carryOut(d core.Decision, now int64) (err error) {
+// carryOut applies a decision that was entered into the batch, and what it entails.
+// A panic here leaves a state that can't be trusted: the term ends, and recovery
+// starts from what is durable.
+func (p *loop) carryOut(d core.Decision, now int64) error {
+	if err := p.applyAll(d); err != nil {
+		return err
+	}
+	p.unsettled = true
+	return p.settle(now)
+}
+
+// settle looks at what the applied events entail, until there is nothing more or the
+// batch is full: the rest then goes into the next.
+func (p *loop) settle(now int64) error {
+	for p.unsettled && !p.forming.full() {
+		d, more, err := p.follow(now)
+		if err != nil {
+			return err
+		}
+		if p.unsettled = more; !more {
+			break
+		}
+		if err := p.forming.enter(&p.back, d.Events); err != nil {
+			return fmt.Errorf("what %s entails: %w", spell(p.cause), err)
+		}
+		if err := p.applyAll(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *loop) follow(now int64) (d core.Decision, more bool, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = fmt.Errorf("follow %s: %v\n%s", spell(p.cause), x, debug.Stack())
+		}
+	}()
+	d, more = p.state.Follow(now)
+	return d, more, nil
+}
+
+func (p *loop) applyAll(d core.Decision) (err error) {
 	at := core.Event(nil)
 	defer func() {
 		if x := recover(); x != nil {
-			err = fmt.Errorf("apply %T: %v\n%s", at, x, debug.Stack())
+			err = fmt.Errorf("apply %T of %s: %v\n%s", at, spell(p.cause), x, debug.Stack())
 		}
 	}()
-	p.mail(d.Sends)
-	for {
-		for _, at = range d.Events {
-			p.apply(at)
-		}
-		var more bool
-		if d, more = p.state.Follow(now); !more {
-			return nil
-		}
-		p.mail(d.Sends)
+	for _, at = range d.Events {
+		p.apply(at)
 	}
+	p.mail(d.Sends)
+	return nil
 }
 
 func (p *loop) apply(e core.Event) {
@@ -227,9 +329,11 @@ func (p *loop) apply(e core.Event) {
 	if b.wanted && !before {
 		p.notice(e)
 	}
-	b.events = append(b.events, e)
-	if w, ok := e.(core.WorkerForgotten); ok {
-		p.forget(w.ID)
+	switch e := e.(type) {
+	case core.WorkerJoined: // its session may break before it beats
+		p.Heard(e.ID)
+	case core.WorkerForgotten:
+		p.forget(e.ID)
 	}
 }
 
@@ -245,8 +349,8 @@ func (p *loop) notice(e core.Event) {
 	}
 }
 
-// mail puts messages for workers into the batch. Assignments are built later, when
-// the events that they speak of have been applied.
+// mail puts messages for workers into the batch. The events that they speak of have
+// been applied.
 func (p *loop) mail(sends []core.Send) {
 	for _, s := range sends {
 		if s.Assign != nil {
@@ -275,30 +379,39 @@ func (p *loop) assignments(fences []link.Fence) *link.Assign {
 
 // place lets the plan fill what is free.
 func (p *loop) place(now int64) (n int, err error) {
+	if !p.open() {
+		return 0, nil
+	}
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("place: %v\n%s", x, debug.Stack())
 		}
 	}()
 	d := p.state.Place(now, turnPlacements)
-	for _, e := range d.Events { // Place has applied them
-		if p.forming.wanted {
+	if p.forming.wanted {
+		for _, e := range d.Events {
 			p.notice(e)
 		}
 	}
-	p.forming.events = append(p.forming.events, d.Events...)
+	// Place has applied its events, since each proposal depends on the one before: what
+	// is read back must be the same.
+	applied := slices.Clone(d.Events)
+	if err := p.forming.enter(&p.back, d.Events); err != nil {
+		return 0, fmt.Errorf("place: %w", err)
+	}
+	for i, e := range d.Events {
+		if e != applied[i] {
+			return 0, fmt.Errorf("place: %+v is read back as %+v", applied[i], e)
+		}
+	}
 	p.mail(d.Sends)
 	return len(d.Events), nil
 }
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.
 func (p *loop) upkeep(now int64) error {
-	if at := p.state.NextTimer(); at > 0 && at <= now {
-		d, err := p.decide(core.Tick{}, now)
-		if err == nil {
-			err = p.carryOut(d, now)
-		}
-		if err != nil {
+	if at := p.state.NextTimer(); at > 0 && at <= now && p.open() {
+		if _, err := p.command(core.Tick{}, now); err != nil {
 			return err
 		}
 	}
@@ -317,9 +430,12 @@ func (p *loop) upkeep(now int64) error {
 func (p *loop) giveUpSilent(now int64) error {
 	const least = time.Second // shorter leases than that are refused in job files
 	p.beats.Lock()
-	silent := p.live.Step(time.Since(started), least)
+	silent := p.live.Step(time.Since(p.began), least)
 	p.beats.Unlock()
 	for _, s := range silent {
+		if !p.open() {
+			return nil // the next tick finds them silent still
+		}
 		if !p.state.Knows(s.Worker) {
 			p.forget(s.Worker) // something came from its last session when it was forgotten already
 			continue
@@ -327,56 +443,46 @@ func (p *loop) giveUpSilent(now int64) error {
 		if s.For.Milliseconds() < p.state.ShortestLease(s.Worker) {
 			continue
 		}
-		d, err := p.decide(core.WorkerSilent{Worker: s.Worker, For: s.For.Milliseconds()}, now)
+		a, err := p.command(core.WorkerSilent{Worker: s.Worker, For: s.For.Milliseconds()}, now)
 		if err != nil {
 			return err
 		}
-		if err := p.carryOut(d, now); err != nil {
-			return err
+		if a.err != nil {
+			p.Heard(s.Worker) // it is tried again, but not at every tick
 		}
 	}
 	return nil
 }
 
-// started is where this process's monotonic readings count from.
-var started = time.Now()
-
 // launch sends the forming batch to the appender, or, if it decided nothing,
 // releases what saw only what is durable.
-func (p *loop) launch() error {
+func (p *loop) launch() {
 	if p.forming.empty() {
 		p.release(&p.forming)
 		p.forming.reset()
-		return nil
+		return
 	}
-	b, err := p.forming.encode(p.state.Seq()+1, p.state.Epoch())
-	if err != nil {
-		return err
-	}
+	b := p.forming.seal(p.state.Seq()+1, p.state.Epoch())
 	p.state.Batch(b.Seq)
 	flying := p.forming
-	p.flying = &flying
-	p.forming = batch{}
+	p.flying, p.forming, p.spare = &flying, p.spare, batch{}
 	p.appends <- b
 	p.beginFlush()
-	return nil
 }
 
 // landed takes note of an append's outcome.
 func (p *loop) landed(err error) error {
+	if err != nil {
+		return fmt.Errorf("append the batch at %d: %w", p.flying.seq, err)
+	}
 	b := p.flying
 	p.flying = nil
-	if err != nil {
-		for _, h := range b.answers {
-			h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: err,
-				Message: "the server could not make the change durable and is stopping; its outcome is unknown: try again"}}
-		}
-		return fmt.Errorf("append the batch at %d: %w", b.seq, err)
-	}
 	p.mu.Lock()
 	p.durable = b.seq
 	p.mu.Unlock()
 	p.release(b)
+	b.reset()
+	p.spare = *b
 	p.sendFlush()
 	return nil
 }
@@ -402,29 +508,27 @@ func (p *loop) release(b *batch) {
 	p.hub.Publish(end, b.notices, b.wanted)
 }
 
-func (b *batch) reset() {
-	clear(b.answers)
-	*b = batch{events: b.events[:0], answers: b.answers[:0]}
-}
+// windDownTime is how long a stopping leader waits for journal and tables.
+const windDownTime = 30 * time.Second
 
 // windDown makes what was decided durable and brings the tables up to date.
 func (p *loop) windDown() error {
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(windDownTime)
 	for {
-		if p.flying == nil && !p.forming.empty() {
-			if err := p.launch(); err != nil {
-				return err
-			}
+		if err := p.settle(p.clock.Now()); err != nil {
+			return err
 		}
-		if p.flying == nil && p.flush == nil && !p.state.Changed() {
-			p.release(&p.forming)
+		if p.flying == nil {
+			p.launch()
+		}
+		if p.flying == nil && p.flush == nil && !p.unsettled && !p.state.Changed() {
 			return nil
 		}
 		p.due = time.Time{}
-		if p.flying == nil {
-			p.beginFlush()
-		}
 		p.flushSome()
+		if p.flying == nil && p.unsettled || p.flush != nil && !p.flush.encoded {
+			continue
+		}
 		select {
 		case err := <-p.appended:
 			if err := p.landed(err); err != nil {
@@ -435,6 +539,9 @@ func (p *loop) windDown() error {
 				return err
 			}
 		case <-deadline:
+			if p.flying != nil {
+				return fmt.Errorf("the batch at %d was not durable %s after the stop", p.flying.seq, windDownTime)
+			}
 			p.log.Warn("the tables lag behind the journal; recovery will replay the rest")
 			return nil
 		}
@@ -454,4 +561,27 @@ func (p *loop) appendLoop(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// spell names a command in the log, so that whoever sent it can be found.
+func spell(c core.Command) string {
+	switch c := c.(type) {
+	case nil:
+		return "the recovered state"
+	case core.Submit:
+		name := "?"
+		if c.Spec != nil {
+			name = c.Spec.Name
+		}
+		return fmt.Sprintf("core.Submit of %d jobs %q in %s by %s", len(c.Items), name, c.Namespace, c.By)
+	case core.Cancel:
+		return fmt.Sprintf("core.Cancel of job %d by %s", c.Job, c.By)
+	case core.Hold:
+		return fmt.Sprintf("core.Hold of job %d", c.Job)
+	case core.WorkerHello:
+		return fmt.Sprintf("core.WorkerHello of worker %s", c.Hello.Name)
+	case core.WorkerReport:
+		return fmt.Sprintf("core.WorkerReport of worker %d: %d ended", c.Worker, len(c.Report.Ended))
+	}
+	return fmt.Sprintf("%T", c)
 }

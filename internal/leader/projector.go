@@ -26,7 +26,7 @@ type flushResult struct {
 // beginFlush starts a flush at the batch that has just been closed, when one is
 // due.
 func (p *loop) beginFlush() {
-	if p.flush != nil || time.Now().Before(p.due) || !p.state.Changed() || !p.forming.empty() {
+	if p.flush != nil || time.Now().Before(p.due) || !p.state.Changed() || !p.forming.empty() || p.unsettled {
 		return
 	}
 	rows := record.NewRows()

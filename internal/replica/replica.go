@@ -15,42 +15,49 @@ import (
 // readBytes is how much of the journal is read at a time.
 const readBytes = 8 << 20
 
+// Recovered is a state as it was after the journal's last batch.
+type Recovered struct {
+	State *core.State
+	// Last is the journal's last sequence, Projected the one that the tables cover.
+	Last, Projected uint64
+}
+
 // Recover rebuilds the state: the rows as one snapshot, then every batch of the
-// journal after it. It returns the last batch's sequence. Damage is reported with
-// the sequence and ends recovery: no event is ever skipped.
-func Recover(ctx context.Context, config core.Config, journal store.Journal, tables store.Tables) (*core.State, uint64, error) {
+// journal after it. Damage is reported with the sequence and ends recovery: no event
+// is ever skipped.
+func Recover(ctx context.Context, config core.Config, journal store.Journal, tables store.Tables) (Recovered, error) {
 	loader := record.NewLoader(config)
 	projected, err := tables.Load(ctx, loader)
 	if err != nil {
-		return nil, 0, fmt.Errorf("load the tables: %w", err)
+		return Recovered{}, fmt.Errorf("load the tables: %w", err)
 	}
 	state, err := loader.Finish(projected)
 	if err != nil {
-		return nil, 0, fmt.Errorf("load the tables: %w", err)
+		return Recovered{}, fmt.Errorf("load the tables: %w", err)
 	}
 	first, last, err := journal.Bounds(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read the journal's bounds: %w", err)
+		return Recovered{}, fmt.Errorf("read the journal's bounds: %w", err)
 	}
-	if first > projected+1 || projected > last && last > 0 {
-		return nil, 0, fmt.Errorf("the tables cover sequence %d but the journal holds %d to %d: %w", projected, first, last, store.ErrCorrupt)
+	if first > projected+1 || projected > last {
+		return Recovered{}, fmt.Errorf("the tables cover sequence %d but the journal holds %d to %d: %w", projected, first, last, store.ErrCorrupt)
 	}
 	for next := projected + 1; next <= last; {
 		batches, err := journal.Read(ctx, next, readBytes)
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the journal at %d: %w", next, err)
+			return Recovered{}, fmt.Errorf("read the journal at %d: %w", next, err)
 		}
 		if len(batches) == 0 {
-			return nil, 0, fmt.Errorf("the journal ends at %d, before its last sequence %d: %w", next, last, store.ErrCorrupt)
+			return Recovered{}, fmt.Errorf("the journal ends at %d, before its last sequence %d: %w", next, last, store.ErrCorrupt)
 		}
 		for _, b := range batches {
 			if err := replay(state, b); err != nil {
-				return nil, 0, err
+				return Recovered{}, err
 			}
 		}
 		next = batches[len(batches)-1].Seq + 1
 	}
-	return state, max(last, projected), nil
+	return Recovered{State: state, Last: max(last, projected), Projected: projected}, nil
 }
 
 // replay applies one batch; a panic in Apply names the batch.

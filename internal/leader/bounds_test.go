@@ -1,0 +1,405 @@
+package leader
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/faultstore"
+)
+
+// post queues a command of a leader that does not run yet.
+func (r *rig) post(commands ...core.Command) {
+	r.t.Helper()
+	for _, c := range commands {
+		if err := r.leader.Post(c); err != nil {
+			r.t.Fatalf("%s: %v", spell(c), err)
+		}
+	}
+}
+
+// turnAlone makes one turn of a leader that does not run.
+func (r *rig) turnAlone(p *loop) []store.Batch {
+	r.t.Helper()
+	from := len(p.appends)
+	if _, err := p.turn(); err != nil {
+		r.t.Fatal(err)
+	}
+	var out []store.Batch
+	for range len(p.appends) - from {
+		b := <-p.appends
+		out = append(out, b)
+		if err := p.landed(r.store.Journal().Append(r.t.Context(), b)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// TestLanes queues commands of every kind, the least urgent first, while a worker is
+// silent: results come first, then expiries, then cancels, then submits.
+func TestLanes(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		busy := r.join("w1")
+		r.do(submit(t, plain, 1))
+		silent := r.join("w2")
+		waiting := r.do(submit(t, plain, 2)).([]core.Submitted)[1].ID
+		fence := r.given(busy)[0]
+		r.end()
+		after(12 * time.Second) // no attempt is silent for longer than it is given
+
+		l := r.open()
+		p := newLoop(l)
+		r.turnAlone(p) // what the last term left
+		l.live = Liveness{}
+		l.Heard(busy)
+		l.Heard(silent)
+		for at := range 8 { // by small steps, since the clock does not believe in large ones
+			l.live.Step(time.Duration(at)*stallAfter, 0)
+		}
+		l.Heard(busy)
+		l.live.last = time.Since(p.began)
+		p.anchored = p.anchored.Add(-time.Second)
+		r.post(
+			submit(t, plain, 1), core.Cancel{Job: waiting, Task: core.NoTask, By: "anna"},
+			core.PutQueue{Namespace: core.DefaultName, Name: "night", Create: true}, ended(busy, fence),
+		)
+		var order []string
+		for _, kind := range kinds(t, r.turnAlone(p)) {
+			switch kind {
+			case "AttemptEnded", "WorkerForgotten", "CancelRequested", "QueueSet", "JobSubmitted":
+				order = append(order, kind)
+			}
+		}
+		want := []string{"AttemptEnded", "AttemptEnded", "WorkerForgotten", "CancelRequested", "QueueSet", "JobSubmitted"}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Errorf("the turn decided in another order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestViewsComeBeforeSubmits reads after a cancel and before a submit of the same turn.
+func TestViewsComeBeforeSubmits(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		l := r.open()
+		p := newLoop(l)
+		r.post(submit(t, plain, 1))
+		var live int64 = -1
+		read := r.look(func(s *core.State) { live = s.Totals().Live })
+		synctest.Wait()
+		r.turnAlone(p)
+		if err := <-read; err != nil || live != 0 {
+			t.Errorf("a read that waited with a submit saw %d jobs (%v); want it first", live, err)
+		}
+	})
+}
+
+// TestBatchesAreBounded submits more at once than fits into a batch, by bytes and by
+// events.
+func TestBatchesAreBounded(t *testing.T) {
+	large := submit(t, plain, 3)
+	for i := range large.Items {
+		large.Items[i].Payload = bytes.Repeat([]byte{byte('a' + i)}, job.MaxPayload)
+	}
+	long := submit(t, plain, 1500)
+	for i := range long.Items {
+		long.Items[i].Payload = bytes.Repeat([]byte("x"), 1000)
+	}
+	for name, test := range map[string]struct {
+		c     core.Submit
+		times int
+	}{
+		"bytes":  {large, 20},
+		"events": {submit(t, plain, 3000), 10},
+		"both":   {long, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				r.run()
+				from := r.journal.count()
+				r.journal.shut() // so that they wait together
+				var answers []<-chan answer
+				for range test.times {
+					answers = append(answers, r.start(test.c))
+				}
+				synctest.Wait()
+				r.journal.reopen()
+				for _, c := range answers {
+					if a := <-c; a.err != nil {
+						t.Errorf("a submit failed: %v", a.err)
+					}
+				}
+				one := 2*len(test.c.Items) + 1
+				for _, b := range r.journal.appends(from) {
+					if n := len(events(t, b)); n > maxEvents+one {
+						t.Errorf("batch %d has %d events; want at most %d and one submit", b.Seq, n, maxEvents)
+					}
+					if len(b.Payload) > store.MaxBatch {
+						t.Errorf("batch %d has %d bytes; a journal takes %d", b.Seq, len(b.Payload), store.MaxBatch)
+					}
+				}
+				if n := r.live(); n != int64(test.times*len(test.c.Items)) {
+					t.Errorf("%d jobs are live; want %d", n, test.times*len(test.c.Items))
+				}
+				r.end()
+			})
+		})
+	}
+}
+
+// TestADecisionThatFitsNoBatch is refused, and only it.
+func TestADecisionThatFitsNoBatch(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		c := submit(t, plain, 20)
+		for i := range c.Items {
+			c.Items[i].Payload = make([]byte, job.MaxPayload)
+		}
+		other := r.start(submit(t, plain, 1))
+		_, err := r.leader.Do(t.Context(), c)
+		wantCode(t, err, job.Invalid, "4 MiB")
+		if a := <-other; a.err != nil {
+			t.Errorf("a command of the same batch failed: %v", a.err)
+		}
+		if n := r.live(); n != 1 {
+			t.Errorf("%d jobs are live; want the 1 of the other submit", n)
+		}
+		r.end()
+		if n := r.recovered().Totals().Live; n != 1 {
+			t.Errorf("%d jobs are recovered; want 1", n)
+		}
+	})
+}
+
+// TestConsequencesAreSpread ends a job that many wait for: what that entails goes into
+// several batches, nothing is decided or read in between, and a server that finds
+// the journal cut between any two of them gets to the same end.
+func TestConsequencesAreSpread(t *testing.T) {
+	const many = 6000
+	bubble(t, func(t *testing.T, r *rig) {
+		r.settings.FlushEvery = time.Hour // the journal has it all
+		r.run()
+		worker := r.join("w1")
+		on := r.do(submit(t, plain, 1)).([]core.Submitted)[0].ID
+		after := submit(t, fmt.Sprintf("after: {%d: succeeded}\ntasks:\n  a: {run: 'true'}\n  b: {run: 'true'}\n  c: {run: 'true'}", on), many)
+		r.do(after)
+		r.do(core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Paused: true})
+		from := r.journal.count()
+		r.journal.shut()
+		end := r.start(ended(worker, r.given(worker)[0]))
+		synctest.Wait()
+		var waiting int
+		read := r.look(func(s *core.State) {
+			for id := on + 1; id <= on+many; id++ {
+				if m, _ := s.Image(id); len(m.Waits) > 0 || !m.Tasks[0].Ready {
+					waiting++
+				}
+			}
+		})
+		r.journal.reopen()
+		if a := <-end; a.err != nil {
+			t.Fatal(a.err)
+		}
+		if err := <-read; err != nil || waiting > 0 {
+			t.Errorf("a read saw %d jobs still waiting for one that has ended (%v)", waiting, err)
+		}
+		batches := r.journal.appends(from)
+		if len(batches) < 2 {
+			t.Fatalf("the end of a job that %d wait for went into %d batches; want several", many, len(batches))
+		}
+		for _, b := range batches {
+			if n := len(events(t, b)); n > maxEvents+8*many/1000*1000 || len(b.Payload) > store.MaxBatch {
+				t.Errorf("batch %d has %d events and %d bytes", b.Seq, n, len(b.Payload))
+			}
+		}
+		r.stop() // the tables are not needed
+		<-r.over
+		whole := r.journal.appends(0)
+		for cut := from; cut < len(whole); cut++ {
+			again := newRig(t)
+			for _, b := range whole[:cut+1] {
+				if err := again.store.Journal().Append(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again.run()
+			again.state(func(s *core.State) {
+				for id := on + 1; id <= on+many; id++ {
+					if m, _ := s.Image(id); len(m.Waits) > 0 || !m.Tasks[2].Ready {
+						t.Fatalf("cut after %d of %d batches, job %d waits for %v", cut+1, len(whole), id, m.Waits)
+					}
+				}
+			})
+			again.end()
+		}
+	})
+}
+
+// TestAlternatingElements opens a large array whose elements' needs ended now so, now
+// so: the most that one event can entail.
+func TestAlternatingElements(t *testing.T) {
+	const n = 20_000
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		worker := r.do(func() core.WorkerHello {
+			h := hello("w1")
+			h.Hello.Slots = 100_000
+			h.Hello.Capacity.CPU = 1e9
+			return h
+		}()).(core.Welcomed).Worker
+		id := r.do(submit(t, fmt.Sprintf(`tasks:
+  gate: {run: "true"}
+  a: {array: 0-%d, run: "true", resources: {cpu: 1m, memory: 0}}
+  b: {array: 0-%d, needs: {a: {each: succeeded}, gate: succeeded}, run: "true", resources: {cpu: 1m, memory: 0}}`, n-1, n-1), 1)).([]core.Submitted)[0].ID
+		synctest.Wait() // until all is given out
+		var gate link.Fence
+		var report link.Report
+		r.state(func(s *core.State) {
+			for _, msg := range s.Assignments(allFences(n + 1)) {
+				if msg.Task == 0 {
+					gate = msg.Fence
+					continue
+				}
+				result := link.Result{Fence: msg.Fence, Started: 1, Ended: 2}
+				if msg.Position%2 == 1 {
+					result.Cause = job.Cause{Kind: job.CauseExit, Code: 1}
+				}
+				report.Ended = append(report.Ended, result)
+			}
+		})
+		if gate == 0 || len(report.Ended) != n {
+			t.Fatalf("gate %d and %d elements were given", gate, len(report.Ended))
+		}
+		for chunk := range slices.Chunk(report.Ended, 5000) {
+			r.do(core.WorkerReport{Worker: worker, Report: link.Report{Ended: chunk}})
+		}
+		from := r.journal.count()
+		r.do(ended(worker, gate))
+		var c job.Counts
+		r.state(func(s *core.State) { m, _ := s.Image(id); c = m.Tasks[2].Counts })
+		if c[job.Skipped] != n/2 {
+			t.Errorf("%d of %d elements were skipped; want half", c[job.Skipped], n)
+		}
+		if r.journal.count()-from < 2 {
+			t.Errorf("what one end entails for %d elements went into %d batches", n, r.journal.count()-from)
+		}
+		for _, b := range r.journal.appends(from) {
+			if k := len(events(t, b)); k > 2*maxEvents || len(b.Payload) > store.MaxBatch {
+				t.Errorf("batch %d has %d events and %d bytes", b.Seq, k, len(b.Payload))
+			}
+		}
+		r.end()
+	})
+}
+
+func allFences(n int) []link.Fence {
+	out := make([]link.Fence, n)
+	for i := range out {
+		out[i] = link.Fence(i + 1)
+	}
+	return out
+}
+
+// TestInboxIsBounded fills each lane of a leader that does not run.
+func TestInboxIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.settings.MaxWaiting = 3
+		l := r.open()
+		cancel := core.Cancel{Job: 1, Task: core.NoTask}
+		var reads []<-chan error
+		for range 3 {
+			r.post(submit(t, plain, 1), cancel)
+			reads = append(reads, r.look(func(*core.State) {}))
+		}
+		synctest.Wait()
+		wantCode(t, l.Post(submit(t, plain, 1)), job.Busy, "try again")
+		wantCode(t, l.Post(cancel), job.Busy, "try again")
+		wantCode(t, l.View(t.Context(), func(*core.State) {}), job.Busy, "try again")
+		for range 1000 {
+			r.post(ended(1, 1), core.WorkerHeld{}, core.WorkerClosed{}, hello("w1"))
+		}
+		l.in.close()
+		wantCode(t, l.Post(ended(1, 1)), job.Unavailable, "try again")
+		newLoop(l).dismiss(nil)
+		for _, c := range reads {
+			wantCode(t, <-c, job.Unavailable, "try again")
+		}
+	})
+}
+
+// TestInboxIsBoundedInBytes lets few but large submits wait.
+func TestInboxIsBoundedInBytes(t *testing.T) {
+	r := newRig(t)
+	r.settings.MaxWaitingBytes = 1 << 20
+	l := r.open()
+	large := submit(t, plain, 1)
+	large.Items[0].Payload = make([]byte, 700<<10)
+	small := submit(t, plain, 1)
+	r.post(large)
+	wantCode(t, l.Post(large), job.Busy, "try again")
+	r.post(small)
+	for l.in.next(laneSubmit) != nil {
+	}
+	large.Items[0].Payload = make([]byte, 2<<20)
+	r.post(large) // alone it may be larger than the bound
+	wantCode(t, l.Post(small), job.Busy, "try again")
+}
+
+// TestSubmitsAreRefusedWhileTheTablesLag stops the tables: submits are refused,
+// results are not; when the tables are back, so are submits.
+func TestSubmitsAreRefusedWhileTheTablesLag(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.settings.MaxUnprojected = 2
+		r.faults.SetCue(func(op faultstore.Op, _ int) faultstore.Fault {
+			if op == faultstore.Flush {
+				return faultstore.Fault{Err: errors.New("the disk is full")}
+			}
+			return faultstore.Fault{}
+		})
+		r.run()
+		worker := r.join("w1")
+		r.do(submit(t, plain, 3))
+		_, err := r.leader.Do(t.Context(), submit(t, plain, 1))
+		wantCode(t, err, job.Busy, "try again")
+		r.do(ended(worker, r.given(worker)[0]))
+		r.do(core.Cancel{Job: 2, Task: core.NoTask, By: "anna"})
+		after(time.Minute)
+		if _, durable, projected := r.leader.Position(); projected >= durable {
+			t.Fatalf("the tables cover %d of %d without a flush", projected, durable)
+		}
+		r.log.wants(t, "the tables did not take a flush; trying again", "the disk is full")
+		r.faults.SetCue(nil)
+		after(time.Minute)
+		if _, durable, projected := r.leader.Position(); projected != durable {
+			t.Errorf("the tables cover %d of %d a minute after they are back", projected, durable)
+		}
+		r.do(submit(t, plain, 1))
+		r.end()
+	})
+}
+
+// TestCancelOfElements keeps the loop's own command path honest for spans.
+func TestCancelOfElements(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		id := r.do(submit(t, "array: 0-9\nrun: 'true'", 1)).([]core.Submitted)[0].ID
+		spans := []element.Span{{First: 2, Last: 4}}
+		got := r.do(core.Cancel{Job: id, Task: 0, Spans: spans, By: "anna"}).(core.Cancelled)
+		if got.Cancelled != 3 {
+			t.Errorf("%d elements were cancelled; want 3", got.Cancelled)
+		}
+		r.end()
+	})
+}
