@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -17,7 +16,7 @@ import (
 func (e *env) logs() *cobra.Command {
 	var (
 		o          client.LogOptions
-		style      logStyle
+		style      render.LogStyle
 		since      string
 		task       string
 		attempt    int
@@ -78,8 +77,8 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 	f.IntVar(&attempt, "attempt", 0, "an earlier attempt, by `number` (default: the newest)")
 	f.BoolVar(&stdoutOnly, "stdout", false, "only standard output")
 	f.BoolVar(&stderrOnly, "stderr", false, "only standard error")
-	f.BoolVarP(&style.times, "timestamps", "t", false, "put the time before each line")
-	f.BoolVar(&style.names, "names", false, "put the attempt before each line")
+	f.BoolVarP(&style.Times, "timestamps", "t", false, "put the time before each line")
+	f.BoolVar(&style.Names, "names", false, "put the attempt before each line")
 	return c
 }
 
@@ -94,66 +93,8 @@ func sinceTime(text string) (*client.Timestamp, error) {
 	return client.Time(time.Now().Add(-d)), nil
 }
 
-// logStyle is what is put before lines.
-type logStyle struct{ times, names bool }
-
 // showLogs prints output: what was standard output to standard output, the rest to
 // standard error.
-func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style logStyle) error {
-	w := &logWriter{e: e, style: style, open: map[io.Writer]string{}}
-	return cl.Logs(ctx, ref, o, w.piece)
-}
-
-type logWriter struct {
-	e     *env
-	style logStyle
-	// open is the attempt whose line has not ended yet, if one has not.
-	open map[io.Writer]string
-}
-
-// piece writes a piece of an attempt's output. Lines of attempts that run side by
-// side do not mix: one that is not finished when another attempt writes is ended.
-func (w *logWriter) piece(p *client.LogPiece) error {
-	to, data := w.e.Out, p.GetData()
-	switch p.GetStream() {
-	case "stderr":
-		to = w.e.err
-	case "gap":
-		to, data = w.e.err, fmt.Appendf(nil, "[reeve: %s bytes were dropped here]\n", data)
-	case "note":
-		to, data = w.e.err, fmt.Appendf(nil, "[%s]\n", bytes.TrimSuffix(data, []byte("\n")))
-	}
-	if open := w.open[to]; open != "" && open != p.GetRef() {
-		data = append([]byte("\n"), w.styled(p, data, true)...)
-	} else {
-		data = w.styled(p, data, open == "")
-	}
-	w.open[to] = ""
-	if !bytes.HasSuffix(data, []byte("\n")) {
-		w.open[to] = p.GetRef()
-	}
-	_, err := to.Write(data)
-	return err
-}
-
-// styled puts what the style says before each line that begins in data.
-func (w *logWriter) styled(p *client.LogPiece, data []byte, begins bool) []byte {
-	var prefix []byte
-	if w.style.times {
-		prefix = append(prefix, p.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 ")...)
-	}
-	if w.style.names {
-		prefix = append(append(prefix, p.GetRef()...), ' ')
-	}
-	if len(prefix) == 0 {
-		return data
-	}
-	var out []byte
-	for line := range bytes.Lines(data) {
-		if begins {
-			out = append(out, prefix...)
-		}
-		out, begins = append(out, line...), true
-	}
-	return out
+func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style render.LogStyle) error {
+	return cl.Logs(ctx, ref, o, render.NewLog(e.Out, e.err, style).Piece)
 }

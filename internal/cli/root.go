@@ -22,6 +22,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/app"
 	"github.com/reeve-scheduler/reeve/internal/cli/bars"
+	"github.com/reeve-scheduler/reeve/internal/cli/complete"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -113,7 +114,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 		SilenceErrors: true, SilenceUsage: true,
 		Args:              usage.Subcommand,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error { return e.check() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return e.fromEnvironment() },
 	}
 	f := root.PersistentFlags()
 	f.SortFlags = false
@@ -132,11 +133,19 @@ then         reeve server --dev    a server without TLS on this machine alone
 	} {
 		root.AddCommand(command())
 	}
+	words := complete.Source{Namespace: e.space, Dial: func() (*client.Client, error) {
+		if err := e.fromEnvironment(); err != nil {
+			return nil, err
+		}
+		return e.connect()
+	}}
+	words.Add(root)
 	return root
 }
 
-// check looks at the flags that all commands share, and fills in the environment's.
-func (e *env) check() error {
+// fromEnvironment fills in what flags left to the environment, and looks at the flags
+// that all commands share.
+func (e *env) fromEnvironment() error {
 	for _, s := range []struct {
 		flag     *string
 		variable string

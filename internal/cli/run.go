@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
@@ -212,7 +213,7 @@ func (e *env) follow(ctx context.Context, cl *client.Client, id string) (*client
 	defer stop(nil)
 	shown := make(chan error, 1)
 	go func() {
-		err := e.showLogs(ctx, cl, id, client.LogOptions{Follow: true}, logStyle{})
+		err := e.showLogs(ctx, cl, id, client.LogOptions{Follow: true}, render.LogStyle{})
 		if errors.Is(err, syscall.EPIPE) {
 			stop(err)
 		}
