@@ -24,7 +24,9 @@ import (
 
 // WorkerConfig says what worker to be. Zero fields mean the defaults.
 type WorkerConfig struct {
-	// Name is what lists call the worker; default the host's name.
+	// Name is what lists call the worker; default the host's name with a random part. One
+	// name is for one worker at a time: a program that was killed and comes back under the
+	// name of before is let in once the lease of its predecessor is over.
 	Name string
 	// Concurrency is how many attempts run at the same time; default one per processor.
 	Concurrency int

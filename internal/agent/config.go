@@ -28,7 +28,8 @@ type Config struct {
 	// Dir is the state directory, absolute, for one agent at a time. Without one
 	// nothing survives the process: for workers that are functions of a program.
 	Dir string
-	// Name is the worker's; default the host's name made fit for one.
+	// Name is the worker's, for one agent at a time; default the host's name made fit for
+	// one, and without Dir a random part, for there may be many on a host.
 	Name string
 	// Labels are added to os, arch and host.
 	Labels map[string]string
@@ -98,8 +99,15 @@ func (c *Config) complete() error {
 	if err != nil || host == "" {
 		host = "unknown"
 	}
+	if c.Incarnation == 0 {
+		c.Incarnation = rand.Uint64() | 1
+	}
 	if c.Name == "" {
 		c.Name = nameFrom(host)
+		if c.Dir == "" {
+			suffix := fmt.Sprintf("-%08x", uint32(c.Incarnation>>32))
+			c.Name = c.Name[:min(len(c.Name), job.MaxName-len(suffix))] + suffix
+		}
 	}
 	if err := job.CheckName(c.Name); err != nil {
 		return fmt.Errorf("agent: worker: %w", err)
@@ -125,9 +133,6 @@ func (c *Config) complete() error {
 	labels := map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "host": host}
 	maps.Copy(labels, c.Labels)
 	c.Labels = labels
-	if c.Incarnation == 0 {
-		c.Incarnation = rand.Uint64() | 1
-	}
 	if c.Clock == nil {
 		c.Clock = func() will.Now { return will.Now{Boot: executor.Now(), Wall: time.Now().UnixMilli()} }
 	}

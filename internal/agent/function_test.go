@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -266,6 +267,21 @@ func TestNameFrom(t *testing.T) {
 		if got := nameFrom(host); got != want {
 			t.Errorf("nameFrom(%q) = %q, want %q", host, got, want)
 		}
+	}
+}
+
+// TestNamesOfManyOnAHost: agents that keep nothing don't get into each other's way.
+func TestNamesOfManyOnAHost(t *testing.T) {
+	names := map[string]bool{}
+	for _, dir := range []string{"", "", t.TempDir(), t.TempDir()} {
+		a, err := New(Config{Server: newMemServer(t), Log: quietLog(), Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[a.Config().Name] = true
+	}
+	if len(names) != 3 {
+		t.Errorf("names %v, want one for each without a directory, and one for the host", slices.Sorted(maps.Keys(names)))
 	}
 }
 
