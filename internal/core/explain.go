@@ -76,8 +76,8 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		add("no_room", "%d elements were running on workers that were lost, and wait for a worker to themselves", alone)
 	}
 	if shared > 0 {
-		for _, line := range s.plan.Explain(plan.GroupID{Job: j.id, Task: ti}).Lines() {
-			add("turn", "%s", line)
+		for _, r := range s.plan.Explain(plan.GroupID{Job: j.id, Task: ti}).Reasons() {
+			add(r.Kind, "%s", r.Text)
 		}
 	}
 	return out

@@ -4,7 +4,7 @@ import "github.com/reeve-scheduler/reeve/internal/job"
 
 // Why says what a group waits for, in numbers of workers and of elements. Each
 // worker is counted once, under the first thing that keeps it from taking an
-// element: Workers = Away + NoExecutor + NoFunction + NoLabel + TooSmall + Busy +
+// element: Workers = NoExecutor + NoFunction + NoLabel + TooSmall + Away + Busy +
 // Open.
 type Why struct {
 	// Ready is how many elements of the group could start; 0 means that the group
@@ -16,7 +16,7 @@ type Why struct {
 	Alone                        bool
 
 	Workers int
-	// Away ones are not connected or draining.
+	// Away ones would fit, and are not connected or draining.
 	Away                            int
 	NoExecutor, NoFunction, NoLabel int
 	// TooSmall ones could not run it if they were empty. Largest is the most of
@@ -90,8 +90,6 @@ func (y *Why) count(w *worker, l *lane) {
 	need := y.Shape.Resources
 	lack := l.shape.kind.match(&w.Worker)
 	switch {
-	case !w.Accepts:
-		y.Away++
 	case lack == noExecutor:
 		y.NoExecutor++
 	case lack == noFunction:
@@ -101,6 +99,8 @@ func (y *Why) count(w *worker, l *lane) {
 	case !need.Fits(w.Capacity) || w.Slots < 1:
 		y.TooSmall++
 		y.Largest = greatest(y.Largest, w.Capacity)
+	case !w.Accepts:
+		y.Away++
 	case w.alone > 0 || y.Alone && !w.empty():
 		y.Busy++
 		y.Taken++

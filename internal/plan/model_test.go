@@ -96,6 +96,11 @@ func (m *model) suits(w *Worker, s Shape) bool {
 	if !w.Accepts || !slices.Contains(w.Executors, s.Executor) || s.Function != "" && !slices.Contains(w.Functions, s.Function) {
 		return false
 	}
+	return hasLabels(w, s)
+}
+
+// hasLabels reports whether a worker has what a shape asks for.
+func hasLabels(w *Worker, s Shape) bool {
 	for want := range strings.SplitSeq(s.Where, "\n") {
 		if want != "" && !slices.ContainsFunc(w.Labels, func(l string) bool {
 			return l == want || strings.HasPrefix(l, want+"=")
@@ -384,17 +389,17 @@ func (m *model) explainWorker(y *Why, w *Worker) {
 	u, need := m.use(w.ID, y.Shape), y.Shape.Resources
 	room := w.Capacity.Minus(u.used)
 	switch {
-	case !w.Accepts:
-		y.Away++
 	case !slices.Contains(w.Executors, y.Shape.Executor):
 		y.NoExecutor++
 	case y.Shape.Function != "" && !slices.Contains(w.Functions, y.Shape.Function):
 		y.NoFunction++
-	case !m.suits(w, y.Shape):
+	case !hasLabels(w, y.Shape):
 		y.NoLabel++
 	case !need.Fits(w.Capacity) || w.Slots == 0:
 		y.TooSmall++
 		y.Largest = job.Resources{CPU: max(y.Largest.CPU, w.Capacity.CPU), Memory: max(y.Largest.Memory, w.Capacity.Memory)}
+	case !w.Accepts:
+		y.Away++
 	case m.free(w, y.Shape, y.Alone):
 		y.Open++
 	default:

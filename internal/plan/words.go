@@ -7,34 +7,53 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-// String is the lines in one, separated by semicolons.
+// Reason is one thing that keeps a group waiting.
+type Reason struct {
+	// Kind is a stable word: namespace_paused, queue_paused, no_worker, no_room or turn.
+	Kind string
+	// Text is a sentence without a full stop.
+	Text string
+}
+
+// String is the reasons in one, separated by semicolons.
 func (y Why) String() string { return strings.Join(y.Lines(), "; ") }
 
-// Lines is the reasons as sentences without a full stop, the decisive one first.
+// Lines is the reasons as sentences.
 func (y Why) Lines() []string {
-	if y.Ready == 0 {
-		return []string{"none of its elements is ready to start"}
-	}
 	var out []string
+	for _, r := range y.Reasons() {
+		out = append(out, r.Text)
+	}
+	return out
+}
+
+// Reasons is every reason, the decisive one first.
+func (y Why) Reasons() []Reason {
+	if y.Ready == 0 {
+		return []Reason{{"turn", "none of its elements is ready to start"}}
+	}
+	var out []Reason
 	if y.NamespacePaused {
-		out = append(out, fmt.Sprintf("namespace %s is paused", y.Namespace))
+		out = append(out, Reason{"namespace_paused", fmt.Sprintf("namespace %s is paused", y.Namespace)})
 	}
 	if y.QueuePaused {
-		out = append(out, fmt.Sprintf("queue %s is paused", y.Queue))
+		out = append(out, Reason{"queue_paused", fmt.Sprintf("queue %s is paused", y.Queue)})
 	}
 	if y.Workers == 0 {
-		return append(out, "there is no worker")
+		return append(out, Reason{"no_worker", "there is no worker"})
 	}
 	fit := y.Busy + y.Open
 	switch {
 	case fit == 0:
-		out = append(out, "no worker can run it now")
+		out = append(out, Reason{"no_worker", "no worker can run it now"})
 	case y.Open > 0:
-		out = append(out, some(y.Open, fit, "fitting worker")+verb(y.Open, " has", " have")+" a place for it")
+		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
 	default:
-		out = append(out, y.busy())
+		out = append(out, Reason{"no_room", y.busy()})
 	}
-	out = append(out, y.excluded()...)
+	for _, text := range y.excluded() {
+		out = append(out, Reason{"no_worker", text})
+	}
 	if fit > 0 && y.Ahead > 0 {
 		n := fmt.Sprintf("%d ready elements are", y.Ahead)
 		if y.AheadMore {
@@ -42,7 +61,7 @@ func (y Why) Lines() []string {
 		} else if y.Ahead == 1 {
 			n = "1 ready element is"
 		}
-		out = append(out, n+" ahead of it in order")
+		out = append(out, Reason{"turn", n + " ahead of it in order"})
 	}
 	return out
 }
