@@ -2,6 +2,7 @@ package leader
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,6 +103,25 @@ func TestViewsComeBeforeSubmits(t *testing.T) {
 		r.turnAlone(p)
 		if err := <-read; err != nil || live != 0 {
 			t.Errorf("a read that waited with a submit saw %d jobs (%v); want it first", live, err)
+		}
+	})
+}
+
+// TestViewThatWasGivenUp: what the caller of a view wanted is its own again once the call
+// has ended.
+func TestViewThatWasGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		l := r.open()
+		p := newLoop(l)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		ran := false
+		if err := l.View(ctx, func(*core.State) { ran = true }); job.CodeOf(err) != job.Unavailable {
+			t.Errorf("View with an ended context: %v", err)
+		}
+		r.turnAlone(p)
+		if ran {
+			t.Error("the view ran after its caller had gone")
 		}
 	})
 }

@@ -205,14 +205,37 @@ func (l *Leader) Post(c core.Command) error {
 }
 
 // View runs fn on the state, inside the loop, and returns once everything that fn
-// saw is durable. fn must be quick and must not keep what it is shown.
+// saw is durable. fn must be quick and must not keep what it is shown. Once View has
+// returned, whyever it did, fn does not run any more.
 func (l *Leader) View(ctx context.Context, fn func(*core.State)) error {
-	r := &request{view: fn, done: make(chan answer, 1)}
+	v := &viewOnce{fn: fn}
+	r := &request{view: v.run, done: make(chan answer, 1)}
 	if err := l.in.put(laneView, r); err != nil {
 		return err
 	}
 	_, err := l.wait(ctx, r)
+	v.drop()
 	return err
+}
+
+// viewOnce is a view that its caller may give up: what it writes to is the caller's.
+type viewOnce struct {
+	mu sync.Mutex
+	fn func(*core.State)
+}
+
+func (v *viewOnce) run(s *core.State) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.fn != nil {
+		v.fn(s)
+	}
+}
+
+func (v *viewOnce) drop() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.fn = nil
 }
 
 func (l *Leader) wait(ctx context.Context, r *request) (any, error) {
