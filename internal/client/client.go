@@ -209,7 +209,9 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 			for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 				resp, err := next(ctx, req)
 				code := codeOf(err)
-				again := code == connect.CodeResourceExhausted || code == connect.CodeUnavailable && !once[req.Spec().Procedure]
+				// A server that is stopping may cancel what it has not answered.
+				again := code == connect.CodeResourceExhausted ||
+					(code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) && !once[req.Spec().Procedure]
 				limit := patience
 				if err != nil && unreachable(err) {
 					limit = refused
