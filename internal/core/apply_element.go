@@ -102,6 +102,10 @@ func (s *State) applyAttempt(e Event) {
 	case AttemptStarted:
 		a := s.held(uint64(e.Fence))
 		a.started = e.At
+		if a.prefetched { // its worker has a place for it, whatever we thought
+			a.prefetched = false
+			s.plan.Promote(a.worker.id, a.job.spec.shapes[a.task])
+		}
 		t := &a.job.tasks[a.task]
 		r := t.record(a.position)
 		r.State, r.Started = job.Running, e.At

@@ -63,9 +63,13 @@ func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
 // hold is to be forgotten.
 func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []link.Held) {
 	has := make(map[link.Fence]bool, len(held))
+	var again []link.Fence
 	for _, h := range held {
 		has[h.Fence] = true
 		if a := s.attempts[h.Fence]; a != nil && a.worker.id == id {
+			if h.Phase == link.Waiting && !a.prefetched {
+				again = append(again, a.fence) // the worker may still keep it for later
+			}
 			if a.started == 0 && h.Phase == link.Running {
 				d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: in.Now})
 			}
@@ -87,19 +91,18 @@ func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []
 	if w == nil {
 		return
 	}
-	var missing []link.Fence
 	for a := w.first; a != nil; a = a.next {
 		if has[a.fence] {
 			continue
 		}
 		if w.hello.Incarnation == incarnation {
-			missing = append(missing, a.fence)
+			again = append(again, a.fence)
 			continue
 		}
 		s.lose(d, in, a, w.hello.Name+" restarted without it")
 	}
-	if missing != nil {
-		d.Sends = append(d.Sends, Send{Worker: id, Assign: missing})
+	if again != nil {
+		d.Sends = append(d.Sends, Send{Worker: id, Assign: again})
 	}
 }
 
@@ -144,9 +147,16 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 		return d, nil
 	}
 	left := w.held
+	promoted, done := map[link.Fence]bool{}, map[link.Fence]bool{}
 	for a := w.first; a != nil; a = a.next {
 		if least := a.lease + a.lease/10; a.lease > 0 && c.For >= least && in.Now-a.assigned >= least {
+			done[a.fence] = true
+		}
+	}
+	for a := w.first; a != nil; a = a.next {
+		if done[a.fence] {
 			s.lose(&d, in, a, w.hello.Name)
+			s.promote(&d, a, promoted, done)
 			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Stop: &link.Stop{Fence: a.fence, Forget: true}}})
 			left--
 		}
@@ -180,13 +190,8 @@ func (s *State) ShortestLease(worker uint64) int64 {
 
 func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	var d Decision
-	acks := make([]link.Fence, 0, len(c.Report.Ended))
+	acks := make([]link.Fence, 0, len(c.Report.Ended)+len(c.Report.Returned))
 	done := map[link.Fence]bool{}
-	for _, r := range c.Report.Started {
-		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !endsHere(&c.Report, r.Fence) {
-			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
-		}
-	}
 	promoted := map[link.Fence]bool{}
 	for i := range c.Report.Ended {
 		r := &c.Report.Ended[i]
@@ -197,7 +202,14 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 			s.promote(&d, a, promoted, done)
 		}
 	}
+	// After what ended, whose place an attempt may have that was prefetched before.
+	for _, r := range c.Report.Started {
+		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !endsHere(&c.Report, r.Fence) {
+			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
+		}
+	}
 	for _, f := range c.Report.Returned {
+		acks = append(acks, f)
 		if a := s.attempts[f]; a != nil && a.worker.id == c.Worker && a.started == 0 && !done[f] {
 			done[f] = true
 			d.Events = append(d.Events, AttemptReturned{Fence: f})

@@ -204,7 +204,8 @@ type ToWorker struct {
 	Stop    *Stop
 	// Recall asks for attempts back that have not started.
 	Recall []Fence
-	// Ack says that results are durable, or not wanted; the worker may forget them.
+	// Ack says that results, and that something was given back, are durable or not
+	// wanted; the worker may forget them.
 	Ack []Fence
 	// Goodbye ends the session with a reason.
 	Goodbye string

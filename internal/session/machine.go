@@ -177,11 +177,17 @@ func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
 func (m *Machine) beat(at Position, b *link.Beat) []Action {
 	m.beats++
 	actions := []Action{{Heard: m.id}, {Send: &link.ToWorker{Beat: &link.BeatAnswer{Number: b.Number, Generation: at.Generation, Seq: at.Seq}}}}
-	if m.differs(b.Held) {
+	if m.differs(b.Held) || m.beats%compareEvery == 0 {
 		actions = append(actions, Action{Do: core.WorkerHeld{Worker: m.id, Incarnation: m.hello.Incarnation, Held: b.Held}})
 	}
 	return actions
 }
+
+// compareEvery is how many beats lie between two comparisons when nothing asks for one.
+// A session sees what passes through it, not what should have: without them an assignment
+// that got lost on its way here would wait for ever, and so would one of which the two
+// sides disagree whether it has a place.
+const compareEvery = 8
 
 // differs reports whether the worker holds something it was not given, or lacks
 // something it was given at least two beats ago: what is on its way is not missed.

@@ -63,9 +63,6 @@ type attempt struct {
 	busy bool
 	// forgotten: the server does not want to hear of it.
 	forgotten bool
-	// since is when it was assigned: until the next answered beat its lease counts
-	// from here too.
-	since executor.Deadline
 	// dir: a directory was made; onDisk: there are records on disk.
 	dir, onDisk bool
 
@@ -140,6 +137,9 @@ type fifo[T comparable] struct {
 func (q *fifo[T]) len() int { return len(q.items) - q.head }
 
 func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
+
+// first is the oldest; the queue must not be empty.
+func (q *fifo[T]) first() T { return q.items[q.head] }
 
 // pop returns the oldest; the queue must not be empty.
 func (q *fifo[T]) pop() T {

@@ -38,7 +38,9 @@ type session struct {
 
 	started  []link.Fence
 	returned []link.Fence
-	results  fifo[*attempt]
+	// back is what was given back and not acknowledged.
+	back    map[link.Fence]bool
+	results fifo[*attempt]
 
 	specs     map[[32]byte]knownSpec
 	specOrder fifo[[32]byte]
@@ -115,13 +117,18 @@ func (m *Machine) send(msg link.FromWorker) {
 	m.do(Send{Session: m.sess.number, Message: msg})
 }
 
-// held lists what the server should know of, in order of arrival.
+// held lists what the server should know of, in order of arrival. What is on its way
+// back is held until that is said: a server that misses it would send it once more, and
+// then hear that it was given back.
 func (m *Machine) held() []link.Held {
 	list := make([]link.Held, 0, len(m.attempts))
 	for a := m.first; a != nil; a = a.next {
 		if p, ok := a.heldPhase(); ok {
 			list = append(list, link.Held{Fence: a.fence, Phase: p})
 		}
+	}
+	for _, f := range m.sess.returned {
+		list = append(list, link.Held{Fence: f, Phase: link.Waiting})
 	}
 	return list
 }
@@ -221,7 +228,7 @@ func (m *Machine) renew(number uint64) {
 func (m *Machine) giveBackExpired() {
 	for a := m.first; a != nil; {
 		next := a.next // giveBack takes a out of the list
-		if a.phase < running && a.lease > 0 && max(m.renewed, a.since).Add(a.lease) <= m.now.Boot {
+		if a.phase < running && a.lease > 0 && m.deadline(a.lease) <= m.now.Boot {
 			m.giveBack(a)
 		}
 		a = next

@@ -21,14 +21,24 @@ func (m *Machine) take(w *link.Assignment) {
 		}
 		return
 	}
+	if m.sess.back[w.Fence] {
+		return
+	}
 	if m.leave.on || len(m.attempts) >= m.maxHeld() {
-		m.sess.returned = append(m.sess.returned, w.Fence)
+		m.sendBack(w.Fence)
+		return
+	}
+	if d := m.deadline(w.Lease); d != 0 && d <= m.now.Boot {
+		// It was long on its way, or read late, and may be another worker's by now. The
+		// beat makes sure that its lease counts from now on if it comes again.
+		m.sendBack(w.Fence)
+		m.sess.beatAt = m.now.Boot
 		return
 	}
 	t := &w.Spec.Tasks[w.Task]
 	a := m.add(&attempt{
 		fence: w.Fence, ref: w.Ref(), place: placeOf(t), executor: t.Executor(),
-		lease: w.Lease, work: w, atMostOnce: t.AtMostOnce, since: m.now.Boot,
+		lease: w.Lease, work: w, atMostOnce: t.AtMostOnce,
 	})
 	m.beatFor(a.lease)
 	switch {
@@ -77,9 +87,15 @@ func (m *Machine) add(a *attempt) *attempt {
 	return a
 }
 
-// admit gives an attempt a place now, or as soon as there is a slot.
+// room reports whether one more attempt of a place could run beside those that do. The
+// server has seen to that, but what it has given up may still be on its way out here.
+func (m *Machine) room(p place) bool {
+	return m.running < m.set.Hello.Slots && m.used.Plus(p.resources).Fits(m.set.Hello.Capacity)
+}
+
+// admit gives an attempt a place now, or as soon as there is one.
 func (m *Machine) admit(a *attempt) {
-	if m.running < m.set.Hello.Slots {
+	if m.room(a.place) {
 		m.begin(a)
 		return
 	}
@@ -114,7 +130,7 @@ func (m *Machine) free(a *attempt) {
 	if m.leave.on {
 		return
 	}
-	for m.urgent.len() > 0 && m.running < m.set.Hello.Slots {
+	for m.urgent.len() > 0 && m.room(m.urgent.first().place) {
 		m.begin(m.urgent.pop())
 	}
 	q := m.queues[a.place]
@@ -130,8 +146,7 @@ func (m *Machine) free(a *attempt) {
 // useCredits starts prefetched attempts in places that were left.
 func (m *Machine) useCredits(p place) {
 	q := m.queues[p]
-	for q.credits > 0 && q.waiting.len() > 0 && m.running < m.set.Hello.Slots &&
-		m.used.Plus(p.resources).Fits(m.set.Hello.Capacity) {
+	for q.credits > 0 && q.waiting.len() > 0 && m.room(p) {
 		q.credits--
 		q.spent++
 		m.begin(q.waiting.pop())
@@ -261,10 +276,21 @@ func (m *Machine) endUnstarted(a *attempt, cause job.Cause) {
 	m.finish(a)
 }
 
+// sendBack has an attempt given back that has not started. It is not taken again in this
+// session before the server has said that it heard: the same assignment may be on its way
+// a second time.
+func (m *Machine) sendBack(f link.Fence) {
+	m.sess.returned = append(m.sess.returned, f)
+	if m.sess.back == nil {
+		m.sess.back = map[link.Fence]bool{}
+	}
+	m.sess.back[f] = true
+}
+
 // giveBack returns an attempt that has not started to the server.
 func (m *Machine) giveBack(a *attempt) {
 	m.withdraw(a)
-	m.sess.returned = append(m.sess.returned, a.fence)
+	m.sendBack(a.fence)
 	m.settleCredit(a)
 	m.tryForget(a)
 }
@@ -351,8 +377,9 @@ func (m *Machine) abandon(a *attempt) {
 	m.tryForget(a)
 }
 
-// acknowledged lets go of a result that the server has.
+// acknowledged lets go of a result that the server has, or of what it has back.
 func (m *Machine) acknowledged(f link.Fence) {
+	delete(m.sess.back, f)
 	a := m.attempts[f]
 	if a == nil || a.phase != ended {
 		return
@@ -442,6 +469,11 @@ func (m *Machine) adopt(o *Adopted) {
 		atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, dir: true, phase: running,
 	})
 	a.result.Started = o.Started
+	if !o.Foreign {
+		// Whatever is to be said of it, the server still counts its place.
+		m.running++
+		m.used, a.placed = m.used.Plus(o.Resources), true
+	}
 	switch {
 	case o.Foreign:
 		a.forgotten, a.onDisk = true, true
@@ -462,8 +494,6 @@ func (m *Machine) adopt(o *Adopted) {
 		a.result.Ended, a.logDone = m.now.Wall, true
 		m.finish(a)
 	default:
-		m.running++
-		m.used, a.placed = m.used.Plus(o.Resources), true
 		m.follow(a)
 	}
 }

@@ -50,7 +50,6 @@ type fate struct {
 	// unwanted: the server told the machine to forget it.
 	unwanted, returned, reported, acked bool
 	reportedIn                          uint64
-	since                               executor.Deadline
 	// expired: its lease ran out before it started.
 	expired   bool
 	forgotten int
@@ -247,7 +246,11 @@ func (w *world) heldIsRight(held []link.Held) {
 		if live && !a.unwanted && !listed {
 			w.fail("attempt %d is not in what is held: %+v", f, *a)
 		}
-		if (a.acked || a.forgotten > 0) && listed {
+		back := slices.Contains(w.m.sess.returned, f) // and not said yet
+		if back && !listed {
+			w.fail("attempt %d is on its way back and not in what is held: it would be sent again", f)
+		}
+		if (a.acked || a.forgotten > 0) && listed && !back {
 			w.fail("attempt %d is over and still held", f)
 		}
 	}
@@ -331,7 +334,7 @@ func (w *world) answer() {
 // out, since the server may have given it to another worker: it is given back.
 func (w *world) expired(renewal executor.Deadline) {
 	for _, f := range w.known {
-		if renewal > w.renewed && f.starts == 0 && f.lease > 0 && max(w.renewed, f.since).Add(f.lease) <= w.now.Boot {
+		if renewal > w.renewed && f.starts == 0 && f.lease > 0 && w.renewed.Add(f.lease) <= w.now.Boot {
 			f.expired = true
 		}
 	}
@@ -357,7 +360,10 @@ func (w *world) assign() {
 		// The same attempt once more, now perhaps with a place.
 		at.Fence, at.Lease, at.Task = f, a.lease, 0
 	} else {
-		w.known[at.Fence] = &fate{lease: at.Lease, process: task != 0 && task != 3 && task != 4, once: once, prefetched: at.Prefetched, delivered: true, since: w.now.Boot}
+		w.known[at.Fence] = &fate{lease: at.Lease, process: task != 0 && task != 3 && task != 4, once: once, prefetched: at.Prefetched, delivered: true}
+		if at.Lease > 0 && w.renewed.Add(at.Lease) <= w.now.Boot { // too late to be taken
+			w.known[at.Fence].returned, w.known[at.Fence].forgotten = true, 1
+		}
 		w.order = append(w.order, at.Fence)
 		w.next++
 	}
