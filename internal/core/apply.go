@@ -35,6 +35,9 @@ func (s *State) Apply(e Event) {
 	case AfterMet:
 		j := s.change(e.Job)
 		rest := slices.DeleteFunc(slices.Clone(j.waits), func(w Wait) bool { return w.Job == e.On })
+		if len(rest) == 0 {
+			rest = nil // as recovery makes it
+		}
 		j.seldom().waits = rest
 		s.follow.job(j.id)
 	case HoldSet:
