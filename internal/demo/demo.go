@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	inner, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	s := newScreen(&o, began)
-	s.line("Reeve demo: a server, three workers and a job over real data, all on this machine.\n")
+	s.line("Reeve demo: a server, three workers and a real job, all on this machine.\n")
 	c, err := startCluster(inner, &o, self, dir, fail)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (p *play) report(ctx context.Context, s *story, j *client.Job) error {
 			grouped(number(outputs[row[0]]["identifiers"])), grouped(number(outputs[row[0]]["different"])))
 	}
 	b.WriteString("  Both counts agree exactly.\n\n")
-	fmt.Fprintf(&b, "%.1fs: %s, %s, %s. %s\n", time.Since(p.screen.began).Seconds(), plural(len(j.GetTasks()), "task"),
+	fmt.Fprintf(&b, "%.1fs: %s, %s, %s.\n%s\n", time.Since(p.screen.began).Seconds(), plural(len(j.GetTasks()), "task"),
 		plural(sum.elements, "element"), plural(sum.attempts, "attempt"), s.fate())
 	p.next(&b, s)
 	if p.options.Quiet {

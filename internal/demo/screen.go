@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync/atomic"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-
+	"github.com/reeve-scheduler/reeve/internal/cli/bars"
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
@@ -19,20 +16,13 @@ type screen struct {
 	out   io.Writer
 	quiet bool
 	began time.Time
-	bars  *mpb.Progress
-	rows  map[string]*row
+	board *bars.Board
 	// told is how many quarters of a task have been told, line by line.
 	told map[string]int64
 }
 
-// row is a task's bar; mpb reads text while it draws.
-type row struct {
-	bar  *mpb.Bar
-	text atomic.Pointer[string]
-}
-
 func newScreen(o *Options, began time.Time) *screen {
-	return &screen{out: o.Err, quiet: o.Quiet, began: began, rows: map[string]*row{}, told: map[string]int64{}}
+	return &screen{out: o.Err, quiet: o.Quiet, began: began, told: map[string]int64{}}
 }
 
 // line writes a line as it is.
@@ -43,10 +33,7 @@ func (s *screen) line(format string, args ...any) {
 }
 
 // draw turns to bars.
-func (s *screen) draw() {
-	const width, refresh = 34, 120 * time.Millisecond
-	s.bars = mpb.New(mpb.WithOutput(s.out), mpb.WithWidth(width), mpb.WithRefreshRate(refresh))
-}
+func (s *screen) draw() { s.board = bars.NewBoard(s.out) }
 
 // event tells something that happened, with its time, above the bars if there are any.
 func (s *screen) event(subject, format string, args ...any) {
@@ -54,8 +41,8 @@ func (s *screen) event(subject, format string, args ...any) {
 		return
 	}
 	out := s.out
-	if s.bars != nil {
-		out = s.bars
+	if s.board != nil {
+		out = s.board
 	}
 	text := fmt.Sprintf("%6.1fs  %-9s %s\n", time.Since(s.began).Seconds(), subject, fmt.Sprintf(format, args...))
 	_, _ = io.WriteString(out, text) // a screen that is gone is no reason to stop
@@ -66,7 +53,7 @@ func (s *screen) tasks(j *client.Job) {
 	for _, t := range j.GetTasks() {
 		switch {
 		case s.quiet:
-		case s.bars != nil:
+		case s.board != nil:
 			s.bar(t)
 		default:
 			s.quarters(t)
@@ -127,18 +114,6 @@ func number(text string) int64 {
 }
 
 func (s *screen) bar(t *client.Task) {
-	total := max(t.GetCounts().GetTotal(), 1)
-	r := s.rows[t.GetName()]
-	if r == nil {
-		r = &row{}
-		r.text.Store(new(string))
-		style := mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─")
-		r.bar = s.bars.New(total, style,
-			mpb.PrependDecorators(decor.Name("  "+t.GetName(), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d/%d", decor.WCSyncWidth),
-				decor.Any(func(decor.Statistics) string { return "  " + *r.text.Load() })))
-		s.rows[t.GetName()] = r
-	}
 	c, text := t.GetCounts(), ""
 	switch {
 	case t.GetEndedAt() != nil:
@@ -148,24 +123,13 @@ func (s *screen) bar(t *client.Task) {
 	case t.GetState() != "pending":
 		text = t.GetState()
 	}
-	r.text.Store(&text)
-	r.bar.SetTotal(total, false)
-	r.bar.SetCurrent(ended(t))
-	if ended(t) >= total {
-		r.bar.SetTotal(total, true)
-	}
+	s.board.Set(t.GetName(), text, ended(t), c.GetTotal())
 }
 
 // stop ends the drawing; what is drawn stays.
 func (s *screen) stop() {
-	if s.bars == nil {
-		return
+	if s.board != nil {
+		s.board.Stop()
+		s.board = nil
 	}
-	for _, r := range s.rows {
-		if !r.bar.Completed() {
-			r.bar.Abort(false)
-		}
-	}
-	s.bars.Wait()
-	s.bars = nil
 }

@@ -122,7 +122,7 @@ func (s *story) kill(ctx context.Context, j *client.Job) error {
 		return err
 	}
 	s.victim = victim
-	s.screen.event(victim, "killed: SIGKILL to its agent, its keeper and %s; its lease runs out in %s", plural(attempts, "attempt"), lease)
+	s.screen.event(victim, "killed with its keeper and %s (SIGKILL); its lease ends in %s", plural(attempts, "attempt"), lease)
 	if j, err = s.cluster.client.Get(ctx, s.id, false); err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -16,37 +14,21 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
 
-// How progress looks.
-const (
-	barWidth = 34
-	refresh  = 150 * time.Millisecond
-	// maxBars is how many bars fit on a screen beside what stands there already.
-	maxBars = 12
-)
-
-func barStyle() mpb.BarFillerBuilder {
-	return mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─")
-}
+// maxBars is how many bars fit on a screen beside what stands there already.
+const maxBars = 12
 
 // Progress shows how jobs come along. On a terminal: a bar per task of one job, per
 // job of several, and one bar for very many. Elsewhere: a line per change of a task's
 // state. It may be used concurrently.
 type Progress struct {
-	o    Options
-	jobs int
-	mu   sync.Mutex
-	bars *mpb.Progress
-	rows map[string]*row
-	said map[string]string
+	o     Options
+	jobs  int
+	mu    sync.Mutex
+	board *Board
+	said  map[string]string
 	// over is the jobs that have ended.
 	over map[string]bool
 	done bool
-}
-
-// row is a bar and the text behind it; mpb reads text while it draws.
-type row struct {
-	bar  *mpb.Bar
-	text atomic.Pointer[string]
 }
 
 // Options of what is shown.
@@ -61,9 +43,9 @@ type Options struct {
 
 // New begins to show a number of jobs; call Stop when they have ended.
 func New(o Options, jobs int) *Progress {
-	p := &Progress{o: o, jobs: jobs, rows: map[string]*row{}, said: map[string]string{}, over: map[string]bool{}}
+	p := &Progress{o: o, jobs: jobs, said: map[string]string{}, over: map[string]bool{}}
 	if o.Terminal {
-		p.bars = mpb.New(mpb.WithOutput(o.Out), mpb.WithWidth(barWidth), mpb.WithRefreshRate(refresh))
+		p.board = NewBoard(o.Out)
 	}
 	return p
 }
@@ -74,7 +56,7 @@ func (p *Progress) Update(j *client.Job) {
 	defer p.mu.Unlock()
 	switch {
 	case p.done:
-	case p.bars != nil:
+	case p.board != nil:
 		p.draw(j)
 	case p.o.Lines:
 		for _, t := range j.GetTasks() {
@@ -116,16 +98,16 @@ func (p *Progress) draw(j *client.Job) {
 				n++
 			}
 		}
-		p.bar("jobs", "", int64(n), int64(p.jobs))
+		p.board.Set("jobs", "", int64(n), int64(p.jobs))
 	case p.jobs > 1 || len(j.GetTasks()) > maxBars:
 		all := &client.Counts{}
 		for _, t := range j.GetTasks() {
 			addCounts(all, t.GetCounts())
 		}
-		p.bar("job "+j.GetId(), describe(j.GetState(), all, true), render.Ended(all), all.GetTotal())
+		p.board.Set("job "+j.GetId(), describe(j.GetState(), all, true), render.Ended(all), all.GetTotal())
 	default:
 		for _, t := range j.GetTasks() {
-			p.bar(t.GetName(), describe(t.GetState(), t.GetCounts(), t.GetArray()), render.Ended(t.GetCounts()), t.GetCounts().GetTotal())
+			p.board.Set(t.GetName(), describe(t.GetState(), t.GetCounts(), t.GetArray()), render.Ended(t.GetCounts()), t.GetCounts().GetTotal())
 		}
 	}
 }
@@ -151,48 +133,14 @@ func describe(state string, c *client.Counts, several bool) string {
 	return state
 }
 
-func (p *Progress) bar(name, text string, over, total int64) {
-	total = max(total, 1)
-	r := p.rows[name]
-	if r == nil {
-		r = &row{}
-		r.text.Store(&text)
-		r.bar = p.bars.New(total, barStyle(),
-			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d/%d", decor.WCSyncWidth),
-				decor.Any(func(decor.Statistics) string { return "  " + *r.text.Load() })))
-		p.rows[name] = r
-	}
-	r.text.Store(&text)
-	r.bar.SetTotal(total, false)
-	r.bar.SetCurrent(over)
-	if over >= total {
-		r.bar.SetTotal(total, true)
-	}
-}
-
 // Stop ends drawing; calling it again does nothing.
 func (p *Progress) Stop() {
 	p.mu.Lock()
-	if p.done {
-		p.mu.Unlock()
-		return
+	defer p.mu.Unlock()
+	if p.board != nil && !p.done {
+		p.board.Stop()
 	}
 	p.done = true
-	rows := make([]*row, 0, len(p.rows))
-	for _, r := range p.rows {
-		rows = append(rows, r)
-	}
-	p.mu.Unlock()
-	if p.bars == nil {
-		return
-	}
-	for _, r := range rows {
-		if !r.bar.Completed() {
-			r.bar.Abort(false)
-		}
-	}
-	p.bars.Wait()
 }
 
 // Upload shows how much of a file has been read, where that takes a while.
@@ -207,12 +155,12 @@ func NewUpload(o Options, what string, size int64) *Upload {
 	if !o.Terminal || size > 0 && size < worth {
 		return &Upload{}
 	}
-	u := &Upload{bars: mpb.New(mpb.WithOutput(o.Out), mpb.WithWidth(barWidth), mpb.WithRefreshRate(refresh))}
+	u := &Upload{bars: mpb.New(mpb.WithOutput(o.Out), mpb.WithWidth(width(o.Out)), mpb.WithRefreshRate(refresh))}
 	counter := decor.Counters(decor.SizeB1024(0), "% .1f / % .1f")
 	if size == 0 {
 		counter = decor.CurrentKibiByte("% .1f")
 	}
-	u.bar = u.bars.New(size, barStyle(), mpb.BarRemoveOnComplete(),
+	u.bar = u.bars.New(size, style(), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(what+"  ")), mpb.AppendDecorators(counter))
 	return u
 }
