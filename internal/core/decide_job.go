@@ -86,8 +86,8 @@ func submitted(id job.ID, c *Submit, item *Item, waits []Wait, now int64) JobSub
 func (s *State) waitsOf(c Submit) (waits []Wait, doomed job.Cause, err error) {
 	for _, after := range c.Spec.After {
 		state, known := job.JobPending, false
-		if j := s.jobs.get(after.Job); j != nil {
-			state, known = j.state, true
+		if j := s.jobs.get(after.Job); j != nil && j.queue.space.name == c.Namespace {
+			state, known = j.state, true // a job of another namespace does not exist here
 		}
 		for _, e := range c.Ended {
 			if !known && e.ID == after.Job {

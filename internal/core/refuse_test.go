@@ -133,6 +133,26 @@ func TestRefusals(t *testing.T) {
 
 type strange struct{ Command }
 
+// TestAfterStaysInItsNamespace: a job of another namespace does not exist for
+// after, as it does not for anything else.
+func TestAfterStaysInItsNamespace(t *testing.T) {
+	l := testLab(t)
+	mustTurn(t, l, PutNamespace{Name: "team", Create: true})
+	id := mustSubmit(t, l, "run: \"true\"\n")
+	spec, err := jobfile.Parse("", []byte("run: \"true\"\nafter: "+id.String()+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit := Submit{Namespace: "team", Spec: spec.Spec, Hash: spec.Hash, Canonical: spec.Canonical, Items: []Item{{}}, ReadSeq: 1 << 60}
+	if _, err := l.turn(submit); job.CodeOf(err) != job.NotFound || !strings.Contains(fmt.Sprint(err), "after: job 1 does not exist") {
+		t.Errorf("after a job of another namespace: %v; want that it does not exist", err)
+	}
+	submit.Namespace = DefaultName
+	if _, err := l.turn(submit); err != nil {
+		t.Errorf("after a job of the same namespace: %v", err)
+	}
+}
+
 func TestManyNamesAreCutShort(t *testing.T) {
 	l := testLab(t)
 	for i := range 25 {
