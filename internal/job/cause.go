@@ -53,6 +53,8 @@ const (
 	CauseExpression CauseKind = 17
 	// CauseOutput: the outputs or artifacts it left can't be kept (Detail: why).
 	CauseOutput CauseKind = 18
+	// LastCause is the greatest: what is beyond it comes from another version.
+	LastCause = CauseOutput
 )
 
 // Cause is why something ended as it did. It is a value and compares with ==.

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -16,13 +17,14 @@ import (
 func FromWorker(m *reevev1.SessionRequest) (link.FromWorker, error) {
 	switch m := m.GetMessage().(type) {
 	case *reevev1.SessionRequest_Hello:
-		h := hello(m.Hello)
-		return link.FromWorker{Hello: &h}, nil
+		h, err := hello(m.Hello)
+		return link.FromWorker{Hello: h}, err
 	case *reevev1.SessionRequest_Beat:
-		return link.FromWorker{Beat: &link.Beat{Number: m.Beat.GetNumber(), Held: held(m.Beat.GetHeld())}}, nil
+		h, err := held(m.Beat.GetHeld())
+		return link.FromWorker{Beat: &link.Beat{Number: m.Beat.GetNumber(), Held: h}}, err
 	case *reevev1.SessionRequest_Report:
-		r := report(m.Report)
-		return link.FromWorker{Report: &r}, nil
+		r, err := report(m.Report)
+		return link.FromWorker{Report: r}, err
 	case *reevev1.SessionRequest_Leaving:
 		return link.FromWorker{Leaving: true}, nil
 	}
@@ -44,13 +46,14 @@ func FromWorkerMessage(m link.FromWorker) *reevev1.SessionRequest {
 	return &reevev1.SessionRequest{Message: &reevev1.SessionRequest_Leaving{Leaving: &reevev1.Leaving{}}}
 }
 
-func hello(m *reevev1.Hello) link.Hello {
-	return link.Hello{
+func hello(m *reevev1.Hello) (*link.Hello, error) {
+	h, err := held(m.GetHeld())
+	return &link.Hello{
 		Protocol: m.GetProtocol(), Name: m.GetName(), Instance: m.GetInstance(), Incarnation: m.GetIncarnation(), Labels: m.GetLabels(),
 		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes()}, Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
 		Executors: m.GetExecutors(), Functions: m.GetFunctions(), Version: m.GetVersion(), Host: m.GetHost(), About: m.GetAbout(),
-		Held: held(m.GetHeld()), Generation: m.GetGeneration(), Seq: m.GetSequence(),
-	}
+		Held: h, Generation: m.GetGeneration(), Seq: m.GetSequence(),
+	}, err
 }
 
 func helloMessage(h *link.Hello) *reevev1.Hello {
@@ -62,12 +65,32 @@ func helloMessage(h *link.Hello) *reevev1.Hello {
 	}
 }
 
-func held(ms []*reevev1.Held) []link.Held {
+// held reads what a worker holds. What it holds in a phase that this version does
+// not know can be neither compared nor ignored.
+func held(ms []*reevev1.Held) ([]link.Held, error) {
 	out := make([]link.Held, 0, len(ms))
 	for _, m := range ms {
-		out = append(out, link.Held{Fence: link.Fence(m.GetFence()), Phase: link.Phase(m.GetPhase())})
+		h := link.Held{Fence: link.Fence(m.GetFence()), Phase: link.Phase(m.GetPhase())}
+		if h.Phase < link.Waiting || h.Phase > link.Ended {
+			return nil, fmt.Errorf("a worker holds fence %d in phase %d, which this version does not know; install the same version", h.Fence, m.GetPhase())
+		}
+		out = append(out, h)
 	}
-	return out
+	return out, nil
+}
+
+// cause reads a cause of the job's words.
+func cause(kind uint32, code int32, detail string) (job.Cause, error) {
+	if kind > uint32(job.LastCause) {
+		return job.Cause{}, fmt.Errorf("cause %d is one that this version does not know; install the same version", kind)
+	}
+	return job.Cause{Kind: job.CauseKind(kind), Code: code, Detail: detail}, nil
+}
+
+// duration reads milliseconds; what is longer than a duration can be is the longest.
+func duration(ms int64) time.Duration {
+	const most = int64(math.MaxInt64 / time.Millisecond)
+	return time.Duration(min(max(ms, -most), most)) * time.Millisecond
 }
 
 func heldMessages(hs []link.Held) []*reevev1.Held {
@@ -78,19 +101,22 @@ func heldMessages(hs []link.Held) []*reevev1.Held {
 	return out
 }
 
-func report(m *reevev1.Report) link.Report {
-	r := link.Report{Returned: fences(m.GetReturned())}
+func report(m *reevev1.Report) (*link.Report, error) {
+	r := &link.Report{Returned: fences(m.GetReturned())}
 	for _, s := range m.GetStarted() {
 		r.Started = append(r.Started, link.Started{Fence: link.Fence(s.GetFence()), At: s.GetAtMs()})
 	}
 	for _, e := range m.GetEnded() {
+		c, err := cause(e.GetCause(), e.GetCode(), e.GetDetail())
+		if err != nil {
+			return nil, err
+		}
 		r.Ended = append(r.Ended, link.Result{
-			Fence: link.Fence(e.GetFence()), Cause: job.Cause{Kind: job.CauseKind(e.GetCause()), Code: e.GetCode(), Detail: e.GetDetail()},
-			Usage:   job.Usage{CPU: time.Duration(e.GetCpuMs()) * time.Millisecond, Memory: e.GetMemoryBytes()},
+			Fence: link.Fence(e.GetFence()), Cause: c, Usage: job.Usage{CPU: duration(e.GetCpuMs()), Memory: e.GetMemoryBytes()},
 			Started: e.GetStartedMs(), Ended: e.GetEndedMs(), Outputs: e.GetOutputs(), LogSize: e.GetLogSize(),
 		})
 	}
-	return r
+	return r, nil
 }
 
 func reportMessage(r *link.Report) *reevev1.Report {
@@ -138,7 +164,7 @@ func ToWorker(m *reevev1.SessionResponse) (link.ToWorker, error) {
 		w := m.Welcome
 		return link.ToWorker{Welcome: &link.Welcome{
 			WorkerID: w.GetWorkerId(), Generation: w.GetGeneration(), Seq: w.GetSequence(),
-			Beat: time.Duration(w.GetBeatMs()) * time.Millisecond, Lease: time.Duration(w.GetLeaseMs()) * time.Millisecond,
+			Beat: duration(w.GetBeatMs()), Lease: duration(w.GetLeaseMs()),
 		}}, nil
 	case *reevev1.SessionResponse_Beat:
 		return link.ToWorker{Beat: &link.BeatAnswer{Number: m.Beat.GetNumber(), Generation: m.Beat.GetGeneration(), Seq: m.Beat.GetSequence()}}, nil
@@ -146,10 +172,10 @@ func ToWorker(m *reevev1.SessionResponse) (link.ToWorker, error) {
 		return assign(m.Assign)
 	case *reevev1.SessionResponse_Stop:
 		s := m.Stop
+		c, err := cause(s.GetCause(), s.GetCode(), s.GetDetail())
 		return link.ToWorker{Stop: &link.Stop{
-			Fence: link.Fence(s.GetFence()), Grace: time.Duration(s.GetGraceMs()) * time.Millisecond, Forget: s.GetForget(),
-			Cause: job.Cause{Kind: job.CauseKind(s.GetCause()), Code: s.GetCode(), Detail: s.GetDetail()},
-		}}, nil
+			Fence: link.Fence(s.GetFence()), Grace: duration(s.GetGraceMs()), Forget: s.GetForget(), Cause: c,
+		}}, err
 	case *reevev1.SessionResponse_Recall:
 		return link.ToWorker{Recall: fences(m.Recall.GetFences())}, nil
 	case *reevev1.SessionResponse_Ack:
@@ -207,7 +233,7 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 			Task: at.GetTask(), Position: at.GetPosition(), Index: at.GetIndex(), Attempt: int(at.GetAttempt()), SpecHash: h,
 			Params: at.GetParams(), Payload: at.GetPayload(), Item: at.GetItem(), HasItem: at.GetHasItem(),
 			Count: at.GetArrayCount(), First: at.GetArrayFirst(), Last: at.GetArrayLast(),
-			Lease: time.Duration(at.GetLeaseMs()) * time.Millisecond, JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(),
+			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(),
 		}
 		for _, o := range at.GetOutputs() {
 			one.Outputs = append(one.Outputs, link.TaskOutputs{Task: o.GetTask(), Outputs: o.GetOutputs()})
