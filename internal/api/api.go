@@ -1,6 +1,6 @@
-// Package api is the server's door: it authenticates, authorizes, translates and
-// looks up the facts that a command needs; the leader decides. Every method has a
-// policy, and every handler names the namespace that it acts in.
+// Package api is the server's door: it translates, and looks up the facts that a
+// command needs; the leader decides. Package guard stands before it and knows who
+// calls; every handler asks it about the namespace that it acts in.
 package api
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/replica"
@@ -68,31 +69,29 @@ const (
 	// compressFrom is the size, in bytes, from which an answer is compressed: for the
 	// small messages of a session that costs more than all the rest.
 	compressFrom = 16 << 10
-	// streamCheck is how often an open stream's token is looked at again.
-	streamCheck = 2 * time.Second
 )
 
 // server holds what the services share.
 type server struct {
 	Options
-	tokens *tokens
-	begun  time.Time
+	guard *guard.Guard
+	begun time.Time
 }
 
 // New returns the door's handler. It fails if a method has no policy.
 func New(o Options) (http.Handler, error) {
-	s := &server{Options: o, tokens: newTokens(o.Engine), begun: o.Started}
-	guard, err := newGuard(s)
-	if err != nil {
-		return nil, err
-	}
+	s := &server{Options: o, begun: o.Started}
 	opts := []connect.HandlerOption{
-		connect.WithInterceptors(guard), connect.WithReadMaxBytes(MaxMessage), connect.WithRecover(s.recovered),
-		connect.WithCompressMinBytes(compressFrom),
+		connect.WithReadMaxBytes(MaxMessage), connect.WithRecover(s.recovered), connect.WithCompressMinBytes(compressFrom),
 	}
 	for _, c := range wire.JSONCodecs() {
 		opts = append(opts, connect.WithCodec(c))
 	}
+	var err error
+	if s.guard, err = guard.New(guard.Options{Engine: o.Engine, Open: o.Open, Log: o.Log, Fail: s.fail}, guard.Files(), opts...); err != nil {
+		return nil, err
+	}
+	opts = append(opts, connect.WithInterceptors(s.guard))
 	mux := http.NewServeMux()
 	for _, mount := range []func() (string, http.Handler){
 		func() (string, http.Handler) { return reevev1connect.NewJobServiceHandler(&jobs{s}, opts...) },
@@ -111,9 +110,9 @@ func New(o Options) (http.Handler, error) {
 		mux.Handle(path, h)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, fmt.Sprintf("no such address: %q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no such address: %.200q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
 	})
-	return mux, nil
+	return s.guard.Before(mux), nil
 }
 
 // recovered turns a handler's panic into one failed request.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -60,7 +61,7 @@ func artifactKey(uid string, ref job.Ref, attempt int) string {
 
 // Put stores one file that a live attempt leaves.
 func (s *artifacts) Put(ctx context.Context, stream *connect.ClientStream[reevev1.ArtifactPutRequest]) (*connect.Response[reevev1.ArtifactPutResponse], error) {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return nil, err
 	}
 	if !stream.Receive() {
@@ -125,36 +126,37 @@ type artifact struct {
 	size int64
 }
 
-// list returns the files below ref; those of carried elements are the retried
-// job's.
+// list returns the files below ref: of each element from the job in which it ran.
 func (s *artifacts) list(ctx context.Context, ref job.Ref) ([]artifact, error) {
 	f, err := s.find(ctx, ref.Job)
 	if err != nil {
 		return nil, err
 	}
-	const most = 100 // retries of retries
+	if ref.Task != "" {
+		if _, err := f.task(ref.Task); err != nil {
+			return nil, err
+		}
+	}
 	var out []artifact
-	seen := map[job.Ref]bool{}
-	for range most {
-		at := ref
-		at.Job = f.image.ID
-		files, err := s.listJob(ctx, f.image.UID.String(), at)
+	var newer []*carriedElements // of the jobs before f in the chain of retries
+	for range maxHops {
+		ref.Job = f.image.ID
+		files, err := s.listJob(ctx, f.image.UID.String(), ref)
 		if err != nil {
 			return nil, err
 		}
 		for _, a := range files {
-			if !seen[a.ref] {
+			wanted, err := carriedOver(ctx, newer, a.ref)
+			if err != nil {
+				return nil, err
+			}
+			if wanted {
 				out = append(out, a)
 			}
 		}
-		for _, a := range files {
-			seen[a.ref] = true
-		}
-		if f.image.RetryOf == 0 {
-			return out, nil
-		}
-		if f, err = s.find(ctx, f.image.RetryOf); err != nil {
-			return out, nil //nolint:nilerr // the retried job is past its retention, and its files with it
+		newer = append(newer, &carriedElements{s: s.server, f: f})
+		if f, err = s.retried(ctx, f); f == nil {
+			return out, err
 		}
 	}
 	return out, nil
@@ -303,15 +305,24 @@ type itemCount struct {
 	err error
 }
 
-// maxItem bounds one item in bytes.
-const maxItem = 64 << 10
+const (
+	// maxItem bounds one item in bytes.
+	maxItem = 64 << 10
+	// maxItems bounds the items of one array together, in bytes: they are stored
+	// before anybody has a job for them.
+	maxItems = 1 << 30
+)
 
 // countItems reads JSON strings, one a line, to the end.
 func countItems(r *io.PipeReader) itemCount {
 	var c itemCount
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 4096), maxItem)
-	for lines.Scan() && c.err == nil {
+	for size := 0; c.err == nil && lines.Scan(); {
+		if size += len(lines.Bytes()) + 1; size > maxItems {
+			c.err = invalid("the items have more than %d bytes together; put large values into files", maxItems)
+			break
+		}
 		var item string
 		if err := json.Unmarshal(lines.Bytes(), &item); err != nil {
 			c.err = invalid("item %d: %.60q: want a JSON string on each line", c.n, lines.Text())
@@ -332,7 +343,7 @@ func countItems(r *io.PipeReader) itemCount {
 
 // GetItems streams what PutItems stored.
 func (s *artifacts) GetItems(ctx context.Context, req *connect.Request[reevev1.GetItemsRequest], stream *connect.ServerStream[reevev1.GetItemsResponse]) error {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
 	key := req.Msg.GetBlob()

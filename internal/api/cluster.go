@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/wire"
 
@@ -29,7 +31,7 @@ type queues struct{ *server }
 
 func (s *queues) put(ctx context.Context, c core.PutQueue) error {
 	c.Namespace = orDefault(c.Namespace)
-	if err := allow(ctx, c.Namespace); err != nil {
+	if err := guard.Allow(ctx, c.Namespace); err != nil {
 		return err
 	}
 	_, err := s.Engine.Do(ctx, c)
@@ -50,7 +52,7 @@ func (s *queues) Create(ctx context.Context, req *connect.Request[reevev1.QueueS
 // List returns the queues of a namespace.
 func (s *queues) List(ctx context.Context, req *connect.Request[reevev1.QueueServiceListRequest]) (*connect.Response[reevev1.QueueServiceListResponse], error) {
 	namespace := orDefault(req.Msg.GetNamespace())
-	if err := allow(ctx, namespace); err != nil {
+	if err := guard.Allow(ctx, namespace); err != nil {
 		return nil, err
 	}
 	out := &reevev1.QueueServiceListResponse{}
@@ -89,7 +91,7 @@ func (s *namespaces) put(ctx context.Context, c core.PutNamespace) error {
 	if c.Create {
 		where = auth.ClusterWide
 	}
-	if err := allow(ctx, where); err != nil {
+	if err := guard.Allow(ctx, where); err != nil {
 		return err
 	}
 	_, err := s.Engine.Do(ctx, c)
@@ -111,7 +113,7 @@ func (s *namespaces) List(ctx context.Context, _ *connect.Request[reevev1.Namesp
 	out := &reevev1.NamespaceServiceListResponse{}
 	err := s.Engine.View(ctx, func(state *core.State) {
 		for _, v := range state.Namespaces() {
-			if reaches(ctx, v.Name) {
+			if guard.Reaches(ctx, v.Name) {
 				out.Namespaces = append(out.Namespaces, &reevev1.Namespace{
 					Name: v.Name, Paused: v.Paused, CreatedAt: wire.Time(v.Created), Jobs: v.Jobs,
 				})
@@ -143,21 +145,24 @@ const (
 
 // Create makes a token; its secret is in the answer and nowhere else.
 func (s *tokenAdmin) Create(ctx context.Context, req *connect.Request[reevev1.TokenServiceCreateRequest]) (*connect.Response[reevev1.TokenServiceCreateResponse], error) {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return nil, err
 	}
 	m := req.Msg
 	if m.GetJoin() && len(m.GetScopes()) == 0 {
 		m.Scopes = []string{"worker"}
 	}
-	valid := time.Duration(m.GetValidSeconds()) * time.Second
-	if valid == 0 {
-		valid = defaultValid
+	if m.GetJoin() && !slices.Contains(m.GetScopes(), "worker") {
+		return nil, invalid("a join token with scopes %s: a worker joins by it, so leave the scopes out or name worker", strings.Join(m.GetScopes(), ", "))
 	}
-	if valid < time.Second || valid > maxValid {
-		return nil, invalid("valid_seconds %d: want 1 second to %d days", m.GetValidSeconds(), int(maxValid.Hours()/24))
+	valid := defaultValid
+	if n := m.GetValidSeconds(); n != 0 {
+		if n < 0 || n > int64(maxValid/time.Second) {
+			return nil, invalid("valid_seconds %d: want 1 to %d, which is %d days", n, int64(maxValid/time.Second), maxValid/(24*time.Hour))
+		}
+		valid = time.Duration(n) * time.Second
 	}
-	token, credential, err := NewToken(m.GetName(), strings.Join(m.GetScopes(), ","), m.GetNamespaces(), s.Engine.Now(), valid, caller(ctx))
+	token, credential, err := NewToken(m.GetName(), strings.Join(m.GetScopes(), ","), m.GetNamespaces(), s.Engine.Now(), valid, guard.Caller(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +175,7 @@ func (s *tokenAdmin) Create(ctx context.Context, req *connect.Request[reevev1.To
 	if _, err := s.Engine.Do(ctx, core.PutToken{Token: token}); err != nil {
 		return nil, err
 	}
-	s.tokens.forget()
+	s.guard.Forget()
 	return connect.NewResponse(out), nil
 }
 
@@ -193,7 +198,7 @@ func NewToken(name, scopes string, namespaces []string, now int64, valid time.Du
 	if valid > 0 {
 		t.Expires = now + valid.Milliseconds()
 	}
-	if err := tokenOf(t).Check(); err != nil {
+	if err := guard.TokenOf(t).Check(); err != nil {
 		return core.Token{}, "", invalid("%s", err)
 	}
 	return t, c.Text(), nil
@@ -201,7 +206,7 @@ func NewToken(name, scopes string, namespaces []string, now int64, valid time.Du
 
 // List returns the tokens without secrets.
 func (s *tokenAdmin) List(ctx context.Context, _ *connect.Request[reevev1.TokenServiceListRequest]) (*connect.Response[reevev1.TokenServiceListResponse], error) {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return nil, err
 	}
 	out := &reevev1.TokenServiceListResponse{}
@@ -215,13 +220,13 @@ func (s *tokenAdmin) List(ctx context.Context, _ *connect.Request[reevev1.TokenS
 
 // Revoke ends a token.
 func (s *tokenAdmin) Revoke(ctx context.Context, req *connect.Request[reevev1.TokenServiceRevokeRequest]) (*connect.Response[reevev1.TokenServiceRevokeResponse], error) {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return nil, err
 	}
 	if _, err := s.Engine.Do(ctx, core.RevokeToken{ID: req.Msg.GetId()}); err != nil {
 		return nil, err
 	}
-	s.tokens.forget()
+	s.guard.Forget()
 	return connect.NewResponse(&reevev1.TokenServiceRevokeResponse{}), nil
 }
 

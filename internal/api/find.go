@@ -8,6 +8,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/record"
@@ -93,10 +94,10 @@ func (s *server) find(ctx context.Context, id job.ID) (*found, error) {
 			return nil, err
 		}
 	}
-	if !reaches(ctx, f.image.Namespace) {
+	if !guard.Reaches(ctx, f.image.Namespace) {
 		return nil, notFound("job %d does not exist, or is past its retention", id)
 	}
-	return f, allow(ctx, f.image.Namespace)
+	return f, guard.Allow(ctx, f.image.Namespace)
 }
 
 func (s *server) findStored(ctx context.Context, id job.ID, f *found) error {
@@ -120,10 +121,21 @@ func (s *server) findStored(ctx context.Context, id job.ID, f *found) error {
 }
 
 // in runs fn on a state that has the job: the leader's, or one made of what the
-// tables have, without elements of arrays.
+// tables have, without elements of arrays. A job that has left memory since it was
+// found is found again in the tables.
 func (s *server) in(ctx context.Context, f *found, fn func(*core.State)) error {
 	if !f.stored {
-		return s.Engine.View(ctx, fn)
+		here := false
+		if err := s.Engine.View(ctx, func(state *core.State) {
+			if here = state.SpecOf(f.image.ID) != nil; here {
+				fn(state)
+			}
+		}); err != nil || here {
+			return err
+		}
+		if err := s.findStored(ctx, f.image.ID, f); err != nil {
+			return err
+		}
 	}
 	state, err := s.scratch(f, nil)
 	if err == nil {

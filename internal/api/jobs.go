@@ -12,6 +12,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/wire"
@@ -38,22 +39,25 @@ func (s *jobs) Submit(ctx context.Context, req *connect.Request[reevev1.SubmitRe
 	case m.GetNamespace() != "" && m.GetNamespace() != namespace:
 		return nil, invalid("the job file says namespace %s, the request %s; leave one out", namespace, m.GetNamespace())
 	}
-	if err := allow(ctx, namespace); err != nil {
+	if err := guard.Allow(ctx, namespace); err != nil {
 		return nil, err
 	}
 	c := core.Submit{
-		Namespace: namespace, Spec: parsed.Spec, Hash: parsed.Hash, Canonical: parsed.Canonical, By: caller(ctx), Held: m.GetHold(),
+		Namespace: namespace, Spec: parsed.Spec, Hash: parsed.Hash, Canonical: parsed.Canonical, By: guard.Caller(ctx), Held: m.GetHold(),
 	}
 	items := m.GetItems()
+	if len(items) > core.MaxItems {
+		return nil, invalid("%d items in one submit; at most %d are allowed: send several", len(items), core.MaxItems)
+	}
 	if len(items) == 0 {
 		items = []*reevev1.SubmitItem{{}}
 	}
 	for i, item := range items {
-		made, err := makeItem(parsed, item)
+		made, err := makeItem(parsed, item, m.GetHold())
+		if err != nil && len(items) > 1 {
+			return nil, invalid("item %d: %s", i, err)
+		}
 		if err != nil {
-			if len(items) > 1 {
-				return nil, invalid("item %d: %s", i, err)
-			}
 			return nil, invalid("%s", err)
 		}
 		c.Items = append(c.Items, made)
@@ -89,7 +93,7 @@ func parse(m *reevev1.SubmitRequest) (*jobfile.Result, error) {
 	return parsed, nil
 }
 
-func makeItem(parsed *jobfile.Result, m *reevev1.SubmitItem) (core.Item, error) {
+func makeItem(parsed *jobfile.Result, m *reevev1.SubmitItem, hold bool) (core.Item, error) {
 	given, err := wire.Values(m.GetParams())
 	if err != nil {
 		return core.Item{}, err
@@ -113,7 +117,7 @@ func makeItem(parsed *jobfile.Result, m *reevev1.SubmitItem) (core.Item, error) 
 	if err != nil {
 		return core.Item{}, err
 	}
-	item.Body = bodyHash(content, bound, item.Payload)
+	item.Body = bodyHash(content, bound, item.Payload, yesNo(hold))
 	return item, nil
 }
 
@@ -162,6 +166,14 @@ func bodyHash(parts ...[]byte) uint64 {
 		h.Write(p)
 	}
 	return binary.BigEndian.Uint64(h.Sum(nil))
+}
+
+// flag is a part of a body that says yes or no.
+func yesNo(set bool) []byte {
+	if set {
+		return []byte{1}
+	}
+	return nil
 }
 
 // submit looks up what the command needs to know and has it decided; facts that
@@ -247,7 +259,7 @@ func (s *jobs) Cancel(ctx context.Context, req *connect.Request[reevev1.CancelRe
 	if f.image.State.Terminal() {
 		return connect.NewResponse(&reevev1.CancelResponse{AlreadyEnded: true}), nil
 	}
-	reply, err := s.Engine.Do(ctx, core.Cancel{Job: f.image.ID, Task: ti, Spans: spans, Kill: m.GetKill(), By: caller(ctx), Reason: m.GetReason()})
+	reply, err := s.Engine.Do(ctx, core.Cancel{Job: f.image.ID, Task: ti, Spans: spans, Kill: m.GetKill(), By: guard.Caller(ctx), Reason: m.GetReason()})
 	if err != nil {
 		return nil, err
 	}
@@ -308,14 +320,14 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	}
 	item := core.Item{Params: f.image.Params, Payload: f.image.Payload, Key: m.GetIdempotencyKey(), RetryOf: id}
 	_, _ = rand.Read(item.UID[:]) // never fails: crypto/rand ends the program instead
-	item.Body = bodyHash(hash[:], item.Params, item.Payload, binary.BigEndian.AppendUint64(nil, uint64(id)))
+	item.Body = bodyHash(hash[:], item.Params, item.Payload, binary.BigEndian.AppendUint64(nil, uint64(id)), yesNo(m.GetAll()))
 	if !m.GetAll() {
 		if item.Carry, err = s.carry(ctx, f); err != nil {
 			return nil, err
 		}
 	}
 	done, err := s.submit(ctx, core.Submit{
-		Namespace: f.image.Namespace, Spec: &spec, Hash: hash, Canonical: canonical, Items: []core.Item{item}, By: caller(ctx),
+		Namespace: f.image.Namespace, Spec: &spec, Hash: hash, Canonical: canonical, Items: []core.Item{item}, By: guard.Caller(ctx),
 	})
 	if err != nil {
 		return nil, err

@@ -2,16 +2,20 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store"
@@ -35,16 +39,37 @@ func pageSize(n int32) (int, error) {
 	return int(n), nil
 }
 
-// pageFrom reads a page token, which is a number.
-func pageFrom(token string) (uint64, error) {
+// pageToken says where the next page of a query begins. It holds for that query
+// alone: another one would begin in the middle of something else.
+func pageToken(query proto.Message, at uint64) string {
+	return fmt.Sprintf("%d-%08x", at, querySum(query, at))
+}
+
+// pageFrom reads a page token, 0 for none.
+func pageFrom(query proto.Message, token string) (uint64, error) {
 	if token == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(token, 10, 63)
-	if err != nil {
-		return 0, invalid("page_token %.40q: want the next_page_token of an earlier answer", token)
+	text, _, _ := strings.Cut(token, "-")
+	at, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || pageToken(query, at) != token {
+		return 0, invalid("page_token %.40q: want the next_page_token of an earlier answer to the same query", token)
 	}
-	return n, nil
+	return at, nil
+}
+
+// querySum tells queries apart by what they select, whatever the size of a page.
+func querySum(query proto.Message, at uint64) uint32 {
+	q := proto.Clone(query)
+	for _, field := range []protoreflect.Name{"page_size", "page_token"} {
+		q.ProtoReflect().Clear(q.ProtoReflect().Descriptor().Fields().ByName(field))
+	}
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(q)
+	if err != nil {
+		return 0 // it came as a message, so that it is one
+	}
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, at))
+	return binary.BigEndian.Uint32(sum[:])
 }
 
 // List returns a page of jobs: the tables' rows, overlaid by what they lack.
@@ -57,7 +82,7 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 	if err != nil {
 		return nil, err
 	}
-	below, err := pageFrom(m.GetPageToken())
+	below, err := pageFrom(m, m.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -81,20 +106,23 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 	}
 	out := &reevev1.ListResponse{}
 	for i := range images {
-		out.Jobs = append(out.Jobs, listedJob(&images[i]))
+		if guard.Reaches(ctx, images[i].Namespace) {
+			out.Jobs = append(out.Jobs, listedJob(&images[i]))
+		}
 	}
 	if next != 0 {
-		out.NextPageToken = next.String()
+		out.NextPageToken = pageToken(m, uint64(next))
 	}
 	return connect.NewResponse(out), nil
 }
 
-// listed checks that a list over a namespace, or over all, is the caller's to see.
+// listed checks that a list over a namespace is the caller's to see. One over all
+// is everybody's: it shows the namespaces that the caller reaches.
 func (s *server) listed(ctx context.Context, namespace string) error {
 	if namespace == "" {
-		return allow(ctx, auth.ClusterWide)
+		return nil
 	}
-	if err := allow(ctx, namespace); err != nil {
+	if err := guard.Allow(ctx, namespace); err != nil {
 		return err
 	}
 	var err error
@@ -186,7 +214,7 @@ func (s *jobs) ListElements(ctx context.Context, req *connect.Request[reevev1.Li
 	if err != nil {
 		return nil, err
 	}
-	from, err := pageFrom(m.GetPageToken())
+	from, err := pageFrom(m, m.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -215,17 +243,24 @@ func (s *jobs) ListElements(ctx context.Context, req *connect.Request[reevev1.Li
 		out.Elements = append(out.Elements, wire.Element(f.image.ID, f.spec.Tasks[ti].Name, &views[i], f.image.RetryOf))
 	}
 	if next >= 0 {
-		out.NextPageToken = strconv.FormatInt(next, 10)
+		out.NextPageToken = pageToken(m, uint64(next))
 	}
 	return connect.NewResponse(out), nil
 }
 
 // elements reads elements from memory, or from stored chunks.
 func (s *server) elements(ctx context.Context, f *found, ti uint32, from int64, states []job.ElementState, limit int) (views []core.ElementView, next int64, err error) {
-	if !f.stored || f.spec.Tasks[ti].Array == nil {
-		err = s.in(ctx, f, func(state *core.State) { views, next = state.Elements(f.image.ID, ti, from, states, limit) })
-		return views, next, err
+	if from >= max(f.image.Tasks[ti].N, 1) {
+		return nil, -1, nil
 	}
+	array := f.spec.Tasks[ti].Array != nil
+	if !f.stored || !array {
+		err = s.in(ctx, f, func(state *core.State) { views, next = state.Elements(f.image.ID, ti, from, states, limit) })
+		if err != nil || !f.stored || !array {
+			return views, next, err
+		}
+	}
+	views = nil
 	const most = 100 // chunks in one answer
 	for range most {
 		first := from / element.ChunkSize
@@ -341,97 +376,4 @@ func (s *server) element(ctx context.Context, text string) (foundElement, error)
 	}
 	ref.Attempt = 0
 	return foundElement{found: f, ref: ref, task: ti, position: p}, nil
-}
-
-// Outputs streams the outputs of a task's elements. Those of elements that were
-// carried over are the retried job's.
-func (s *jobs) Outputs(ctx context.Context, req *connect.Request[reevev1.OutputsRequest], stream *connect.ServerStream[reevev1.OutputsResponse]) error {
-	f, ti, err := s.target(ctx, req.Msg.GetId(), req.Msg.GetTask())
-	if err != nil {
-		return err
-	}
-	if ti == core.NoTask {
-		return invalid("name the task whose outputs to read")
-	}
-	if f.spec.Tasks[ti].Array == nil {
-		one := &reevev1.ElementOutputs{Index: job.NoIndex}
-		if raw := f.image.Tasks[ti].Outputs; raw != nil {
-			if err := json.Unmarshal(raw, &one.Outputs); err != nil {
-				return err
-			}
-		}
-		return stream.Send(&reevev1.OutputsResponse{Elements: []*reevev1.ElementOutputs{one}})
-	}
-	return s.arrayOutputs(ctx, f, ti, stream)
-}
-
-func (s *server) arrayOutputs(ctx context.Context, f *found, ti uint32, stream *connect.ServerStream[reevev1.OutputsResponse]) error {
-	const page = 500
-	from := int64(0)
-	for {
-		var outs []core.OutputImage
-		if !f.stored {
-			if err := s.Engine.View(ctx, func(state *core.State) { outs = state.Outputs(f.image.ID, ti, from, page) }); err != nil {
-				return err
-			}
-		}
-		rows, err := s.storedOutputs(ctx, f, ti, from, page)
-		if err != nil {
-			return err
-		}
-		full := len(outs) == page || len(rows) == page
-		outs = append(outs, rows...)
-		slices.SortStableFunc(outs, func(a, b core.OutputImage) int { return int(a.Position - b.Position) })
-		outs = slices.CompactFunc(outs, func(a, b core.OutputImage) bool { return a.Position == b.Position })
-		outs = outs[:min(len(outs), page)]
-		msg := &reevev1.OutputsResponse{}
-		for _, o := range outs {
-			one := &reevev1.ElementOutputs{Index: f.spec.Tasks[ti].Array.Index(o.Position)}
-			if err := json.Unmarshal(o.Outputs, &one.Outputs); err != nil {
-				return err
-			}
-			msg.Elements = append(msg.Elements, one)
-			from = o.Position + 1
-		}
-		if err := stream.Send(msg); err != nil || !full {
-			return err
-		}
-	}
-}
-
-// storedOutputs reads outputs of this job and of those it retries, in which the
-// carried elements ran.
-func (s *server) storedOutputs(ctx context.Context, f *found, ti uint32, from int64, limit int) ([]core.OutputImage, error) {
-	const most = 100 // retries of retries
-	var out []core.OutputImage
-	for id, hops := f.image.ID, 0; id != 0 && hops < most; hops++ {
-		rows, err := s.History.Parts(ctx, uint64(id), ti, store.PartOutput, uint64(from), limit)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			o, err := record.Output(row)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, o)
-		}
-		if id == f.image.ID {
-			id = f.image.RetryOf
-			continue
-		}
-		row, _, err := s.History.Job(ctx, uint64(id))
-		if errors.Is(err, store.ErrNotFound) {
-			break // the retried job is past its retention
-		}
-		if err != nil {
-			return nil, err
-		}
-		m, err := record.Job(row)
-		if err != nil {
-			return nil, err
-		}
-		id = m.RetryOf
-	}
-	return out, nil
 }

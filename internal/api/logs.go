@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
@@ -26,7 +27,7 @@ type logs struct{ *server }
 // still taken, since logs travel apart from results; those of a job that is gone
 // are not wanted.
 func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.LogAppendRequest, reevev1.LogAppendResponse]) error {
-	if err := allow(ctx, auth.ClusterWide); err != nil {
+	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
 	for {
@@ -51,7 +52,10 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev
 	out := &reevev1.LogAppendResponse{Fence: m.GetFence(), Ref: m.GetRef()}
 	ref, err := job.ParseRef(m.GetRef())
 	if err != nil || ref.Attempt == 0 {
-		return nil, invalid("log of %q: want an attempt", m.GetRef())
+		return nil, invalid("log of %.80q: want an attempt", m.GetRef())
+	}
+	if m.GetOffset() < 0 || len(m.GetFrames()) > logstore.MaxAppend {
+		return nil, invalid("log of %s: %d bytes at offset %d; want at most %d, at an offset from 0", ref, len(m.GetFrames()), m.GetOffset(), logstore.MaxAppend)
 	}
 	next, err := s.Logs.Append(ctx, ref, m.GetOffset(), m.GetFrames())
 	var gap *logstore.GapError
@@ -62,6 +66,8 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev
 	case errors.Is(err, logstore.ErrDropped), errors.Is(err, logstore.ErrSealed):
 		out.Done = true
 		return out, nil
+	case errors.Is(err, logstore.ErrFrames):
+		return nil, invalid("%s", err)
 	case err != nil:
 		return nil, err
 	}
@@ -76,6 +82,9 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev
 	return out, nil
 }
 
+// maxTail bounds the lines to begin at.
+const maxTail = 1_000_000_000
+
 // Read streams the log of an attempt, or of the newest attempts of a job, task or
 // element.
 func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadRequest], stream *connect.ServerStream[reevev1.LogReadResponse]) error {
@@ -88,7 +97,7 @@ func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadReq
 	if err != nil {
 		return err
 	}
-	o, err := readOptions(m)
+	o, err := readOptions(m, ref)
 	if err != nil {
 		return err
 	}
@@ -101,7 +110,15 @@ func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadReq
 	return r.run(ctx, ref)
 }
 
-func readOptions(m *reevev1.LogReadRequest) (logstore.ReadOptions, error) {
+func readOptions(m *reevev1.LogReadRequest, ref job.Ref) (logstore.ReadOptions, error) {
+	switch {
+	case m.GetOffset() < 0:
+		return logstore.ReadOptions{}, invalid("offset %d: want 0, or the next_offset of an earlier piece", m.GetOffset())
+	case m.GetOffset() > 0 && ref.Attempt == 0:
+		return logstore.ReadOptions{}, invalid("offset %d of %s: an offset is in the log of one attempt; name it, such as %s@1", m.GetOffset(), ref, ref)
+	case m.GetTail() > maxTail || m.GetTail() < -1:
+		return logstore.ReadOptions{}, invalid("tail %d: want 1 to %d lines, 0 for all or -1 for none", m.GetTail(), maxTail)
+	}
 	o := logstore.ReadOptions{Offset: m.GetOffset(), Tail: int(m.GetTail()), Follow: m.GetFollow()}
 	if m.GetSince() != nil {
 		o.Since = m.GetSince().AsTime()

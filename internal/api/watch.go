@@ -7,7 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/reeve-scheduler/reeve/internal/auth"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/wire"
@@ -68,7 +68,7 @@ type filter struct {
 }
 
 func (s *watch) watched(ctx context.Context, m *reevev1.WatchRequest) (*filter, error) {
-	f := &filter{namespace: m.GetNamespace(), reaches: func(n string) bool { return reaches(ctx, n) }}
+	f := &filter{namespace: m.GetNamespace(), reaches: func(n string) bool { return guard.Reaches(ctx, n) }}
 	if len(m.GetJobs()) > maxWatched {
 		return nil, invalid("%d jobs in one watch; at most %d are allowed", len(m.GetJobs()), maxWatched)
 	}
@@ -88,18 +88,14 @@ func (s *watch) watched(ctx context.Context, m *reevev1.WatchRequest) (*filter, 
 	if f.jobs != nil {
 		return f, nil
 	}
-	where := f.namespace
-	if where == "" {
-		where = auth.ClusterWide
-	}
-	return f, allow(ctx, where)
+	return f, s.listed(ctx, f.namespace)
 }
 
 func (f *filter) wants(n *replica.Notice) bool {
 	switch {
 	case f.jobs != nil && !f.jobs[n.Ref.Job],
 		f.namespace != "" && n.Namespace != f.namespace,
-		n.Namespace != "" && !f.reaches(n.Namespace):
+		!f.reaches(n.Namespace): // what is in none, such as a worker, is for those who may see all
 		return false
 	}
 	return true

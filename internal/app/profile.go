@@ -16,6 +16,9 @@ import (
 // maxProfile bounds how long one profile of the processors may take.
 const maxProfile = 10 * time.Minute
 
+// headerTimeout bounds how long the headers of a request for one may take.
+const headerTimeout = 10 * time.Second
+
 // profiler answers go tool pprof while a server or a worker runs. The standard
 // library's own handlers are not used: they open on every server of the process.
 type profiler struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob/dirblob"
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
@@ -191,17 +192,8 @@ func (s *server) url() string {
 	return scheme + "://" + address
 }
 
-// Limits of connections.
-const (
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
-	// maxStreams bounds the streams of one connection.
-	maxStreams = 1000
-	maxHeader  = 64 << 10
-	// stopTimeout is how long calls that are under way may take once the server
-	// stops.
-	stopTimeout = 5 * time.Second
-)
+// stopTimeout is how long calls that are under way may take once the server stops.
+const stopTimeout = 5 * time.Second
 
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
@@ -212,18 +204,9 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopCalls()
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(c.Dev)
-	hs := &http.Server{
-		Handler: handler, Protocols: &protocols, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: 10 * time.Second, PingTimeout: 8 * time.Second},
-		BaseContext: func(net.Listener) context.Context { return calls },
-		ErrorLog:    slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-	}
+	calls, stopCalls := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopCalls(nil)
+	hs := guard.NewHTTPServer(calls, handler, c.Dev, c.Log)
 	listener := s.listener
 	if s.trust != nil {
 		config := s.trust.Config()
@@ -251,7 +234,7 @@ func (s *server) serve(ctx context.Context) error {
 		served <- nil
 	}
 	c.Log.Info("stopping")
-	stopCalls() // ends the streams; workers connect again when there is a server
+	stopCalls(guard.ErrStopping) // ends the streams; workers connect again when there is a server
 	quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if stopErr := hs.Shutdown(quiet); stopErr != nil {

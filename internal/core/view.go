@@ -90,15 +90,15 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 }
 
 // Outputs returns the outputs of an array's elements that have not been projected,
-// by position from a position on, up to limit.
-func (s *State) Outputs(id job.ID, ti uint32, from int64, limit int) []OutputImage {
+// by position, of those from one position to before another.
+func (s *State) Outputs(id job.ID, ti uint32, from, to int64) []OutputImage {
 	j := s.jobs.get(id)
 	if j == nil || int(ti) >= len(j.tasks) || j.tasks[ti].arr == nil {
 		return nil
 	}
 	a := j.tasks[ti].arr
 	var out []OutputImage
-	for p := from; len(a.outputs) > 0 && p < a.table.Len() && len(out) < limit; p++ {
+	for p := from; len(a.outputs) > 0 && p < min(to, a.table.Len()); p++ {
 		if raw, ok := a.outputs[p]; ok {
 			out = append(out, OutputImage{Job: id, Task: ti, Position: p, Outputs: raw})
 		}

@@ -52,7 +52,8 @@ func rooms() []room {
 		{dir: "internal/agent/workspace", floor: 2, says: "what an attempt runs in, and what is taken out of it"},
 
 		{dir: "internal/wire", floor: 3, says: "domain words to wire messages and back"},
-		{dir: "internal/api", floor: 3, says: "handlers and interceptors: authenticate, authorize, translate"},
+		{dir: "internal/guard", floor: 3, says: "what stands before every call: who calls, what they may, and what one peer can take"},
+		{dir: "internal/api", floor: 3, says: "handlers: what is asked, translated and looked up for the leader to decide"},
 		{dir: "internal/client", floor: 3, says: "the client that command line, SDK and agents share"},
 		{dir: "internal/web", floor: 3, says: "the embedded page"},
 
@@ -95,6 +96,7 @@ func sideways() map[[2]string]string {
 		{"internal/executor/function", "internal/executor/attemptlog"}:                "what an attempt prints is kept in one way",
 		{"internal/executor/process/keeper", "internal/executor/attemptlog"}:          "what an attempt prints is kept in one way",
 		{"internal/core", "internal/link"}:                                            "what the core decides is told to workers in these words",
+		{"internal/api", "internal/guard"}:                                            "handlers ask who calls, and what they may do where",
 		{"internal/api", "internal/wire"}:                                             "handlers translate through the one place that can",
 		{"internal/client", "internal/wire"}:                                          "the client translates through the one place that can",
 		{"internal/api", "internal/web"}:                                              "one port serves the API and the page",
@@ -130,7 +132,7 @@ func bans() []ban {
 		terminal = "how things look on a terminal is the command line's business; a server has none"
 		testing  = "a test library in the product is weight and licence that nobody asked for"
 	)
-	messages := []string{"internal/wire", "internal/api", "internal/client", "gen/..."}
+	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/client", "gen/..."}
 	return []ban{
 		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
 		{prefix: "database/sql", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
