@@ -20,7 +20,7 @@ func (c Cursor) String() string { return fmt.Sprintf("%d-%d-%d", c.Generation, c
 // ParseCursor reads what String wrote.
 func ParseCursor(s string) (Cursor, error) {
 	var c Cursor
-	if n, err := fmt.Sscanf(s, "%d-%d-%d", &c.Generation, &c.Seq, &c.Index); n != 3 || err != nil || c.String() != s {
+	if n, err := fmt.Sscanf(s, "%d-%d-%d", &c.Generation, &c.Seq, &c.Index); n != 3 || err != nil || c.Index < 0 || c.String() != s {
 		return Cursor{}, fmt.Errorf("cursor %q: want one that an earlier answer gave", s)
 	}
 	return c, nil
