@@ -39,11 +39,30 @@ type Hub struct {
 	log      *slog.Logger
 	mu       sync.Mutex
 	sessions map[uint64]*outbox
-	// joining counts hellos that the leader is deciding. While there are any, messages
-	// are also kept in early: they may be for the session that is about to open.
-	joining int
-	early   map[uint64][]link.ToWorker
+	// joins is the hellos that the leader is deciding, oldest first. While there are
+	// any, messages are also kept in early: they may be for the session that is about
+	// to open. first is the number of the first of them.
+	joins []*joining
+	early []letter
+	first uint64
 }
+
+// joining is a hello that is being decided. What was delivered from number from on may
+// be for its session; what came before was for an earlier one, and may be done with.
+type joining struct {
+	from uint64
+	over bool
+}
+
+// letter is what was delivered at once.
+type letter struct {
+	worker uint64
+	msgs   []link.ToWorker
+}
+
+// maxEarly bounds the letters that are kept for sessions about to open. What is lost
+// beyond is found missing by the comparison at the beats.
+const maxEarly = 65_536
 
 // NewHub returns a hub without sessions.
 func NewHub(log *slog.Logger) *Hub {
@@ -67,13 +86,8 @@ var (
 func (h *Hub) Deliver(worker uint64, msgs []link.ToWorker) {
 	h.mu.Lock()
 	o := h.sessions[worker]
-	if h.joining > 0 {
-		if h.early == nil {
-			h.early = map[uint64][]link.ToWorker{}
-		}
-		if kept := h.early[worker]; len(kept)+len(msgs) <= maxOutbox {
-			h.early[worker] = append(kept, msgs...)
-		}
+	if len(h.joins) > 0 && len(h.early) < maxEarly {
+		h.early = append(h.early, letter{worker, msgs})
 	}
 	h.mu.Unlock()
 	if o != nil {
@@ -114,33 +128,53 @@ func (h *Hub) Connected(worker uint64) bool {
 }
 
 // join begins a hello.
-func (h *Hub) join() {
+func (h *Hub) join() *joining {
 	h.mu.Lock()
-	h.joining++
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	j := &joining{from: h.first + uint64(len(h.early))}
+	h.joins = append(h.joins, j)
+	return j
 }
 
 // joined ends a hello; a worker that was welcomed gets what has come for it since
-// join. What its last session was sent too is repeated, which does no harm.
-func (h *Hub) joined(worker uint64, o *outbox) {
+// join. worker is 0 for one that was refused.
+func (h *Hub) joined(j *joining, worker uint64, o *outbox) {
 	h.mu.Lock()
-	early := h.early[worker]
-	delete(h.early, worker)
-	if h.joining--; h.joining == 0 {
-		h.early = nil
-	}
+	var mine []link.ToWorker
 	var old *outbox
 	if worker != 0 {
+		for _, l := range h.early[min(j.from-h.first, uint64(len(h.early))):] {
+			if l.worker == worker {
+				mine = append(mine, l.msgs...)
+			}
+		}
 		old = h.sessions[worker]
 		h.sessions[worker] = o
 	}
+	j.over = true
+	h.forget()
 	h.mu.Unlock()
 	if old != nil && old != o {
 		old.cancel(errReplaced)
 	}
-	if len(early) > 0 {
-		o.put(early)
+	if len(mine) > 0 {
+		o.put(mine)
 	}
+}
+
+// forget drops the letters that no hello under way can be for.
+func (h *Hub) forget() {
+	for len(h.joins) > 0 && h.joins[0].over {
+		h.joins = h.joins[1:]
+	}
+	if len(h.joins) == 0 {
+		h.first += uint64(len(h.early))
+		h.joins, h.early = nil, nil
+		return
+	}
+	n := h.joins[0].from - h.first
+	clear(h.early[:n])
+	h.early, h.first = h.early[n:], h.joins[0].from
 }
 
 func (h *Hub) unregister(worker uint64, o *outbox) (last bool) {
@@ -263,12 +297,12 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 		// nothing is lost by not waiting, nor by letting go of this session on an error.
 		return s.leader.Post(c)
 	}
-	s.hub.join()
+	j := s.hub.join()
 	// Once the hello is decided the worker counts as being here, so that a stream that
 	// breaks meanwhile must not keep its end from being told.
 	reply, err := s.leader.Do(context.WithoutCancel(ctx), c)
 	if err != nil {
-		s.hub.joined(0, nil)
+		s.hub.joined(j, 0, nil)
 		if _, sendErr := s.step(ctx, Event{JoinErr: errors.New(Refused(err))}); sendErr != nil {
 			return sendErr
 		}
@@ -276,7 +310,7 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 	}
 	w := reply.(core.Welcomed)
 	_, err = s.step(ctx, Event{Joined: &w}) // the welcome goes out before anything else
-	s.hub.joined(w.Worker, s.box)
+	s.hub.joined(j, w.Worker, s.box)
 	return err
 }
 

@@ -44,6 +44,16 @@ type Action struct {
 // what it was sent; past the bound specs are sent again.
 const maxSpecs = 4096
 
+// Bounds of the results that are decided at once: far below what one record of the
+// journal takes.
+const (
+	maxResults     = 2000
+	maxResultBytes = 1 << 20
+)
+
+// patience is for how many beats what is on its way is not missed.
+const patience = 2
+
 // Machine is one session. It belongs to one goroutine.
 type Machine struct {
 	lease time.Duration
@@ -57,7 +67,9 @@ type Machine struct {
 	// mine is what was given in this session and not acknowledged, with the number
 	// of beats that had come by then.
 	mine map[link.Fence]uint64
-	left bool
+	// asked is the beat at which the leader was asked to compare, 0 for never.
+	asked uint64
+	left  bool
 }
 
 // NewMachine returns a session that waits for a hello. lease is the default lease.
@@ -164,7 +176,7 @@ func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
 		for _, f := range msg.Report.Returned {
 			delete(m.mine, f)
 		}
-		return []Action{{Heard: m.id}, {Do: core.WorkerReport{Worker: m.id, Report: *msg.Report}}}
+		return m.report(msg.Report)
 	case msg.Leaving:
 		m.left = true
 		return []Action{{Heard: m.id}, {Do: core.WorkerLeaving{Worker: m.id, Session: m.session}}}
@@ -172,12 +184,32 @@ func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
 	return []Action{{Close: "a second hello in one session"}}
 }
 
+// report passes a report on, in pieces each of which the leader can decide at once.
+func (m *Machine) report(r *link.Report) []Action {
+	actions := []Action{{Heard: m.id}}
+	pass := func(piece link.Report) {
+		actions = append(actions, Action{Do: core.WorkerReport{Worker: m.id, Report: piece}})
+	}
+	rest := *r
+	for size, n := 0, 0; n < len(rest.Ended); n++ {
+		size += len(rest.Ended[n].Outputs) + len(rest.Ended[n].Cause.Detail)
+		if n > 0 && (n >= maxResults || size > maxResultBytes) {
+			pass(link.Report{Started: rest.Started, Ended: rest.Ended[:n]})
+			rest.Started, rest.Ended, size, n = nil, rest.Ended[n:], 0, -1
+		}
+	}
+	pass(rest)
+	return actions
+}
+
 // beat answers a heartbeat, and asks the leader to compare when what the worker
 // holds is not what it was given.
 func (m *Machine) beat(at Position, b *link.Beat) []Action {
 	m.beats++
 	actions := []Action{{Heard: m.id}, {Send: &link.ToWorker{Beat: &link.BeatAnswer{Number: b.Number, Generation: at.Generation, Seq: at.Seq}}}}
-	if m.differs(b.Held) || m.beats%compareEvery == 0 {
+	wrong := m.differs(b.Held) && (m.asked == 0 || m.beats >= m.asked+patience)
+	if wrong || m.beats%compareEvery == 0 {
+		m.asked = m.beats
 		actions = append(actions, Action{Do: core.WorkerHeld{Worker: m.id, Incarnation: m.hello.Incarnation, Held: b.Held}})
 	}
 	return actions
@@ -207,7 +239,7 @@ func (m *Machine) differs(held []link.Held) bool {
 		has[h.Fence] = true
 	}
 	for f, beats := range m.mine {
-		if !has[f] && m.beats >= beats+2 {
+		if !has[f] && m.beats >= beats+patience {
 			return true
 		}
 	}
