@@ -115,6 +115,8 @@ type Leader struct {
 	projected uint64 // what the tables cover
 	durable   uint64
 
+	stall stall
+
 	done chan struct{} // closed when Run has ended
 }
 
@@ -137,7 +139,7 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	if err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
-	if err := appendUntilKnown(ctx, journal, b, log); err != nil {
+	if err := appendUntilKnown(ctx, journal, b, &l.stall, log); err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
 	l.durable = b.Seq
@@ -172,13 +174,15 @@ func final(err error) bool {
 }
 
 // appendUntilKnown repeats an append whose outcome is unknown until it is.
-func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch, log *slog.Logger) error {
+func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch, s *stall, log *slog.Logger) error {
 	wait := 10 * time.Millisecond
 	for {
 		err := journal.Append(ctx, b)
 		if err == nil || final(err) {
+			s.over()
 			return err
 		}
+		s.failed(err, time.Now())
 		log.Warn("the journal did not take a batch; trying again", "sequence", b.Seq, "in", wait, "error", err)
 		select {
 		case <-time.After(wait):
@@ -192,6 +196,9 @@ func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch,
 // Do has a command decided and returns its reply once it is durable. Errors are of
 // type *job.Error. If ctx ends first the outcome is unknown.
 func (l *Leader) Do(ctx context.Context, c core.Command) (any, error) {
+	if err := l.stall.refusal(); err != nil && laneOf(c) != laneResult {
+		return nil, err
+	}
 	r := &request{command: c, done: make(chan answer, 1), weight: weightOf(c)}
 	if err := l.in.put(laneOf(c), r); err != nil {
 		return nil, err
@@ -244,6 +251,14 @@ func (l *Leader) wait(ctx context.Context, r *request) (any, error) {
 		return a.reply, a.err
 	case <-ctx.Done():
 		return nil, &job.Error{Code: job.Unavailable, Message: "the request was given up before it was answered; its outcome is unknown", Cause: ctx.Err()}
+	case <-l.stall.lasts():
+		if err := l.stall.refusal(); err != nil {
+			if r.view != nil {
+				return nil, err
+			}
+			return nil, unknown(err)
+		}
+		return l.wait(ctx, r) // it is over already
 	case <-l.done:
 		select {
 		case a := <-r.done:

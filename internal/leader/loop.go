@@ -552,7 +552,7 @@ func (p *loop) appendLoop(ctx context.Context) {
 	for {
 		select {
 		case b := <-p.appends:
-			err := appendUntilKnown(ctx, p.journal, b, p.log)
+			err := appendUntilKnown(ctx, p.journal, b, &p.stall, p.log)
 			if errors.Is(err, context.Canceled) {
 				return
 			}
