@@ -59,9 +59,10 @@ type Task struct {
 	Fetch []string
 	Array *Array
 
-	Env     map[string]string
-	Stdin   string
-	Files   map[string]File
+	Env   map[string]string
+	Stdin string
+	Files map[string]File
+	// Workdir is where a process runs, an absolute path; default a fresh directory.
 	Workdir string
 	// Where is labels that a worker must have; an empty value means any value.
 	Where     map[string]string

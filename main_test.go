@@ -49,13 +49,19 @@ func run(m *testing.M) int {
 
 // serve starts a development server and returns the function that stops it.
 func serve(c app.ServerConfig, at *string) (stop func() error, err error) {
+	c.Dev = true
+	return serveClosed(c, at)
+}
+
+// serveClosed starts a server as it is in earnest.
+func serveClosed(c app.ServerConfig, at *string) (stop func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan string, 1)
 	over := make(chan error, 1)
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	c.Dev, c.Version, c.Log = true, "test", slog.New(slog.DiscardHandler)
+	c.Version, c.Log = "test", slog.New(slog.DiscardHandler)
 	c.Ready = func(url string) { ready <- url }
 	go func() { over <- app.RunServer(ctx, c) }()
 	select {

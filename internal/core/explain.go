@@ -86,10 +86,10 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 // gates are the reasons that lie in the job and its graph.
 func (s *State) gates(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) {
 	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
-	switch {
-	case j.held:
+	if j.held {
 		add("hold", "the job is held; reeve release %d lets it go on", j.id)
-	case t.held:
+	}
+	if t.held {
 		add("hold", "the task is held; reeve release %d.%s lets it go on", j.id, spec.Name)
 	}
 	if j.stop.Kind != job.CauseNone {
