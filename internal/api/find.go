@@ -50,6 +50,23 @@ func (f *found) task(name string) (uint32, error) {
 	return 0, notFound("job %d has no task %q; it has %s", f.image.ID, name, strings.Join(names, ", "))
 }
 
+// has returns an error unless the job has the task and the element that a reference
+// names, as far as it names them.
+func (f *found) has(ref job.Ref) error {
+	if ref.Task == "" {
+		return nil
+	}
+	ti, err := f.task(ref.Task)
+	if err != nil || ref.Index == job.NoIndex {
+		return err
+	}
+	n := f.image.Tasks[ti].N
+	if p, ok := f.spec.Tasks[ti].Array.Position(ref.Index); !ok || n >= 0 && p >= n {
+		return notFound("job %d task %s has no element %d", ref.Job, ref.Task, ref.Index)
+	}
+	return nil
+}
+
 // positions reads indexes of an array task as runs of positions.
 func (f *found) positions(ti uint32, text string) ([]element.Span, error) {
 	spec := &f.spec.Tasks[ti]

@@ -345,10 +345,8 @@ func (s *jobs) Explain(ctx context.Context, req *connect.Request[reevev1.Explain
 	if err != nil {
 		return nil, err
 	}
-	if ref.Task != "" {
-		if _, err := f.task(ref.Task); err != nil {
-			return nil, err
-		}
+	if err := f.has(ref); err != nil {
+		return nil, err
 	}
 	var why []core.Explanation
 	now := s.Engine.Now()

@@ -93,6 +93,11 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 	if len(f.Labels) > maxLabels {
 		return nil, invalid("%d labels; at most %d are allowed", len(f.Labels), maxLabels)
 	}
+	for _, label := range f.Labels {
+		if label == "" || label[0] == '=' {
+			return nil, invalid("label %q: want key=value, or key", label)
+		}
+	}
 	for _, word := range m.GetStates() {
 		state, err := job.ParseState(word)
 		if err != nil {

@@ -101,10 +101,8 @@ func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadReq
 	if err != nil {
 		return err
 	}
-	if ref.Task != "" {
-		if _, err := f.task(ref.Task); err != nil {
-			return err
-		}
+	if err := f.has(ref); err != nil {
+		return err
 	}
 	r := &logReader{s: s.server, f: f, o: o, stream: stream}
 	return r.run(ctx, ref)

@@ -30,7 +30,7 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
   reeve %[1]s 4217.transform --elements 3,10-19`, verb),
 		Args: usage.Count(1, -1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			var all []*client.CancelResponse
+			var all []map[string]any
 			for _, text := range args {
 				ref, err := e.ref(ctx, cl, text)
 				if err != nil {
@@ -47,13 +47,15 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				all = append(all, a)
+				all = append(all, map[string]any{
+					"id": ref.String(), "cancelled": a.GetCancelled(), "stopping": a.GetStopping(), "already_ended": a.GetAlreadyEnded(),
+				})
 				if err := e.stopped(ref, a); err != nil {
 					return err
 				}
 			}
 			if e.Structured() {
-				return render.OneOrList(&e.Printer, all)
+				return e.Values(all)
 			}
 			return nil
 		}),

@@ -128,7 +128,7 @@ func TestWords(t *testing.T) {
 			if usage == "" || strings.HasSuffix(usage, ".") {
 				t.Errorf("%s --%s: its text is %q", c.CommandPath(), f.Name, usage)
 			}
-			if value == "stringArray" || value == "int64" || value == "int" || value == "strings" {
+			if value == "string" || value == "stringArray" || value == "int64" || value == "int" || value == "strings" {
 				t.Errorf("%s --%s: it is called %s, a word of programs; name it in its text in back quotes", c.CommandPath(), f.Name, value)
 			}
 		})

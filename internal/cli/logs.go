@@ -51,7 +51,7 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 				ref.Attempt = attempt
 			}
 			if since != "" {
-				if o.Since, err = sinceTime(since); err != nil {
+				if o.Since, err = sinceTime("since", since); err != nil {
 					return err
 				}
 			}
@@ -82,13 +82,13 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 	return c
 }
 
-func sinceTime(text string) (*client.Timestamp, error) {
+func sinceTime(flag, text string) (*client.Timestamp, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return client.Time(at), nil
 	}
 	d, err := job.ParseDuration(text)
 	if err != nil {
-		return nil, fmt.Errorf("%q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", text)
+		return nil, fmt.Errorf("--%s %q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", flag, text)
 	}
 	return client.Time(time.Now().Add(-d)), nil
 }

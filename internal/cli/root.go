@@ -72,6 +72,11 @@ func newEnv(release string, stdin io.Reader, stdout, stderr io.Writer) *env {
 		release = builtVersion()
 	}
 	e := &env{Printer: render.Printer{Out: stdout}, in: stdin, err: stderr, built: release, failure: ownFailure}
+	if f, ok := stdout.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 1 {
+			e.Columns = columns
+		}
+	}
 	if n, err := strconv.Atoi(os.Getenv("REEVE_FAILURE_CODE")); err == nil {
 		e.failure = n
 	}
@@ -122,7 +127,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 	f.StringVar(&e.tokenFile, "token-file", "", "a `file` with the token (or REEVE_TOKEN_FILE; or the token itself in REEVE_TOKEN)")
 	f.StringVar(&e.caFile, "ca", "", "the server's certificate authority, a PEM `file` (or REEVE_CA; default: the system's)")
 	f.StringVarP(&e.namespace, "namespace", "n", "", "the `namespace` (or REEVE_NAMESPACE; default: default)")
-	f.StringVarP(&e.Format, "output", "o", "table", "how to print: table, wide, json or yaml")
+	f.StringVarP(&e.Format, "output", "o", "table", "the `format`: table, wide, json or yaml")
 	f.BoolVarP(&e.Quiet, "quiet", "q", false, "print ids or names only, or nothing")
 	f.BoolVarP(&e.verbose, "verbose", "v", false, "log what happens in detail")
 	f.IntVar(&e.failure, "failure-code", e.failure, "the exit `code` of Reeve's own failures (or REEVE_FAILURE_CODE)")

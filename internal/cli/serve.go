@@ -140,7 +140,7 @@ func (e *env) worker() *cobra.Command {
 	f.StringVar(&joinFile, "join-file", "", "a `file` with the join token")
 	f.StringArrayVarP(&labels, "label", "l", nil, "a label, `key=value`; may be repeated (os, arch and host are there already)")
 	f.StringVar(&cpu, "cpu", "", "`processors` to give (default: all)")
-	f.StringVar(&memory, "memory", "", "memory to give (default: all)")
+	f.StringVar(&memory, "memory", "", "memory to give, a `size` (default: all)")
 	f.IntVar(&w.Slots, "slots", 0, "the `number` of attempts that run at the same time (default: one per processor)")
 	f.IntVar(&w.Prefetch, "prefetch", 0, "the `number` of more attempts that are held ready (default: as many as slots; -1 for none)")
 	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "`variables` of this environment that attempts get")

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -24,6 +26,8 @@ type Printer struct {
 	Format string
 	// Quiet prints ids or names only, or nothing.
 	Quiet bool
+	// Columns is how wide Out is, 0 if that does not matter.
+	Columns int
 }
 
 // Structured reports whether the output is for programs.
@@ -133,9 +137,11 @@ func (p *Printer) Done(value map[string]any, format string, args ...any) error {
 	return err
 }
 
-// Table prints rows in columns.
+// Table prints rows in columns. Where lines would wrap on a terminal they are cut;
+// the wide format never is.
 func (p *Printer) Table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, r := range rows {
 		for i := range r {
@@ -143,13 +149,33 @@ func (p *Printer) Table(header []string, rows [][]string) error {
 		}
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if p.Columns == 0 || p.Format == "wide" {
+		_, err := p.Out.Write(b.Bytes())
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(p.Out, cut(strings.TrimRight(line, " \n"), p.Columns)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Clean keeps control characters of names and causes off the terminal.
+// cut shortens a line to a number of characters.
+func cut(line string, most int) string {
+	if utf8.RuneCountInString(line) <= most {
+		return line
+	}
+	return string([]rune(line)[:most-1]) + "…"
+}
+
+// Clean keeps what could steer a terminal out of names and causes.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
