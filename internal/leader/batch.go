@@ -37,7 +37,11 @@ type logged struct {
 	size int64
 }
 
+// mail is messages for a worker. They leave after as many of the batch's answers as had
+// been decided before them: a session that begins with its hello's answer must get what
+// was decided since, and nothing else.
 type mail struct {
+	after  int
 	worker uint64
 	msgs   []link.ToWorker
 }

@@ -92,6 +92,9 @@ func (s *Settings) defaults() {
 // Outbox takes messages for workers once they may go out. It must not block: a
 // session that can't take more is closed instead.
 type Outbox interface {
+	// Opened says that a hello was decided: what is delivered to the worker from now on
+	// is for the session that begins with it, and nothing before was.
+	Opened(worker, session uint64)
 	Deliver(worker uint64, msgs []link.ToWorker)
 }
 

@@ -199,6 +199,8 @@ func (p *loop) serveLanes(last lane, now int64) error {
 func (p *loop) serve(r *request, now int64) error {
 	var a answer
 	var err error
+	at := len(p.forming.answers)
+	p.forming.answers = append(p.forming.answers, held{to: r}) // in front of the mail that it causes
 	if r.view != nil {
 		a.err = p.look(r.view)
 	} else if _, ok := r.command.(core.Submit); ok && p.state.Dirty() > p.settings.MaxUnprojected {
@@ -206,7 +208,7 @@ func (p *loop) serve(r *request, now int64) error {
 	} else {
 		a, err = p.command(r.command, now)
 	}
-	p.forming.answers = append(p.forming.answers, held{r, a})
+	p.forming.answers[at].answer = a
 	return err
 }
 
@@ -355,11 +357,11 @@ func (p *loop) mail(sends []core.Send) {
 	for _, s := range sends {
 		if s.Assign != nil {
 			if m := p.assignments(s.Assign); m != nil {
-				p.forming.mail = append(p.forming.mail, mail{s.Worker, []link.ToWorker{{Assign: m}}})
+				p.forming.mail = append(p.forming.mail, mail{len(p.forming.answers), s.Worker, []link.ToWorker{{Assign: m}}})
 			}
 			continue
 		}
-		p.forming.mail = append(p.forming.mail, mail{s.Worker, []link.ToWorker{s.Msg}})
+		p.forming.mail = append(p.forming.mail, mail{len(p.forming.answers), s.Worker, []link.ToWorker{s.Msg}})
 	}
 }
 
@@ -492,12 +494,21 @@ func (p *loop) release(b *batch) {
 	for _, l := range b.logged {
 		p.settings.Logged(l.ref, l.size)
 	}
-	for _, h := range b.answers {
-		h.to.done <- h.answer
+	told := 0
+	tell := func(n int) {
+		for ; told < n; told++ {
+			h := &b.answers[told]
+			if w, ok := h.reply.(core.Welcomed); ok {
+				p.outbox.Opened(w.Worker, w.Session)
+			}
+			h.to.done <- h.answer
+		}
 	}
 	for _, m := range b.mail {
+		tell(m.after)
 		p.outbox.Deliver(m.worker, m.msgs)
 	}
+	tell(len(b.answers))
 	if b.empty() {
 		return
 	}

@@ -266,6 +266,24 @@ func kinds(t *testing.T, batches []store.Batch) (out []string) {
 type mailbox struct {
 	mu   sync.Mutex
 	msgs map[uint64][]link.ToWorker
+	// opened is how many messages had come when the worker's last session began.
+	opened map[uint64]int
+}
+
+func (m *mailbox) Opened(worker, _ uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.opened == nil {
+		m.opened = map[uint64]int{}
+	}
+	m.opened[worker] = len(m.msgs[worker])
+}
+
+// session is what a worker was sent in its last session.
+func (m *mailbox) session(worker uint64) []link.ToWorker {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.msgs[worker][m.opened[worker]:])
 }
 
 func (m *mailbox) Deliver(worker uint64, msgs []link.ToWorker) {

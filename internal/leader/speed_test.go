@@ -67,4 +67,6 @@ func BenchmarkJobs(b *testing.B) {
 // postbox is an outbox of one worker.
 type postbox chan []link.ToWorker
 
+func (postbox) Opened(uint64, uint64) {}
+
 func (p postbox) Deliver(_ uint64, msgs []link.ToWorker) { p <- msgs }

@@ -39,41 +39,22 @@ type Hub struct {
 	log      *slog.Logger
 	mu       sync.Mutex
 	sessions map[uint64]*outbox
-	// joins is the hellos that the leader is deciding, oldest first. While there are
-	// any, messages are also kept in early: they may be for the session that is about
-	// to open. first is the number of the first of them.
-	joins []*joining
-	early []letter
-	first uint64
 }
-
-// joining is a hello that is being decided. What was delivered from number from on may
-// be for its session; what came before was for an earlier one, and may be done with.
-type joining struct {
-	from uint64
-	over bool
-}
-
-// letter is what was delivered at once.
-type letter struct {
-	worker uint64
-	msgs   []link.ToWorker
-}
-
-// maxEarly bounds the letters that are kept for sessions about to open. What is lost
-// beyond is found missing by the comparison at the beats.
-const maxEarly = 65_536
 
 // NewHub returns a hub without sessions.
 func NewHub(log *slog.Logger) *Hub {
 	return &Hub{log: log, sessions: map[uint64]*outbox{}}
 }
 
+// outbox is what waits for one session, from the moment at which its hello is decided.
 type outbox struct {
+	session uint64
+	wake    chan struct{} // with room for one
+
 	mu     sync.Mutex
 	msgs   []link.ToWorker
-	wake   chan struct{} // with room for one
-	cancel context.CancelCauseFunc
+	ended  error                   // why the session must end
+	cancel context.CancelCauseFunc // nil until its session claims it
 }
 
 var (
@@ -86,9 +67,6 @@ var (
 func (h *Hub) Deliver(worker uint64, msgs []link.ToWorker) {
 	h.mu.Lock()
 	o := h.sessions[worker]
-	if len(h.joins) > 0 && len(h.early) < maxEarly {
-		h.early = append(h.early, letter{worker, msgs})
-	}
 	h.mu.Unlock()
 	if o != nil {
 		o.put(msgs)
@@ -103,7 +81,7 @@ func (o *outbox) put(msgs []link.ToWorker) {
 	}
 	o.mu.Unlock()
 	if over {
-		o.cancel(errSlow)
+		o.end(errSlow)
 		return
 	}
 	select {
@@ -127,54 +105,41 @@ func (h *Hub) Connected(worker uint64) bool {
 	return h.sessions[worker] != nil
 }
 
-// join begins a hello.
-func (h *Hub) join() *joining {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	j := &joining{from: h.first + uint64(len(h.early))}
-	h.joins = append(h.joins, j)
-	return j
+// end has the session of an outbox end.
+func (o *outbox) end(why error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended = why; o.cancel != nil {
+		o.cancel(why)
+	}
 }
 
-// joined ends a hello; a worker that was welcomed gets what has come for it since
-// join. worker is 0 for one that was refused.
-func (h *Hub) joined(j *joining, worker uint64, o *outbox) {
+// Opened puts a session in the place of the one that its worker had before. The session
+// itself learns of it a moment later; what is delivered meanwhile waits for it.
+func (h *Hub) Opened(worker, session uint64) {
+	o := &outbox{session: session, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
-	var mine []link.ToWorker
-	var old *outbox
-	if worker != 0 {
-		for _, l := range h.early[min(j.from-h.first, uint64(len(h.early))):] {
-			if l.worker == worker {
-				mine = append(mine, l.msgs...)
-			}
-		}
-		old = h.sessions[worker]
-		h.sessions[worker] = o
-	}
-	j.over = true
-	h.forget()
+	old := h.sessions[worker]
+	h.sessions[worker] = o
 	h.mu.Unlock()
-	if old != nil && old != o {
-		old.cancel(errReplaced)
-	}
-	if len(mine) > 0 {
-		o.put(mine)
+	if old != nil {
+		old.end(errReplaced)
 	}
 }
 
-// forget drops the letters that no hello under way can be for.
-func (h *Hub) forget() {
-	for len(h.joins) > 0 && h.joins[0].over {
-		h.joins = h.joins[1:]
+// claim gives a session its outbox. cancel ends the session when another one takes its
+// place, or has done so already.
+func (h *Hub) claim(w core.Welcomed, cancel context.CancelCauseFunc) (*outbox, error) {
+	h.mu.Lock()
+	o := h.sessions[w.Worker]
+	h.mu.Unlock()
+	if o == nil || o.session != w.Session {
+		return nil, errReplaced
 	}
-	if len(h.joins) == 0 {
-		h.first += uint64(len(h.early))
-		h.joins, h.early = nil, nil
-		return
-	}
-	n := h.joins[0].from - h.first
-	clear(h.early[:n])
-	h.early, h.first = h.early[n:], h.joins[0].from
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cancel = cancel
+	return o, o.ended
 }
 
 func (h *Hub) unregister(worker uint64, o *outbox) (last bool) {
@@ -193,8 +158,7 @@ func (h *Hub) Serve(ctx context.Context, leader Leader, stream Stream) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &serving{
-		hub: h, leader: leader, stream: stream, machine: NewMachine(leader.Lease()),
-		box: &outbox{wake: make(chan struct{}, 1), cancel: cancel},
+		hub: h, leader: leader, stream: stream, machine: NewMachine(leader.Lease()), cancel: cancel, box: &outbox{},
 	}
 	received := make(chan link.FromWorker, 64)
 	go receive(ctx, stream, received, cancel)
@@ -224,7 +188,8 @@ type serving struct {
 	leader  Leader
 	stream  Stream
 	machine *Machine
-	box     *outbox
+	cancel  context.CancelCauseFunc
+	box     *outbox // empty until the hello is decided
 }
 
 func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) error {
@@ -297,20 +262,20 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 		// nothing is lost by not waiting, nor by letting go of this session on an error.
 		return s.leader.Post(c)
 	}
-	j := s.hub.join()
 	// Once the hello is decided the worker counts as being here, so that a stream that
 	// breaks meanwhile must not keep its end from being told.
 	reply, err := s.leader.Do(context.WithoutCancel(ctx), c)
 	if err != nil {
-		s.hub.joined(j, 0, nil)
 		if _, sendErr := s.step(ctx, Event{JoinErr: errors.New(Refused(err))}); sendErr != nil {
 			return sendErr
 		}
 		return errRefused
 	}
 	w := reply.(core.Welcomed)
+	if s.box, err = s.hub.claim(w, s.cancel); err != nil {
+		return err // a later session of the worker has begun
+	}
 	_, err = s.step(ctx, Event{Joined: &w}) // the welcome goes out before anything else
-	s.hub.joined(j, w.Worker, s.box)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 
 // slowLeader answers a hello when it is told to.
 type slowLeader struct {
+	hub           *Hub
 	asked, answer chan struct{}
 	done          chan core.Command
 }
@@ -27,6 +28,7 @@ func (l *slowLeader) Do(ctx context.Context, c core.Command) (any, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // as the leader does when nobody waits for it any more
 	}
+	l.hub.Opened(7, 3)
 	return core.Welcomed{Worker: 7, Session: 3}, nil
 }
 
@@ -61,6 +63,7 @@ func TestHelloOutlivesItsStream(t *testing.T) {
 	leader := &slowLeader{asked: make(chan struct{}), answer: make(chan struct{}), done: make(chan core.Command, 1)}
 	stream := &brokenStream{broken: make(chan struct{})}
 	hub := NewHub(slog.New(slog.DiscardHandler))
+	leader.hub = hub
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- hub.Serve(ctx, leader, stream) }()

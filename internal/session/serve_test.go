@@ -19,21 +19,38 @@ import (
 
 // chief is a leader that answers hellos when it is let, and keeps what it is told.
 type chief struct {
+	hub    *Hub
 	mu     sync.Mutex
 	told   []core.Command
 	heard  int
 	decide func(core.WorkerHello) (core.Welcomed, error)
-	post   error
+	hellos uint64
+	// left is waited for between an answer and whoever asked for it; nil for no wait.
+	left chan struct{}
+	post error
 }
 
 func (l *chief) Do(_ context.Context, c core.Command) (any, error) {
 	l.mu.Lock()
 	l.told = append(l.told, c)
 	l.mu.Unlock()
-	if h, ok := c.(core.WorkerHello); ok {
-		return l.decide(h)
+	h, ok := c.(core.WorkerHello)
+	if !ok {
+		return nil, nil
 	}
-	return nil, nil
+	w, err := l.decide(h)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.hellos++
+	w.Session = l.hellos
+	l.mu.Unlock()
+	l.hub.Opened(w.Worker, w.Session)
+	if l.left != nil {
+		<-l.left
+	}
+	return w, nil
 }
 
 func (l *chief) Post(c core.Command) error {
@@ -120,8 +137,9 @@ func serve(t *testing.T, test func(*testing.T, *service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{t: t, hub: NewHub(slog.New(slog.DiscardHandler)), chief: &chief{}}
+		s.chief.hub = s.hub
 		s.chief.decide = func(h core.WorkerHello) (core.Welcomed, error) {
-			return core.Welcomed{Worker: h.Hello.Incarnation, Session: 1}, nil
+			return core.Welcomed{Worker: h.Hello.Incarnation}, nil
 		}
 		test(t, s)
 	})
@@ -252,81 +270,63 @@ func TestASlowWorker(t *testing.T) {
 	})
 }
 
-// TestWhatComesWhileAHelloIsDecided is for the session about to open, when it is of its
-// worker and came after the hello; what came before was for the last session, and may
-// be done with: an assignment that is carried out twice would be a second run.
+// TestWhatComesWhileAHelloIsDecided is for the session before, and may be of what the
+// hello loses or has done with: carried out by the new session it would be a second run.
+// From the moment at which the answer leaves it is for the new one, which hears of that
+// a while later.
 func TestWhatComesWhileAHelloIsDecided(t *testing.T) {
 	serve(t, func(t *testing.T, s *service) {
-		gates := map[uint64]chan struct{}{7: make(chan struct{}), 8: make(chan struct{}), 9: make(chan struct{})}
+		gate := make(chan struct{})
 		s.chief.decide = func(h core.WorkerHello) (core.Welcomed, error) {
-			id := h.Hello.Incarnation
-			<-gates[id]
-			if id == 9 {
-				return core.Welcomed{}, &job.Error{Code: job.Refused, Message: "no"}
-			}
-			return core.Welcomed{Worker: id, Session: 1}, nil
+			<-gate
+			return core.Welcomed{Worker: h.Hello.Incarnation}, nil
 		}
-		wires := map[uint64]*wire{}
-		begin := func(id uint64) {
-			wires[id] = newWire()
-			s.open(wires[id])
-			s.greet(wires[id], id)
-		}
-		begin(9) // it is decided the longest
+		s.chief.left = make(chan struct{})
+		w := newWire()
+		s.open(w)
+		s.greet(w, 7)
 		s.hub.Deliver(7, ack(1))
-		s.hub.Deliver(8, ack(2))
-		begin(7)
-		s.hub.Deliver(7, ack(3))
-		s.hub.Deliver(8, ack(4))
-		begin(8)
-		s.hub.Deliver(8, ack(5))
-		s.hub.Deliver(7, ack(6))
-		close(gates[8])
+		close(gate)
 		synctest.Wait()
-		s.hub.Deliver(8, ack(7))
-		close(gates[7])
+		s.hub.Deliver(7, ack(2))
+		s.hub.Deliver(8, ack(3))
 		synctest.Wait()
-		if got := wires[7].acks(); !slices.Equal(got, []link.Fence{3, 6}) {
-			t.Errorf("worker 7 was told %v; want what came after its hello: 3 and 6", got)
+		if got := w.acks(); len(got) != 0 {
+			t.Errorf("the worker was told %v before its welcome", got)
 		}
-		if got := wires[8].acks(); !slices.Equal(got, []link.Fence{5, 7}) {
-			t.Errorf("worker 8 was told %v; want 5 and 7", got)
-		}
-		if len(s.hub.early) == 0 {
-			t.Error("nothing is kept while a hello is decided")
-		}
-		close(gates[9])
+		close(s.chief.left)
 		synctest.Wait()
-		if len(s.hub.early)+len(s.hub.joins) != 0 {
-			t.Errorf("%d letters and %d hellos are kept with none under way", len(s.hub.early), len(s.hub.joins))
+		if got := w.acks(); !slices.Equal(got, []link.Fence{2}) {
+			t.Errorf("the worker was told %v; want what came after the answer to its hello: 2", got)
 		}
-		for _, w := range wires {
-			w.end(io.EOF)
-		}
+		w.end(io.EOF)
 	})
 }
 
-// TestLettersAreBounded has one hello decided for ever while much is delivered.
-func TestLettersAreBounded(t *testing.T) {
-	h := NewHub(slog.New(slog.DiscardHandler))
-	first := h.join()
-	for range maxEarly + 10 {
-		h.Deliver(7, ack(1))
-	}
-	if len(h.early) != maxEarly {
-		t.Errorf("%d letters are kept; want %d", len(h.early), maxEarly)
-	}
-	second := h.join()
-	h.joined(first, 0, nil)
-	if len(h.early) != 0 {
-		t.Errorf("%d letters are kept that are older than every hello", len(h.early))
-	}
-	box := &outbox{wake: make(chan struct{}, 1)}
-	h.Deliver(7, ack(2))
-	h.joined(second, 7, box)
-	if got := box.take(); len(got) != 1 || got[0].Ack[0] != 2 {
-		t.Errorf("the session got %+v", got)
-	}
+// TestTwoHellosAtOnce of one worker: the one that was decided last has the worker, in
+// whatever order the sessions hear of it.
+func TestTwoHellosAtOnce(t *testing.T) {
+	serve(t, func(t *testing.T, s *service) {
+		s.chief.left = make(chan struct{})
+		first, second := newWire(), newWire()
+		over := s.open(first)
+		s.greet(first, 7)
+		synctest.Wait()
+		s.open(second)
+		s.greet(second, 7)
+		synctest.Wait()
+		s.hub.Deliver(7, ack(1))
+		close(s.chief.left)
+		if err := <-over; !errors.Is(err, errReplaced) {
+			t.Errorf("the first session ended with %v", err)
+		}
+		synctest.Wait()
+		if a, b := first.acks(), second.acks(); len(a) != 0 || len(b) != 1 || !s.hub.Connected(7) {
+			t.Errorf("the first session was told %v and the second %v, connected %v", a, b, s.hub.Connected(7))
+		}
+		first.end(io.EOF)
+		second.end(io.EOF)
+	})
 }
 
 // TestALeaderThatStops ends the session: the worker greets the next one.

@@ -85,6 +85,8 @@ func (w *world) do(c core.Command) any {
 }
 
 // Deliver is where the leader's messages for the worker go.
+func (*world) Opened(uint64, uint64) {}
+
 func (w *world) Deliver(_ uint64, msgs []link.ToWorker) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
