@@ -3,6 +3,7 @@ package blackbox
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,7 +41,7 @@ func TestHelp(t *testing.T) {
 			return // the shells' own pages
 		}
 		for _, sub := range commandNames(t, r.out) {
-			visit(append(path[:len(path):len(path)], sub))
+			visit(append(slices.Clip(path), sub))
 		}
 	}
 	visit(nil)
