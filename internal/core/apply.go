@@ -290,7 +290,7 @@ func (s *State) regroup(j *jobState, ti uint32) {
 		}
 	}
 	s.group(j, ti, false, shared)
-	if alone > 0 || t.arr == nil && t.one.retry.spent.LostRunning >= job.IsolateAfter || t.arr != nil && len(t.arr.retries) > 0 {
+	if alone > 0 || t.arr == nil && t.one.retry.spent.Isolated() || t.arr != nil && len(t.arr.retries) > 0 {
 		s.group(j, ti, true, alone)
 	}
 }

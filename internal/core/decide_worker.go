@@ -233,8 +233,8 @@ func endsHere(r *link.Report, f link.Fence) bool {
 	return false
 }
 
-// promote gives the place of an attempt that has just been ended by the last
-// event to the oldest prefetched one of the same shape: the worker does the same.
+// promote gives the place of an attempt that has just been ended to the oldest
+// prefetched one of the same shape: the worker does the same.
 func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fence]bool) {
 	if ended.prefetched && !promoted[ended.fence] {
 		return
@@ -245,15 +245,29 @@ func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fen
 			continue
 		}
 		promoted[a.fence] = true
-		switch e := d.Events[len(d.Events)-1].(type) {
-		case AttemptEnded:
-			e.Promotes = a.fence
-			d.Events[len(d.Events)-1] = e
-		case AttemptReturned:
-			e.Promotes = a.fence
-			d.Events[len(d.Events)-1] = e
-		}
+		d.promotes(ended.fence, a.fence)
 		return
+	}
+}
+
+// promotes notes in the event that ends an attempt, one of the last, which takes its
+// place.
+func (d *Decision) promotes(ended, next link.Fence) {
+	for i := len(d.Events) - 1; i >= 0; i-- {
+		switch e := d.Events[i].(type) {
+		case AttemptEnded:
+			if e.Fence == ended {
+				e.Promotes = next
+				d.Events[i] = e
+				return
+			}
+		case AttemptReturned:
+			if e.Fence == ended {
+				e.Promotes = next
+				d.Events[i] = e
+				return
+			}
+		}
 	}
 }
 
@@ -265,7 +279,7 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
 		Outputs: r.Outputs, LogSize: r.LogSize, Spent: t.retryOf(a.position).spent,
 	}
-	wasRunning := a.started > 0 || r.Started > 0
+	wasRunning, quarantined := a.started > 0 || r.Started > 0, false
 	switch {
 	case a.stop.Kind == job.CausePreempted && r.Cause.Kind != job.CauseNone:
 		e.Cause = a.stop
@@ -282,8 +296,8 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 	default:
 		e.Spent = e.Spent.Count(r.Cause, wasRunning)
 		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, r.Cause, spec)
-		if e.Next == job.Failed && e.Spent.LostRunning >= job.QuarantineAfter {
-			e.Cause = job.Cause{Kind: job.CauseQuarantined, Code: int32(e.Spent.LostRunning)}
+		if quarantined = r.Cause.Kind == job.CauseWorkerLost && e.Spent.Quarantined() && e.Next == job.Failed; quarantined {
+			e.Next, e.RetryAt = job.Pending, in.Now+1
 		}
 	}
 	if a.started == 0 && e.Next == job.Pending && wasRunning {
@@ -293,6 +307,12 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 		e.Outputs = nil
 	}
 	d.Events = append(d.Events, e)
+	if quarantined { // an event of its own: the attempt was lost like those before it
+		d.Events = append(d.Events, ElementsEnded{
+			Job: j.id, Task: a.task, Spans: []element.Span{{First: a.position, Last: a.position}}, State: job.Failed,
+			Cause: job.Cause{Kind: job.CauseQuarantined, Code: int32(e.Spent.LostRunning)}, At: in.Now,
+		})
+	}
 }
 
 // ruledOut is why an attempt's element is not to be tried again, if it is not.

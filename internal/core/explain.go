@@ -52,12 +52,16 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		text := fmt.Sprintf("it has ended: %s", c.TaskState())
 		if r := t.record(0); t.arr == nil && r.Cause.Kind != job.CauseNone {
 			text += " (" + r.Cause.String() + ")"
+			if r.Cause.Kind == job.CauseQuarantined {
+				text += fmt.Sprintf("; reeve retry %d tries it again, as a new job", j.id)
+			}
 		}
 		add("ended", "%s", text)
 		return out
 	}
 	if n := c[job.Running] + c[job.Assigned]; n > 0 {
 		add("running", "%d of %d run or are about to", n, c.Total())
+		s.isolated(t, add)
 	}
 	if c[job.Pending] == 0 {
 		return out
@@ -73,14 +77,40 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		return out
 	}
 	if alone > 0 {
-		add("no_room", "%d elements were running on workers that were lost, and wait for a worker to themselves", alone)
+		what := "it needs"
+		if t.arr != nil && alone == 1 {
+			what = "1 element needs"
+		} else if t.arr != nil {
+			what = fmt.Sprintf("%d elements each need", alone)
+		}
+		add("alone", "%s a worker to itself, since %d workers were lost while it ran; with %d it is quarantined", what, job.IsolateAfter, job.QuarantineAfter)
 	}
-	if shared > 0 {
-		for _, r := range s.plan.Explain(plan.GroupID{Job: j.id, Task: ti}).Reasons() {
+	for _, group := range []plan.GroupID{{Job: j.id, Task: ti, Alone: true}, {Job: j.id, Task: ti}} {
+		if group.Alone && alone == 0 || !group.Alone && shared == 0 {
+			continue
+		}
+		for _, r := range s.plan.Explain(group).Reasons() {
 			add(r.Kind, "%s", r.Text)
 		}
 	}
 	return out
+}
+
+// isolated says which attempts have a worker to themselves.
+func (s *State) isolated(t *task, add func(kind, format string, args ...any)) {
+	const most = 3
+	n := 0
+	for a := t.nextLive(0); a != nil; a = t.nextLive(a.position + 1) {
+		if !a.alone {
+			continue
+		}
+		if n++; n > most {
+			add("alone", "and more")
+			return
+		}
+		add("alone", "%s has worker %s to itself, since %d workers were lost while it ran; with %d it is quarantined",
+			s.refOf(a), a.worker.hello.Name, t.retryOf(a.position).spent.LostRunning, job.QuarantineAfter)
+	}
 }
 
 // gates are the reasons that lie in the job and its graph.
@@ -118,7 +148,11 @@ func (s *State) gates(j *jobState, ti uint32, now int64, add func(kind, format s
 func (s *State) backoffs(t *task, now int64, add func(kind, format string, args ...any)) {
 	if t.arr == nil {
 		if at := t.one.retry.at; at > 0 {
-			add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest", t.one.rec.Attempts, t.one.rec.Cause, away(at, now))
+			alone := ""
+			if t.one.retry.spent.Isolated() {
+				alone = fmt.Sprintf(", alone on a worker: %d were lost while it ran", t.one.retry.spent.LostRunning)
+			}
+			add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest%s", t.one.rec.Attempts, t.one.rec.Cause, away(at, now), alone)
 		}
 		return
 	}

@@ -333,7 +333,7 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 	}
 	for _, r := range m.Retries {
 		t.setRetry(r.Position, retry{r.Spent, r.At})
-		if r.At == 0 && r.Spent.LostRunning >= job.IsolateAfter && t.state(r.Position) == job.Pending {
+		if r.At == 0 && r.Spent.Isolated() && t.state(r.Position) == job.Pending {
 			t.arr.open.Remove(r.Position)
 			t.arr.alone.Add(r.Position)
 		}

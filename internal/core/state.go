@@ -459,7 +459,7 @@ func (t *task) startable() (shared, alone int64) {
 		if t.n == 0 || t.one.rec.State != job.Pending || t.one.retry.at > 0 {
 			return 0, 0
 		}
-		if t.one.retry.spent.LostRunning >= job.IsolateAfter {
+		if t.one.retry.spent.Isolated() {
 			return 0, 1
 		}
 		return 1, 0
@@ -512,7 +512,7 @@ func (t *task) again(p int64) {
 	if t.arr == nil {
 		return
 	}
-	if t.arr.retries[p].spent.LostRunning >= job.IsolateAfter {
+	if t.arr.retries[p].spent.Isolated() {
 		t.arr.alone.Add(p)
 		return
 	}

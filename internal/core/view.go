@@ -42,6 +42,9 @@ type ElementView struct {
 	RetryAt int64
 	// Stopping: it was asked to end and still runs.
 	Stopping bool
+	// Lost is how many workers were lost while it ran: from job.IsolateAfter on it has
+	// a worker to itself.
+	Lost uint8
 	// Fence and Assigned are of the live attempt, 0 for none.
 	Fence    uint64
 	Assigned int64
@@ -76,7 +79,8 @@ func (s *State) Elements(id job.ID, ti uint32, from int64, states []job.ElementS
 
 func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) ElementView {
 	t := &j.tasks[ti]
-	v := ElementView{Position: p, Index: job.NoIndex, Record: r, RetryAt: t.retryOf(p).at}
+	retry := t.retryOf(p)
+	v := ElementView{Position: p, Index: job.NoIndex, Record: r, RetryAt: retry.at, Lost: retry.spent.LostRunning}
 	if t.arr != nil {
 		v.Index = j.spec.spec.Tasks[ti].Array.Index(p)
 	}

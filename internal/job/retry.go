@@ -51,6 +51,14 @@ const (
 	QuarantineAfter = 3
 )
 
+// Isolated reports whether an element must have a worker to itself, so that it takes
+// nothing else along if it is what the workers die of.
+func (s Spent) Isolated() bool { return s.LostRunning >= IsolateAfter }
+
+// Quarantined reports whether an element has taken too many workers along to be tried
+// again.
+func (s Spent) Quarantined() bool { return s.LostRunning >= QuarantineAfter }
+
 // Count returns s with one more attempt that ended by c; wasRunning says whether
 // it had started.
 func (s Spent) Count(c Cause, wasRunning bool) Spent {
@@ -85,7 +93,7 @@ func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 	case CausePreempted:
 		return true
 	case CauseWorkerLost:
-		return int(s.Lost) <= r.OnLost && s.LostRunning < QuarantineAfter
+		return int(s.Lost) <= r.OnLost && !s.Quarantined()
 	case CauseTimeout:
 		if r.OnTimeout != nil {
 			return int(s.TimedOut) <= *r.OnTimeout

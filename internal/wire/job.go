@@ -65,12 +65,14 @@ func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint6
 			one.Cause = t.Stop.String()
 		}
 		if s.Array == nil {
-			v := core.ElementView{Index: job.NoIndex, Record: t.Record, RetryAt: t.Retry.At, Worker: worker(t.Record.Worker)}
+			v := core.ElementView{
+				Index: job.NoIndex, Record: t.Record, RetryAt: t.Retry.At, Worker: worker(t.Record.Worker), Lost: t.Retry.Spent.LostRunning,
+			}
 			if t.Live != nil {
 				v.Stopping = t.Live.Stop.Kind != job.CauseNone
 			}
 			one.Element = Element(m.ID, s.Name, &v, m.RetryOf)
-			one.Cause = t.Record.Cause.String()
+			one.Cause = one.Element.GetCause()
 		}
 		if t.Outputs != nil {
 			if err := json.Unmarshal(t.Outputs, &one.Outputs); err != nil {
@@ -94,7 +96,7 @@ func Counts(c job.Counts) *reevev1.Counts {
 func Element(id job.ID, task string, v *core.ElementView, retryOf job.ID) *reevev1.Element {
 	r := &v.Record
 	out := &reevev1.Element{
-		Id: job.Ref{Job: id, Task: task, Index: v.Index}.String(), Index: v.Index, State: r.State.String(), Cause: r.Cause.String(),
+		Id: job.Ref{Job: id, Task: task, Index: v.Index}.String(), Index: v.Index, State: r.State.String(), Cause: reason(v),
 		Attempts: int32(r.Attempts), Worker: v.Worker, StartedAt: Time(r.Started), EndedAt: Time(r.Ended),
 		RetryAt: Time(v.RetryAt), CancelRequested: v.Stopping,
 	}
@@ -105,6 +107,19 @@ func Element(id job.ID, task string, v *core.ElementView, retryOf job.ID) *reeve
 		out.CarriedFrom = job.Ref{Job: retryOf, Task: task, Index: v.Index}.String()
 	}
 	return out
+}
+
+// reason says why an element is in its state, and that it runs alone if it must.
+func reason(v *core.ElementView) string {
+	text := v.Record.Cause.String()
+	if spent := (job.Spent{LostRunning: v.Lost}); !spent.Isolated() || v.Record.State.Terminal() {
+		return text
+	}
+	alone := fmt.Sprintf("runs alone: %d workers were lost while it ran", v.Lost)
+	if text == "" {
+		return alone
+	}
+	return text + "; " + alone
 }
 
 // Object writes a JSON object.
