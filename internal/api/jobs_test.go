@@ -46,7 +46,10 @@ func TestBadInput(t *testing.T) {
 		return func() error { _, err := c.jobs.Submit(t.Context(), connect.NewRequest(q)); return err }
 	}
 	get := func(id string) func() error {
-		return func() error { _, err := c.jobs.Get(t.Context(), connect.NewRequest(&reevev1.GetRequest{Id: id})); return err }
+		return func() error {
+			_, err := c.jobs.Get(t.Context(), connect.NewRequest(&reevev1.GetRequest{Id: id}))
+			return err
+		}
 	}
 	list := func(q *reevev1.ListRequest) func() error {
 		return func() error { _, err := c.jobs.List(t.Context(), connect.NewRequest(q)); return err }

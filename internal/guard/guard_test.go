@@ -417,4 +417,3 @@ func TestMessageTimeout(t *testing.T) {
 		}
 	})).ServeHTTP(w, post("https://reeve.example/reeve.v1.JobService/Get", "Authorization", "Bearer "+text))
 }
-
