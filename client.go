@@ -2,6 +2,7 @@ package reeve
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -264,6 +265,11 @@ type Outputs struct {
 	// Index is -1 for a task that is not an array.
 	Index  int64
 	Values map[string]string
+}
+
+// Result reads what the element's function returned into v.
+func (o Outputs) Result(v any) error {
+	return readResult(o.Values, fmt.Sprintf("element %d", o.Index), v)
 }
 
 // Outputs yields the outputs of a task's elements, by index. An error is the last thing

@@ -3,6 +3,7 @@ package reeve
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -128,14 +129,19 @@ type TaskInfo struct {
 // resultKey is the output that holds what a typed handler returned.
 const resultKey = "result"
 
-// Result reads what the task's function returned into v.
+// Result reads what the task's function returned into v. Of an array ask
+// Client.Outputs.
 func (t *TaskInfo) Result(v any) error {
-	text, ok := t.Outputs[resultKey]
+	return readResult(t.Outputs, fmt.Sprintf("task %s, which is %s,", t.Name, t.State), v)
+}
+
+func readResult(outputs map[string]string, what string, v any) error {
+	text, ok := outputs[resultKey]
 	if !ok {
-		return &Error{Code: CodeNotFound, Message: fmt.Sprintf("task %s is %s and has no result", t.Name, t.State)}
+		return &Error{Code: CodeNotFound, Message: what + " has no result"}
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("the result of task %s: %v", t.Name, err), cause: err}
+		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("the result of %s: %v", strings.TrimSuffix(what, ","), err), cause: err}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ func run(m *testing.M) int {
 	for _, name := range []string{"REEVE_TOKEN", "REEVE_TOKEN_FILE", "REEVE_CA", "REEVE_NAMESPACE"} {
 		os.Unsetenv(name)
 	}
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what examples' workers say
 	dir, err := os.MkdirTemp("", "reeve-sdk-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

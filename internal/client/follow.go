@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -46,6 +47,9 @@ func (c *Client) Follow(ctx context.Context, id string, fn func(*Job)) (*Job, er
 	}
 }
 
+// kindEnded is the kind of the event with which a job ends.
+const kindEnded = "job_ended"
+
 // followOnce follows over one stream.
 func (c *Client) followOnce(ctx context.Context, id string, fn func(*Job)) (*Job, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -53,13 +57,20 @@ func (c *Client) followOnce(ctx context.Context, id string, fn func(*Job)) (*Job
 	changes := make(chan struct{}, 1)
 	changes <- struct{}{} // the first look is for what was before the stream began
 	failed := make(chan error, 1)
-	opened := make(chan struct{})
-	first := true
+	opened, over := make(chan struct{}), make(chan struct{})
+	first, last := true, false
 	go func() {
-		failed <- c.Watch(ctx, "", []string{id}, "", func(*WatchResponse) error {
+		failed <- c.Watch(ctx, "", []string{id}, "", func(m *WatchResponse) error {
 			if first {
 				first = false
 				close(opened)
+			}
+			if !last && slices.ContainsFunc(m.GetEvents(), func(e *WatchEvent) bool { return e.GetKind() == kindEnded }) {
+				last = true
+				close(over)
+			}
+			if fn == nil && !last && !m.GetResync() {
+				return nil // only the end is waited for
 			}
 			select {
 			case changes <- struct{}{}:
@@ -91,6 +102,7 @@ func (c *Client) followOnce(ctx context.Context, id string, fn func(*Job)) (*Job
 		}
 		select {
 		case <-time.After(lookEvery):
+		case <-over: // what comes now is the last that there is to see
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
