@@ -109,6 +109,11 @@ type server struct {
 
 func (s *server) open(ctx context.Context) (err error) {
 	c := &s.config
+	// First of all: a server that nobody could reach must not begin to lead.
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
 	if c.Profiles != "" {
 		if s.profiles, err = openProfiler(ctx, c.Profiles, c.Log); err != nil {
 			return err
@@ -137,10 +142,6 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
 		return err
-	}
-	var lc net.ListenConfig
-	if s.listener, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	return nil
 }

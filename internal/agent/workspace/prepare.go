@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -36,7 +37,7 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 		return executor.Task{}, failure(job.CauseRejected, "%v", err)
 	}
 	if err := writeInputs(d, b.task, w); err != nil {
-		return executor.Task{}, failure(job.CauseStart, "%v", err)
+		return executor.Task{}, failure(inputCause(err), "%v", err)
 	}
 	for _, name := range b.task.Fetch {
 		if err := s.fetch(ctx, d.inputs, w, name); err != nil {
@@ -50,6 +51,17 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 		return t, c
 	}
 	return b.process(key, d, s.cfg.Wall)
+}
+
+// inputCause tells a machine that lacks something, so that another may do better, from
+// a task that can't be prepared anywhere.
+func inputCause(err error) job.CauseKind {
+	for _, lack := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, lack) {
+			return job.CauseRejected
+		}
+	}
+	return job.CauseStart
 }
 
 // makeDirs makes an attempt's directories, or takes a spare for them.
