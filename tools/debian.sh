@@ -11,6 +11,9 @@ need git git 'the version stamp and the house rules read the repository'
 if [ "$(uname -s)" = Linux ]; then
   need gcc gcc 'the race detector links C'
   need ip iproute2 'tests put a worker on a network of its own'
+  need nsenter util-linux 'the same'
+  need losetup mount 'tests fill disks and cut their power'
+  need mkfs.ext4 e2fsprogs 'the same'
   need ps procps 'tests look for processes that should be gone'
   # A compiler without the C library's headers cannot link the race detector either.
   [ -e /usr/include/stdlib.h ] || { missing+=(libc6-dev); echo 'missing: C headers (libc6-dev)' >&2; }
