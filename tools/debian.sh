@@ -15,6 +15,7 @@ if [ "$(uname -s)" = Linux ]; then
   need losetup mount 'tests fill disks and cut their power'
   need mkfs.ext4 e2fsprogs 'the same'
   need ps procps 'tests look for processes that should be gone'
+  need curl curl 'tests run the examples of docs/api.md, which call the API with it'
   # A compiler without the C library's headers cannot link the race detector either.
   [ -e /usr/include/stdlib.h ] || { missing+=(libc6-dev); echo 'missing: C headers (libc6-dev)' >&2; }
 fi

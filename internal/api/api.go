@@ -112,7 +112,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("no such address: %.200q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
 	})
-	return s.guard.Before(mux), nil
+	return s.guard.Before(lines(mux, connect.NewErrorWriter(opts...))), nil
 }
 
 // recovered turns a handler's panic into one failed request.

@@ -270,9 +270,9 @@ func (s *artifacts) send(ctx context.Context, key string, send func([]byte) erro
 // PutItems stores the items of a large array, and checks each line. The key that it
 // answers ends in a digest of them, by which equal lists are known as such.
 func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[reevev1.PutItemsRequest]) (*connect.Response[reevev1.PutItemsResponse], error) {
-	var id [16]byte
+	var id [itemsID]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
-	key := "items/" + hex.EncodeToString(id[:])
+	key := itemsPrefix + hex.EncodeToString(id[:])
 	counted := make(chan itemCount, 1)
 	pr, pw := io.Pipe()
 	digest := sha256.New()
@@ -311,6 +311,9 @@ const (
 	// maxItems bounds the items of one array together, in bytes: they are stored
 	// before anybody has a job for them.
 	maxItems = 1 << 30
+	// itemsPrefix begins the keys of items; a random id of so many bytes follows.
+	itemsPrefix = "items/"
+	itemsID     = 16
 )
 
 // countItems reads JSON strings, one a line, to the end.
@@ -347,10 +350,11 @@ func (s *artifacts) GetItems(ctx context.Context, req *connect.Request[reevev1.G
 		return err
 	}
 	key := req.Msg.GetBlob()
-	if !strings.HasPrefix(key, "items/") {
+	stored, _, _ := strings.Cut(key, digestMark)
+	id, ok := strings.CutPrefix(stored, itemsPrefix)
+	if _, err := hex.DecodeString(id); !ok || err != nil || len(id) != 2*itemsID {
 		return invalid("blob %.60q: want one that PutItems gave", key)
 	}
-	stored, _, _ := strings.Cut(key, digestMark)
 	err := s.send(ctx, stored, func(b []byte) error { return stream.Send(&reevev1.GetItemsResponse{Data: b}) })
 	if errors.Is(err, blob.ErrNotFound) {
 		return notFound("blob %q does not exist", key)

@@ -104,6 +104,11 @@ func (s *logs) Read(ctx context.Context, req *connect.Request[reevev1.LogReadReq
 	if err := f.has(ref); err != nil {
 		return err
 	}
+	if ref.Index != job.NoIndex {
+		if _, err := s.element(ctx, ref.String()); err != nil {
+			return err
+		}
+	}
 	r := &logReader{s: s.server, f: f, o: o, stream: stream}
 	return r.run(ctx, ref)
 }

@@ -67,6 +67,22 @@ func Files() []protoreflect.FileDescriptor {
 	return files
 }
 
+// Streams is the paths of the methods that answer one message with a stream.
+func Streams() map[string]bool {
+	out := map[string]bool{}
+	for _, file := range Files() {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for k := range service.Methods().Len() {
+				if m := service.Methods().Get(k); m.IsStreamingServer() && !m.IsStreamingClient() {
+					out["/"+string(service.FullName())+"/"+string(m.Name())] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
 func methodsOf(files []protoreflect.FileDescriptor) []string {
 	var out []string
 	for _, file := range files {

@@ -984,7 +984,8 @@ type TokenServiceCreateRequest struct {
 	// How long it is valid; 90 days by default.
 	ValidSeconds int64 `protobuf:"varint,4,opt,name=valid_seconds,json=validSeconds,proto3" json:"valid_seconds,omitempty"`
 	// Also answer a join token for workers, which carries the address and the
-	// fingerprint of the server's certificate authority.
+	// fingerprint of the server's certificate authority. The scope is worker, which
+	// then need not be named.
 	Join          bool `protobuf:"varint,5,opt,name=join,proto3" json:"join,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1657,9 +1658,10 @@ type WatchEvent struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Cursor string                 `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// job_submitted, job_started, job_ended, task_ready, task_ended, elements_ended, attempt_assigned,
-	// attempt_started, attempt_ended, cancel_requested, held, released,
-	// worker_joined, worker_changed, worker_lost.
+	// job_submitted, job_ended, task_ready, elements_ended, attempt_assigned,
+	// attempt_started, attempt_ended, cancel_requested, held, released; of workers,
+	// for those who may see all namespaces: worker_joined, worker_changed,
+	// worker_away, worker_left, worker_lost. Others may come.
 	Kind      string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// The job, task, element or attempt.

@@ -1158,7 +1158,7 @@ type ListRequest struct {
 	SubmittedBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=submitted_before,json=submittedBefore,proto3" json:"submitted_before,omitempty"`
 	// 1 to 1000, 100 by default.
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The last response's next_page_token.
+	// The last response's next_page_token. It holds for the same query alone.
 	PageToken     string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
