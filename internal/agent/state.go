@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -151,12 +152,19 @@ func (s *state) describe(key string, w *link.Assignment) error {
 	}
 	// The file may be there from an attempt before, and is then written over: cutting it
 	// to nothing first would make some file systems write it out.
-	f, err := os.OpenFile(filepath.Join(s.attempt(key), aboutFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	name := filepath.Join(s.attempt(key), aboutFile)
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Truncate(int64(len(b))), f.Close())
+	n, err := unix.Write(fd, b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err = errors.Join(err, unix.Ftruncate(fd, int64(len(b))), unix.Close(fd)); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
 }
 
 func (s *state) recordStart(key string, w *link.Assignment) error {

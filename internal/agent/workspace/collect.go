@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -32,7 +34,11 @@ func (s *Space) Collect(ctx context.Context, fence link.Fence, ref job.Ref, key 
 	if err != nil {
 		return nil, failure(job.CauseOutput, "%v", err)
 	}
-	dir, err := os.OpenRoot(filepath.Join(base, AttemptsDir, key))
+	path := filepath.Join(base, AttemptsDir, key)
+	if leftNothing(path) {
+		return nil, job.Cause{}
+	}
+	dir, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, failure(job.CauseOutput, "the attempt's directory: %v", err)
 	}
@@ -45,6 +51,13 @@ func (s *Space) Collect(ctx context.Context, fence link.Fence, ref job.Ref, key 
 		return outputs, failure(job.CauseOutput, "%v", err)
 	}
 	return outputs, job.Cause{}
+}
+
+// leftNothing reports whether an attempt left neither outputs nor artifacts, as most do.
+func leftNothing(root string) bool {
+	d := dirsOf(root)
+	var st unix.Stat_t
+	return errors.Is(unix.Lstat(d.output, &st), unix.ENOENT) && empty(d.artifacts)
 }
 
 // readOutputs reads REEVE_OUTPUT as a JSON object of strings; nil if there is none.
