@@ -15,7 +15,23 @@ import (
 type flushJob struct {
 	rows    *record.Rows
 	seq     uint64
+	began   time.Time
 	encoded bool
+}
+
+// maxRest bounds how long the projector rests after a flush.
+const maxRest = 2 * time.Second
+
+// nextFlush says when the flush after one may start. One that took long had much to
+// write. The longer the next one waits the more often it writes one row where there
+// would be two, and one page where each would write it again; and the journal, which
+// people wait for, has the disk to itself.
+func nextFlush(began, ended time.Time, every time.Duration) time.Time {
+	due, rested := began.Add(every), ended.Add(min(ended.Sub(began), maxRest))
+	if rested.After(due) {
+		return rested
+	}
+	return due
 }
 
 type flushResult struct {
@@ -30,8 +46,7 @@ func (p *loop) beginFlush() {
 		return
 	}
 	rows := record.NewRows()
-	p.flush = &flushJob{rows: rows, seq: p.state.BeginFlush(rows)}
-	p.due = time.Now().Add(p.settings.FlushEvery)
+	p.flush = &flushJob{rows: rows, seq: p.state.BeginFlush(rows), began: time.Now()}
 }
 
 // flushSome encodes more of the flush, if there is one.
@@ -61,7 +76,9 @@ func (p *loop) flushedBy(r flushResult) error {
 	if r.err != nil {
 		return fmt.Errorf("flush the tables up to %d: %w", r.job.seq, r.err)
 	}
+	p.due = nextFlush(r.job.began, time.Now(), p.settings.FlushEvery)
 	p.state.Flushed(p.clock.Now(), r.job.rows.Ended())
+	r.job.rows = nil // whoever still has the job, such as a select that waits, does not need them
 	p.mu.Lock()
 	p.projected = r.job.seq
 	p.mu.Unlock()

@@ -265,3 +265,22 @@ func TestPositionAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// TestNextFlush: a flush that took long is followed by a rest as long, within bounds.
+func TestNextFlush(t *testing.T) {
+	const every = 200 * time.Millisecond
+	began := time.Unix(1000, 0)
+	for _, c := range []struct{ took, want time.Duration }{
+		{0, every},
+		{50 * time.Millisecond, every},
+		{every / 2, every},
+		{150 * time.Millisecond, 300 * time.Millisecond},
+		{time.Second, 2 * time.Second},
+		{maxRest, 2 * maxRest},
+		{time.Minute, time.Minute + maxRest},
+	} {
+		if got := nextFlush(began, began.Add(c.took), every).Sub(began); got != c.want {
+			t.Errorf("after a flush of %s the next one starts at %s, want %s", c.took, got, c.want)
+		}
+	}
+}

@@ -122,7 +122,9 @@ func (t *tables) write(ctx context.Context, s *session, text string, partition i
 				i++
 			}
 			t.args = args
-			if _, err := s.exec(ctx, statement{text, partition, group}, cols, args...); err != nil {
+			_, err := s.exec(ctx, statement{text, partition, group}, cols, args...)
+			clear(args) // or the scratch would keep the flush
+			if err != nil {
 				return err
 			}
 		}
