@@ -38,7 +38,7 @@ type row struct {
 // NewBoard begins to draw at the end of out.
 func NewBoard(out io.Writer) *Board {
 	return &Board{
-		bars: mpb.New(mpb.WithOutput(out), mpb.WithWidth(width(out)), mpb.WithRefreshRate(refresh)),
+		bars: mpb.New(mpb.WithOutput(out), mpb.WithWidth(width(out)), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh()),
 		rows: map[string]*row{},
 	}
 }
@@ -82,8 +82,11 @@ func (b *Board) Set(name, text string, over, total int64) {
 func (r *row) behind(s decor.Statistics) string {
 	text := []rune("  " + *r.text.Load())
 	room := max(s.AvailableWidth-leastWidth-spare, 0)
-	if len(text) > room {
-		text = append(text[:max(room-1, 0)], '…')
+	switch {
+	case room == 0:
+		return ""
+	case len(text) > room:
+		text = append(text[:room-1], '…')
 	}
 	return string(text)
 }

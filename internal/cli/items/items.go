@@ -85,8 +85,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	return r.buf.Read(p)
 }
 
-// check refuses what no process can be given as an argument.
-func check(item, where string) error {
+// checkItem refuses what no process can be given as an argument.
+func checkItem(item, where string) error {
 	switch {
 	case !utf8.ValidString(item):
 		return fmt.Errorf("%s: %.60q is not UTF-8 text; write such bytes in another way, such as base64", where, item)
@@ -112,7 +112,7 @@ func Lines(in io.Reader, name string) iter.Seq2[string, error] {
 			if item == "" {
 				continue
 			}
-			if err := check(item, fmt.Sprintf("%s:%d", name, n)); err != nil {
+			if err := checkItem(item, fmt.Sprintf("%s:%d", name, n)); err != nil {
 				yield("", err)
 				return
 			}
@@ -165,7 +165,7 @@ func JSON(in io.Reader, name string) iter.Seq2[string, error] {
 				fail(err)
 				return
 			}
-			if err := check(item, fmt.Sprintf("%s: value %d", name, n)); err != nil {
+			if err := checkItem(item, fmt.Sprintf("%s: value %d", name, n)); err != nil {
 				yield("", err)
 				return
 			}
@@ -225,7 +225,7 @@ func StoreLong(ctx context.Context, put Put, spec *job.Spec) (bool, error) {
 		}
 		long, err := Store(ctx, put, func(yield func(string, error) bool) {
 			for n, item := range a.Items {
-				if err := check(item, fmt.Sprintf("task %s: item %d", spec.Tasks[i].Name, n)); err != nil {
+				if err := checkItem(item, fmt.Sprintf("task %s: item %d", spec.Tasks[i].Name, n)); err != nil {
 					yield("", err)
 					return
 				}
