@@ -2,11 +2,15 @@ package client
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+
+	"connectrpc.com/connect"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -48,5 +52,21 @@ func TestBrokenAnswer(t *testing.T) {
 	}
 	if err := try(1, Options{Patience: -1}); job.CodeOf(err) != job.Unavailable {
 		t.Errorf("a broken answer is %v: %v", job.CodeOf(err), err)
+	}
+}
+
+// TestBroken: which errors are a connection's end, and which are somebody's mistake.
+func TestBroken(t *testing.T) {
+	for text, want := range map[string]bool{
+		"protocol error: incomplete envelope: http2: client connection force closed via ClientConn.Close": true,
+		"http2: client connection lost": true,
+		"unmarshal message: bad field":  false,
+	} {
+		if got := broken(connect.NewError(connect.CodeInternal, errors.New(text))); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	if broken(connect.NewError(connect.CodeInvalidArgument, io.ErrUnexpectedEOF)) || broken(connect.NewWireError(connect.CodeInternal, io.ErrUnexpectedEOF)) {
+		t.Error("a server's answer is taken for the end of the connection")
 	}
 }

@@ -233,10 +233,14 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 func unreachable(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // broken reports whether the connection broke in the middle of an answer, which
-// connect calls an internal or unknown error.
+// connect calls an internal or unknown error: by the cause, which HTTP/2 has no value
+// for when it closes a connection itself, or by connect's own words.
 func broken(err error) bool {
 	code := connect.CodeOf(err)
-	return (code == connect.CodeInternal || code == connect.CodeUnknown) && !connect.IsWireError(err) && errors.Is(err, io.ErrUnexpectedEOF)
+	if code != connect.CodeInternal && code != connect.CodeUnknown || connect.IsWireError(err) {
+		return false
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "incomplete envelope") || strings.Contains(err.Error(), "http2: client connection")
 }
 
 // codeOf is a call's code: unavailable when its connection broke.
