@@ -137,6 +137,9 @@ func envPairs(envs []string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !utf8.ValidString(value) {
+			return nil, fmt.Errorf("env %s: %q is not UTF-8 text, which a job file can't hold; put such bytes into a file", name, value)
+		}
 		out[name] = value
 	}
 	return out, nil
