@@ -32,6 +32,26 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestWriteInto(t *testing.T) {
+	name := t.TempDir() + "/figures.md"
+	if err := os.WriteFile(name, []byte("# Head\n"+beginMark+"\nold\n"+endMark+"\ntail\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeInto(name, "new\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	if want := "# Head\n" + beginMark + "\nnew\n" + endMark + "\ntail\n"; string(got) != want || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	if err := os.WriteFile(name, []byte("# Head\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeInto(name, "new\n"); err == nil {
+		t.Error("it wrote into a document without marks")
+	}
+}
+
 func TestFigures(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{sample{3, 1, 2}.show(whole), "2 [1..3]"},

@@ -1,7 +1,7 @@
 // Command bench measures the built binary: a server and its workers run as processes of
 // their own, on loopback, with every acknowledgement on disk. It prints Markdown:
 //
-//	go run . [-run PATTERN] [-runs N] [-scale F]
+//	go run . [-run PATTERN] [-runs N] [-scale F] [-write FILE]
 //
 // docs/performance.md says what each figure means.
 package main
@@ -77,7 +77,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	parent := f.String("dir", os.TempDir(), "where servers keep their data: a real disk, since every figure depends on its fsync")
 	f.IntVar(&b.runs, "runs", 3, "how often each figure is measured")
 	f.Float64Var(&b.scale, "scale", 1, "multiplies the number of jobs")
-	f.StringVar(&b.profile, "profile", "", "a directory for processor profiles of the servers and workers")
+	f.StringVar(&b.profile, "profile", "", "a directory for profiles of the servers and workers, and of their memory")
+	write := f.String("write", "", "a Markdown file to write the report into too, between its lines "+beginMark+" and "+endMark)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -95,7 +96,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 	}
 	began := time.Now()
-	b.out = &report{to: out}
+	var text strings.Builder
+	b.out = &report{to: io.MultiWriter(out, &text)}
 	if err := b.describe(); err != nil {
 		return err
 	}
@@ -103,13 +105,20 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		if !only.MatchString(s.name) {
 			continue
 		}
+		b.say("%s: measuring %s", time.Now().Format(time.TimeOnly), s.name)
 		if err := s.run(b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	b.out.printf("\nThe whole run took %s.\n", time.Since(began).Round(time.Second))
+	if *write != "" {
+		return writeInto(*write, text.String())
+	}
 	return nil
 }
+
+// say tells whoever waits how far it is.
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // build makes the binary as a release does, from the source that this module stands in.
 func build(ctx context.Context, dir string) (string, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,26 @@ func (b *bench) describe() error {
 	b.out.printf("Settings: server, worker and client as processes of their own on loopback without TLS; every submit and every end "+
 		"acknowledged after its fsync; a fresh data directory for each run; %d runs, median [least..most].\n", b.runs)
 	return nil
+}
+
+// The report stands between these lines of a document.
+const (
+	beginMark = "<!-- begin of the figures: make bench -->"
+	endMark   = "<!-- end of the figures -->"
+)
+
+// writeInto puts a report into a document in place of the one before.
+func writeInto(name, text string) error {
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	head, rest, begins := strings.Cut(string(old), beginMark+"\n")
+	_, tail, ends := strings.Cut(rest, endMark+"\n")
+	if !begins || !ends {
+		return fmt.Errorf("%s has no lines %q and %q to write between", name, beginMark, endMark)
+	}
+	return os.WriteFile(name, []byte(head+beginMark+"\n"+text+endMark+"\n"+tail), 0o644)
 }
 
 // table prints rows under a head, each column as wide as it must be.
