@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -170,7 +169,8 @@ func (w *Worker) agentConfig(handlers map[string]function.Handler) agent.Config 
 }
 
 // Attempt is one try of one element of a task, which a handler is called for. It may be
-// used concurrently until the handler returns.
+// used concurrently until the handler returns. A test of a handler may make one of the
+// fields that the handler reads; what it leaves is in Outputs then.
 type Attempt struct {
 	// ID is the reference, such as 4217.resize.3@2. Element is the same without the
 	// attempt, such as 4217.resize.3: the same in every attempt, and so a key for calls
@@ -192,24 +192,28 @@ type Attempt struct {
 	Log io.Writer
 
 	c       *Client
-	env     []string
+	environ func() []string
 	mu      sync.Mutex
+	env     []string
 	outputs map[string]string
 }
 
 func newAttempt(c *Client, in function.Invocation) *Attempt {
 	element := in.Ref
 	element.Attempt = 0
-	a := &Attempt{
+	return &Attempt{
 		ID: in.Ref.String(), Element: element.String(), Job: in.Ref.Job.String(), Task: in.Ref.Task, Index: in.Ref.Index,
-		Number: in.Ref.Attempt, Payload: in.Payload, Log: in.Log, c: c, env: in.Env,
+		Number: in.Ref.Attempt, Fence: in.Fence, Payload: in.Payload, Log: in.Log, c: c, environ: in.Environ,
 	}
-	a.Fence, _ = strconv.ParseUint(a.Env("REEVE_FENCE"), 10, 64) // always there
-	return a
 }
 
 // Logger returns a logger that writes lines of text to Log.
-func (a *Attempt) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(a.Log, nil)) }
+func (a *Attempt) Logger() *slog.Logger {
+	if a.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(a.Log, nil))
+}
 
 // Decode reads the payload into v with encoding/json. Without a payload v stays as it is.
 func (a *Attempt) Decode(v any) error {
@@ -225,6 +229,11 @@ func (a *Attempt) Decode(v any) error {
 // Env returns a variable that a process would find in its environment: the job's and the
 // task's env, and those that begin with REEVE_. It is empty for one that is not set.
 func (a *Attempt) Env(name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.env == nil && a.environ != nil {
+		a.env = a.environ()
+	}
 	for _, v := range slices.Backward(a.env) { // later ones win
 		if v, ok := strings.CutPrefix(v, name); ok && strings.HasPrefix(v, "=") {
 			return v[1:]
@@ -245,11 +254,21 @@ func (a *Attempt) SetOutput(key, value string) {
 	a.outputs[key] = value
 }
 
+// Outputs returns a copy of what SetOutput has set so far.
+func (a *Attempt) Outputs() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.outputs)
+}
+
 // SaveArtifact keeps a file with the job, for Client.Artifacts and for tasks that fetch
 // from this one. The path is relative and has slashes; saving to it again replaces the
 // file. It starts again from where from stands now whenever the connection breaks, until
 // ctx ends. An attempt that was superseded gets ErrRefused.
 func (a *Attempt) SaveArtifact(ctx context.Context, path string, from io.ReadSeeker) error {
+	if a.c == nil {
+		return invalid("artifact " + path + ": this attempt was made by no worker, and has nowhere to keep it")
+	}
 	ref, err := job.ParseRef(a.ID)
 	if err != nil {
 		return fail(ctx, err)

@@ -106,6 +106,23 @@ func TestAttempt(t *testing.T) {
 	}
 }
 
+// TestHandlerAlone: a handler can be tested without a server.
+func TestHandlerAlone(t *testing.T) {
+	a := &reeve.Attempt{Payload: []byte(`{"Name":"a"}`)}
+	var in order
+	if err := a.Decode(&in); err != nil || in.Name != "a" {
+		t.Errorf("Decode: %+v, %v", in, err)
+	}
+	a.Logger().Info("nothing")
+	a.SetOutput("k", "v")
+	if diff := cmp.Diff(map[string]string{"k": "v"}, a.Outputs()); diff != "" || a.Env("K") != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	if err := a.SaveArtifact(t.Context(), "x", strings.NewReader("x")); !errors.Is(err, reeve.ErrInvalid) {
+		t.Errorf("SaveArtifact: %v", err)
+	}
+}
+
 func TestItemsArePayloads(t *testing.T) {
 	client := connect(t, addr)
 	work(t, client, reeve.WorkerConfig{Name: "items"}, func(w *reeve.Worker) {

@@ -60,8 +60,8 @@ func TestFunctionsEndToEnd(t *testing.T) {
 		t.Errorf("invocation: %+v", in)
 	}
 	for _, want := range []string{"COLOR=blue", "REEVE_FENCE=1", "REEVE_NAMESPACE=default", "REEVE_JOB_NAME=demo", "REEVE_WORKER=w1"} {
-		if !slices.Contains(in.Env, want) {
-			t.Errorf("environment lacks %s: %q", want, in.Env)
+		if !slices.Contains(in.Environ(), want) {
+			t.Errorf("environment lacks %s: %q", want, in.Environ())
 		}
 	}
 	r := get(t, srv.results)
@@ -76,8 +76,8 @@ func TestFunctionsEndToEnd(t *testing.T) {
 	// The second needs a directory.
 	srv.assign(spec, 1, 1, func(a *link.Assignment) { a.Params = []byte(`{"color":"blue"}`) })
 	in = get(t, seen)
-	if i := slices.IndexFunc(in.Env, func(s string) bool { return strings.HasPrefix(s, "REEVE_WORK_DIR=") }); i < 0 {
-		t.Errorf("environment lacks the work directory: %q", in.Env)
+	if i := slices.IndexFunc(in.Environ(), func(s string) bool { return strings.HasPrefix(s, "REEVE_WORK_DIR=") }); i < 0 {
+		t.Errorf("environment lacks the work directory: %q", in.Environ())
 	}
 	get(t, srv.results)
 }

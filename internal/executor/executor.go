@@ -30,6 +30,11 @@ type Task struct {
 	// Argv and Env are for processes; Env is the whole environment.
 	Argv []string
 	Env  []string
+	// Environ is what a process would find in its environment, for functions, few of which
+	// look. It may be called more than once, also after the end.
+	Environ func() []string
+	// Fence is the attempt's fencing token.
+	Fence uint64
 	// Stdin is a file to read from; empty means no input.
 	Stdin string
 	// Function and Payload are for functions.

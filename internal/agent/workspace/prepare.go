@@ -47,7 +47,11 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 	if b.task.Function != "" {
 		t, c := b.function(key, d.root, s.cfg.Wall)
 		t.Work = d.files
-		t.Env = append(t.Env, "REEVE_WORK_DIR="+d.files, "REEVE_FILES="+d.files, "REEVE_INPUTS="+d.inputs)
+		if environ := t.Environ; environ != nil {
+			t.Environ = func() []string {
+				return append(environ(), "REEVE_WORK_DIR="+d.files, "REEVE_FILES="+d.files, "REEVE_INPUTS="+d.inputs)
+			}
+		}
 		return t, c
 	}
 	return b.process(key, d, s.cfg.Wall)

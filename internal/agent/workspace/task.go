@@ -121,21 +121,26 @@ func (b *builder) function(key, dir string, wall func() int64) (executor.Task, j
 		}
 		t.Payload = p
 	}
-	env := newEnvList(len(b.w.Spec.Env) + len(b.task.Env))
+	t.Fence = uint64(b.w.Fence)
+	var vars map[string]string
 	if len(b.w.Spec.Env)+len(b.task.Env) > 0 {
-		vars := map[string]string{}
+		vars = map[string]string{}
 		if c := b.userEnv(vars); c.Kind != job.CauseNone {
 			return t, c
 		}
+	}
+	end := b.deadline(wall)
+	t.Environ = func() []string {
+		env := newEnvList(len(vars))
 		for _, k := range slices.Sorted(maps.Keys(vars)) {
 			env.add(k, vars[k])
 		}
+		b.reeveEnv(env.add, end)
+		if len(b.w.Params) > len("{}") {
+			env.add("REEVE_PARAMS", string(b.w.Params))
+		}
+		return env.list()
 	}
-	b.reeveEnv(env.add, wall)
-	if len(b.w.Params) > len("{}") {
-		env.add("REEVE_PARAMS", string(b.w.Params))
-	}
-	t.Env = env.list()
 	return t, job.Cause{}
 }
 
@@ -193,7 +198,7 @@ func (b *builder) process(key string, d dirs, wall func() int64) (executor.Task,
 	if c := b.userEnv(vars); c.Kind != job.CauseNone {
 		return t, c
 	}
-	b.reeveEnv(func(k, v string) { vars[k] = v }, wall)
+	b.reeveEnv(func(k, v string) { vars[k] = v }, b.deadline(wall))
 	vars["REEVE_WORK_DIR"], vars["REEVE_FILES"] = t.Work, d.files
 	vars["REEVE_OUTPUT"], vars["REEVE_ARTIFACTS"], vars["REEVE_INPUTS"] = d.output, d.artifacts, d.inputs
 	t.Env = flat(vars)
@@ -220,7 +225,7 @@ func (b *builder) userEnv(vars map[string]string) job.Cause {
 }
 
 // reeveEnv adds what Reeve says of the attempt; nothing of the user's stands before it.
-func (b *builder) reeveEnv(add func(k, v string), wall func() int64) {
+func (b *builder) reeveEnv(add func(k, v string), end int64) {
 	w := b.w
 	number := func(k string, n int64) { add(k, strconv.FormatInt(n, 10)) }
 	add("REEVE_JOB_ID", w.Job.String())
@@ -245,15 +250,21 @@ func (b *builder) reeveEnv(add func(k, v string), wall func() int64) {
 	if b.item != nil {
 		add("REEVE_ITEM", *b.item)
 	}
-	end := w.JobDeadline
+	if end > 0 {
+		add("REEVE_DEADLINE", time.UnixMilli(end).UTC().Format(time.RFC3339))
+	}
+}
+
+// deadline is when an attempt that starts now must be over, in Unix milliseconds; 0 for
+// never.
+func (b *builder) deadline(wall func() int64) int64 {
+	end := b.w.JobDeadline
 	if b.task.Timeout > 0 {
 		if at := wall() + time.Duration(b.task.Timeout).Milliseconds(); end == 0 || at < end {
 			end = at
 		}
 	}
-	if end > 0 {
-		add("REEVE_DEADLINE", time.UnixMilli(end).UTC().Format(time.RFC3339))
-	}
+	return end
 }
 
 // flat spells variables as a process gets them, sorted.

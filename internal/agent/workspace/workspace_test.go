@@ -228,8 +228,8 @@ func TestFunctionTask(t *testing.T) {
 	if cause != (job.Cause{}) || task.Function != "f" || string(task.Payload) != `{"a":1}` || task.Dir != root+"/attempts/k" {
 		t.Errorf("task: %+v, %v", task, cause)
 	}
-	if !slices.Contains(task.Env, "K=v") || !slices.Contains(task.Env, "REEVE_FENCE=159") {
-		t.Errorf("environment: %q", task.Env)
+	if env := task.Environ(); !slices.Contains(env, "K=v") || !slices.Contains(env, "REEVE_FENCE=159") || task.Fence != 159 {
+		t.Errorf("fence %d, environment: %q", task.Fence, env)
 	}
 	if _, err := os.Stat(task.Dir); err == nil {
 		t.Error("a plain function got a directory")

@@ -59,8 +59,10 @@ type Invocation struct {
 	Key     string
 	Ref     job.Ref
 	Payload []byte
-	// Env holds what a process would find in its environment, REEVE_FENCE included.
-	Env []string
+	// Fence is the attempt's fencing token.
+	Fence uint64
+	// Environ returns what a process would find in its environment.
+	Environ func() []string
 	// Log takes what the attempt has to say, as its standard output; it never fails
 	// before the handler has returned.
 	Log io.Writer
@@ -239,7 +241,7 @@ func (e *Executor) run(r *run) {
 		e.finish(r, output, err)
 	}()
 	output, err = handler(r.ctx, Invocation{
-		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Env: r.task.Env, Log: logWriter{e, r},
+		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Fence: r.task.Fence, Environ: r.task.Environ, Log: logWriter{e, r},
 	})
 	if err != nil && len(err.Error()) > job.MaxDetail {
 		_, _ = e.write(r, logline.Stderr, []byte(err.Error()+"\n")) // the cause has room for its beginning only
@@ -279,7 +281,7 @@ func (e *Executor) end(r *run, x executor.Exit) {
 	r.cancel(nil)
 	e.mu.Lock()
 	r.ended = true
-	r.task.Payload, r.task.Env = nil, nil
+	r.task.Payload, r.task.Environ = nil, nil
 	e.mu.Unlock()
 	e.report(func() { e.events.Ended(r.task.Key, x) })
 }

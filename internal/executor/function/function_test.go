@@ -53,7 +53,7 @@ var handlers = map[string]function.Handler{
 		return nil, nil
 	},
 	"echo": func(_ context.Context, in function.Invocation) ([]byte, error) {
-		return fmt.Appendf(nil, "%s %s %s %s", in.Key, in.Ref, in.Payload, in.Env), nil
+		return fmt.Appendf(nil, "%s %s %s %d %s", in.Key, in.Ref, in.Payload, in.Fence, in.Environ()), nil
 	},
 }
 
@@ -89,10 +89,11 @@ func start(t *testing.T, name string, change func(*executor.Task)) (*function.Ex
 
 func TestHandlerGetsTheTask(t *testing.T) {
 	_, ev, _ := start(t, "echo", func(task *executor.Task) {
-		task.Payload, task.Env = []byte("\xff\n"), []string{"REEVE_FENCE=9"}
+		task.Payload, task.Fence = []byte("\xff\n"), 9
+		task.Environ = func() []string { return []string{"A=1"} }
 	})
 	x := ev.WaitEnded("k")
-	if diff := cmp.Diff("k 1.t.2@3 \xff\n [REEVE_FENCE=9]", string(x.Output)); diff != "" {
+	if diff := cmp.Diff("k 1.t.2@3 \xff\n 9 [A=1]", string(x.Output)); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
 }
