@@ -12,7 +12,6 @@ if [ "$(uname -s)" = Linux ]; then
   need gcc gcc 'the race detector links C'
   need ip iproute2 'tests put a worker on a network of its own'
   need nsenter util-linux 'the same'
-  need pgrep procps 'the same'
   need losetup mount 'tests fill disks and cut their power'
   need mkfs.ext4 e2fsprogs 'the same'
   need ps procps 'tests look for processes that should be gone'

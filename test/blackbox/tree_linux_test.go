@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func TestNumbersGivenAgain(t *testing.T) {
 	needsRoot(t, "unshare", "pgrep")
 	c := plainCluster(t)
 	script := mustWrite(t, filepath.Join(c.dir, "script"), reuse)
-	env := append(c.env, "DIR="+c.dir, "REEVE="+binary, "LISTEN="+c.listen)
+	env := append(slices.Clone(c.env), "DIR="+c.dir, "REEVE="+binary, "LISTEN="+c.listen)
 	r := runProgram(t, c.dir, env, "", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", script)
 	if r.code != 0 || r.out != "after it all\nthe job failed\nthe strangers live\n" {
 		t.Errorf("exit %d:\n%s%s", r.code, r.out, r.err)
