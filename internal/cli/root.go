@@ -35,8 +35,12 @@ import (
 func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the program at once, but for commands that catch it.
-	context.AfterFunc(ctx, stop)
+	// A second Ctrl-C ends the program at once, but for commands that catch it. A second
+	// SIGTERM does not: there are programs that send two, to say it once.
+	context.AfterFunc(ctx, func() {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+		stop()
+	})
 	e := newEnv(release, stdin, stdout, stderr)
 	root := e.root()
 	root.SetArgs(args)
@@ -132,6 +136,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 	f.BoolVarP(&e.verbose, "verbose", "v", false, "log what happens in detail")
 	f.IntVar(&e.failure, "failure-code", e.failure, "the exit `code` of Reeve's own failures (or REEVE_FAILURE_CODE)")
 	root.SetFlagErrorFunc(usage.FlagError)
+	root.SetHelpCommand(usage.Help())
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
 		e.hold, e.release, e.explain, e.queues, e.namespaces, e.workers, e.drain, e.tokens, e.artifacts, e.version,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"time"
@@ -194,18 +195,46 @@ func (f *foreground) follow(ctx context.Context, id string) (*client.Job, error)
 		j, err = f.e.follow(following, f.client, id)
 		done <- err
 	}()
+	quiet := time.NewTimer(whyAfter)
+	defer quiet.Stop()
 	for {
 		select {
 		case err := <-done:
 			if errors.Is(err, syscall.EPIPE) {
-				f.stop(ctx, id)
+				f.stop(ctx, id, syscall.SIGPIPE)
 				return nil, exitCode(brokenPipeCode)
 			}
 			return j, err
-		case <-f.signals:
+		case <-quiet.C:
+			if !f.e.Quiet {
+				f.e.sayWhy(following, f.client, id, f.e.err)
+			}
+		case s := <-f.signals:
+			if f.stop(ctx, id, s) {
+				return nil, exitCode(interruptedCode)
+			}
 		}
-		if f.stop(ctx, id) {
-			return nil, exitCode(interruptedCode)
+	}
+}
+
+// whyAfter is how long nothing may happen before it is said why.
+const whyAfter = 2 * time.Second
+
+// sayWhy says why a job has not begun, if it has not. It is a service: without an
+// answer it says nothing.
+func (e *env) sayWhy(ctx context.Context, cl *client.Client, id string, to io.Writer) {
+	why, err := cl.Explain(ctx, id)
+	if err != nil {
+		return
+	}
+	for _, t := range why.GetTasks() {
+		if t.GetState() != "pending" || len(t.GetReasons()) == 0 {
+			return
+		}
+	}
+	for _, t := range why.GetTasks() {
+		for _, r := range t.GetReasons() {
+			fmt.Fprintf(to, "job %s waits: %s\n", id, render.Clean(r.GetText()))
 		}
 	}
 }

@@ -100,8 +100,12 @@ func (f *foreground) end() {
 }
 
 // stop does what the next interrupt means: cancel, then kill, then go. It reports
-// whether to go.
-func (f *foreground) stop(ctx context.Context, id string) bool {
+// whether to go. Only a person who repeats Ctrl-C gets to the second: there are
+// programs that send SIGTERM twice.
+func (f *foreground) stop(ctx context.Context, id string, s os.Signal) bool {
+	if f.asked > 0 && s != os.Interrupt {
+		return false
+	}
 	f.asked++
 	const second = 2
 	if f.asked > second {

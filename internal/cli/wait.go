@@ -56,6 +56,9 @@ Ctrl-C ends the waiting only; the jobs go on.`,
 	return c
 }
 
+// maxWhy bounds the jobs of which it is said why they wait.
+const maxWhy = 3
+
 // maxWaiters bounds the jobs that are followed at the same time.
 const maxWaiters = 100
 
@@ -63,6 +66,12 @@ const maxWaiters = 100
 func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) error {
 	p := bars.New(e.bars(), len(ids))
 	defer p.Stop()
+	why := time.AfterFunc(whyAfter, func() {
+		for _, id := range ids[:min(len(ids), maxWhy)] {
+			e.sayWhy(ctx, cl, id, p)
+		}
+	})
+	defer why.Stop()
 	results := make([]*client.Job, len(ids))
 	errs := make([]error, len(ids))
 	room := make(chan struct{}, maxWaiters)

@@ -272,6 +272,12 @@ func (c *Client) network(e *connect.Error, text string) string {
 		host := strings.TrimPrefix(c.Address, "https://")
 		return fmt.Sprintf("the server at %s speaks no TLS; the address of a development server is http://%s (--addr, REEVE_ADDR)", c.Address, host)
 	}
+	if strings.Contains(text, "can't be trusted") {
+		return fmt.Sprintf("the server at %s is not known: %s (--ca, REEVE_CA)", c.Address, text)
+	}
+	if host, plain := strings.CutPrefix(c.Address, "http://"); plain && (strings.HasSuffix(text, "EOF") || strings.Contains(text, "connection reset")) {
+		return fmt.Sprintf("what answers at %s hung up: %s; if it speaks TLS its address is https://%s (--addr, REEVE_ADDR)", c.Address, text, host)
+	}
 	return fmt.Sprintf("no server answers at %s: %s; start one (reeve server --dev), or say where it is (--addr, REEVE_ADDR)", c.Address, text)
 }
 

@@ -55,6 +55,28 @@ func TestInterruptRun(t *testing.T) {
 	}
 }
 
+// TestTermTwice: programs that send SIGTERM twice, as timeout does, say it once: the job
+// has its grace. One that waits in vain says why.
+func TestTermTwice(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	p := start(t, "run", c.dir, c.env, "run", "--", "sh", "-c", `trap 'sleep 0.5; echo clean; exit 7' TERM; echo ready; while :; do sleep 0.05; done`)
+	p.says(t, "job 1 waits: there is no worker")
+	w := start(t, "wait", c.dir, c.env, "wait", "1")
+	w.says(t, "job 1 waits: there is no worker")
+	c.worker("w1")
+	p.says(t, "ready")
+	p.signal(syscall.SIGTERM)
+	p.says(t, "Ctrl-C again kills it")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(t); code != 130 || !strings.Contains(p.out.String(), "clean") || strings.Contains(p.err.String(), "killing") {
+		t.Errorf("exit %d, out %q, err %q", code, p.out, p.err)
+	}
+	if code := w.exit(t); code != 130 {
+		t.Errorf("wait: exit %d", code)
+	}
+}
+
 // submittedID finds the id in what run or submit say.
 func submittedID(t *testing.T, text string) string {
 	t.Helper()

@@ -63,6 +63,8 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"sbmit"}, `unknown command "sbmit"; did you mean submit? (see reeve --help)`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" (see reeve --help)`},
 		{[]string{"queues", "paus"}, `unknown command "queues paus"; did you mean pause? (see reeve queues --help)`},
+		{[]string{"help", "queues", "paus"}, `unknown command "queues paus"; did you mean pause? (see reeve queues --help)`},
+		{[]string{"tokens", "create", "a", "b"}, `tokens create: "b" is too much; usage: reeve tokens create [NAME] (see reeve tokens create --help)`},
 		{[]string{"ls", "--stat", "x"}, "unknown flag --stat; did you mean --state? (see reeve ls --help)"},
 		{[]string{"ls", "--limit"}, "--limit needs a value (see reeve ls --help)"},
 		{[]string{"ls", "--limit", "many"}, `--limit "many": want a whole number (see reeve ls --help)`},

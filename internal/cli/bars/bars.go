@@ -65,6 +65,20 @@ func (p *Progress) Update(j *client.Job) {
 	}
 }
 
+// Write tells whole lines, above the bars if there are any.
+func (p *Progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.done:
+	case p.board != nil:
+		return p.board.Write(b)
+	case p.o.Lines:
+		return p.o.Out.Write(b)
+	}
+	return len(b), nil
+}
+
 // tell writes a line where a task's state has changed.
 func (p *Progress) tell(j *client.Job, t *client.Task) {
 	name := t.GetName()

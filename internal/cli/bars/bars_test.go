@@ -2,6 +2,7 @@ package bars
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,8 +38,8 @@ func TestLinesOf(t *testing.T) {
 		jobs int
 		want string
 	}{
-		{"one job", Options{Lines: true}, 1, "load: running\nload: succeeded\nmap: failed (exit  3), 2 of 3 succeeded\n"},
-		{"several", Options{Lines: true}, 2, "7.load: running\n7.load: succeeded\n7.map: failed (exit  3), 2 of 3 succeeded\n"},
+		{"one job", Options{Lines: true}, 1, "load: running\nload: succeeded\nmap: failed (exit  3), 2 of 3 succeeded\na word\n"},
+		{"several", Options{Lines: true}, 2, "7.load: running\n7.load: succeeded\n7.map: failed (exit  3), 2 of 3 succeeded\na word\n"},
 		{"quiet", Options{}, 1, ""},
 	} {
 		var out bytes.Buffer
@@ -48,8 +49,12 @@ func TestLinesOf(t *testing.T) {
 			p.Update(j)
 			p.Update(j)
 		}
+		if _, err := fmt.Fprintln(p, "a word"); err != nil {
+			t.Fatal(err)
+		}
 		p.Stop()
 		p.Update(steps("7")[2])
+		fmt.Fprintln(p, "too late")
 		if diff := cmp.Diff(test.want, out.String()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}

@@ -22,14 +22,19 @@ func Count(least, most int) cobra.PositionalArgs {
 		usage := strings.TrimSuffix(c.UseLine(), " [flags]")
 		switch {
 		case len(args) < least && len(args) == 0:
-			return fmt.Errorf("%s: nothing is named; usage: %s (see %s --help)", c.Name(), usage, c.CommandPath())
+			return fmt.Errorf("%s: nothing is named; usage: %s (see %s --help)", name(c), usage, c.CommandPath())
 		case len(args) < least:
-			return fmt.Errorf("%s: an argument is missing; usage: %s (see %s --help)", c.Name(), usage, c.CommandPath())
+			return fmt.Errorf("%s: an argument is missing; usage: %s (see %s --help)", name(c), usage, c.CommandPath())
 		case most >= 0 && len(args) > most:
-			return fmt.Errorf("%s: %q is too much; usage: %s (see %s --help)", c.Name(), args[most], usage, c.CommandPath())
+			return fmt.Errorf("%s: %q is too much; usage: %s (see %s --help)", name(c), args[most], usage, c.CommandPath())
 		}
 		return nil
 	}
+}
+
+// name is a command's name without the program's: tokens create.
+func name(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 }
 
 // Subcommand accepts no argument, as the Args of a command with subcommands: one would be an unknown command.
@@ -37,12 +42,41 @@ func Subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(c.CommandPath()+" "+args[0], c.Root().Name())))
+	text := fmt.Sprintf("unknown command %q", strings.TrimPrefix(c.CommandPath()+" "+args[0], c.Root().Name()+" "))
 	c.SuggestionsMinimumDistance = 2
 	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
 		text += "; did you mean " + strings.Join(like, " or ") + "?"
 	}
 	return fmt.Errorf("%s (see %s --help)", text, c.CommandPath())
+}
+
+// Help is the command help, which knows what it is asked about or says that it does
+// not.
+func Help() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Print what a command does",
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var out []cobra.Completion
+			if of, _, err := c.Root().Find(args); err == nil {
+				for _, sub := range of.Commands() {
+					if sub.IsAvailableCommand() {
+						out = append(out, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+					}
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return Subcommand(of, rest)
+			}
+			return of.Help()
+		},
+	}
 }
 
 // FlagError says what is wrong with a flag in the words of this program.
