@@ -260,22 +260,22 @@ func (c *Client) Explain(ctx context.Context, ref string) (*Explanation, error) 
 	return e, nil
 }
 
-// Outputs is what one element wrote.
-type Outputs struct {
+// ElementOutputs is what one element left.
+type ElementOutputs struct {
 	// Index is -1 for a task that is not an array.
 	Index  int64
 	Values map[string]string
 }
 
 // Result reads what the element's function returned into v.
-func (o Outputs) Result(v any) error {
+func (o ElementOutputs) Result(v any) error {
 	return readResult(o.Values, fmt.Sprintf("element %d", o.Index), v)
 }
 
 // Outputs yields the outputs of a task's elements, by index. An error is the last thing
 // that it yields.
-func (c *Client) Outputs(ctx context.Context, id, task string) iter.Seq2[Outputs, error] {
-	return func(yield func(Outputs, error) bool) {
+func (c *Client) Outputs(ctx context.Context, id, task string) iter.Seq2[ElementOutputs, error] {
+	return func(yield func(ElementOutputs, error) bool) {
 		s := stream{c: c, patience: c.patience}
 		last := int64(math.MinInt64)
 		err := s.run(ctx, func() error {
@@ -285,14 +285,14 @@ func (c *Client) Outputs(ctx context.Context, id, task string) iter.Seq2[Outputs
 					return nil // a connection before this one brought it
 				}
 				last = m.GetIndex()
-				if !yield(Outputs{Index: last, Values: m.GetOutputs()}, nil) {
+				if !yield(ElementOutputs{Index: last, Values: m.GetOutputs()}, nil) {
 					return errEnough
 				}
 				return nil
 			})
 		})
 		if err != nil {
-			yield(Outputs{}, err)
+			yield(ElementOutputs{}, err)
 		}
 	}
 }

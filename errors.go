@@ -37,7 +37,7 @@ const (
 )
 
 // Error is what every call of this package returns when it fails, unless its context
-// ended first: then it is the context's error.
+// ended first: then it is the context's error. Wait and Follow have JobError beside it.
 type Error struct {
 	Code Code
 	// Message is one line: what was wrong, with the value, and what to do.

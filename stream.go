@@ -24,21 +24,33 @@ const (
 	// remember that far back: read anew what you follow.
 	EventResync EventKind = "resync"
 
-	EventJobSubmitted    EventKind = "job_submitted"
-	EventJobStarted      EventKind = "job_started"
-	EventJobEnded        EventKind = "job_ended"
-	EventTaskReady       EventKind = "task_ready"
-	EventTaskEnded       EventKind = "task_ended"
-	EventElementsEnded   EventKind = "elements_ended"
+	// EventJobSubmitted is of a job that is on disk, EventJobEnded of one that has ended
+	// with Event.State for good.
+	EventJobSubmitted EventKind = "job_submitted"
+	EventJobEnded     EventKind = "job_ended"
+	// EventTaskReady: what a task needs has ended.
+	EventTaskReady EventKind = "task_ready"
+	// EventElementsEnded: elements have ended without an attempt of their own, such as
+	// skipped ones.
+	EventElementsEnded EventKind = "elements_ended"
+	// EventAttemptAssigned, EventAttemptStarted and EventAttemptEnded are of an attempt; one
+	// that has ended may be followed by another.
 	EventAttemptAssigned EventKind = "attempt_assigned"
 	EventAttemptStarted  EventKind = "attempt_started"
 	EventAttemptEnded    EventKind = "attempt_ended"
+	// EventCancelRequested, EventHeld and EventReleased are of a job or a task: somebody
+	// asked for it.
 	EventCancelRequested EventKind = "cancel_requested"
 	EventHeld            EventKind = "held"
 	EventReleased        EventKind = "released"
-	EventWorkerJoined    EventKind = "worker_joined"
-	EventWorkerChanged   EventKind = "worker_changed"
-	EventWorkerLost      EventKind = "worker_lost"
+	// EventWorkerJoined and those below are of a worker, whose name is Event.Worker. Away
+	// is without a connection, for now; changed is drained, or let work again; a worker that
+	// left did so in good order, and the lease of one that was lost has run out.
+	EventWorkerJoined  EventKind = "worker_joined"
+	EventWorkerAway    EventKind = "worker_away"
+	EventWorkerChanged EventKind = "worker_changed"
+	EventWorkerLeft    EventKind = "worker_left"
+	EventWorkerLost    EventKind = "worker_lost"
 )
 
 // Event is one thing that happened.

@@ -159,6 +159,56 @@ func TestWatchGoesOnFromACursor(t *testing.T) {
 	}
 }
 
+// TestEventKinds: what a server tells of a job's and a worker's life is what the package
+// has names for.
+func TestEventKinds(t *testing.T) {
+	s := newServer(t, app.ServerConfig{})
+	client := connect(t, s.addr)
+	ctx := withPatience(t)
+	var kinds []reeve.EventKind
+	id, stop := "", func() {}
+	for e, err := range client.Watch(ctx, reeve.WatchOptions{Namespace: "*"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch e.Kind {
+		case reeve.EventOpened:
+			id = must[string](t)(client.Submit(ctx, reeve.Job{Tasks: []reeve.Task{
+				{Name: "a", Function: "f"}, {Name: "b", Function: "f", Needs: []reeve.Need{{Task: "a", On: reeve.OnFailed}}},
+			}}, reeve.WithHold()))
+			must[reeve.Stopped](t)(client.Cancel(ctx, id+".b", ""))
+			if err := errors.Join(client.Release(ctx, id), client.Hold(ctx, id), client.Release(ctx, id)); err != nil {
+				t.Fatal(err)
+			}
+			stop = work(t, connect(t, s.addr), reeve.WorkerConfig{Name: "w"}, pick("f", func(context.Context, *reeve.Attempt) error { return nil }))
+		case reeve.EventJobEnded:
+			if e.Ref != id || e.State != reeve.Cancelled && e.State != reeve.Succeeded {
+				t.Errorf("the end: %+v", e)
+			}
+			stop()
+		case reeve.EventWorkerJoined:
+			if e.Worker != "w" {
+				t.Errorf("a worker: %+v", e)
+			}
+		}
+		if kinds = append(kinds, e.Kind); e.Kind == reeve.EventWorkerLeft {
+			break
+		}
+	}
+	slices.Sort(kinds)
+	want := []reeve.EventKind{
+		reeve.EventAttemptAssigned, reeve.EventAttemptEnded, reeve.EventCancelRequested, reeve.EventElementsEnded, reeve.EventHeld, reeve.EventJobEnded,
+		reeve.EventJobSubmitted, reeve.EventOpened, reeve.EventReleased, reeve.EventTaskReady, reeve.EventWorkerJoined, reeve.EventWorkerLeft,
+	}
+	// Whether these come depends on who is faster.
+	got := slices.DeleteFunc(slices.Compact(kinds), func(k reeve.EventKind) bool {
+		return k == reeve.EventAttemptStarted || k == reeve.EventWorkerAway || k == reeve.EventWorkerChanged
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+}
+
 // TestLogsSurvive: while a log is followed the connection breaks twice, and every line
 // comes once.
 func TestLogsSurvive(t *testing.T) {

@@ -567,3 +567,21 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 }
+
+// TestStopWithoutServer: a worker stops although nobody takes its result, and although a
+// handler is deaf.
+func TestStopWithoutServer(t *testing.T) {
+	s := newServer(t, app.ServerConfig{})
+	client := connect(t, s.addr)
+	began, leave := make(chan struct{}), make(chan struct{})
+	stop := work(t, connect(t, s.addr), reeve.WorkerConfig{StopWait: time.Millisecond, StopGrace: time.Millisecond}, pick("f", func(context.Context, *reeve.Attempt) error {
+		close(began)
+		<-leave
+		return nil
+	}))
+	must[string](t)(client.Enqueue(withPatience(t), "f", nil))
+	get(t, began)
+	s.stop()
+	stop()
+	close(leave)
+}
