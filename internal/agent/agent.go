@@ -57,7 +57,11 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.machine = will.New(a.cfg.settings(st.instance, s.about))
+	settings := a.cfg.settings(st.instance, s.about)
+	if st.incarnation != 0 {
+		settings.Hello.Incarnation = st.incarnation
+	}
+	s.machine = will.New(settings)
 	s.loop(ctx, adopted)
 	return nil
 }

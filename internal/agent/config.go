@@ -43,7 +43,8 @@ type Config struct {
 	Functions []string
 	// Version is the program's.
 	Version string
-	// Incarnation is random unless set.
+	// Incarnation is random unless set; with a state directory it comes from there, so
+	// that it rises.
 	Incarnation uint64
 	// PassEnv names variables of the agent's own environment that attempts get
 	// besides PATH, HOME, LANG, TZ and USER.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ import (
 //
 //	lock                held by the one agent
 //	instance            who this worker is, for ever
+//	incarnation         the number of the last process, which rises
 //	attempts/KEY/       an attempt's directory
 //	starts/KEY          an at_most_once attempt that was or may have been started
 //	results/KEY         a result that is not acknowledged
@@ -39,9 +41,11 @@ type state struct {
 	dir      string
 	lock     *os.File
 	instance string
-	temp     sync.Once
-	tempErr  error
-	isTemp   bool
+	// incarnation is greater than that of every process before; 0 without a directory.
+	incarnation uint64
+	temp        sync.Once
+	tempErr     error
+	isTemp      bool
 }
 
 const (
@@ -98,7 +102,22 @@ func openState(dir string) (*state, error) {
 	} else if err := writeSynced(name, []byte(s.instance+"\n")); err != nil {
 		return nil, errors.Join(fmt.Errorf("agent: state directory: %w", err), s.close())
 	}
+	if err := s.count(); err != nil {
+		return nil, errors.Join(fmt.Errorf("agent: state directory: %w", err), s.close())
+	}
 	return s, nil
+}
+
+// count numbers this process. The clock is its number, so that one with a damaged
+// record, or a directory that went back in time, still is a later one.
+func (s *state) count() error {
+	name := filepath.Join(s.dir, "incarnation")
+	var last uint64
+	if b, err := os.ReadFile(name); err == nil {
+		last, _ = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64) // 0 for what is no number
+	}
+	s.incarnation = max(uint64(time.Now().UnixNano()), last+1)
+	return writeSynced(name, []byte(strconv.FormatUint(s.incarnation, 10)+"\n"))
 }
 
 func newInstance() string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestStateIsForOne(t *testing.T) {
 	if _, err := openState(dir); err == nil || !strings.Contains(err.Error(), "another worker uses") {
 		t.Errorf("a second worker: %v", err)
 	}
-	instance := s.instance
+	instance, first := s.instance, s.incarnation
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +42,29 @@ func TestStateIsForOne(t *testing.T) {
 	if s.instance != instance || len(instance) != 32 {
 		t.Errorf("instance %q, was %q", s.instance, instance)
 	}
+	if s.incarnation <= first {
+		t.Errorf("incarnation %d follows %d: the server would take the process for an earlier one", s.incarnation, first)
+	}
 	if a, b := open(t, ""), open(t, ""); a.instance == b.instance {
 		t.Error("two workers without a directory are one")
+	}
+}
+
+// TestIncarnationsRise whatever the clock and the record say.
+func TestIncarnationsRise(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "incarnation")
+	for _, text := range []string{"9223372036854775807\n", "no number", ""} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir)
+		if want, _ := strconv.ParseUint(strings.TrimSpace(text), 10, 64); s.incarnation <= want || s.incarnation == 1 {
+			t.Errorf("after %q the incarnation is %d", text, s.incarnation)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -104,11 +104,12 @@ type RevokeToken struct{ ID string }
 // WorkerHello opens a worker's session.
 type WorkerHello struct{ Hello link.Hello }
 
-// WorkerHeld compares what a worker holds with what it should hold.
+// WorkerHeld compares what a worker holds, by the word of its last session, with what it
+// should hold.
 type WorkerHeld struct {
-	Worker      uint64
-	Incarnation uint64
-	Held        []link.Held
+	Worker  uint64
+	Session uint64
+	Held    []link.Held
 }
 
 // WorkerLeaving says that a worker, in a session of it, is about to end: it takes nothing
@@ -130,10 +131,12 @@ type WorkerSilent struct {
 	For    int64
 }
 
-// WorkerReport is what happened on a worker.
+// WorkerReport is what happened on a worker. What it gives back it gives back in its last
+// session alone: once another has begun, it holds again what it is sent again.
 type WorkerReport struct {
-	Worker uint64
-	Report link.Report
+	Worker  uint64
+	Session uint64
+	Report  link.Report
 }
 
 // Drain begins or ends a worker's drain, by id or name; Stop also asks what runs

@@ -41,6 +41,9 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 		}
 		id = s.nextWorker
 	}
+	if again && h.Incarnation < s.workers[id].hello.Incarnation {
+		return Decision{}, refuse(job.Refused, "a later process of worker %s has greeted; this one must be gone", h.Name)
+	}
 	held := h.Held
 	h.Held = nil
 	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
@@ -51,10 +54,10 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
 	var d Decision
 	w := s.workers[c.Worker]
-	if w == nil || w.hello.Incarnation != c.Incarnation {
-		return d, refuse(job.NotFound, "worker %d is not known in this incarnation", c.Worker)
+	if w == nil || w.session != c.Session {
+		return d, refuse(job.NotFound, "worker %d is not known in this session", c.Worker)
 	}
-	s.reconcile(&d, in, c.Worker, c.Incarnation, c.Held)
+	s.reconcile(&d, in, c.Worker, w.hello.Incarnation, c.Held)
 	return d, nil
 }
 
@@ -208,9 +211,13 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
 		}
 	}
+	w := s.workers[c.Worker]
 	for _, f := range c.Report.Returned {
+		if w == nil || w.session != c.Session {
+			break
+		}
 		acks = append(acks, f)
-		if a := s.attempts[f]; a != nil && a.worker.id == c.Worker && a.started == 0 && !done[f] {
+		if a := s.attempts[f]; a != nil && a.worker == w && a.started == 0 && !done[f] {
 			done[f] = true
 			d.Events = append(d.Events, AttemptReturned{Fence: f})
 			s.promote(&d, a, promoted, done)

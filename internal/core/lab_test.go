@@ -247,7 +247,7 @@ func (l *lab) join(h link.Hello) error {
 	w.id, w.session = reply.(Welcomed).Worker, reply.(Welcomed).Session
 	// The leader compares what is held once more, with the hello applied: messages
 	// that went out before the worker's id was known are sent again.
-	if _, err = l.do(WorkerHeld{Worker: w.id, Incarnation: h.Incarnation, Held: w.list()}); err != nil {
+	if _, err = l.do(WorkerHeld{Worker: w.id, Session: w.session, Held: w.list()}); err != nil {
 		return err
 	}
 	l.place()
@@ -278,7 +278,7 @@ func (l *lab) report(w *hand, r link.Report) {
 	if !w.up {
 		return
 	}
-	if _, err := l.turn(WorkerReport{Worker: w.id, Report: r}); err != nil {
+	if _, err := l.turn(WorkerReport{Worker: w.id, Session: w.session, Report: r}); err != nil {
 		l.fail("a report was refused: %v", err)
 	}
 }

@@ -110,8 +110,8 @@ func TestRefusals(t *testing.T) {
 		{"less than nothing", hello(func(h *link.Hello) { h.Capacity.Memory = -1 }), job.Invalid, "a capacity"},
 		{"a later generation", hello(func(h *link.Hello) { h.Generation = 5 }), job.Refused, "has seen generation 5, this server is at 1"},
 		{"a name in use", hello(func(h *link.Hello) { h.Name = "w1" }), job.Exists, "a worker named w1 exists already"},
-		{"held by nobody", WorkerHeld{Worker: 77, Incarnation: 1}, job.NotFound, "worker 77 is not known"},
-		{"held by another process", WorkerHeld{Worker: 1, Incarnation: 9}, job.NotFound, "in this incarnation"},
+		{"held by nobody", WorkerHeld{Worker: 77, Session: 1}, job.NotFound, "worker 77 is not known"},
+		{"held in another session", WorkerHeld{Worker: 1, Session: 9}, job.NotFound, "in this session"},
 		{"no rule", strange{}, job.Internal, "internal error: command core.strange has no rule"},
 	}
 	for _, test := range tests {

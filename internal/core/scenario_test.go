@@ -131,7 +131,7 @@ func (sc *scenario) run(words []string, body string) {
 	switch name {
 	case "submit":
 		reply, err = sc.submitFile(body, opts, rest)
-	case "worker", "restart", "reconnect", "away", "leaving", "late", "leave", "silent", "start", "end", "return", "drain":
+	case "worker", "restart", "reconnect", "away", "leaving", "late", "leave", "silent", "start", "end", "return", "late-return", "outdated", "drain":
 		reply, err = sc.runWorker(name, rest, opts)
 	case "cancel", "kill", "hold", "release":
 		reply, err = sc.runChange(name, rest[0], opts)
@@ -255,7 +255,15 @@ func (sc *scenario) taskNumber(ref job.Ref) uint32 {
 func (sc *scenario) runWorker(name string, rest []string, opts map[string]string) (any, error) {
 	switch name {
 	case "worker":
-		return nil, sc.join(sc.hello(rest[0], opts))
+		h := sc.hello(rest[0], opts)
+		if w := sc.workers[rest[0]]; w != nil {
+			h.Incarnation = w.hello.Incarnation
+		}
+		return nil, sc.join(h)
+	case "outdated": // the hello of the process before comes last
+		h := sc.workers[rest[0]].hello
+		h.Incarnation--
+		return sc.turn(WorkerHello{Hello: h})
 	case "restart", "reconnect":
 		w := sc.workers[rest[0]]
 		h := w.hello
@@ -294,6 +302,9 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 			r.Outputs = nil
 		}
 		sc.finish(w, g, r)
+	case "late-return": // what was said in the session before
+		w, g := sc.find(rest[0])
+		return sc.turn(WorkerReport{Worker: w.id, Session: w.session - 1, Report: link.Report{Returned: []link.Fence{g.fence}}})
 	case "return":
 		w, g := sc.find(rest[0])
 		w.drop(g.fence)

@@ -43,7 +43,8 @@ type Hello struct {
 	Name     string
 	// Instance is random and kept in the worker's state directory: who it is.
 	Instance string
-	// Incarnation is random and new in every process of it.
+	// Incarnation is new in every process of it, and rises: once a later process has
+	// greeted, what is left of an earlier one on the way counts for nothing.
 	Incarnation uint64
 	Labels      map[string]string
 	Capacity    job.Resources

@@ -188,7 +188,7 @@ func (m *Machine) from(at Position, msg *link.FromWorker) []Action {
 func (m *Machine) report(r *link.Report) []Action {
 	actions := []Action{{Heard: m.id}}
 	pass := func(piece link.Report) {
-		actions = append(actions, Action{Do: core.WorkerReport{Worker: m.id, Report: piece}})
+		actions = append(actions, Action{Do: core.WorkerReport{Worker: m.id, Session: m.session, Report: piece}})
 	}
 	rest := *r
 	for size, n := 0, 0; n < len(rest.Ended); n++ {
@@ -210,7 +210,7 @@ func (m *Machine) beat(at Position, b *link.Beat) []Action {
 	wrong := m.differs(b.Held) && (m.asked == 0 || m.beats >= m.asked+patience)
 	if wrong || m.beats%compareEvery == 0 {
 		m.asked = m.beats
-		actions = append(actions, Action{Do: core.WorkerHeld{Worker: m.id, Incarnation: m.hello.Incarnation, Held: b.Held}})
+		actions = append(actions, Action{Do: core.WorkerHeld{Worker: m.id, Session: m.session, Held: b.Held}})
 	}
 	return actions
 }

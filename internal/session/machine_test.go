@@ -193,7 +193,7 @@ func TestNowAndThenEverythingIsCompared(t *testing.T) {
 			}
 		}
 	}
-	c := core.WorkerHeld{Worker: 7, Incarnation: 5, Held: held}
+	c := core.WorkerHeld{Worker: 7, Session: 1, Held: held}
 	if diff := cmp.Diff([]core.Command{c, c}, asked); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
