@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -122,22 +124,56 @@ func reason(v *core.ElementView) string {
 	return text + "; " + alone
 }
 
-// Object writes a JSON object.
+// Object writes a JSON object. A whole number that a double can't hold exactly
+// becomes a text of its digits.
 func Object(raw []byte) (*structpb.Struct, error) {
 	if len(raw) == 0 {
 		return nil, nil //nolint:nilnil // absent is a value here
 	}
-	s := &structpb.Struct{}
-	if err := s.UnmarshalJSON(raw); err != nil {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var fields map[string]any
+	if err := d.Decode(&fields); err != nil {
 		return nil, err
 	}
-	return s, nil
+	for name, v := range fields {
+		fields[name] = plain(v)
+	}
+	return structpb.NewStruct(fields)
 }
 
-// Values reads a JSON object's fields.
+// plain replaces the numbers in a decoded value.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		if _, whole := v.Int64(); err != nil || whole == nil && math.Abs(f) >= exact {
+			return v.String()
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = plain(v[key])
+		}
+	}
+	return v
+}
+
+// exact is where doubles begin to leave out whole numbers.
+const exact = 1 << 53
+
+// Values reads a JSON object's fields. It refuses whole numbers that may not be the
+// ones that were sent.
 func Values(s *structpb.Struct) (map[string]json.RawMessage, error) {
 	out := make(map[string]json.RawMessage, len(s.GetFields()))
 	for name, v := range s.GetFields() {
+		if n := v.GetNumberValue(); math.Abs(n) >= exact && n == math.Trunc(n) {
+			return nil, fmt.Errorf("parameter %s: %.0f may have lost digits on the way: JSON's numbers are exact below %d; send it as a text", name, n, int64(exact))
+		}
 		raw, err := v.MarshalJSON()
 		if err != nil {
 			return nil, err
