@@ -96,5 +96,9 @@ func sinceTime(flag, text string) (*client.Timestamp, error) {
 // showLogs prints output: what was standard output to standard output, the rest to
 // standard error.
 func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style render.LogStyle) error {
-	return cl.Logs(ctx, ref, o, render.NewLog(e.Out, e.err, style).Piece)
+	piece := render.NewLog(e.Out, e.err, style).Piece
+	if o.Follow {
+		return cl.FollowLogs(ctx, ref, o, piece)
+	}
+	return cl.Logs(ctx, ref, o, piece)
 }

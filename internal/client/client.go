@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/trust"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 	"github.com/reeve-scheduler/reeve/gen/reeve/v1/reevev1connect"
@@ -193,10 +194,36 @@ func (h *header) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect
 	return next
 }
 
-// once lists what must not be repeated when its outcome is unknown.
-var once = map[string]bool{
-	reevev1connect.TokenServiceCreateProcedure: true, reevev1connect.QueueServiceCreateProcedure: true,
-	reevev1connect.NamespaceServiceCreateProcedure: true,
+// repeats reports whether a call whose outcome is unknown may be made again. What
+// makes something may not, unless a key tells the server that it is the same.
+func repeats(req any) bool {
+	switch q := req.(type) {
+	case *reevev1.SubmitRequest:
+		for _, item := range q.GetItems() {
+			if item.GetIdempotencyKey() == "" {
+				return false
+			}
+		}
+		return len(q.GetItems()) > 0
+	case *reevev1.RetryRequest:
+		return q.GetIdempotencyKey() != ""
+	case *reevev1.TokenServiceCreateRequest, *reevev1.QueueServiceCreateRequest, *reevev1.NamespaceServiceCreateRequest:
+		return false
+	}
+	return true
+}
+
+// unsent reports whether a call has not reached a server at all.
+func unsent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// busy reports whether a server wants to be asked again later. Without the header it
+// is a message that is too large, and will be.
+func busy(err error) bool {
+	e, ok := errors.AsType[*connect.Error](err)
+	return ok && e.Code() == connect.CodeResourceExhausted && e.Meta().Get("Retry-After") != ""
 }
 
 // retry repeats unary calls that an unavailable or busy server did not answer, with
@@ -210,8 +237,8 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 				resp, err := next(ctx, req)
 				code := codeOf(err)
 				// A server that is stopping may cancel what it has not answered.
-				again := code == connect.CodeResourceExhausted ||
-					(code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) && !once[req.Spec().Procedure]
+				again := busy(err) || (code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) &&
+					(unsent(err) || repeats(req.Any()))
 				limit := patience
 				if err != nil && unreachable(err) {
 					limit = refused
@@ -266,6 +293,8 @@ func (c *Client) network(e *connect.Error, text string) string {
 	switch {
 	case e.Code() == connect.CodeUnimplemented:
 		return fmt.Sprintf("what answers at %s is no Reeve server, or one of another version: %s; see --addr and REEVE_ADDR", c.Address, text)
+	case errors.Is(e, trust.ErrUntrusted):
+		return fmt.Sprintf("the server at %s is not called: %s", c.Address, text)
 	case e.Code() != connect.CodeUnavailable:
 		return text
 	case strings.Contains(text, "gave HTTP response to HTTPS client"):

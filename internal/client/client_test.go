@@ -1,0 +1,392 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/logline"
+	"github.com/reeve-scheduler/reeve/internal/trust"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// script answers calls with errors, one after the other, and then with an empty
+// message.
+type script struct {
+	mu    sync.Mutex
+	codes []connect.Code
+	busy  bool // resource_exhausted comes with Retry-After
+	calls int
+	heads []http.Header
+}
+
+func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	s.heads = append(s.heads, r.Header)
+	_, _ = io.Copy(io.Discard, r.Body)
+	if len(s.codes) == 0 {
+		w.Header().Set("Content-Type", "application/proto")
+		return
+	}
+	err := connect.NewError(s.codes[0], errors.New("says the script"))
+	if s.busy {
+		err.Meta().Set("Retry-After", "1")
+	}
+	s.codes = s.codes[1:]
+	_ = connect.NewErrorWriter().Write(w, r, err)
+}
+
+func scripted(t *testing.T, s *script, o Options) *Client {
+	t.Helper()
+	hs := httptest.NewUnstartedServer(s)
+	hs.EnableHTTP2 = true
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	hs.Config.Protocols = &protocols
+	hs.Start()
+	t.Cleanup(hs.Close)
+	o.Address = hs.URL
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// TestRetries: a call is made again where that helps and does no harm, and only
+// there.
+func TestRetries(t *testing.T) {
+	get := func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "1", false); return err }
+	submit := func(keys ...string) func(context.Context, *Client) error {
+		return func(ctx context.Context, c *Client) error {
+			q := &SubmitRequest{}
+			for _, k := range keys {
+				q.Items = append(q.Items, &SubmitItem{IdempotencyKey: k})
+			}
+			_, err := c.Submit(ctx, q)
+			return err
+		}
+	}
+	unavailable := []connect.Code{connect.CodeUnavailable, connect.CodeUnavailable}
+	for _, test := range []struct {
+		name  string
+		call  func(context.Context, *Client) error
+		codes []connect.Code
+		busy  bool
+		calls int
+		want  job.Code // of the error, if calls is not enough to get past the codes
+	}{
+		{"a read", get, unavailable, false, 3, 0},
+		{"a read of a stopping server", get, []connect.Code{connect.CodeCanceled}, false, 2, 0},
+		{"a busy server", get, []connect.Code{connect.CodeResourceExhausted}, true, 2, 0},
+		{"a message that is too large", get, []connect.Code{connect.CodeResourceExhausted}, false, 1, job.Busy},
+		{"what does not exist", get, []connect.Code{connect.CodeNotFound}, false, 1, job.NotFound},
+		{"a fault", get, []connect.Code{connect.CodeInternal}, false, 1, job.Internal},
+		{"a submit with keys", submit("a", "b"), unavailable, false, 3, 0},
+		{"a submit without a key", submit("a", ""), unavailable, false, 1, job.Unavailable},
+		{"a submit of one job without a key", submit(), unavailable, false, 1, job.Unavailable},
+		{"a submit without a key to a busy server", submit(), []connect.Code{connect.CodeResourceExhausted}, true, 2, 0},
+		{"a retry with a key", func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, "1", false, "k"); return err }, unavailable, false, 3, 0},
+		{"a retry without", func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, "1", false, ""); return err }, unavailable, false, 1, job.Unavailable},
+		{"a cancel", func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, &CancelRequest{}); return err }, unavailable, false, 3, 0},
+		{"a new token", func(ctx context.Context, c *Client) error { _, err := c.CreateToken(ctx, &NewToken{}); return err }, unavailable, false, 1, job.Unavailable},
+		{"a new queue", func(ctx context.Context, c *Client) error { return c.CreateQueue(ctx, "", "q") }, unavailable, false, 1, job.Unavailable},
+		{"a new namespace", func(ctx context.Context, c *Client) error { return c.CreateNamespace(ctx, "n") }, unavailable, false, 1, job.Unavailable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{codes: test.codes, busy: test.busy}
+			err := test.call(t.Context(), scripted(t, s, Options{Patience: patience}))
+			if s.calls != test.calls || (err != nil) != (test.calls <= len(test.codes)) || err != nil && job.CodeOf(err) != test.want {
+				t.Errorf("%d calls and %v; want %d calls", s.calls, err, test.calls)
+			}
+		})
+	}
+}
+
+// TestRetriesEnd: patience ends, and so does the context.
+func TestRetriesEnd(t *testing.T) {
+	forever := make([]connect.Code, 1000)
+	for i := range forever {
+		forever[i] = connect.CodeUnavailable
+	}
+	s := &script{codes: forever}
+	_, err := scripted(t, s, Options{Patience: 200 * time.Millisecond}).Get(t.Context(), "1", false)
+	if job.CodeOf(err) != job.Unavailable || s.calls < 2 || s.calls > 10 {
+		t.Errorf("%v after %d calls", err, s.calls)
+	}
+	s = &script{codes: forever}
+	if _, err = scripted(t, s, Options{Patience: -1}).Get(t.Context(), "1", false); job.CodeOf(err) != job.Unavailable || s.calls != 1 {
+		t.Errorf("without patience: %v after %d calls", err, s.calls)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s = &script{codes: forever}
+	c := scripted(t, s, Options{Patience: time.Hour})
+	cancel()
+	if _, err = c.Get(ctx, "1", false); err == nil {
+		t.Error("a call without a context succeeded")
+	}
+	gone, err := New(Options{Address: "http://" + unused(t), Patience: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gone.Submit(t.Context(), &SubmitRequest{}); job.CodeOf(err) != job.Unavailable || !strings.Contains(err.Error(), "no server answers at http://127.0.0.1:") {
+		t.Errorf("where nothing listens: %v", err)
+	}
+}
+
+// TestHeaders: the token and the program's name are on every call, unary and stream.
+func TestHeaders(t *testing.T) {
+	s := &script{}
+	c := scripted(t, s, Options{Token: "rv1_x_y", UserAgent: "reeve-test/1"})
+	_, _ = c.Get(t.Context(), "1", false)
+	_ = c.Watch(t.Context(), "", nil, "", func(*WatchResponse) error { return nil })
+	_, _, _ = c.PutItems(t.Context(), strings.NewReader("x"))
+	if len(s.heads) != 3 {
+		t.Fatalf("%d calls", len(s.heads))
+	}
+	for _, h := range s.heads {
+		if h.Get("Authorization") != "Bearer rv1_x_y" || h.Get("User-Agent") != "reeve-test/1" {
+			t.Errorf("the headers: %v", h)
+		}
+	}
+}
+
+// TestErrors: each code of the wire is one of the domain's, with its message.
+func TestErrors(t *testing.T) {
+	for code := connect.CodeCanceled; code <= connect.CodeUnauthenticated; code++ {
+		want, known := codes[code]
+		if !known {
+			want = job.Internal
+		}
+		c := scripted(t, &script{codes: []connect.Code{code}}, Options{Patience: -1})
+		_, err := c.Get(t.Context(), "1", false)
+		if job.CodeOf(err) != want || !strings.Contains(fmt.Sprint(err), "says the script") {
+			t.Errorf("%s became %v (%d); want %d", code, err, job.CodeOf(err), want)
+		}
+	}
+}
+
+// TestTrust: a server is known by the fingerprint of its authority, by a file of it,
+// or not at all.
+func TestTrust(t *testing.T) {
+	own := func() (*trust.Server, string) {
+		t.Helper()
+		dir := t.TempDir()
+		s, err := trust.OpenServer(trust.ServerOptions{Dir: dir, Names: []string{"127.0.0.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, filepath.Join(dir, trust.CAFile)
+	}
+	server, file := own()
+	other, otherFile := own()
+	script := &script{}
+	hs := httptest.NewUnstartedServer(script)
+	address := hs.Listener.Addr().String()
+	hs.Listener = tls.NewListener(hs.Listener, server.Config())
+	hs.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	hs.Start()
+	t.Cleanup(hs.Close)
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		o    trust.ClientOptions
+		says string
+	}{
+		{"the fingerprint", trust.ClientOptions{Pin: server.Fingerprint()}, ""},
+		{"the authority", trust.ClientOptions{CAFile: file}, ""},
+		{"another fingerprint", trust.ClientOptions{Pin: other.Fingerprint()}, "does not belong to the CA of the join token"},
+		{"another authority", trust.ClientOptions{CAFile: otherFile}, "none of the CAs in"},
+		{"the system's", trust.ClientOptions{}, "no CA known to this machine has signed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config, err := trust.ClientConfig(address, test.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := script.calls
+			c, err := New(Options{Address: address, TLS: config, Patience: -1, Token: "rv1_secret_secret"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			err = c.Check(t.Context())
+			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v; want %q", err, test.says)
+			}
+			if err != nil && (!errors.Is(err, trust.ErrUntrusted) || strings.Contains(err.Error(), "no server answers")) {
+				t.Errorf("%v; want ErrUntrusted, and no word of a server that is not there", err)
+			}
+			if err != nil && script.calls != before {
+				t.Error("a server that is not trusted was called, with the token")
+			}
+		})
+	}
+	plain := scripted(t, script, Options{})
+	c, err := New(Options{Address: "https://" + strings.TrimPrefix(plain.Address, "http://"), Patience: -1, TLS: &tls.Config{MinVersion: tls.VersionTLS13}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(t.Context()); err == nil || job.CodeOf(err) != job.Unavailable {
+		t.Errorf("TLS to a server without: %v", err)
+	}
+}
+
+// TestAddresses: what is no address is refused in words.
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string]string{
+		"http://h:1": "http://h:1", "https://h:1/": "https://h:1", "h:1": "https://h:1", "http://[::1]:7420": "http://[::1]:7420",
+		"": "", "ftp://h:1": "", "http://": "", "http://h:1/path": "", "http://h:1:2": "", "::": "",
+	} {
+		c, err := New(Options{Address: address})
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "want http://host:port or https://host:port") {
+				t.Errorf("%q: %v, %v", address, c, err)
+			}
+			continue
+		}
+		if err != nil || c.Address != want {
+			t.Errorf("%q became %v, %v; want %s", address, c, err, want)
+		}
+		host, secure := SecureHost(address)
+		if secure != strings.HasPrefix(want, "https") || !strings.HasSuffix(want, "//"+host) {
+			t.Errorf("%q is %s, secure %v", address, host, secure)
+		}
+	}
+}
+
+// TestFollowOverRestarts follows a job and its log while the server is stopped and
+// started again on the same data: nothing is missed, and nothing comes twice.
+func TestFollowOverRestarts(t *testing.T) {
+	s := newServer(t)
+	c := s.client(Options{})
+	made, err := c.Submit(t.Context(), &SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*SubmitItem{{IdempotencyKey: "k"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made[0].GetId()
+	w := s.join(c, 1)
+	a := w.take()
+	ref := job.Ref{Job: a.Job, Task: "main", Index: job.NoIndex, Attempt: 1}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	followed := make(chan error, 1)
+	states := make(chan string, 100)
+	go func() {
+		j, err := c.Follow(ctx, id, func(j *Job) { states <- j.GetState() })
+		if err == nil && j.GetState() != "succeeded" {
+			err = fmt.Errorf("it ended %s", j.GetState())
+		}
+		followed <- err
+	}()
+	pieces := make(chan string, 100)
+	read := make(chan error, 2)
+	for _, what := range []string{id, ref.String()} {
+		go func() {
+			read <- c.FollowLogs(ctx, what, LogOptions{}, func(p *LogPiece) error { pieces <- string(p.GetData()); return nil })
+		}()
+	}
+	over := 0
+	next := func(want string) {
+		t.Helper()
+		for n := 0; n < 2; {
+			select {
+			case got := <-pieces:
+				if got != want {
+					t.Fatalf("a piece %q; want %q", got, want)
+				}
+				n++
+			case err := <-read:
+				if over++; err != nil {
+					t.Fatalf("following the log: %v (%d), before %q came", err, job.CodeOf(err), want)
+				}
+			case <-ctx.Done():
+				t.Fatalf("no piece %q came", want)
+			}
+		}
+	}
+	<-states
+	offset := int64(0)
+	for round := range 3 {
+		text := fmt.Sprintf("round %d\n", round)
+		frames := logline.Append(nil, logline.Stdout, 1_700_000_000_000, []byte(text))
+		w.write(a, ref, offset, frames, false)
+		offset += int64(len(frames))
+		next(text)
+		s.stop()
+		s.start()
+		w = s.join(c, 1, link.Held{Fence: a.Fence, Phase: link.Running})
+	}
+	frames := logline.Append(nil, logline.Stdout, 1_700_000_000_000, []byte("the end\n"))
+	w.write(a, ref, offset, frames, true)
+	w.send(link.FromWorker{Report: &link.Report{Ended: []link.Result{{Fence: a.Fence, Started: 1, Ended: 2, LogSize: offset + int64(len(frames))}}}})
+	next("the end\n")
+	for ; over < 2; over++ {
+		if err := <-read; err != nil {
+			t.Errorf("following the log: %v", err)
+		}
+	}
+	if err := <-followed; err != nil {
+		t.Errorf("following the job: %v", err)
+	}
+	if len(pieces) != 0 {
+		t.Errorf("pieces came twice: %q", <-pieces)
+	}
+}
+
+// TestFollowEnds: what can't be followed is refused at once, and the context and the
+// caller end it.
+func TestFollowEnds(t *testing.T) {
+	s := newServer(t)
+	c := s.client(Options{})
+	if _, err := c.Follow(t.Context(), "99", nil); job.CodeOf(err) != job.NotFound {
+		t.Errorf("following no job: %v", err)
+	}
+	nothing := func(*LogPiece) error { return nil }
+	if err := c.FollowLogs(t.Context(), "99", LogOptions{}, nothing); job.CodeOf(err) != job.NotFound {
+		t.Errorf("following no log: %v", err)
+	}
+	made, err := c.Submit(t.Context(), &SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.join(c, 1)
+	a := w.take()
+	ref := job.Ref{Job: a.Job, Task: "main", Index: job.NoIndex, Attempt: 1}
+	w.write(a, ref, 0, logline.Append(nil, logline.Stdout, 1, []byte("x\n")), false)
+	enough := errors.New("enough")
+	if err := c.FollowLogs(t.Context(), made[0].GetId(), LogOptions{}, func(*LogPiece) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("a caller that has enough: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := c.FollowLogs(ctx, made[0].GetId(), LogOptions{}, func(*LogPiece) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ended: %v", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	if _, err := c.Follow(ctx, made[0].GetId(), func(*Job) { cancel() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ended: %v", err)
+	}
+}
