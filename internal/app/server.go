@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/api"
@@ -81,7 +83,7 @@ func RunServer(ctx context.Context, c ServerConfig) (err error) {
 	return s.serve(ctx)
 }
 
-// check refuses to be open where others can reach it.
+// check refuses to be open where others can reach it, and what can't work.
 func (c *ServerConfig) check() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen address %q: want host:port such as %s", c.Listen, DefaultListen)
@@ -89,7 +91,30 @@ func (c *ServerConfig) check() error {
 	if c.Dev && !isLoopback(c.Listen) {
 		return fmt.Errorf("listen address %s: a development server has neither TLS nor tokens and listens on loopback only; leave --dev out", c.Listen)
 	}
+	switch {
+	case c.Dev && c.CertFile+c.KeyFile != "":
+		return errors.New("a development server has no TLS: leave --dev out, or --tls-cert and --tls-key")
+	case (c.CertFile == "") != (c.KeyFile == ""):
+		return errors.New("a certificate needs its key, and a key its certificate: give both --tls-cert and --tls-key, or neither")
+	case c.Lease != 0 && c.Lease < minLease:
+		return fmt.Errorf("lease %s: want at least %s, so that a worker can renew it in time", c.Lease, minLease)
+	case c.Retention < 0:
+		return fmt.Errorf("retention %s: want a positive duration, or none for the default", c.Retention)
+	}
 	return nil
+}
+
+// minLease is also the shortest lease that a job file may ask for.
+const minLease = time.Second
+
+// checkDir refuses a data directory in which everybody can put other files in the place
+// of the server's own. One that does not exist is made for its owner alone.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("data directory %s: everybody can write into it (mode %#o); chmod 700 it, or choose another", dir, info.Mode().Perm())
+	}
+	return nil // what else is wrong with it the store says
 }
 
 // server is what a running server consists of, in the order in which it is opened.
@@ -109,18 +134,23 @@ type server struct {
 
 func (s *server) open(ctx context.Context) (err error) {
 	c := &s.config
-	// First of all: a server that nobody could reach must not begin to lead.
-	var lc net.ListenConfig
-	if s.listener, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Listen, err)
-	}
 	if c.Profiles != "" {
 		if s.profiles, err = openProfiler(ctx, c.Profiles, c.Log); err != nil {
 			return err
 		}
 	}
+	if err := checkDir(c.Dir); err != nil {
+		return err
+	}
 	if s.store, err = sqlstore.OpenSQLite(ctx, c.Dir, sqlstore.Options{}); err != nil {
 		return err
+	}
+	// Before anything is decided: a server that nobody could reach must not begin to lead.
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", c.Listen); errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on %s: address already in use: stop the program that has it, or choose another with --listen", c.Listen)
+	} else if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	if s.blobs, err = dirblob.Open(filepath.Join(c.Dir, "blobs")); err != nil {
 		return err
@@ -140,10 +170,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.settings = leader.Settings{
 		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
 	}
-	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
-		return err
-	}
-	return nil
+	s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log)
+	return err
 }
 
 func (s *server) close() error {
@@ -193,9 +221,14 @@ func (s *server) url() string {
 	return scheme + "://" + address
 }
 
-// stopTimeout is how long calls that are under way may take once the server stops.
-const stopTimeout = 5 * time.Second
+const (
+	// callTimeout is how long calls that are under way may take once the server stops.
+	callTimeout = 500 * time.Millisecond
+	// stopTimeout is how long the streams may take, which are ended then.
+	stopTimeout = 5 * time.Second
+)
 
+// serve answers and leads until ctx ends or either can't go on.
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
@@ -216,39 +249,47 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	leading, stopLeading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLeading()
-	over := make(chan error, 2)
-	go func() { over <- s.leader.Run(leading) }()
-	served := make(chan error, 1)
+	led, served := make(chan error, 1), make(chan error, 1)
+	go func() { led <- s.leader.Run(leading) }()
 	go func() { served <- hs.Serve(listener) }()
-	if err := s.firstToken(ctx); err != nil {
-		return errors.Join(err, hs.Close())
-	}
-	c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)
-	if c.Ready != nil {
-		c.Ready(s.url())
-	}
-	select {
-	case <-ctx.Done():
-	case err = <-over:
-		over <- nil
-	case err = <-served:
-		served <- nil
+	if err = s.firstToken(ctx); err == nil {
+		c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)
+		if c.Ready != nil {
+			c.Ready(s.url())
+		}
+		select {
+		case <-ctx.Done():
+		case err = <-led:
+			led <- nil
+		case err = <-served:
+			served <- http.ErrServerClosed
+		}
 	}
 	c.Log.Info("stopping")
-	stopCalls(guard.ErrStopping) // ends the streams; workers connect again when there is a server
-	quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if stopErr := hs.Shutdown(quiet); stopErr != nil {
-		err = errors.Join(err, hs.Close())
-	}
-	stopLeading()
-	if leadErr := <-over; leadErr != nil {
-		err = errors.Join(err, leadErr)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
+	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), hs, func() { stopCalls(guard.ErrStopping) }))
+	stopLeading() // the last to go: what calls have decided becomes durable
+	err = errors.Join(err, <-led)
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
 	}
 	return err
+}
+
+// shutdown takes no more calls, lets those under way end, and then ends the streams:
+// workers and watchers connect again when there is a server.
+func shutdown(ctx context.Context, hs *http.Server, endStreams func()) error {
+	soon, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if hs.Shutdown(soon) == nil {
+		return nil
+	}
+	endStreams()
+	quiet, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if hs.Shutdown(quiet) == nil {
+		return nil
+	}
+	return hs.Close()
 }
 
 // firstToken makes the administrator's token when there is none yet, and writes it
@@ -269,7 +310,7 @@ func (s *server) firstToken(ctx context.Context) error {
 		return err
 	}
 	file := filepath.Join(s.config.Dir, AdminTokenFile)
-	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+	if err := writeSecret(file, text+"\n"); err != nil {
 		return fmt.Errorf("write the administrator's token: %w", err)
 	}
 	if _, err := s.leader.Do(ctx, core.PutToken{Token: token}); err != nil {
@@ -277,6 +318,31 @@ func (s *server) firstToken(ctx context.Context) error {
 	}
 	s.config.Log.Info("made the administrator's token", "file", file)
 	return nil
+}
+
+// writeSecret writes a file that only its owner can read, whatever stood there before,
+// and returns once it is on disk.
+func writeSecret(file, text string) error {
+	fresh := file + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // join makes a join token around a credential.
