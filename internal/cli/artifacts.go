@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -53,19 +53,13 @@ func (e *env) artifacts() *cobra.Command {
 	return c
 }
 
-func (e *env) fetch(ctx context.Context, cl *client.Client, ref, path, to string) (err error) {
-	var out = e.Out
-	if to != "-" {
-		f, err := os.Create(to)
-		if err != nil {
-			return fmt.Errorf("write artifact %s to %s: %w", path, to, cause(err))
-		}
-		defer func() {
-			if closeErr := f.Close(); err == nil {
-				err = closeErr
-			}
-		}()
-		out = f
+func (e *env) fetch(ctx context.Context, cl *client.Client, ref, path, to string) error {
+	if to == "-" {
+		return cl.Artifact(ctx, ref, path, e.Out)
 	}
-	return cl.Artifact(ctx, ref, path, out)
+	out := render.NewFile(to)
+	if err := cl.Artifact(ctx, ref, path, out); err != nil {
+		return errors.Join(err, out.Remove())
+	}
+	return out.Close()
 }

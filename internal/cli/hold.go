@@ -9,6 +9,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 func (e *env) hold() *cobra.Command {
@@ -30,6 +31,9 @@ func (e *env) holding(use, help, done string, do func(ctx context.Context, cl *c
 				ref, err := e.ref(ctx, cl, text)
 				if err != nil {
 					return err
+				}
+				if ref.Index != job.NoIndex {
+					return fmt.Errorf("%s names an element; only jobs and tasks can be held, such as %s.%s", text, ref.Job, ref.Task)
 				}
 				if err := do(ctx, cl, ref.Job.String(), ref.Task); err != nil {
 					return err

@@ -251,7 +251,11 @@ func dataDir(kind string) string {
 // jobID reads a job id, or finds the newest job for "last".
 func (e *env) jobID(ctx context.Context, c *client.Client, text string) (job.ID, error) {
 	if text != "last" {
-		return job.ParseID(text)
+		id, err := job.ParseID(text)
+		if err != nil && strings.Contains(text, ".") {
+			return 0, fmt.Errorf("%q is a part of a job; this is for whole jobs, such as 4217 or last", text)
+		}
+		return id, err
 	}
 	page, err := c.List(ctx, &client.ListRequest{Namespace: e.space(), PageSize: 1})
 	if err != nil {

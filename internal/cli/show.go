@@ -188,6 +188,12 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 	if e.Structured() {
 		return render.List(&e.Printer, attempts)
 	}
+	if e.Quiet {
+		for _, a := range attempts {
+			fmt.Fprintln(e.Out, a.GetId())
+		}
+		return nil
+	}
 	rows := make([][]string, 0, len(attempts))
 	for _, a := range attempts {
 		rows = append(rows, []string{

@@ -3,6 +3,7 @@ package blackbox
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -41,6 +42,7 @@ func TestOutputs(t *testing.T) {
 		{"show", "1.many", "--state", "failed", "-q"},
 		{"show", "1.many.2", "-o", "yaml"},
 		{"show", "1.signal"},
+		{"show", "1.signal", "-q"},
 		{"explain", "1.skipped"},
 		{"explain", id},
 		{"explain", "last", "-o", "json"},
@@ -88,6 +90,7 @@ func TestRefusals(t *testing.T) {
 	c := newCluster(t)
 	c.refused([]string{"show", "last"}, "there is no last job in namespace default")
 	c.submit("name: a\ntasks:\n  map: {array: 1-3, run: echo}\n  reduce: {needs: map, run: echo}\n", "--hold")
+	kept := mustWrite(t, c.dir+"/kept.txt", "precious")
 	const form = "; want JOB, JOB.TASK, JOB.TASK.INDEX or JOB.TASK.INDEX@ATTEMPT, such as 4217.transform.3@2"
 	name := strings.Repeat("q", 64)
 	for _, test := range []struct {
@@ -114,7 +117,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"ls", "--since", "yesterday"}, `--since "yesterday": want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z`},
 		{[]string{"ls", "--before", "2026-13-01T00:00:00Z"}, `--before "2026-13-01T00:00:00Z": want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z`},
 		{[]string{"ls", "--limit", "0"}, "--limit 0: want 1 or more"},
-		{[]string{"ls", "--label", "=x"}, ""},
+		{[]string{"ls", "--label", "=x"}, `label "=x": want key=value, or key`},
 		{[]string{"ls", "-n", "nope"}, `namespace "nope" does not exist; known: default`},
 		{[]string{"run", "--queue", "gpu", "true"}, `queue "gpu" does not exist in namespace default; known: default`},
 		{[]string{"queues", "create", "a b"}, ""},
@@ -128,7 +131,11 @@ func TestRefusals(t *testing.T) {
 		{[]string{"logs", "1", "--attempt", "1"}, "--attempt 1: name the task as well, such as 1.main"},
 		{[]string{"logs", "1.reduce", "--attempt", "-1"}, "--attempt -1: attempts count from 1"},
 		{[]string{"logs", "1.reduce", "--since", "\xff"}, ""},
-		{[]string{"artifacts", "1.reduce", "no/such"}, ""},
+		{[]string{"artifacts", "1.reduce", "no/such", "--to", "kept.txt"}, `1.reduce left no artifact "no/such"`},
+		{[]string{"hold", "1.map.2"}, "1.map.2 names an element; only jobs and tasks can be held, such as 1.map"},
+		{[]string{"wait", "1.map"}, `"1.map" is a part of a job; this is for whole jobs, such as 4217 or last`},
+		{[]string{"retry", "last.map"}, `"last.map" is a part of a job; this is for whole jobs, such as 4217 or last`},
+		{[]string{"explain", "last.map.9"}, "job 1 task map has no element 9"},
 		{[]string{"artifacts", "1.reduce", "../../etc/passwd"}, ""},
 		{[]string{"cancel", "1", "--reason", "\xff"}, ""},
 		{[]string{"submit", "no-such.yaml"}, "job file no-such.yaml: no such file or directory"},
@@ -143,9 +150,9 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("reeve %s: the error speaks of %q: %s", strings.Join(test.args, " "), word, line)
 			}
 		}
-		if testing.Verbose() && test.want == "" {
-			t.Log(strings.Join(test.args, " "), "→", line)
-		}
+	}
+	if text, err := os.ReadFile(kept); err != nil || string(text) != "precious" {
+		t.Errorf("a file was overwritten by an artifact that is not there: %q, %v", text, err)
 	}
 }
 
