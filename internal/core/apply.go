@@ -228,7 +228,7 @@ func (t *task) carry(spec *job.Task, c Carry, at int64) {
 		}
 	}
 	if t.over() {
-		t.ended = at
+		t.single().ended = at
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *State) endSpan(j *jobState, ti uint32, span element.Span, r element.Rec
 // finishTask notes the moment at which a task has wholly ended.
 func (s *State) finishTask(j *jobState, ti uint32, at int64) {
 	if t := &j.tasks[ti]; t.over() {
-		t.ended = at
+		t.single().ended = at
 		s.follow.task(j.id, ti)
 	}
 }
@@ -148,8 +148,8 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 	}
 	s.hold(a, s.workers[e.Worker])
 	s.nextFence = max(s.nextFence, e.Fence+1)
-	if t.started == 0 {
-		t.started = e.At
+	if t.one.started == 0 {
+		t.single().started = e.At
 	}
 	if j.state == job.JobPending {
 		j.state, j.started = job.JobRunning, e.At

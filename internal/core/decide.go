@@ -269,7 +269,7 @@ func (s *State) cleansUp(j *jobState, ti uint32) bool {
 		return false
 	}
 	for _, u := range j.spec.ups[ti] {
-		if j.tasks[u].started > 0 {
+		if j.tasks[u].one.started > 0 {
 			return true
 		}
 	}

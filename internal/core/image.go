@@ -158,7 +158,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 		t := &j.tasks[i]
 		m.Tasks[i] = TaskImage{
 			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Items: t.items, Outputs: t.outputs,
-			Started: t.started, Ended: t.ended, Counts: t.counts(), Record: t.one.rec,
+			Started: t.one.started, Ended: t.one.ended, Counts: t.counts(), Record: t.one.rec,
 			Retry: RetryImage{Spent: t.one.retry.spent, At: t.one.retry.at},
 		}
 		if a := t.one.live; a != nil {
@@ -272,7 +272,10 @@ func (l *Loaded) Job(m JobImage) error {
 	for i := range j.tasks {
 		t, image := &j.tasks[i], &m.Tasks[i]
 		t.prepare(&sp.spec.Tasks[i], image.N, image.Items)
-		t.ready, t.held, t.started, t.ended = image.Ready, image.Held, image.Started, image.Ended
+		t.ready, t.held = image.Ready, image.Held
+		if image.Started != 0 || image.Ended != 0 {
+			t.single().started, t.single().ended = image.Started, image.Ended
+		}
 		if image.Stop.Kind != job.CauseNone || image.Outputs != nil {
 			t.seldom().stop, t.seldom().outputs = image.Stop, image.Outputs
 		}

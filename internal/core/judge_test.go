@@ -179,7 +179,7 @@ func (g *judge) job(l *lab, j *jobState) (attempts int64) {
 	for i := range j.tasks {
 		attempts += g.task(l, j, uint32(i))
 		over = over && j.tasks[i].over()
-		started = started || j.tasks[i].started > 0
+		started = started || j.tasks[i].one.started > 0
 	}
 	switch {
 	case over != j.state.Terminal():

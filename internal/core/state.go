@@ -188,13 +188,11 @@ func (j *jobState) seldom() *jobSeldom {
 }
 
 type task struct {
-	n       int64 // number of elements, -1 until it is known
-	ready   bool  // its needs are met
-	held    bool
-	one     *single // shared, like taskSeldom, while it is untouched
-	arr     *array
-	started int64
-	ended   int64
+	n     int64 // number of elements, -1 until it is known
+	ready bool  // its needs are met
+	held  bool
+	one   *single // shared, like taskSeldom, while the task is untouched
+	arr   *array
 	*taskSeldom
 }
 
@@ -217,7 +215,7 @@ func (t *task) seldom() *taskSeldom {
 	return t.taskSeldom
 }
 
-// single returns the task's only element, to be written to.
+// single returns what is the task's own once it is touched, to be written to.
 func (t *task) single() *single {
 	if !t.one.own {
 		mine := *t.one
@@ -247,12 +245,13 @@ func (s *State) newJob(tasks int) *jobState {
 	return j
 }
 
-// single is the element of a task that is not an array.
+// single is a task's times and, unless it is an array, its element.
 type single struct {
-	rec   element.Record
-	retry retry
-	live  *attempt
-	own   bool // it is one task's alone
+	started, ended int64
+	rec            element.Record
+	retry          retry
+	live           *attempt
+	own            bool // it is one task's alone
 }
 
 type retry struct {

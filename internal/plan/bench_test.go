@@ -141,7 +141,7 @@ func BenchmarkMixed(b *testing.B) {
 			if !ok {
 				return
 			}
-			s := x.classes[x.records.get(x.groups[keyOf(p.Group)]).class].lane.shape.Shape
+			s := x.classes[x.records.get(x.recordOf(p.Group)).class].lane.shape.Shape
 			x.Take(p.Worker, s, p.Prefetch, false)
 			x.SetReady(p.Group, 0)
 			running = append(running, run{p.Worker, s, p.Prefetch})
@@ -177,4 +177,10 @@ func BenchmarkExplain(b *testing.B) {
 	for b.Loop() {
 		x.Explain(task(500_000))
 	}
+}
+
+// recordOf is the record of a group that is there.
+func (x *Index) recordOf(id GroupID) uint32 {
+	at, _ := x.groups.get(keyOf(id))
+	return at
 }

@@ -19,8 +19,8 @@ func (x *Index) Check() error {
 			return err
 		}
 	}
-	if groups != len(x.groups) || groups != x.records.live {
-		return fmt.Errorf("plan: classes have %d groups, the map %d, the records %d", groups, len(x.groups), x.records.live)
+	if groups != x.groups.n || groups != x.records.live {
+		return fmt.Errorf("plan: classes have %d groups, the map %d, the records %d", groups, x.groups.n, x.records.live)
 	}
 	for _, l := range x.lanes {
 		if l == nil {
@@ -62,7 +62,7 @@ func (x *Index) checkClass(c *class) error {
 	for _, id := range c.groups {
 		r := x.records.get(id)
 		key := keyOf(GroupID{Job: r.job, Task: r.task, Alone: c.lane.form == lonely})
-		if r.ready <= 0 || r.class != c.id || x.groups[key] != id {
+		if at, ok := x.groups.get(key); r.ready <= 0 || r.class != c.id || !ok || at != id {
 			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.class, r.ready)
 		}
 	}

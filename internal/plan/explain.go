@@ -47,7 +47,7 @@ const maxAhead = 10_000
 // Explain says why the elements of a ready group do not start now. Its cost grows
 // with the number of workers and with what is ahead of the group.
 func (x *Index) Explain(id GroupID) Why {
-	at, ok := x.groups[keyOf(id)]
+	at, ok := x.groups.get(keyOf(id))
 	if !ok {
 		return Why{}
 	}

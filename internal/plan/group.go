@@ -146,7 +146,7 @@ func (x *Index) SetGroup(g Group, n int64) {
 		return
 	}
 	key := keyOf(g.ID)
-	if id, ok := x.groups[key]; ok {
+	if id, ok := x.groups.get(key); ok {
 		r := x.records.get(id)
 		if r.priority == g.Priority && x.classes[r.class].holds(&g) {
 			r.ready = n
@@ -156,7 +156,7 @@ func (x *Index) SetGroup(g Group, n int64) {
 	}
 	c := x.internClass(&g)
 	id := x.records.add(record{job: g.ID.Job, task: g.ID.Task, ready: n, priority: g.Priority, class: c.id})
-	x.groups[key] = id
+	x.groups.add(key, id)
 	c.groups.push((*groupOrder)(x), id)
 	if c.groups[0] == id {
 		x.settle(c)
@@ -167,7 +167,7 @@ func (x *Index) SetGroup(g Group, n int64) {
 // reports whether the group was known: one that was not stays so.
 func (x *Index) SetReady(id GroupID, n int64) bool {
 	key := keyOf(id)
-	at, ok := x.groups[key]
+	at, ok := x.groups.get(key)
 	if !ok {
 		return false
 	}
@@ -184,13 +184,13 @@ func (x *Index) removeGroup(key groupKey, id uint32) {
 	c, at := x.classes[r.class], r.at
 	c.groups.remove((*groupOrder)(x), at)
 	x.records.drop(id)
-	delete(x.groups, key)
+	x.groups.drop(key)
 	if at == 0 {
 		x.settle(c)
 	}
 	if x.records.live == 0 && x.records.next > 64*blockLen {
 		// A map and a block list never shrink by themselves.
-		x.groups, x.records = map[groupKey]uint32{}, records{}
+		x.groups, x.records = groupTable{}, records{}
 	}
 }
 

@@ -82,7 +82,7 @@ type Recall struct {
 // Index is the state of planning. It is not safe for concurrent use, and what it
 // answers depends on nothing but the calls made before.
 type Index struct {
-	groups  map[groupKey]uint32
+	groups  groupTable
 	records records
 
 	// active and hopeful are lanes in order; a lane that is in neither has nothing
@@ -124,7 +124,6 @@ type Index struct {
 // New returns an index without groups and workers.
 func New() *Index {
 	return &Index{
-		groups:   map[groupKey]uint32{},
 		workers:  map[uint64]*worker{},
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
