@@ -278,7 +278,7 @@ func TestHoldCancelRetry(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	client := connect(t, addr)
+	client := connect(t, newServer(t, app.ServerConfig{}).addr)
 	ctx := withPatience(t)
 	j := reeve.Function("nothing", nil)
 	before := time.Now().Add(-time.Minute)

@@ -285,17 +285,23 @@ func ExampleClient_SubmitMany() {
 	for _, order := range orders {
 		items = append(items, reeve.Item{Key: "invoice-" + order, Payload: order})
 	}
-	for range 2 {
-		made, err := client.SubmitMany(ctx, reeve.Function("invoice", nil), slices.Values(items))
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		for _, m := range made {
-			fmt.Print(m.Existed, " ")
-		}
+	made, err := client.SubmitMany(ctx, reeve.Function("invoice", nil), slices.Values(items))
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	// Output: false false false true true true
+	again, err := client.SubmitMany(ctx, reeve.Function("invoice", nil), slices.Values(items))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range again {
+		fmt.Println(again[i].Existed, again[i].ID == made[i].ID)
+	}
+	// Output:
+	// true true
+	// true true
+	// true true
 }
 
 // A handler is told to stop through its context, and why.
@@ -440,7 +446,7 @@ func ExampleClient_Explain() {
 	// Output: start_after
 }
 
-// The jobs of a team that have not ended, newest first.
+// The two newest jobs of a team that have not ended.
 func ExampleClient_List() {
 	ctx := context.Background()
 	client, err := reeve.New(reeve.FromEnv())
@@ -458,6 +464,7 @@ func ExampleClient_List() {
 			return
 		}
 	}
+	n := 0
 	for job, err := range client.List(ctx, reeve.Filter{
 		Labels: map[string]string{"team": "lists"}, States: []reeve.State{reeve.Pending, reeve.Running},
 	}) {
@@ -466,6 +473,9 @@ func ExampleClient_List() {
 			return
 		}
 		fmt.Println(job.Name)
+		if n++; n == 2 {
+			break
+		}
 	}
 	// Output:
 	// second

@@ -202,7 +202,7 @@ func TestSubmitManyTellsWhichItem(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	client := connect(t, addr)
+	client := connect(t, newServer(t, app.ServerConfig{}).addr)
 	ctx := withPatience(t)
 	first := must[string](t)(client.Enqueue(ctx, "nothing", 1, reeve.WithKey("keys-a")))
 	if again := must[string](t)(client.Enqueue(ctx, "nothing", 1, reeve.WithKey("keys-a"))); again != first {
