@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"connectrpc.com/connect"
@@ -117,7 +118,7 @@ func New(o Options) (http.Handler, error) {
 
 // recovered turns a handler's panic into one failed request.
 func (s *server) recovered(_ context.Context, spec connect.Spec, _ http.Header, p any) error {
-	s.Log.Error("a handler panicked", "method", spec.Procedure, "panic", p)
+	s.Log.Error("a handler panicked", "method", spec.Procedure, "panic", p, "stack", string(debug.Stack()))
 	return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has it"))
 }
 
@@ -134,11 +135,21 @@ func (s *server) fail(err error) error {
 	if known, ok := errors.AsType[*connect.Error](err); ok {
 		return known
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return connect.NewError(connect.CodeCanceled, errors.New("the request was given up"))
-	}
 	var e *job.Error
-	if !errors.As(err, &e) {
+	known := errors.As(err, &e)
+	var givenUp connect.Code
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		givenUp = connect.CodeDeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		givenUp = connect.CodeCanceled
+	}
+	switch {
+	case givenUp != 0 && known:
+		return connect.NewError(givenUp, errors.New(e.Message)) // which may say more of the outcome
+	case givenUp != 0:
+		return connect.NewError(givenUp, errors.New("the request was given up before it was answered"))
+	case !known:
 		s.Log.Error("a request failed", "error", err)
 		return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has it"))
 	}
