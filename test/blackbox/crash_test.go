@@ -70,6 +70,37 @@ func TestServerKilled(t *testing.T) {
 	}
 }
 
+// TestRunSurvivesTheServer kills the server under a reeve run that follows its job:
+// the output comes whole, each line once, and so does the exit code.
+func TestRunSurvivesTheServer(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.worker("w1")
+	l := newLedger(t)
+	script := noteBegin + `i=0; while [ $i -lt 60 ]; do echo line $i; echo to stderr $i >&2; note tick; i=$((i+1)); sleep 0.05; done; exit 7`
+	run := start(t, "run", c.dir, c.env, "run", "-e", "LEDGER="+l.path, "--", "sh", "-c", script)
+	for _, ticks := range []int{10, 30} {
+		l.seen(ticks, "tick", "main")
+		c.server.kill(t)
+		l.seen(ticks+5, "tick", "main")
+		c.serve()
+	}
+	if code := run.exit(t); code != 7 {
+		t.Errorf("run ended with %d, want 7", code)
+	}
+	want := ""
+	for i := range 60 {
+		want += fmt.Sprintf("line %d\n", i)
+		if n := strings.Count(run.err.String(), fmt.Sprintf("to stderr %d\n", i)); n != 1 {
+			t.Errorf("line %d of standard error came %d times", i, n)
+		}
+	}
+	if got := run.out.String(); got != want {
+		t.Errorf("the output is %q", got)
+	}
+	l.begins("main", 1, 0)
+}
+
 // TestAcknowledgedSubmitsSurvive kills the server while clients submit: every
 // submit that was acknowledged is there afterwards, and runs once.
 func TestAcknowledgedSubmitsSurvive(t *testing.T) {

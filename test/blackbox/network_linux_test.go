@@ -117,6 +117,8 @@ func TestWorkerOnAnotherNetwork(t *testing.T) {
 	id := c.submit(l.env() + "\nrun: |\n  trap '' TERM\n  " + gated + "\n")
 	first := l.seen(1, "begin", "main")[0]
 	c.joined("near", n.server, token)
+	waiting := startProgram(t, "wait", c.dir, c.env, append(inside(n.worker), binary, "wait", id)...)
+	waiting.says(t, "running")
 	n.cut()
 	second := l.seen(2, "begin", "main")[1]
 	if alive(first.pid) {
@@ -129,6 +131,9 @@ func TestWorkerOnAnotherNetwork(t *testing.T) {
 	far.saysAgain(t, 2, "connected as worker")
 	l.open("gate")
 	c.ends(id, "succeeded")
+	if code := waiting.exit(t); code != 0 {
+		t.Errorf("who waited on the other side of the cut ended with %d", code)
+	}
 	l.noTwins()
 	l.begins("main", 2, 0)
 	c.ends(c.submit("where: {who: far}\nrun: echo back"), "succeeded")
