@@ -63,3 +63,53 @@ func TestNextTimer(t *testing.T) {
 		t.Errorf("NextTimer = %d, want %d", at, began+60_000)
 	}
 }
+
+// TestATimerThatPanicsGoesAlone has one timer among several that can't be decided, as a
+// fault of our own would make it: it is left out, and the others fire at the next tick.
+func TestATimerThatPanicsGoesAlone(t *testing.T) {
+	l := testLab(t)
+	for range 3 {
+		if _, err := l.submit("run: \"true\"\nstart_after: 5s\n", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.s.timers.push(timer{at: began + 5000, job: 2, task: 99, kind: timerBackoff}) // there is no such task
+	l.now += 5000
+	tick := func() (d Decision, panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		d, err := l.s.Decide(Input{Now: l.now}, Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, false
+	}
+	if _, panicked := tick(); !panicked {
+		t.Fatal("the timer of no task was decided")
+	}
+	d, panicked := tick()
+	if panicked || len(d.Events) != 3 {
+		t.Errorf("after the panic the tick decides %v (panicked again: %v); want the three jobs woken", d.Events, panicked)
+	}
+	if at := l.s.NextTimer(); at != 0 {
+		t.Errorf("a timer is left for %d", at)
+	}
+}
+
+// TestATickIsBounded has many more timers come due at once than one decision takes.
+func TestATickIsBounded(t *testing.T) {
+	l := testLab(t)
+	const many = 2500
+	if _, err := l.submit("run: \"true\"\nstart_after: 5s\n", func(c *Submit) { c.Items = make([]Item, many) }); err != nil {
+		t.Fatal(err)
+	}
+	l.now += 5000
+	woken := 0
+	for ticks := 1; woken < many; ticks++ {
+		d, err := l.s.Decide(Input{Now: l.now}, Tick{})
+		if err != nil || len(d.Events) == 0 || len(d.Events) > 1000 || ticks > 3 {
+			t.Fatalf("tick %d decides %d events, %v", ticks, len(d.Events), err)
+		}
+		woken += len(d.Events)
+		l.carryOut(d)
+	}
+}
