@@ -98,7 +98,7 @@ func TestATimerThatPanicsGoesAlone(t *testing.T) {
 // TestATickIsBounded has many more timers come due at once than one decision takes.
 func TestATickIsBounded(t *testing.T) {
 	l := testLab(t)
-	const many = 2500
+	const many = 1200
 	if _, err := l.submit("run: \"true\"\nstart_after: 5s\n", func(c *Submit) { c.Items = make([]Item, many) }); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestATickIsBounded(t *testing.T) {
 	woken := 0
 	for ticks := 1; woken < many; ticks++ {
 		d, err := l.s.Decide(Input{Now: l.now}, Tick{})
-		if err != nil || len(d.Events) == 0 || len(d.Events) > 1000 || ticks > 3 {
+		if err != nil || len(d.Events) == 0 || len(d.Events) > 1000 || ticks > 2 {
 			t.Fatalf("tick %d decides %d events, %v", ticks, len(d.Events), err)
 		}
 		woken += len(d.Events)

@@ -257,11 +257,13 @@ func (s *serving) step(ctx context.Context, e Event) (done bool, err error) {
 }
 
 func (s *serving) do(ctx context.Context, c core.Command) error {
-	if _, ok := c.(core.WorkerHello); !ok {
+	hello, ok := c.(core.WorkerHello)
+	if !ok {
 		// What a worker reports it repeats, and what it holds it sends with each beat:
 		// nothing is lost by not waiting, nor by letting go of this session on an error.
 		return s.leader.Post(c)
 	}
+	s.checkPast(&hello.Hello)
 	// Once the hello is decided the worker counts as being here, so that a stream that
 	// breaks meanwhile must not keep its end from being told.
 	reply, err := s.leader.Do(context.WithoutCancel(ctx), c)
@@ -277,6 +279,16 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 	}
 	_, err = s.step(ctx, Event{Joined: &w}) // the welcome goes out before anything else
 	return err
+}
+
+// checkPast notices a database that went back in time: a worker has heard of what this
+// server does not have. A greater generation of the worker's the leader refuses.
+func (s *serving) checkPast(h *link.Hello) {
+	generation, durable, _ := s.leader.Position()
+	if h.Generation == generation && h.Seq > durable {
+		s.hub.log.Error("this server has lost its past: a worker has heard of more than its journal holds; was its database restored from a backup?",
+			"worker", h.Name, "heard", h.Seq, "journal", durable)
+	}
 }
 
 var errRefused = errors.New("the worker's hello was refused")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -344,6 +345,30 @@ func TestALeaderThatStops(t *testing.T) {
 		}
 		w.end(io.EOF)
 	})
+}
+
+// TestAServerThatLostItsPast hears of it from a worker, and says so.
+func TestAServerThatLostItsPast(t *testing.T) {
+	for _, test := range []struct {
+		generation, seq uint64
+		lost            bool
+	}{
+		{0, 0, false}, {1, 4, false}, {1, 5, false}, {1, 6, true}, {0, 99, false},
+	} {
+		serve(t, func(t *testing.T, s *service) {
+			var log strings.Builder
+			s.hub.log = slog.New(slog.NewTextHandler(&log, nil))
+			w := newWire()
+			s.open(w)
+			w.up <- link.FromWorker{Hello: &link.Hello{Name: "w7", Incarnation: 7, Generation: test.generation, Seq: test.seq}}
+			synctest.Wait()
+			w.end(io.EOF)
+			synctest.Wait()
+			if got := strings.Contains(log.String(), "lost its past"); got != test.lost {
+				t.Errorf("a worker that has heard of %d-%d: the log says %q", test.generation, test.seq, log.String())
+			}
+		})
+	}
 }
 
 // TestGoodbyeIsSaid closes a session with its reason.

@@ -294,6 +294,14 @@ func TestPoisonJob(t *testing.T) {
 			attempts := c.attempts(id + ".main")
 			return len(attempts) == round && attempts[round-1].State == "running"
 		})
+		if round == 3 {
+			if why := c.ok("explain", id); !strings.Contains(why, "has worker w3 to itself, since 2 workers were lost while it ran") {
+				t.Errorf("explain says:\n%s", why)
+			}
+			if cause := c.show(id).Tasks[0].Cause; cause != "runs alone: 2 workers were lost while it ran" {
+				t.Errorf("show says %q", cause)
+			}
+		}
 		for _, pid := range keepers(t, c.state(name)) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -303,6 +311,11 @@ func TestPoisonJob(t *testing.T) {
 	j := c.ends(id, "failed")
 	if cause := j.Tasks[0].Cause; !strings.Contains(cause, "3") || !strings.Contains(cause, "worker") {
 		t.Errorf("the cause is %q", cause)
+	}
+	for i, a := range c.attempts(id + ".main") { // each keeps its own cause
+		if want := fmt.Sprint("worker lost: w", i+1); a.Cause != want {
+			t.Errorf("attempt %d says %q; want %q", i+1, a.Cause, want)
+		}
 	}
 	l.begins("main", 3, 0)
 }
