@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -41,14 +42,26 @@ func (s *jobs) Outputs(ctx context.Context, req *connect.Request[reevev1.Outputs
 		}
 		return stream.Send(&reevev1.OutputsResponse{Elements: []*reevev1.ElementOutputs{one}})
 	}
-	for from := int64(0); from < f.image.Tasks[ti].N; from += window {
-		outs, err := s.outputs(ctx, f, ti, from)
+	return s.arrayOutputs(ctx, f, ti, stream)
+}
+
+// arrayOutputs streams the outputs of an array's elements, by index: of each from
+// the job in which it ran.
+func (s *jobs) arrayOutputs(ctx context.Context, f *found, ti uint32, stream *connect.ServerStream[reevev1.OutputsResponse]) error {
+	array, n := f.spec.Tasks[ti].Array, f.image.Tasks[ti].N
+	sources, err := s.sources(ctx, f, ti)
+	if err != nil {
+		return err
+	}
+	for from := int64(0); from < n; {
+		outs, upto, err := s.outputs(ctx, sources, ti, from, n)
 		if err != nil {
 			return err
 		}
+		from = upto
 		msg := &reevev1.OutputsResponse{}
 		for _, o := range outs {
-			one := &reevev1.ElementOutputs{Index: f.spec.Tasks[ti].Array.Index(o.Position)}
+			one := &reevev1.ElementOutputs{Index: array.Index(o.Position)}
 			if err := json.Unmarshal(o.Outputs, &one.Outputs); err != nil {
 				return err
 			}
@@ -64,36 +77,61 @@ func (s *jobs) Outputs(ctx context.Context, req *connect.Request[reevev1.Outputs
 	return nil
 }
 
-// outputs reads the outputs of a window of an array's elements: of each from the
-// job in which it ran.
-func (s *server) outputs(ctx context.Context, f *found, ti uint32, from int64) ([]core.OutputImage, error) {
-	var out []core.OutputImage
-	var newer []*carriedElements // of the jobs before f in the chain of retries
+// outputSource is a job of a chain of retries in which elements may have run.
+type outputSource struct {
+	f       *found
+	carried *carriedElements
+	// fresh is what memory had and the tables lacked when the chain was looked up.
+	// What was flushed since is in both.
+	fresh []core.OutputImage
+}
+
+// sources looks up a job, the one that it retries, and so on.
+func (s *server) sources(ctx context.Context, f *found, ti uint32) ([]outputSource, error) {
+	var out []outputSource
 	for range maxHops {
-		own, err := s.ownOutputs(ctx, f, ti, from)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range own {
-			ref := job.Ref{Task: f.spec.Tasks[ti].Name, Index: f.spec.Tasks[ti].Array.Index(o.Position)}
-			wanted, err := carriedOver(ctx, newer, ref)
-			if err != nil {
+		one := outputSource{f: f, carried: &carriedElements{s: s, f: f}}
+		if !f.stored {
+			if err := s.Engine.View(ctx, func(state *core.State) { one.fresh = state.Outputs(f.image.ID, ti) }); err != nil {
 				return nil, err
 			}
-			if wanted {
-				out = append(out, o)
-			}
 		}
-		newer = append(newer, &carriedElements{s: s, f: f})
-		if f, err = s.retried(ctx, f); err != nil {
-			return nil, err
-		}
-		if f == nil {
-			break
+		out = append(out, one)
+		var err error
+		if f, err = s.retried(ctx, f); f == nil {
+			return out, err
 		}
 	}
-	slices.SortFunc(out, func(a, b core.OutputImage) int { return int(a.Position - b.Position) })
 	return out, nil
+}
+
+// outputs reads the outputs of elements from a position to before upto, of n.
+func (s *server) outputs(ctx context.Context, sources []outputSource, ti uint32, from, n int64) (outs []core.OutputImage, upto int64, err error) {
+	upto = n
+	if len(sources) > 1 {
+		upto = min(from+window, n)
+	}
+	var newer []*carriedElements // of the jobs before this one in the chain
+	for i := range sources {
+		src := &sources[i]
+		var own []core.OutputImage
+		if own, upto, err = s.ownOutputs(ctx, src, ti, from, upto); err != nil {
+			return nil, 0, err
+		}
+		for _, o := range own {
+			ref := job.Ref{Task: src.f.spec.Tasks[ti].Name, Index: src.f.spec.Tasks[ti].Array.Index(o.Position)}
+			wanted, err := carriedOver(ctx, newer, ref)
+			if err != nil {
+				return nil, 0, err
+			}
+			if wanted {
+				outs = append(outs, o)
+			}
+		}
+		newer = append(newer, src.carried)
+	}
+	slices.SortFunc(outs, byPosition)
+	return outs, upto, nil
 }
 
 // retried returns the job that f retries, nil if there is none or it is past its
@@ -160,30 +198,41 @@ func (c *carriedElements) has(ctx context.Context, ref job.Ref) (bool, error) {
 	return i < int64(len(seen)) && seen[i], nil
 }
 
-// ownOutputs reads the outputs of a window of elements that ran in this job. What
-// memory has and the tables lack is looked at first: what is flushed meanwhile is
-// then in both.
-func (s *server) ownOutputs(ctx context.Context, f *found, ti uint32, from int64) ([]core.OutputImage, error) {
-	var outs []core.OutputImage
-	if !f.stored {
-		if err := s.Engine.View(ctx, func(state *core.State) { outs = state.Outputs(f.image.ID, ti, from, from+window) }); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := s.History.Parts(ctx, uint64(f.image.ID), ti, store.PartOutput, uint64(from), window)
+// ownOutputs reads the outputs of elements that ran in this job, from a position to
+// before upto, or to an earlier position if there are more than a window of them.
+func (s *server) ownOutputs(ctx context.Context, src *outputSource, ti uint32, from, upto int64) ([]core.OutputImage, int64, error) {
+	rows, err := s.History.Parts(ctx, uint64(src.f.image.ID), ti, store.PartOutput, uint64(from), window)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if len(rows) == window {
+		upto = min(upto, int64(rows[window-1].N)+1)
+	}
+	var outs []core.OutputImage
+	first, _ := slices.BinarySearchFunc(src.fresh, from, func(o core.OutputImage, p int64) int { return cmp.Compare(o.Position, p) })
+	for _, o := range src.fresh[first:] {
+		if o.Position >= upto || len(outs) > window {
+			break
+		}
+		outs = append(outs, o)
 	}
 	for _, row := range rows {
-		if row.N >= uint64(from+window) {
+		if row.N >= uint64(upto) {
 			break
 		}
 		o, err := record.Output(row)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		outs = append(outs, o)
 	}
-	slices.SortStableFunc(outs, func(a, b core.OutputImage) int { return int(a.Position - b.Position) })
-	return slices.CompactFunc(outs, func(a, b core.OutputImage) bool { return a.Position == b.Position }), nil
+	slices.SortStableFunc(outs, byPosition)
+	outs = slices.CompactFunc(outs, func(a, b core.OutputImage) bool { return a.Position == b.Position })
+	if len(outs) > window {
+		outs = outs[:window]
+		upto = outs[window-1].Position + 1
+	}
+	return outs, upto, nil
 }
+
+func byPosition(a, b core.OutputImage) int { return cmp.Compare(a.Position, b.Position) }

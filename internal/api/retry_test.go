@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,12 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -208,4 +215,67 @@ func TestCarriedOverTwice(t *testing.T) {
 		fmt.Fprintf(&lines, "%d:%s ", i, []string{"x", "y", "x", "z"}[i%4])
 	}
 	want(t, "the outputs of the third try", outputs(t, c, id, "a")+" ", lines.String())
+}
+
+// TestManyOutputs reads the outputs of an array with gaps, of which memory has some,
+// the tables have some and both have some, page by page: each once.
+func TestManyOutputs(t *testing.T) {
+	const n = 4*window + 7
+	at := func(p int64) core.OutputImage {
+		return core.OutputImage{Job: 1, Position: p, Outputs: fmt.Appendf(nil, `{"v":"%d"}`, p)}
+	}
+	for name, has := range map[string]struct{ memory, tables func(p int64) bool }{
+		"none":      {func(int64) bool { return false }, func(int64) bool { return false }},
+		"memory":    {func(int64) bool { return true }, func(int64) bool { return false }},
+		"tables":    {func(int64) bool { return false }, func(int64) bool { return true }},
+		"both":      {func(int64) bool { return true }, func(int64) bool { return true }},
+		"halves":    {func(p int64) bool { return p > n/2 }, func(p int64) bool { return p <= n/2+window }},
+		"in turns":  {func(p int64) bool { return p%2 == 0 }, func(p int64) bool { return p%2 == 1 }},
+		"with gaps": {func(p int64) bool { return p%700 == 3 }, func(p int64) bool { return p%900 == 4 }},
+		"the last":  {func(p int64) bool { return p == n-1 }, func(int64) bool { return false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rows := record.NewRows()
+			src := outputSource{f: &found{image: core.JobImage{ID: 1}, spec: &job.Spec{Tasks: []job.Task{{Name: "a", Array: &job.Array{Ranges: []job.Range{{First: 0, Last: n - 1, Step: 1}}}}}}}}
+			var expected, got []int64
+			for p := range int64(n) {
+				if has.memory(p) {
+					src.fresh = append(src.fresh, at(p))
+				}
+				if has.tables(p) {
+					rows.Output(at(p), 1)
+				}
+				if has.memory(p) || has.tables(p) {
+					expected = append(expected, p)
+				}
+			}
+			s := &server{Options: Options{History: partHistory{memstore.New().History(), rows.Flush(1).Parts}}}
+			src.carried = &carriedElements{s: s, f: src.f}
+			for from := int64(0); from < n; {
+				outs, upto, err := s.outputs(t.Context(), []outputSource{src}, 0, from, n)
+				if err != nil || upto <= from || len(outs) > window {
+					t.Fatalf("from %d: %d outputs to %d, %v", from, len(outs), upto, err)
+				}
+				for _, o := range outs {
+					got = append(got, o.Position)
+				}
+				from = upto
+			}
+			if diff := cmp.Diff(expected, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// partHistory is a history of some parts.
+type partHistory struct {
+	store.History
+
+	rows []store.PartRow
+}
+
+func (h partHistory) Parts(_ context.Context, _ uint64, _ uint32, _ store.PartKind, from uint64, limit int) ([]store.PartRow, error) {
+	first, _ := slices.BinarySearchFunc(h.rows, from, func(r store.PartRow, n uint64) int { return int(r.N) - int(n) })
+	return h.rows[first:min(first+limit, len(h.rows))], nil
 }

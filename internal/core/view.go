@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -94,18 +95,16 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 }
 
 // Outputs returns the outputs of an array's elements that have not been projected,
-// by position, of those from one position to before another.
-func (s *State) Outputs(id job.ID, ti uint32, from, to int64) []OutputImage {
+// by position.
+func (s *State) Outputs(id job.ID, ti uint32) []OutputImage {
 	j := s.jobs.get(id)
 	if j == nil || int(ti) >= len(j.tasks) || j.tasks[ti].arr == nil {
 		return nil
 	}
 	a := j.tasks[ti].arr
-	var out []OutputImage
-	for p := from; len(a.outputs) > 0 && p < min(to, a.table.Len()); p++ {
-		if raw, ok := a.outputs[p]; ok {
-			out = append(out, OutputImage{Job: id, Task: ti, Position: p, Outputs: raw})
-		}
+	out := make([]OutputImage, 0, len(a.outputs))
+	for _, p := range slices.Sorted(maps.Keys(a.outputs)) {
+		out = append(out, OutputImage{Job: id, Task: ti, Position: p, Outputs: a.outputs[p]})
 	}
 	return out
 }
