@@ -179,14 +179,16 @@ func final(err error) bool {
 // appendUntilKnown repeats an append whose outcome is unknown until it is.
 func appendUntilKnown(ctx context.Context, journal store.Journal, b store.Batch, s *stall, log *slog.Logger) error {
 	wait := 10 * time.Millisecond
-	for {
+	for tries := 0; ; tries++ {
 		err := journal.Append(ctx, b)
 		if err == nil || final(err) {
 			s.over()
 			return err
 		}
 		s.failed(err, time.Now())
-		log.Warn("the journal did not take a batch; trying again", "sequence", b.Seq, "in", wait, "error", err)
+		if wait < time.Second || tries%60 == 0 { // at first each time, then once a minute
+			log.Warn("the journal did not take a batch; trying again", "sequence", b.Seq, "in", wait, "error", err)
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
