@@ -20,7 +20,8 @@ const (
 var ErrChunk = errors.New("element: damaged chunk")
 
 // AppendChunk appends chunk c in its stored form: a version, then one record or
-// run-length-coded columns. Causes travel with the chunk.
+// run-length-coded columns. Causes travel with the chunk. Chunks that say the same are
+// stored alike, whatever was done to them before.
 func (t *Table) AppendChunk(dst []byte, c int) []byte {
 	dst = append(dst, codecVersion)
 	ch := t.chunks[c]
@@ -28,21 +29,30 @@ func (t *Table) AppendChunk(dst []byte, c int) []byte {
 		dst = append(dst, formUniform)
 		return appendRecord(dst, ch.uniform)
 	}
-	dst = append(dst, formColumns)
 	first := int64(c) * ChunkSize
 	n := min(t.n-first, ChunkSize)
+	if r := t.Get(first); t.run(first, n) == n {
+		dst = append(dst, formUniform)
+		return appendRecord(dst, r)
+	}
+	dst = append(dst, formColumns)
 	dst = binary.AppendUvarint(dst, uint64(n))
 	for i := int64(0); i < n; {
-		r := t.Get(first + i)
-		run := int64(1)
-		for i+run < n && t.Get(first+i+run) == r {
-			run++
-		}
+		run := t.run(first+i, n-i)
 		dst = binary.AppendUvarint(dst, uint64(run))
-		dst = appendRecord(dst, r)
+		dst = appendRecord(dst, t.Get(first+i))
 		i += run
 	}
 	return dst
+}
+
+// run is how many elements from p on are alike, of the next n.
+func (t *Table) run(p, n int64) int64 {
+	r, run := t.Get(p), int64(1)
+	for run < n && t.Get(p+run) == r {
+		run++
+	}
+	return run
 }
 
 // LoadChunk puts back what AppendChunk wrote for chunk c, which must be untouched.

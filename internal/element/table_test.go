@@ -153,6 +153,9 @@ func checkReload(t *rapid.T, table *Table, model modelTable) {
 		if err := back.LoadChunk(c, b[len(prefix):]); err != nil {
 			t.Fatalf("LoadChunk(%d): %v", c, err)
 		}
+		if again := back.AppendChunk(nil, c); !bytes.Equal(again, b[len(prefix):]) {
+			t.Fatalf("chunk %d is stored as % x, and after it was read as % x", c, b[len(prefix):], again)
+		}
 	}
 	checkTable(t, back, model)
 }
@@ -185,6 +188,19 @@ func TestUntouchedCostsNothing(t *testing.T) {
 	}
 	if got := table.Get(million - 1); got != r {
 		t.Errorf("the last element is %+v", got)
+	}
+}
+
+func TestWhatHappenedBeforeIsNotStored(t *testing.T) {
+	table, alike := NewTable(3), NewTable(3)
+	for _, state := range []job.ElementState{job.Running, job.Pending} {
+		for p := range int64(3) {
+			table.Set(p, Record{State: state})
+		}
+	}
+	alike.Set(0, Record{State: job.Pending})
+	if diff := cmp.Diff(alike.AppendChunk(nil, 0), table.AppendChunk(nil, 0)); diff != "" {
+		t.Errorf("elements that are as before are stored otherwise (-before +after):\n%s", diff)
 	}
 }
 
