@@ -107,6 +107,13 @@ fuzz: ## each fuzz test for FUZZTIME (30s)
 	  done; \
 	done
 
+SEEDS ?= 1000
+# Other seeds each time; FROM=1 repeats the ones that the tests begin with.
+FROM  ?= $(shell date +%s)000
+.PHONY: sim
+sim: ## whole simulated clusters under faults, from SEEDS (1000) seeds; what breaks prints its seed
+	go test ./internal/sim -run 'TestSeeds$$' -v -timeout 0 -sim.from $(FROM) -sim.seeds $(SEEDS)
+
 .PHONY: deps
 deps: $(BUF) ## install what the tests need beside Go and Node
 	@tools/debian.sh

@@ -106,6 +106,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"":          m.checkRecovery,
 		})
 		m.repeat()
+		m.checkExport()
 		m.finishAll()
 	})
 }
@@ -130,6 +131,19 @@ func (m *machine) checkRecovery(t *rapid.T) {
 	}
 	if diff := cmp.Diff(m.s.dump(), m.recovered().dump(), byValue()); diff != "" {
 		t.Fatalf("what would be recovered at %d from the tables of %d differs (-state +recovered):\n%s", m.s.Seq(), m.tables.seq, diff)
+	}
+}
+
+// checkExport wants a state that is loaded from its own export to be the same.
+func (m *machine) checkExport() {
+	whole := &tables{seq: m.s.Seq()}
+	m.s.Export(whole)
+	again, err := whole.load(m.config)
+	if err != nil {
+		m.fail("an export can't be loaded: %v", err)
+	}
+	if diff := cmp.Diff(m.s.dump(), again.dump(), byValue()); diff != "" || whole.twice != "" {
+		m.fail("what is loaded from an export at %d differs (%s) (-state +loaded):\n%s", m.s.Seq(), whole.twice, diff)
 	}
 }
 

@@ -1,0 +1,247 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/memstore"
+)
+
+// batch is what one or more turns decided, and what leaves, in order, once it is durable.
+type batch struct {
+	events  []core.Event
+	payload []byte
+	out     []func()
+	seq     uint64
+}
+
+type flushJob struct {
+	rows    *record.Rows
+	seq     uint64
+	encoded bool
+	sent    bool
+}
+
+// enter encodes decided events into a batch and returns what is read back, as the loop
+// does: that is what is applied, and what would be recovered.
+func (s *server) enter(b *batch, list []core.Event) []core.Event {
+	if len(b.payload) == 0 {
+		b.payload = record.BeginBatch(b.payload)
+	}
+	for i, e := range list {
+		start := len(b.payload)
+		var err error
+		if b.payload, err = record.AppendEvent(b.payload, e); err != nil {
+			s.w.fail(Codec, "encode %T: %v", e, err)
+		}
+		want := bytes.Clone(b.payload[start:])
+		if s.w.opt.Bug == BugGarble && s.w.chance(20) {
+			b.payload[len(b.payload)-1] ^= 1
+		}
+		if list[i], err = s.back.Event(b.payload[start:]); err != nil {
+			s.w.fail(Codec, "decode %T: %v", e, err)
+		}
+		if again, err := record.AppendEvent(nil, list[i]); err != nil || !bytes.Equal(again, want) {
+			s.w.fail(Codec, "%+v comes back as %+v: %v", e, list[i], err)
+		}
+	}
+	b.events = append(b.events, list...)
+	return list
+}
+
+// seal makes the record of a batch.
+func (s *server) seal(b *batch, seq uint64) store.Batch {
+	b.seq = seq
+	r := store.Batch{Seq: seq, Epoch: s.state.Epoch(), Payload: b.payload}
+	for i := range r.ID {
+		r.ID[i] = byte(s.w.rnd.Uint32())
+	}
+	return r
+}
+
+// launch sends the forming batch to the journal, or, if it decided nothing, releases
+// what saw only what is durable.
+func (s *server) launch() {
+	if len(s.forming.events) == 0 {
+		b := s.forming
+		s.forming = &batch{}
+		s.release(b)
+		return
+	}
+	r := s.seal(s.forming, s.state.Seq()+1)
+	s.state.Batch(r.Seq)
+	s.flying, s.forming = s.forming, &batch{}
+	b := s.flying
+	s.append(r, b, func() { s.landed(b) })
+	s.beginFlush()
+}
+
+// append makes a record durable at some moment, and tells at a later one. A crash may
+// come before, between and after; an outcome may be unknown, and then the same bytes
+// are appended until it is known.
+func (s *server) append(r store.Batch, b *batch, landed func()) {
+	s.after(s.w.between(50*time.Microsecond, 5*time.Millisecond), func() {
+		if s.w.chance(s.w.faults.crashAppend) {
+			s.crash("before an append is durable")
+			return
+		}
+		if s.w.chance(s.w.faults.unknown) {
+			s.w.tally.UnknownAppends++
+			if s.w.rnd.IntN(2) == 0 {
+				s.commit(r, b)
+			}
+			s.w.trace("the append at %d has an unknown outcome", r.Seq)
+			s.after(s.w.between(10*time.Millisecond, time.Second), func() { s.append(r, b, landed) })
+			return
+		}
+		s.commit(r, b)
+		if s.w.chance(s.w.faults.crashAppend) {
+			s.crash("after an append is durable")
+			return
+		}
+		s.after(s.w.between(time.Microsecond, time.Millisecond), landed)
+	})
+}
+
+func (s *server) commit(r store.Batch, b *batch) {
+	if err := s.journal.Append(context.Background(), r); err != nil {
+		s.w.fail(Law, "append at %d: %v", r.Seq, err)
+	}
+	if s.w.past.batches < r.Seq {
+		s.w.tally.Batches++
+		s.w.past.batch(r.Seq, b.events)
+	}
+}
+
+func (s *server) landed(b *batch) {
+	s.flying = nil
+	s.durable = b.seq
+	s.release(b)
+	if !s.up {
+		return
+	}
+	s.sendFlush()
+	if len(s.forming.events) == 0 && s.w.chance(30) {
+		s.w.past.compare("the leader", s.state)
+		s.w.past.recoverable()
+	}
+	s.turn()
+}
+
+// release lets out what waited for a batch. A crash may come in the middle.
+func (s *server) release(b *batch) {
+	crashAt := -1
+	if len(b.events) > 0 && s.w.chance(s.w.faults.crashSend) {
+		crashAt = s.w.rnd.IntN(len(b.out) + 1)
+	}
+	for i, send := range b.out {
+		if i == crashAt {
+			s.crash("with half of a batch released")
+			return
+		}
+		send()
+	}
+}
+
+func (s *server) beginFlush() {
+	if s.flush != nil || s.w.now < s.due || !s.state.Changed() || len(s.forming.events) > 0 || s.unsettled {
+		return
+	}
+	rows := record.NewRows()
+	s.flush = &flushJob{rows: rows, seq: s.state.BeginFlush(rows)}
+	s.due = s.w.now + s.w.faults.flushEvery
+}
+
+func (s *server) flushSome() {
+	if s.flush == nil && s.flying == nil {
+		s.beginFlush()
+	}
+	if s.flush == nil || s.flush.encoded || !s.state.Encode(s.w.faults.rows) {
+		return
+	}
+	s.flush.encoded = true
+	s.sendFlush()
+}
+
+func (s *server) sendFlush() {
+	f := s.flush
+	if f == nil || !f.encoded || f.sent || f.seq > s.durable {
+		return
+	}
+	f.sent = true
+	s.project(f)
+}
+
+// project writes a flush, again and again until the tables have it.
+func (s *server) project(f *flushJob) {
+	s.after(s.w.between(100*time.Microsecond, 20*time.Millisecond), func() {
+		written := !s.w.chance(s.w.faults.failFlush)
+		if written || s.w.rnd.IntN(2) == 0 {
+			if err := s.tables.Flush(context.Background(), f.rows.Flush(f.seq)); err != nil {
+				s.w.fail(Law, "flush at %d: %v", f.seq, err)
+			}
+		}
+		if !written {
+			s.project(f)
+			return
+		}
+		s.after(s.w.between(time.Microsecond, time.Millisecond), func() {
+			s.flush = nil
+			s.state.Flushed(s.time(), f.rows.Ended())
+		})
+	})
+}
+
+func (s *server) trim() {
+	ctx := context.Background()
+	covered, err := s.tables.Durable(ctx)
+	if err == nil && covered > keepBatches {
+		err = s.journal.Trim(ctx, covered-keepBatches)
+	}
+	if err != nil && !errors.Is(err, store.ErrTrimmed) {
+		s.w.fail(Law, "trim: %v", err)
+	}
+	s.after(trimEvery, s.trim)
+}
+
+// loseTail is BugLoseTail: the last batch is gone, as if it had never been synced.
+func (s *server) loseTail() {
+	ctx := context.Background()
+	first, last, err := s.journal.Bounds(ctx)
+	covered, err2 := s.tables.Durable(ctx)
+	if err != nil || err2 != nil || first > 1 || covered >= last || last < first {
+		return
+	}
+	batches, err := s.journal.Read(ctx, first, 1<<30)
+	if err != nil {
+		s.w.fail(Law, "read: %v", err)
+	}
+	fresh := memstore.New()
+	for _, b := range batches[:len(batches)-1] {
+		if err := fresh.Journal().Append(ctx, b); err != nil {
+			s.w.fail(Law, "append: %v", err)
+		}
+	}
+	s.disk, s.journal, s.tables = fresh, fresh.Journal(), fresh.Tables()
+}
+
+// swapping is BugSwap: the events of each batch are read in another order.
+type swapping struct{ store.Journal }
+
+// Read is of store.Journal.
+func (j swapping) Read(ctx context.Context, from uint64, most int) ([]store.Batch, error) {
+	batches, err := j.Journal.Read(ctx, from, most)
+	for i := range batches {
+		events, bad := record.DecodeBatch(batches[i].Payload)
+		if n := len(events); bad == nil && n > 1 {
+			events[n-1], events[n-2] = events[n-2], events[n-1]
+			batches[i].Payload, _ = record.EncodeBatch(nil, events)
+		}
+	}
+	return batches, err
+}

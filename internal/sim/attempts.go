@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// assigned judges that an attempt may be given out.
+func (h *history) assigned(e core.AttemptAssigned) {
+	w, j := h.w, h.jobs[e.Job]
+	at := place{e.Job, e.Task, e.Position}
+	if e.Fence <= h.fence {
+		w.fail(Fenced, "fence %d follows fence %d", e.Fence, h.fence)
+	}
+	h.fence = e.Fence
+	el, t, spec := h.element(at), &j.tasks[e.Task], &j.spec.Tasks[e.Task]
+	if el.state != job.Pending || j.state.Terminal() {
+		w.fail(OneEnd, "%s is %s, its job %s, and it is given to a worker", at, el.state, j.state)
+	}
+	if e.Attempt != el.tries+1 {
+		w.fail(Fenced, "attempt %d of %s follows attempt %d", e.Attempt, at, el.tries)
+	}
+	if spec.AtMostOnce && el.started {
+		w.fail(Once, "%s may have started and is given out again, as attempt %d", at, e.Attempt)
+	}
+	h.judgeBudget(at, el, spec)
+	if reason := h.forbids(j, e.Task, e.Position); reason != "" {
+		w.fail(Order, "%s is given out and %s", at, reason)
+	}
+	switch {
+	case j.held || t.held:
+		w.fail(Obeyed, "%s is given out while it is held", at)
+	case t.stop || j.killed || j.stop != job.CauseNone && !spec.CleanUp():
+		w.fail(Obeyed, "%s is given out after it was asked to end", at)
+	case h.paused[j.space] || h.paused[j.at]:
+		w.fail(Obeyed, "%s is given out while %s is paused", at, j.at)
+	}
+	if a := spec.Array; a != nil && a.Throttle > 0 && t.live >= a.Throttle {
+		w.fail(Throttled, "%s is given out beside %d others; its throttle is %d", at, t.live, a.Throttle)
+	}
+	on := h.workers[e.Worker]
+	if on == nil || on.away || on.draining {
+		w.fail(Room, "%s is given to worker %d, which takes nothing: %+v", at, e.Worker, on)
+	}
+	if e.Attempt > 1 {
+		w.tally.Retries++
+	}
+	el.state, el.tries, el.fence = job.Assigned, e.Attempt, e.Fence
+	t.live++
+	h.attempts[e.Fence] = &pastAttempt{place: at, worker: e.Worker, number: e.Attempt, prefetched: e.Prefetched, assigned: e.At}
+	if !e.Prefetched {
+		on.used, on.running = on.used.Plus(spec.Resources), on.running+1
+		if !on.used.Fits(on.hello.Capacity) || on.running > on.hello.Slots {
+			w.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, on.name, on.used, on.running, on.hello.Capacity, on.hello.Slots)
+		}
+	}
+	if spec.AtMostOnce {
+		el.started = true // until it is known not to have
+	}
+}
+
+// judgeBudget holds the attempts so far against the retry rules, by a reading of its
+// own of what the documents say.
+func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
+	r, s, over := &spec.Retry, el.spent, ""
+	failed := int(s.Failed)
+	if r.OnTimeout == nil {
+		failed += int(s.TimedOut)
+	} else if int(s.TimedOut) > *r.OnTimeout {
+		over = "timeouts"
+	}
+	if failed >= r.MaxAttempts && failed > 0 {
+		over = "failures"
+	}
+	if int(s.Lost) > r.OnLost {
+		over = "losses"
+	}
+	if over != "" {
+		h.w.fail(Budgets, "%s is tried again after %+v: too many %s for %+v", at, s, over, *r)
+	}
+}
+
+// forbids says which need of an element is not met, as far as is durable.
+func (h *history) forbids(j *pastJob, ti uint32, p int64) string {
+	if len(j.waits) > 0 {
+		return "job " + j.waits[0].Job.String() + " has not ended"
+	}
+	if !j.woken {
+		return "start_after has not come"
+	}
+	for _, need := range j.spec.Tasks[ti].Needs {
+		for u := range j.spec.Tasks {
+			if j.spec.Tasks[u].Name != need.Task {
+				continue
+			}
+			c := h.counts(j, uint32(u))
+			end := c.TaskState()
+			over := c.Ended() == c.Total()
+			if need.Each {
+				end = h.element(place{j.id, uint32(u), p}).state
+				over = end.Terminal()
+			}
+			if !over || job.Decide(need.Condition, end) != job.Run {
+				return "task " + need.Task + " is " + end.String() + ", it needs: " + need.Condition.String()
+			}
+		}
+	}
+	return ""
+}
+
+// marked takes in what happens to a live attempt.
+func (h *history) marked(e core.Event) {
+	switch e := e.(type) {
+	case core.AttemptStarted:
+		a := h.current(e.Fence, "starts")
+		h.element(a.place).state = job.Running
+		h.promote(a)
+	case core.AttemptStopped:
+		h.current(e.Fence, "is asked to end").stop = e.Cause.Kind
+	}
+}
+
+// current is the attempt of a fence, which must be its element's current one.
+func (h *history) current(f link.Fence, what string) *pastAttempt {
+	a := h.attempts[f]
+	if a == nil || a.over || h.element(a.place).fence != f {
+		h.w.fail(Fenced, "attempt %d %s and is not current: %+v", f, what, a)
+	}
+	return a
+}
+
+// settle takes an attempt out of its place, and lets another have it.
+func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
+	a.over = true
+	el := h.element(a.place)
+	el.fence = 0
+	h.jobs[a.place.job].tasks[a.place.task].live--
+	w := h.workers[a.worker]
+	if !a.prefetched {
+		w.used, w.running = w.used.Minus(h.task(a.place).Resources), w.running-1
+	}
+	if promotes != 0 {
+		p := h.current(promotes, "is promoted")
+		if !p.prefetched || p.worker != a.worker {
+			h.w.fail(Room, "attempt %d is promoted and is no prefetched one of worker %s", promotes, w.name)
+		}
+		h.promote(p)
+	}
+	return el
+}
+
+// promote gives a prefetched attempt a place.
+func (h *history) promote(a *pastAttempt) {
+	if a.prefetched {
+		w := h.workers[a.worker]
+		w.used, w.running, a.prefetched = w.used.Plus(h.task(a.place).Resources), w.running+1, false
+	}
+}
+
+func (h *history) ended(e core.AttemptEnded) {
+	w, a := h.w, h.current(e.Fence, "ends")
+	at := a.place
+	el := h.settle(a, e.Promotes)
+	w.tally.Results++
+	if !job.CanMove(el.state, e.Next) {
+		w.fail(OneEnd, "%s goes from %s to %s", at, el.state, e.Next)
+	}
+	el.cause = e.Cause
+	switch e.Cause.Kind {
+	case job.CauseTimeout:
+		el.spent.TimedOut++
+	case job.CauseWorkerLost, job.CauseRejected:
+		el.spent.Lost++
+	case job.CausePreempted, job.CauseNone:
+	default:
+		el.spent.Failed++
+	}
+	if e.Cause.Kind == job.CauseRejected {
+		el.started = false // by the worker's word it never ran
+	}
+	el.state = e.Next
+	if e.Next.Terminal() {
+		el.won = e.Fence
+	}
+	h.judgeTruth(e, at)
+}
+
+// judgeTruth holds what is said of an attempt against what its process did.
+func (h *history) judgeTruth(e core.AttemptEnded, at place) {
+	w := h.w
+	ps := w.truth.byFence[e.Fence]
+	var p *process
+	if len(ps) > 0 {
+		p = ps[len(ps)-1]
+	}
+	switch e.Cause.Kind {
+	case job.CauseNone, job.CauseExit, job.CauseSignal, job.CauseTimeout:
+		if p == nil || p.alive {
+			w.fail(Fenced, "attempt %d of %s is said to have ended (%s), by whose result? Its process: %+v", e.Fence, at, e.Cause, p)
+		}
+	}
+	switch e.Cause.Kind {
+	case job.CauseNone:
+		if p.code != 0 {
+			w.fail(Truthful, "attempt %d of %s is said to have ended well; its process: %+v", e.Fence, at, p)
+		}
+	case job.CauseExit:
+		if p.code != e.Cause.Code {
+			w.fail(Truthful, "attempt %d of %s is said to have ended with %s; its process: %+v", e.Fence, at, e.Cause, p)
+		}
+	case job.CauseRejected:
+		if p != nil {
+			w.fail(Truthful, "attempt %d of %s is said not to have run; its process: %+v", e.Fence, at, p)
+		}
+	case job.CauseWorkerLost:
+		if p != nil && p.alive {
+			w.fail(NoTwins, "attempt %d of %s is given up while its process lives on %s", e.Fence, at, p.n.name)
+		}
+	}
+}
+
+func (h *history) returned(e core.AttemptReturned) {
+	a := h.current(e.Fence, "comes back")
+	el := h.settle(a, e.Promotes)
+	if ps := h.w.truth.byFence[e.Fence]; len(ps) > 0 {
+		h.w.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
+	}
+	el.state, el.tries, el.started = job.Pending, el.tries-1, false
+}
+
+// mayStart judges a process that starts: by what is durable at that moment.
+func (h *history) mayStart(p *process, starts int) {
+	w := h.w
+	a := h.attempts[p.fence]
+	if a == nil || a.place != p.place {
+		w.fail(Durable, "attempt %d of %s starts, and the journal does not know it", p.fence, p.place)
+	}
+	if a.over {
+		w.fail(NoTwins, "attempt %d of %s starts after it was given up", p.fence, p.place)
+	}
+	j := h.jobs[p.place.job]
+	spec := &j.spec.Tasks[p.place.task]
+	if spec.AtMostOnce && starts > 1 {
+		w.fail(Once, "%s starts for the %dth time, by attempt %d", p.place, starts, p.fence)
+	}
+	if reason := h.forbids(j, p.place.task, p.place.position); reason != "" {
+		w.fail(Order, "attempt %d of %s starts and %s", p.fence, p.place, reason)
+	}
+	if h.workers[a.worker] != nil && h.workers[a.worker].name != p.n.name {
+		w.fail(Fenced, "attempt %d of %s was given to %s and starts on %s", p.fence, p.place, h.workers[a.worker].name, p.n.name)
+	}
+}
+
+// misread is BugNoFence: a result of an attempt that is over is taken for its element's
+// current one.
+func (h *history) misread(r *core.WorkerReport) {
+	for i := range r.Report.Ended {
+		a := h.attempts[r.Report.Ended[i].Fence]
+		if a == nil || !a.over {
+			continue
+		}
+		if now := h.attempts[h.element(a.place).fence]; now != nil {
+			r.Worker, r.Report.Ended[i].Fence = now.worker, h.element(a.place).fence
+		}
+	}
+}

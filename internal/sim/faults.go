@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// faults is how ill a run is. Each kind has a rate of its own, drawn per seed and often
+// zero: a run with one kind of fault reaches corners that a run with all of them never
+// does (Groce et al., "Swarm Testing", 2012).
+type faults struct {
+	// length is how long faults and users go on.
+	length time.Duration
+	lease  time.Duration
+	// delay is the longest usual delay of a message; slow ones take much longer.
+	delay time.Duration
+	// The rest is chances in a thousand: per message, append or flush.
+	slow, reset                                int
+	unknown, failFlush, crashAppend, crashSend int
+	forgetful                                  int // answers to users that get lost
+	// every is the mean time between two faults of a kind, zero for never.
+	every struct{ crash, stall, agentKill, agentStop, keeperKill, bothKill, reboot, leave, cut, clock time.Duration }
+	// dropTail is whether a session that breaks loses what it has received.
+	dropTail bool
+	// rows is how many jobs a flush encodes per turn.
+	rows int
+	// batch is after how many events a batch is full.
+	batch      int
+	flushEvery time.Duration
+}
+
+// settleFor is how long a healed cluster is watched after everything has ended.
+const settleFor = 90 * time.Second
+
+func drawFaults(r *rand.Rand) faults {
+	rate := func(most int) int {
+		if r.IntN(2) == 0 {
+			return 0
+		}
+		return 1 + r.IntN(most)
+	}
+	every := func(least time.Duration) time.Duration {
+		if r.IntN(2) == 0 {
+			return 0
+		}
+		return least * time.Duration(1+r.IntN(8))
+	}
+	f := faults{
+		length: time.Duration(40+r.IntN(120)) * time.Second,
+		lease:  []time.Duration{5 * time.Second, 10 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(4)],
+		delay:  []time.Duration{time.Millisecond, 5 * time.Millisecond, 50 * time.Millisecond}[r.IntN(3)],
+		slow:   rate(30), reset: rate(10), unknown: rate(100), failFlush: rate(200), crashAppend: rate(20), crashSend: rate(20),
+		forgetful: rate(300), dropTail: r.IntN(2) == 0,
+		batch: []int{2, 20, 10_000, 10_000}[r.IntN(4)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
+	}
+	e := &f.every
+	e.crash, e.stall = every(10*time.Second), every(8*time.Second)
+	e.agentKill, e.agentStop = every(10*time.Second), every(10*time.Second)
+	e.keeperKill, e.bothKill, e.reboot, e.leave = every(20*time.Second), every(15*time.Second), every(20*time.Second), every(20*time.Second)
+	e.cut, e.clock = every(6*time.Second), every(15*time.Second)
+	return f
+}
+
+func (f faults) String() string {
+	return fmt.Sprintf("length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d forgetful %d drop %v rows %d flush every %v, %+v",
+		f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.every)
+}
+
+// plague begins each kind of fault.
+func (w *world) plague() {
+	e := w.faults.every
+	w.haunt(e.crash, func() { w.server.crash("at random") })
+	w.haunt(e.stall, func() { w.server.stall(w.between(10*time.Millisecond, w.faults.lease*3/2)) })
+	w.haunt(e.clock, func() {
+		w.tally.ClockSteps++
+		step := time.Duration(w.rnd.Int64N(int64(10*time.Minute))) - 5*time.Minute
+		if k := w.rnd.IntN(len(w.nodes) + 1); k < len(w.nodes) {
+			w.nodes[k].wallOff += step
+		} else {
+			w.server.wallOff += step
+		}
+		w.trace("a wall clock steps by %v", step)
+	})
+	some := func() *node { return w.nodes[w.rnd.IntN(len(w.nodes))] }
+	w.haunt(e.agentKill, func() { some().killAgent() })
+	w.haunt(e.agentStop, func() { some().stopAgent(w.between(100*time.Millisecond, 2*w.faults.lease)) })
+	w.haunt(e.keeperKill, func() { some().killKeeper() })
+	w.haunt(e.bothKill, func() { some().killBoth() })
+	w.haunt(e.reboot, func() { some().reboot() })
+	w.haunt(e.leave, func() { some().leave() })
+	w.haunt(e.cut, func() {
+		n, both := some(), w.rnd.IntN(2) == 0
+		d := w.between(100*time.Millisecond, 2*w.faults.lease)
+		w.tally.Cuts++
+		if both || w.rnd.IntN(2) == 0 {
+			n.cut[toServer] = max(n.cut[toServer], w.now+d)
+		}
+		if both || n.cut[toServer] <= w.now {
+			n.cut[toWorker] = max(n.cut[toWorker], w.now+d)
+		}
+		w.trace("%s is cut off for %v (to server %v, from it %v)", n.name, d, n.cut[toServer] > w.now, n.cut[toWorker] > w.now)
+	})
+}
+
+// haunt does something again and again until the world is healed.
+func (w *world) haunt(mean time.Duration, do func()) {
+	if mean == 0 {
+		return
+	}
+	w.after(mean/10+time.Duration(w.rnd.Int64N(int64(2*mean))), func() {
+		if w.healed {
+			return
+		}
+		do()
+		w.haunt(mean, do)
+	})
+}
+
+// heal ends every fault and lets nothing new begin.
+func (w *world) heal() {
+	w.trace("everything heals")
+	w.healed = true
+	f := &w.faults
+	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful = 0, 0, 0, 0, 0, 0, 0
+	w.server.stalled = min(w.server.stalled, w.now)
+	if !w.server.up {
+		w.server.start()
+	}
+	for _, n := range w.nodes {
+		n.cut = [2]time.Duration{}
+		n.heal()
+	}
+	w.users.heal()
+}

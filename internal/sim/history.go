@@ -1,0 +1,326 @@
+package sim
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// history is what the journal says, read by rules of its own: a model of jobs that is
+// much simpler than the core, and a follower that applies each batch as it becomes
+// durable. Both are held against whatever the server does.
+type history struct {
+	w        *world
+	batches  uint64
+	follower *core.State
+	specs    map[core.Hash]*job.Spec
+	jobs     map[job.ID]*pastJob
+	last     job.ID
+	epoch    uint64
+	fence    link.Fence
+	attempts map[link.Fence]*pastAttempt
+	paused   map[string]bool // namespaces, and queues as namespace/queue
+	workers  map[uint64]*pastWorker
+	live     int // jobs that have not ended
+}
+
+type pastJob struct {
+	id     job.ID
+	spec   *job.Spec
+	key    string
+	at     string // namespace/queue
+	space  string
+	tasks  []pastTask
+	waits  []core.Wait
+	state  job.State
+	held   bool
+	woken  bool
+	stop   job.CauseKind
+	killed bool
+	code   int32
+}
+
+type pastTask struct {
+	n      int64
+	ready  bool
+	held   bool
+	stop   bool
+	items  map[int64]*pastElement
+	others job.ElementState // of elements that are not in items
+	live   int64
+}
+
+type pastElement struct {
+	state  job.ElementState
+	tries  uint16
+	fence  link.Fence // of the live attempt, 0 for none
+	won    link.Fence // of the attempt that ended it
+	cause  job.Cause  // of the last end
+	spent  job.Spent
+	opened bool
+	carry  bool
+	// started: an attempt of it may have started.
+	started bool
+}
+
+type pastAttempt struct {
+	place      place
+	worker     uint64
+	number     uint16
+	prefetched bool
+	over       bool
+	assigned   int64
+	stop       job.CauseKind
+}
+
+type pastWorker struct {
+	name     string
+	hello    link.Hello
+	used     job.Resources
+	running  int
+	draining bool
+	away     bool
+}
+
+func newHistory(w *world) *history {
+	return &history{
+		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
+		paused: map[string]bool{}, workers: map[uint64]*pastWorker{},
+	}
+}
+
+// unfinished is the jobs that have not ended, in no order.
+func (h *history) unfinished() iter.Seq[job.ID] {
+	return func(yield func(job.ID) bool) {
+		for id, j := range h.jobs {
+			if !j.state.Terminal() && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+// task is the spec of a place, as the user wrote it.
+func (h *history) task(p place) *job.Task {
+	j := h.jobs[p.job]
+	if j == nil || int(p.task) >= len(j.spec.Tasks) {
+		return nil
+	}
+	return &j.spec.Tasks[p.task]
+}
+
+func (h *history) element(p place) *pastElement {
+	t := &h.jobs[p.job].tasks[p.task]
+	e := t.items[p.position]
+	if e == nil {
+		e = &pastElement{state: t.others}
+		t.items[p.position] = e
+	}
+	return e
+}
+
+// batch takes in a batch at the moment at which it is durable.
+func (h *history) batch(seq uint64, events []core.Event) {
+	if h.follower == nil {
+		h.follower = core.New(h.w.server.config)
+	}
+	h.batches = seq
+	for _, e := range events {
+		h.w.trace("journal %d: %T %+v", seq, e, brief(e))
+		h.follower.Apply(e)
+		h.take(e)
+	}
+	h.follower.Batch(seq)
+	h.follower.Forget()
+}
+
+// brief leaves out of an event what would fill a screen.
+func brief(e core.Event) any {
+	switch e := e.(type) {
+	case core.SpecAdded:
+		return string(e.Canonical)
+	case core.WorkerJoined:
+		return []any{e.ID, e.Hello.Name, e.Hello.Incarnation}
+	}
+	return e
+}
+
+func (h *history) take(e core.Event) {
+	switch e := e.(type) {
+	case core.EpochStarted:
+		if e.Epoch <= h.epoch {
+			h.w.fail(Fenced, "epoch %d follows epoch %d", e.Epoch, h.epoch)
+		}
+		h.epoch = e.Epoch
+	case core.SpecAdded:
+		h.specs[e.Hash] = h.w.users.original(e.Hash, e.Canonical)
+	case core.NamespaceSet:
+		h.paused[e.Name] = e.Paused
+	case core.QueueSet:
+		h.paused[e.Namespace+"/"+e.Name] = e.Paused
+	case core.WorkerJoined:
+		h.joined(e)
+	case core.WorkerAway:
+		h.workers[e.ID].away = true
+	case core.WorkerDrained:
+		h.workers[e.ID].draining = e.Draining
+	case core.WorkerForgotten:
+		if w := h.workers[e.ID]; w.running > 0 {
+			h.w.fail(Room, "worker %s is forgotten and holds %d attempts", w.name, w.running)
+		}
+		delete(h.workers, e.ID)
+	case core.AttemptAssigned:
+		h.assigned(e)
+	case core.AttemptEnded:
+		h.ended(e)
+	case core.AttemptReturned:
+		h.returned(e)
+	case core.AttemptStarted, core.AttemptStopped:
+		h.marked(e)
+	default:
+		h.takeJob(e)
+	}
+}
+
+func (h *history) joined(e core.WorkerJoined) {
+	w := h.workers[e.ID]
+	if w == nil {
+		w = &pastWorker{name: e.Hello.Name}
+		h.workers[e.ID] = w
+	}
+	w.hello, w.away = e.Hello, false
+}
+
+func (h *history) takeJob(e core.Event) {
+	switch e := e.(type) {
+	case core.JobSubmitted:
+		h.submitted(e)
+	case core.JobWoken:
+		h.jobs[e.Job].woken = true
+	case core.AfterMet:
+		h.afterMet(e)
+	case core.HoldSet:
+		if j := h.jobs[e.Job]; e.Task == core.NoTask {
+			j.held = e.Held
+		} else {
+			j.tasks[e.Task].held = e.Held
+		}
+	case core.CancelRequested:
+		if j := h.jobs[e.Job]; e.Task == core.NoTask {
+			j.stop, j.killed = e.Cause.Kind, j.killed || e.Kill
+		} else {
+			j.tasks[e.Task].stop = true
+		}
+	case core.TaskReady:
+		t := &h.jobs[e.Job].tasks[e.Task]
+		t.ready, t.n = true, e.Count
+	case core.ElementsOpened:
+		for _, s := range e.Spans {
+			for p := s.First; p <= s.Last; p++ {
+				h.element(place{e.Job, e.Task, p}).opened = true
+			}
+		}
+	case core.ElementsEnded:
+		h.elementsEnded(e)
+	case core.JobEnded:
+		h.jobEnded(e)
+	}
+}
+
+func (h *history) submitted(e core.JobSubmitted) {
+	if e.ID <= h.last {
+		h.w.fail(Durable, "job %d is submitted after job %d", e.ID, h.last)
+	}
+	h.last = e.ID
+	spec := h.specs[e.Spec]
+	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held, woken: e.StartAfter <= e.At}
+	j.at = e.Namespace + "/" + spec.Queue
+	if spec.Queue == "" {
+		j.at = e.Namespace + "/" + core.DefaultName
+	}
+	for i := range spec.Tasks {
+		j.tasks = append(j.tasks, pastTask{n: spec.Tasks[i].Array.Len(), items: map[int64]*pastElement{}})
+	}
+	h.jobs[e.ID] = j
+	for _, c := range e.Carry {
+		t := &j.tasks[c.Task]
+		t.n = c.Count
+		spans := c.Spans
+		for _, s := range spans {
+			for p := s.First; p <= s.Last; p++ {
+				*h.element(place{e.ID, c.Task, p}) = pastElement{state: job.Succeeded, carry: true}
+			}
+		}
+	}
+	h.w.tally.Jobs++
+	h.live++
+	h.w.users.submitted(e)
+}
+
+func (h *history) afterMet(e core.AfterMet) {
+	j := h.jobs[e.Job]
+	on := h.jobs[e.On]
+	for _, w := range j.waits {
+		if w.Job == e.On && (!on.state.Terminal() || job.Decide(w.Condition, job.AfterJob(on.state)) != job.Run) {
+			h.w.fail(Order, "job %d no longer waits for job %d (%s), which is %s", e.Job, e.On, w.Condition, on.state)
+		}
+	}
+	j.waits = slices.DeleteFunc(j.waits, func(w core.Wait) bool { return w.Job == e.On })
+}
+
+func (h *history) elementsEnded(e core.ElementsEnded) {
+	t := &h.jobs[e.Job].tasks[e.Task]
+	for _, s := range e.Spans {
+		for p := s.First; p <= s.Last; p++ {
+			if t.n >= 0 && p >= t.n && p > 0 {
+				break
+			}
+			if el := h.element(place{e.Job, e.Task, p}); el.state == job.Pending {
+				el.state, el.cause = e.State, e.Cause
+			}
+		}
+	}
+	if t.n < 0 { // it never came to have elements
+		t.others = e.State
+	}
+}
+
+func (h *history) jobEnded(e core.JobEnded) {
+	j := h.jobs[e.Job]
+	if j.state.Terminal() {
+		h.w.fail(OneEnd, "job %d is %s and ends again, as %s", e.Job, j.state, e.State)
+	}
+	j.state, j.code = e.State, e.Code
+	h.live--
+	failed := false
+	for ti := range j.tasks {
+		c := h.counts(j, uint32(ti))
+		if c.Ended() < c.Total() {
+			h.w.fail(OneEnd, "job %d ends as %s and task %d is %v", e.Job, e.State, ti, c)
+		}
+		failed = failed || c[job.Failed]+c[job.TimedOut]+c[job.Cancelled] > 0
+	}
+	if e.State != job.JobSucceeded && !failed && j.stop == job.CauseNone {
+		h.w.fail(Truthful, "job %d ends as %s, and nothing of it failed or was asked to end", e.Job, e.State)
+	}
+}
+
+// counts is how many elements of a task are in each state.
+func (h *history) counts(j *pastJob, ti uint32) (c job.Counts) {
+	t := &j.tasks[ti]
+	n := t.n
+	if n < 0 {
+		n = 1
+	}
+	for p := range n {
+		if e := t.items[p]; e != nil {
+			c[e.state]++
+		} else {
+			c[t.others]++
+		}
+	}
+	return c
+}

@@ -1,0 +1,209 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
+)
+
+// draft is a job file being written.
+type draft struct {
+	w     *world
+	lines []string
+	// arrays is the lengths of array tasks, 0 for one that is worked out later and -1
+	// for what is no array.
+	arrays []int
+}
+
+func pick[T any](w *world, from ...T) T { return from[w.rnd.IntN(len(from))] }
+
+// one in n.
+func (w *world) oneIn(n int) bool { return w.rnd.IntN(n) == 0 }
+
+// makeFile writes a random job file that some worker can run.
+func (w *world) makeFile(after []job.ID) string {
+	d := &draft{w: w}
+	if w.oneIn(3) {
+		d.add("priority: %s", pick(w, "high", "low", "critical", "7"))
+	}
+	later := w.oneIn(6)
+	if later {
+		d.add("start_after: %ds", 1+w.rnd.IntN(20))
+	}
+	if w.oneIn(5) {
+		least := 5
+		if later {
+			least = 62
+		}
+		d.add("deadline: %ds", least+w.rnd.IntN(60))
+	}
+	if w.oneIn(8) {
+		d.add("start_before: %ds", 21+w.rnd.IntN(40))
+	}
+	if w.oneIn(4) {
+		d.add("queue: night")
+	}
+	var on []string
+	for _, id := range after {
+		on = append(on, fmt.Sprintf("%d: %s", id, pick(w, "succeeded", "failed", "done", "any")))
+	}
+	if on != nil {
+		d.add("after: {%s}", strings.Join(on, ", "))
+	}
+	d.add("tasks:")
+	for i := range 1 + w.rnd.IntN(5) {
+		d.task(i)
+	}
+	return strings.Join(d.lines, "\n")
+}
+
+func (d *draft) add(format string, args ...any) {
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *draft) task(i int) {
+	w := d.w
+	d.add("  t%d:", i)
+	d.add("    command: [sim, %q, %q, %q]", fmt.Sprint(pick(w, 20, 500, 3000, 3000, 15000)), fmt.Sprint(pick(w, 0, 0, 20, 60)), fmt.Sprint(pick(w, 0, 0, 50)))
+	d.shape(i)
+	once := w.oneIn(6)
+	if once {
+		d.add("    at_most_once: true")
+	} else if w.oneIn(2) {
+		d.add("    retry: {max_attempts: %d, on_lost: %d, delay: %s, max_delay: 5s%s}", 1+w.rnd.IntN(3), w.rnd.IntN(5), pick(w, "10ms", "500ms", "2s"),
+			pick(w, "", ", on_timeout: 1", ", exit_codes: [1, 2]", ", not_exit_codes: [3]"))
+	}
+	if w.oneIn(4) {
+		d.add("    timeout: %s", pick(w, "1s", "2s", "5s"))
+	}
+	d.add("    grace: %s", pick(w, "100ms", "1s", "3s", "30s"))
+	if w.oneIn(4) {
+		d.add("    lost_after: %s", pick(w, "2s", "5s", "20s", "never"))
+	}
+	d.needs(i)
+	d.room()
+}
+
+// shape says whether the task is an array, and of what kind.
+func (d *draft) shape(i int) {
+	w := d.w
+	n := -1
+	switch k := w.rnd.IntN(6); {
+	case k < 2:
+		n = 1 + w.rnd.IntN(6)
+		d.add("    array: 0-%d%s", n-1, pick(w, "", "", "%1", "%2"))
+		if w.oneIn(3) {
+			d.add("    max_fails: {%s, running: %s, pending: %s}", pick(w, "count: 0", "count: 1", "percent: 50"), pick(w, "finish", "cancel"), pick(w, "skip", "run"))
+		}
+	case k == 2 && i > 0 && d.arrays[i-1] < 0:
+		n = 0
+		d.add("    array: ${{ tasks.t%d.outputs.n }}", i-1)
+	}
+	d.arrays = append(d.arrays, n)
+}
+
+// needs draws what the task waits for; an array that is worked out later needs its source.
+func (d *draft) needs(i int) {
+	w := d.w
+	var list []string
+	for u := range i {
+		source := d.arrays[i] == 0 && u == i-1
+		if !source && !w.oneIn(2) {
+			continue
+		}
+		c := pick(w, "succeeded", "succeeded", "failed", "done", "any")
+		if source {
+			c = pick(w, "succeeded", "done")
+		} else if d.arrays[i] > 0 && d.arrays[u] == d.arrays[i] && w.oneIn(2) {
+			c = "{each: " + c + "}"
+		}
+		list = append(list, fmt.Sprintf("t%d: %s", u, c))
+	}
+	if list != nil {
+		d.add("    needs: {%s}", strings.Join(list, ", "))
+	}
+}
+
+// room draws resources and labels that at least one worker has.
+func (d *draft) room() {
+	w := d.w
+	cpu, memory, zone := w.rnd.IntN(4), w.rnd.IntN(3), pick(w, "", "", "", "a", "b")
+	for _, n := range w.nodes {
+		c := n.hello.Capacity
+		if int64(cpu)*1000 <= c.CPU && int64(memory)<<30 <= c.Memory && (zone == "" || n.hello.Labels["zone"] == zone) {
+			d.add("    resources: {cpu: %d, memory: %dGiB}", cpu, memory)
+			if zone != "" {
+				d.add("    where: {zone: %s}", zone)
+			}
+			return
+		}
+	}
+}
+
+// readSpec reads a spec as a worker does.
+func (w *world) readSpec(canonical []byte) (*job.Spec, error) {
+	return jobfile.ParseCanonical(canonical)
+}
+
+// submission is a job file as the server is given it, perhaps with something hidden.
+type submission struct {
+	spec      *job.Spec
+	hash      core.Hash
+	canonical []byte
+}
+
+// parse reads a file and notes what the user meant.
+func (u *users) parse(text string) *submission {
+	file, err := jobfile.Parse("", []byte(text))
+	if err != nil {
+		u.w.fail(NoPanic, "the simulator wrote a wrong job file: %v\n%s", err, text)
+	}
+	return u.prepare(file.Spec)
+}
+
+func (u *users) prepare(meant *job.Spec) *submission {
+	canonical, hash, err := jobfile.Canonical(meant)
+	if err != nil {
+		u.w.fail(NoPanic, "%v", err)
+	}
+	s := &submission{spec: meant, hash: hash, canonical: canonical}
+	if hidden := u.hide(canonical); hidden != nil {
+		s.spec = hidden
+		if s.canonical, s.hash, err = jobfile.Canonical(hidden); err != nil {
+			u.w.fail(NoPanic, "%v", err)
+		}
+	}
+	u.meant[s.hash] = meant
+	return s
+}
+
+// hide takes something out of a spec, for the bugs that are made so.
+func (u *users) hide(canonical []byte) *job.Spec {
+	spec, err := jobfile.ParseCanonical(canonical)
+	if err != nil {
+		u.w.fail(NoPanic, "%v", err)
+	}
+	for i := range spec.Tasks {
+		t := &spec.Tasks[i]
+		switch u.w.opt.Bug {
+		case BugNoNeeds:
+			if t.Array == nil || t.Array.From == "" {
+				t.Needs = nil
+			}
+		case BugNoThrottle:
+			if t.Array != nil {
+				t.Array.Throttle = 0
+			}
+		case BugNoBudget:
+			t.Retry.MaxAttempts, t.Retry.OnLost, t.Retry.ExitCodes, t.Retry.NotExitCodes = 9, 9, nil, nil
+		case BugNoResources:
+			t.Resources = job.Resources{}
+		default:
+			return nil
+		}
+	}
+	return spec
+}

@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/agent/will"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// node is one worker's machine: its disk, its agent and its keeper.
+type node struct {
+	w       *world
+	name    string
+	wallOff time.Duration
+	// cut is until when messages in a direction are held back.
+	cut [2]time.Duration
+
+	hello link.Hello
+	disk  disk
+	// boots counts the machine's boots; off: it is being booted.
+	boots int
+	off   bool
+
+	agent  *agent
+	agents int // processes so far, which are the incarnations
+	keeper *keeper
+}
+
+// disk is a worker's state directory.
+type disk struct {
+	about   map[string]about
+	starts  map[string]about
+	results map[string]link.Result
+}
+
+// about is what is written down of an attempt.
+type about struct {
+	fence      link.Fence
+	ref        job.Ref
+	lease      time.Duration
+	resources  job.Resources
+	where      []string
+	atMostOnce bool
+}
+
+func newNode(w *world, i int) *node {
+	r := w.rnd
+	n := &node{w: w, name: fmt.Sprintf("w%d", i), disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
+	n.hello = link.Hello{
+		Protocol: link.Protocol, Name: n.name, Instance: "instance-" + n.name, Labels: map[string]string{"name": n.name, "zone": []string{"a", "b"}[i%2]},
+		Capacity: job.Resources{CPU: int64(1+r.IntN(4)) * 1000, Memory: int64(1+r.IntN(4)) << 30},
+		Slots:    1 + r.IntN(4), Prefetch: r.IntN(4), Executors: []string{"process"},
+	}
+	return n
+}
+
+// String says what a worker holds.
+func (n *node) String() string {
+	if n.agent == nil {
+		return fmt.Sprintf("%s: no agent, %d attempts in the keeper", n.name, n.keeper.count())
+	}
+	running, held := n.agent.machine.Load()
+	return fmt.Sprintf("%s: %d running %d held, %d attempts in the keeper, stopped %v, session %d", n.name, running, held, n.keeper.count(), n.agent.stopped, n.agent.session)
+}
+
+func (n *node) wall() int64 { return began + (n.w.now - bootedAt + n.wallOff).Milliseconds() }
+
+func (n *node) boot() {
+	n.boots++
+	n.off = false
+	n.startAgent()
+}
+
+// startAgent starts a process of the agent, and a keeper if there is none.
+func (n *node) startAgent() {
+	if n.off || n.agent != nil {
+		return
+	}
+	if n.keeper == nil {
+		n.keeper = newKeeper(n)
+	}
+	n.agents++
+	hello := n.hello
+	hello.Incarnation = uint64(n.agents)
+	a := &agent{n: n, w: n.w, life: n.agents, lanes: map[string]time.Duration{}}
+	a.machine = will.New(will.Settings{
+		Hello: hello, Seed: n.w.opt.Seed ^ uint64(n.agents), ReadSpec: n.w.readSpec, Durable: true,
+		KeepAfter: time.Second, LogWait: 2 * time.Second, LeaveRunning: n.w.rnd.IntN(2) == 0,
+		LeaveWait: 5 * time.Second, LeaveGrace: time.Second, Reconnect: 5 * time.Second,
+	})
+	n.agent = a
+	n.keeper.agent = a
+	n.w.trace("%s: agent %d starts, %d attempts in the keeper", n.name, n.agents, n.keeper.count())
+	a.put(will.Begin{Adopted: n.left()})
+}
+
+// left lists what earlier processes left, as the agent's state does.
+func (n *node) left() []will.Adopted {
+	all := map[link.Fence]*will.Adopted{}
+	for _, key := range slices.Sorted(maps.Keys(n.keeper.runs)) {
+		r := n.keeper.runs[key]
+		o := &will.Adopted{Fence: r.fence, Ref: r.ref, Key: key, Executor: "process", Started: r.started, Exit: r.exit}
+		if b, ok := n.disk.about[key]; ok {
+			o.Lease, o.Where, o.AtMostOnce, o.Resources = b.lease, b.where, b.atMostOnce, b.resources
+		} else {
+			o.Foreign = true
+		}
+		all[r.fence] = o
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.disk.results)) {
+		r := n.disk.results[key]
+		o := all[r.Fence]
+		if o == nil {
+			o = &will.Adopted{Fence: r.Fence, Ref: n.disk.about[key].ref, Key: key}
+			all[r.Fence] = o
+		}
+		o.Result, o.Foreign = &r, false
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.disk.starts)) {
+		b := n.disk.starts[key]
+		if all[b.fence] == nil {
+			all[b.fence] = &will.Adopted{Fence: b.fence, Ref: b.ref, Key: key, AtMostOnce: true}
+		}
+	}
+	var list []will.Adopted
+	for _, o := range all {
+		list = append(list, *o)
+	}
+	slices.SortFunc(list, func(a, b will.Adopted) int { return cmp.Compare(a.Fence, b.Fence) })
+	maps.DeleteFunc(n.disk.about, func(_ string, b about) bool { return all[b.fence] == nil })
+	return list
+}
+
+func (n *node) killAgent() {
+	if n.agent == nil {
+		return
+	}
+	n.w.tally.AgentKills++
+	n.w.trace("%s: agent %d is killed", n.name, n.agent.life)
+	n.agentGone()
+	n.w.after(n.w.between(100*time.Millisecond, 2*n.w.faults.lease), n.startAgent)
+}
+
+func (n *node) agentGone() {
+	if n.agent == nil {
+		return
+	}
+	if c := n.agent.conn; c != nil {
+		c.hangUp()
+	}
+	n.agent.dead = true
+	n.agent = nil
+	if n.keeper != nil {
+		n.keeper.agent = nil
+	}
+}
+
+func (n *node) stopAgent(d time.Duration) {
+	a := n.agent
+	if a == nil || a.stopped {
+		return
+	}
+	n.w.tally.AgentStops++
+	n.w.trace("%s: agent %d is stopped for %v", n.name, a.life, d)
+	a.stopped = true
+	n.w.after(d, a.resume)
+}
+
+// killKeeper ends the keeper alone: what it ran dies, and the agent starts another.
+func (n *node) killKeeper() {
+	if n.keeper == nil || n.agent == nil {
+		return
+	}
+	n.w.tally.KeeperKills++
+	n.w.trace("%s: the keeper is killed", n.name)
+	old := n.keeper
+	old.die()
+	n.keeper = newKeeper(n)
+	n.keeper.agent = n.agent
+	for _, key := range slices.Sorted(maps.Keys(old.runs)) {
+		r := old.runs[key]
+		if r.exit == nil { // what had ended is known to the agent, which releases it in vain
+			x := r.exitNow(n, job.Cause{Kind: job.CauseWorkerLost, Detail: "its keeper died"})
+			n.agent.later("", n.w.between(time.Millisecond, 200*time.Millisecond), func(a *agent) {
+				a.put(will.Ended{Fence: r.fence, Exit: x})
+			})
+		}
+	}
+}
+
+func (n *node) killBoth() {
+	if n.keeper == nil {
+		return
+	}
+	n.w.tally.KeeperKills++
+	n.w.trace("%s: agent and keeper are killed", n.name)
+	n.agentGone()
+	n.keeper.die()
+	n.keeper = nil
+	n.w.after(n.w.between(50*time.Millisecond, 2*n.w.faults.lease), n.startAgent)
+}
+
+// reboot takes everything away at once but what is on disk.
+func (n *node) reboot() {
+	if n.off {
+		return
+	}
+	n.w.tally.Reboots++
+	n.w.trace("%s: the machine is rebooted", n.name)
+	n.off = true
+	if n.keeper != nil {
+		n.keeper.die()
+		n.keeper = nil
+	}
+	n.agentGone()
+	n.w.after(n.w.between(time.Second, 3*n.w.faults.lease), n.boot)
+}
+
+// leave asks the agent to end in good order; it comes back a while later.
+func (n *node) leave() {
+	if n.agent != nil {
+		n.w.trace("%s: agent %d is asked to leave", n.name, n.agent.life)
+		n.agent.put(will.Leave{})
+	}
+}
+
+func (n *node) heal() {
+	if n.off {
+		return // it boots by itself
+	}
+	if n.agent == nil {
+		n.startAgent()
+	} else {
+		n.agent.resume()
+	}
+}
+
+func (n *node) received(c *conn, m link.ToWorker) {
+	if a := n.agent; a != nil && a.conn == c {
+		n.w.trace("%s: hears %s", n.name, spellDown(&m))
+		a.put(will.Received{Session: c.number, Message: m})
+	}
+}
+
+func (n *node) disconnected(c *conn, why string) {
+	if a := n.agent; a != nil && a.conn == c {
+		a.put(will.Disconnected{Session: c.number, Why: why})
+	}
+}

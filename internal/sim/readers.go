@@ -1,0 +1,238 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record"
+)
+
+func (w *world) ctx() context.Context { return context.Background() }
+
+// find returns a job as the server shows it, from memory or else from the tables.
+func (s *server) find(state *core.State, id job.ID) (core.JobImage, bool) {
+	if m, ok := state.Image(id); ok {
+		return m, true
+	}
+	row, _, err := s.disk.History().Job(s.w.ctx(), uint64(id))
+	if err != nil {
+		return core.JobImage{}, false
+	}
+	m, err := record.Job(row)
+	if err != nil {
+		s.w.fail(Codec, "the row of job %d: %v", id, err)
+	}
+	return m, true
+}
+
+// lookAt reads a job, and holds what it is told against what was told before.
+func (u *users) lookAt(id job.ID) {
+	var m core.JobImage
+	found := false
+	u.ask(&call{
+		what: "look", lane: laneView, heard: func(any, error) {},
+		view: func(s *core.State) { m, found = u.w.server.find(s, id) },
+		leaves: func(any, error) {
+			if !found {
+				u.w.fail(Durable, "job %d was acknowledged and is not found", id)
+			}
+			if u.w.opt.Bug == BugTwoEnds && m.State.Terminal() && u.w.oneIn(2) {
+				m.State = job.JobFailed
+				if u.w.oneIn(2) {
+					m.State = job.JobSucceeded
+				}
+			}
+			u.remember(m)
+		},
+	})
+}
+
+// remember holds an image against the last one that was told, and against the journal.
+func (u *users) remember(m core.JobImage) {
+	w := u.w
+	old, known := u.told[m.ID]
+	u.told[m.ID] = m
+	if durable := w.past.jobs[m.ID]; m.State.Terminal() && durable.state != m.State {
+		w.fail(OneEnd, "job %d is told to be %s; the journal says %s", m.ID, m.State, durable.state)
+	}
+	if !known {
+		return
+	}
+	if old.State.Terminal() && (old.State != m.State || old.Cause != m.Cause || old.Ended != m.Ended || old.Code != m.Code) {
+		w.fail(OneEnd, "job %d was told to be %s (%s) and is now %s (%s)", m.ID, old.State, old.Cause, m.State, m.Cause)
+	}
+	for i := range m.Tasks {
+		for state, n := range old.Tasks[i].Counts {
+			if job.ElementState(state).Terminal() && n > m.Tasks[i].Counts[state] {
+				w.fail(OneEnd, "%d elements of job %d task %d were told to be %s, and are now %d", n, m.ID, i, job.ElementState(state), m.Tasks[i].Counts[state])
+			}
+		}
+	}
+}
+
+// explainAll wants a reason for everything that waits.
+func (u *users) explainAll() {
+	u.ask(&call{what: "explain", lane: laneView, heard: func(any, error) {}, view: func(s *core.State) { u.judgeReasons(s) }})
+}
+
+func (u *users) judgeReasons(s *core.State) {
+	for _, id := range slices.Sorted(u.w.past.unfinished()) {
+		for _, e := range s.Explain(id, "", u.w.server.time()) {
+			if len(e.Reasons) == 0 || u.w.opt.Bug == BugSilent {
+				u.w.fail(Says, "job %d task %s is %s for no reason", id, e.Task, e.State)
+			}
+		}
+	}
+}
+
+// retrySome retries a job that has ended, as package api does.
+func (u *users) retrySome() {
+	w := u.w
+	id := u.some()
+	var spec *job.Spec
+	var carry []core.Carry
+	u.ask(&call{
+		what: "what to retry", lane: laneView,
+		view: func(s *core.State) {
+			if m, ok := s.Image(id); ok && m.State.Terminal() {
+				spec, carry = s.SpecOf(id), s.CarryOver(id)
+			}
+		},
+		heard: func(_ any, err error) {
+			if err != nil || spec == nil {
+				return
+			}
+			again := *w.past.jobs[id].spec
+			again.After, again.StartAfter, again.StartBefore = nil, nil, nil
+			s := u.prepare(&again)
+			item := core.Item{Params: []byte("{}"), Body: bodyOf(s.canonical), RetryOf: id, Carry: carry}
+			for i := range item.UID {
+				item.UID[i] = byte(w.rnd.Uint32())
+			}
+			u.ask(&call{
+				what: "retry", lane: laneSubmit,
+				command: func(srv *server) core.Command {
+					return srv.withFacts(core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, Items: []core.Item{item}, By: "anna"})
+				},
+				leaves: func(reply any, err error) { u.submittedTo(reply, err, "", "") },
+				heard: func(reply any, err error) {
+					if err == nil {
+						u.acked = append(u.acked, reply.([]core.Submitted)[0].ID)
+					}
+				},
+			})
+		},
+	})
+}
+
+// heal lets go of everything that users keep from running, again and again.
+func (u *users) heal() {
+	u.healing = true
+	h := u.w.past
+	for _, id := range slices.Sorted(h.unfinished()) {
+		j := h.jobs[id]
+		if j.held {
+			u.until("release", laneControl, func(*server) core.Command { return core.Hold{Job: id, Task: core.NoTask} })
+		}
+		for ti := range j.tasks {
+			if j.tasks[ti].held {
+				u.until("release", laneControl, func(*server) core.Command { return core.Hold{Job: id, Task: uint32(ti)} })
+			}
+		}
+	}
+	for _, at := range []string{core.DefaultName, "night"} {
+		if h.paused[core.DefaultName+"/"+at] {
+			u.until("resume", laneControl, func(*server) core.Command {
+				return core.PutQueue{Namespace: core.DefaultName, Name: at}
+			})
+		}
+	}
+	if h.paused[core.DefaultName] {
+		u.until("resume", laneControl, func(*server) core.Command { return core.PutNamespace{Name: core.DefaultName} })
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.workers)) {
+		if w := h.workers[id]; w.draining && u.drained[w.name] {
+			u.until("undrain", laneControl, func(*server) core.Command { return core.Drain{Worker: w.name, By: "anna"} })
+		}
+	}
+	u.w.after(5*time.Second, u.heal)
+}
+
+// done reports whether everything has ended, and every worker has shown its use.
+func (u *users) done() bool {
+	if u.open > 0 || u.w.past.live > 0 {
+		return false
+	}
+	if u.probing {
+		return u.probes == 0
+	}
+	u.probing = true
+	for _, n := range u.w.nodes {
+		u.probes++
+		u.probe(n)
+	}
+	return false
+}
+
+// probe has a worker run something.
+func (u *users) probe(n *node) {
+	s := u.parse(fmt.Sprintf("command: [sim, \"10\", \"0\", \"0\"]\nresources: {cpu: 0}\nretry: {on_lost: 100}\nwhere: {name: %s}", n.name))
+	u.ask(&call{
+		what: "probe", lane: laneSubmit,
+		command: func(srv *server) core.Command {
+			return srv.withFacts(core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, Items: []core.Item{{Params: []byte("{}"), Body: 1}}, By: "anna"})
+		},
+		leaves: func(reply any, err error) { u.submittedTo(reply, err, "", "") },
+		heard: func(_ any, err error) {
+			if errors.Is(err, errLost) {
+				u.probe(n)
+				return
+			}
+			u.probes--
+		},
+	})
+}
+
+// judgeEnd looks at a cluster at rest.
+func (w *world) judgeEnd() {
+	s := w.server
+	if s.flying != nil || len(s.forming.events) > 0 {
+		return // an idle cluster hardly ever decides; the next run looks again
+	}
+	w.past.compare("the leader at rest", s.state)
+	w.past.recoverable()
+	for _, id := range slices.Sorted(maps.Keys(w.past.jobs)) {
+		m, ok := s.find(s.state, id)
+		if !ok {
+			w.fail(Durable, "job %d was submitted and is not found", id)
+		}
+		w.users.remember(m)
+		for ti := range m.Tasks {
+			if want := w.past.counts(w.past.jobs[id], uint32(ti)); m.Tasks[ti].Counts != want && w.past.jobs[id].tasks[ti].n != 0 {
+				w.fail(Truthful, "job %d task %d has %v; by the journal %v", id, ti, m.Tasks[ti].Counts, want)
+			}
+		}
+	}
+	if n := s.state.Totals().Attempts; n != 0 {
+		w.fail(Ends, "everything has ended and %d attempts are held:\n%s", n, w.stuck())
+	}
+	for _, v := range s.state.Workers() {
+		if v.Running != 0 || v.Prefetched != 0 || v.Used != (job.Resources{}) {
+			w.fail(Room, "everything has ended and worker %s counts %d running, %d prefetched, %+v", v.Hello.Name, v.Running, v.Prefetched, v.Used)
+		}
+	}
+	for _, n := range w.nodes {
+		if running, held := n.agent.machine.Load(); running+held > 0 || n.keeper.count() > 0 {
+			w.fail(Ends, "everything has ended and %s still holds something", n)
+		}
+		if len(n.disk.results)+len(n.disk.starts)+len(n.disk.about) > 0 {
+			w.fail(Ends, "everything has ended and the disk of %s still holds %v %v %v", n.name, n.disk.results, n.disk.starts, n.disk.about)
+		}
+	}
+}

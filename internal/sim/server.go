@@ -1,0 +1,424 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/leader"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/memstore"
+)
+
+// Bounds of a turn: small beside the product's, so that turns end in the middle.
+const (
+	turnRequests   = 16
+	turnPlacements = 8
+	tickEvery      = 100 * time.Millisecond
+	trimEvery      = 15 * time.Second
+	keepBatches    = 5
+)
+
+// The lanes of requests, as in package leader.
+const (
+	laneResult = iota
+	laneControl
+	laneView
+	laneSubmit
+	lanes
+)
+
+// request is a command or a view, and who hears the answer.
+type request struct {
+	command core.Command
+	view    func(*core.State)
+	done    func(reply any, err error)
+}
+
+// server is the one server: its disk, and the process when there is one. Its loop does
+// what package leader's does in the same order: decide, apply, append, and release only
+// what is durable.
+type server struct {
+	w       *world
+	disk    *memstore.Store
+	journal store.Journal
+	tables  store.Tables
+	config  core.Config
+	wallOff time.Duration
+
+	// life numbers the processes; what was planned for an earlier one is dropped.
+	life    int
+	up      bool
+	stalled time.Duration
+
+	state           *core.State
+	live            leader.Liveness
+	clock           wallClock
+	lanes           [lanes][]*request
+	forming, flying *batch
+	unsettled       bool // something that applied events entail has not been looked at
+	back            record.Decoder
+	flush           *flushJob
+	due             time.Duration
+	anchored        time.Duration
+	planned         bool // a turn is
+	durable         uint64
+	generation      uint64
+	hub             hub
+	ready           bool // recovered, and its epoch is durable
+}
+
+// wallClock is wall time that never goes back, as package leader's Clock.
+type wallClock struct {
+	anchor int64
+	at     time.Duration
+	last   int64
+}
+
+func newServer(w *world) *server {
+	disk := memstore.New()
+	return &server{
+		w: w, disk: disk, journal: disk.Journal(), tables: disk.Tables(),
+		config: core.Config{Lease: w.faults.lease.Milliseconds(), Retention: (24 * time.Hour).Milliseconds()},
+	}
+}
+
+// wall is what the server's machine takes for the time, in Unix milliseconds.
+func (s *server) wall() int64 { return began + (s.w.now - bootedAt + s.wallOff).Milliseconds() }
+
+func (s *server) time() int64 {
+	s.clock.last = max(s.clock.last, s.clock.anchor+(s.w.now-s.clock.at).Milliseconds())
+	return s.clock.last
+}
+
+// after plans something that this process does: not if it is gone by then, and later
+// if it is stalled.
+func (s *server) after(d time.Duration, do func()) {
+	life := s.life
+	var fire func()
+	fire = func() {
+		switch {
+		case !s.up || s.life != life:
+		case s.stalled > s.w.now:
+			s.w.after(s.w.until(s.stalled), fire)
+		default:
+			do()
+		}
+	}
+	s.w.after(d, fire)
+}
+
+func (s *server) stall(d time.Duration) {
+	if s.up {
+		s.w.tally.Stalls++
+		s.w.trace("server stalls for %v", d)
+		s.stalled = max(s.stalled, s.w.now+d)
+	}
+}
+
+// start begins a process: it recovers and begins a term, as leader.New does.
+func (s *server) start() {
+	s.life++
+	s.up, s.ready, s.stalled, s.planned = true, false, 0, false
+	s.live, s.clock = leader.Liveness{}, wallClock{}
+	s.lanes = [lanes][]*request{}
+	s.forming, s.flying, s.flush, s.due, s.anchored, s.unsettled = &batch{}, nil, nil, 0, s.w.now, true
+	s.hub = newHub(s)
+	s.after(s.w.between(time.Millisecond, time.Second), s.recover)
+}
+
+func (s *server) recover() {
+	journal := s.journal
+	if s.w.opt.Bug == BugSwap {
+		journal = swapping{journal}
+	}
+	found, err := replica.Recover(context.Background(), s.config, journal, s.tables)
+	if err != nil {
+		s.w.fail(Law, "recovery: %v", err)
+	}
+	state := found.State
+	s.w.past.compare("the recovered server", state)
+	s.clock.anchor, s.clock.at = s.wall(), s.w.now
+	s.state, s.generation = state, max(state.Generation(), 1)
+	b := &batch{}
+	for _, e := range s.enter(b, state.Begin(s.time(), state.Epoch()+1, s.generation)) {
+		state.Apply(e)
+	}
+	s.w.trace("server %d recovers at %d: epoch %d, %d jobs live", s.life, found.Last, state.Epoch(), state.Totals().Live)
+	r := s.seal(b, found.Last+1)
+	state.Batch(r.Seq)
+	state.Recheck()
+	s.append(r, b, func() {
+		s.durable = r.Seq
+		for _, w := range state.Workers() {
+			s.live.Heard(w.ID)
+		}
+		s.ready = true
+		s.tick()
+		s.after(trimEvery, s.trim)
+	})
+}
+
+// crash ends the process at this very moment.
+func (s *server) crash(when string) {
+	if !s.up {
+		return
+	}
+	s.w.tally.ServerCrashes++
+	s.w.trace("server %d crashes %s", s.life, when)
+	s.up = false
+	s.hub.die()
+	if s.w.opt.Bug == BugLoseTail {
+		s.loseTail()
+	}
+	s.w.after(s.w.between(10*time.Millisecond, 3*time.Second), func() {
+		if !s.up {
+			s.start()
+		}
+	})
+}
+
+// put queues a request, if there is anybody to take it.
+func (s *server) put(lane int, r *request) {
+	if s.up && s.ready {
+		s.lanes[lane] = append(s.lanes[lane], r)
+		s.wake()
+	}
+}
+
+// post has a command decided without waiting for it.
+func (s *server) post(c core.Command) {
+	lane := laneControl
+	switch c.(type) {
+	case core.WorkerReport, core.WorkerSilent, core.WorkerHeld, core.WorkerHello, core.WorkerLeaving, core.WorkerClosed:
+		lane = laneResult
+	}
+	s.put(lane, &request{command: c, done: func(any, error) {}})
+}
+
+func (s *server) wake() {
+	if !s.planned {
+		s.planned = true
+		s.after(s.w.between(time.Microsecond, 500*time.Microsecond), s.turn)
+	}
+}
+
+func (s *server) tick() {
+	s.after(tickEvery, s.tick)
+	s.turn()
+}
+
+// turn takes what waits, decides, and sends the batch off if none is in flight.
+func (s *server) turn() {
+	s.planned = false
+	now := s.time()
+	s.settle(now)
+	s.serveLanes(laneResult, now)
+	s.upkeep(now)
+	s.serveLanes(lanes-1, now)
+	more := s.place(now)
+	for _, l := range s.lanes {
+		more = more || len(l) > 0 && s.open()
+	}
+	if s.flying == nil {
+		s.launch()
+	}
+	if more || s.unsettled && s.open() {
+		s.wake()
+	}
+}
+
+// open reports whether more may be decided into the forming batch.
+func (s *server) open() bool { return !s.unsettled && !s.full() }
+func (s *server) full() bool { return len(s.forming.events) >= s.w.faults.batch }
+
+func (s *server) serveLanes(last int, now int64) {
+	for n := 0; n < turnRequests && s.open(); n++ {
+		r := s.next(last)
+		if r == nil {
+			return
+		}
+		s.serve(r, now)
+	}
+}
+
+func (s *server) next(last int) *request {
+	for l := range s.lanes[:last+1] {
+		if len(s.lanes[l]) > 0 {
+			r := s.lanes[l][0]
+			s.lanes[l] = s.lanes[l][1:]
+			return r
+		}
+	}
+	return nil
+}
+
+// serve answers one request; the answer leaves with the batch, in front of the messages
+// that the request causes.
+func (s *server) serve(r *request, now int64) {
+	var reply any
+	var err error
+	answer := func() {
+		if w, ok := reply.(core.Welcomed); ok {
+			s.hub.opened(w)
+		}
+		r.done(reply, err)
+	}
+	early := s.w.opt.Bug == BugReplyEarly
+	if !early {
+		s.forming.out = append(s.forming.out, answer)
+	}
+	if r.view != nil {
+		r.view(s.state)
+	} else {
+		reply, err = s.command(r.command, now)
+	}
+	if early {
+		answer()
+	}
+}
+
+// command decides a command and carries it out.
+func (s *server) command(c core.Command, now int64) (any, error) {
+	d, err := s.state.Decide(core.Input{Now: now, Seed: s.w.rnd.Uint64()}, c)
+	if err != nil {
+		if job.CodeOf(err) == job.Internal {
+			s.w.fail(NoPanic, "%T: %v", c, err)
+		}
+		return nil, err
+	}
+	if _, ok := c.(core.Hold); ok && s.w.opt.Bug == BugDropHold {
+		d = core.Decision{}
+	}
+	s.applyAll(s.enter(s.forming, d.Events), d.Sends)
+	s.unsettled = true
+	s.settle(now)
+	return d.Reply, nil
+}
+
+// settle looks at what the applied events entail, until there is nothing more or the
+// batch is full.
+func (s *server) settle(now int64) {
+	for s.unsettled && !s.full() {
+		d, more := s.state.Follow(now)
+		if s.unsettled = more; more {
+			s.applyAll(s.enter(s.forming, d.Events), d.Sends)
+		}
+	}
+}
+
+func (s *server) applyAll(list []core.Event, sends []core.Send) {
+	for _, e := range list {
+		s.state.Apply(e)
+		switch e := e.(type) {
+		case core.WorkerJoined:
+			s.live.Heard(e.ID)
+		case core.WorkerForgotten:
+			s.live.Forget(e.ID)
+		}
+	}
+	s.mail(sends)
+}
+
+// place lets the plan fill what is free.
+func (s *server) place(now int64) (more bool) {
+	if !s.open() {
+		return false
+	}
+	d := s.state.Place(now, turnPlacements)
+	s.enter(s.forming, d.Events)
+	s.mail(d.Sends)
+	return len(d.Events) >= turnPlacements
+}
+
+// mail puts messages for workers into the batch.
+func (s *server) mail(sends []core.Send) {
+	for i, m := range sends {
+		msg := m.Msg
+		if m.Assign != nil {
+			if msg.Assign = s.assignments(m.Assign); msg.Assign == nil {
+				continue
+			}
+		}
+		if s.w.opt.Bug == BugDropMail && i == 0 && msg.Assign != nil && len(msg.Assign.Attempts)%2 == 1 {
+			continue
+		}
+		s.forming.out = append(s.forming.out, func() { s.hub.deliver(m.Worker, []link.ToWorker{msg}) })
+	}
+}
+
+func (s *server) assignments(fences []link.Fence) *link.Assign {
+	m := &link.Assign{Attempts: s.state.Assignments(fences)}
+	for i := range m.Attempts {
+		h := m.Attempts[i].SpecHash
+		if i == 0 || m.Attempts[i-1].SpecHash != h {
+			m.Specs = append(m.Specs, link.SpecText{Hash: h, Canonical: s.state.Canonical(h)})
+		}
+	}
+	if len(m.Attempts) == 0 {
+		return nil
+	}
+	return m
+}
+
+// upkeep does what time asks for: timers, silent workers, eviction, flushes.
+func (s *server) upkeep(now int64) {
+	if at := s.state.NextTimer(); at > 0 && at <= now && s.open() {
+		if _, err := s.command(core.Tick{}, now); err != nil {
+			s.w.fail(NoPanic, "tick: %v", err)
+		}
+	}
+	if s.w.now-s.anchored >= tickEvery {
+		s.anchored = s.w.now
+		s.clock.anchor, s.clock.at = s.wall(), s.w.now
+		s.giveUpSilent(now)
+		s.state.Evict(now)
+	}
+	s.flushSome()
+}
+
+func (s *server) giveUpSilent(now int64) {
+	for _, quiet := range s.live.Step(s.w.now, time.Second) {
+		if !s.open() {
+			return
+		}
+		if !s.state.Knows(quiet.Worker) {
+			s.live.Forget(quiet.Worker)
+			continue
+		}
+		if quiet.For.Milliseconds() < s.state.ShortestLease(quiet.Worker) {
+			continue
+		}
+		if _, err := s.command(core.WorkerSilent{Worker: quiet.Worker, For: quiet.For.Milliseconds()}, now); err != nil {
+			s.w.fail(NoPanic, "silence: %v", err)
+		}
+	}
+}
+
+// stuck says what has not ended and why, as explain does.
+func (w *world) stuck() string {
+	s := w.server
+	if !s.up || !s.ready {
+		return "the server is not up"
+	}
+	var out []byte
+	for _, id := range slices.Sorted(w.past.unfinished()) {
+		out = fmt.Appendf(out, "job %d:\n", id)
+		for _, e := range s.state.Explain(id, "", s.time()) {
+			out = fmt.Appendf(out, "  %s %s: %v\n", e.Task, e.State, e.Reasons)
+		}
+	}
+	for _, v := range s.state.Workers() {
+		out = fmt.Appendf(out, "worker %d %s: away %v draining %v, %d running %d prefetched\n", v.ID, v.Hello.Name, v.Away, v.Draining, v.Running, v.Prefetched)
+	}
+	for _, n := range w.nodes {
+		out = fmt.Appendf(out, "%s\n", n)
+	}
+	return string(out) + w.users.String()
+}

@@ -1,0 +1,223 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/link"
+	reevesession "github.com/reeve-scheduler/reeve/internal/session"
+)
+
+// hub routes messages to sessions, as package session's Hub does.
+type hub struct {
+	s    *server
+	open map[uint64]*outbox
+	all  []*session
+}
+
+// outbox is what waits for one session, from the moment at which its hello is decided.
+type outbox struct {
+	number uint64
+	msgs   []link.ToWorker
+	x      *session // nil until its session claims it
+}
+
+func newHub(s *server) hub { return hub{s: s, open: map[uint64]*outbox{}} }
+
+// die is the process's end: the kernel closes every connection.
+func (h *hub) die() {
+	for _, x := range h.all {
+		x.over = true
+		x.conn.drop("the server is gone")
+	}
+	h.all = nil
+}
+
+func (h *hub) deliver(worker uint64, msgs []link.ToWorker) {
+	if o := h.open[worker]; o != nil {
+		o.msgs = append(o.msgs, msgs...)
+		if o.x != nil {
+			o.x.wake()
+		}
+	}
+}
+
+// opened puts a session in the place of the one that its worker had before.
+func (h *hub) opened(w core.Welcomed) {
+	old := h.open[w.Worker]
+	h.open[w.Worker] = &outbox{number: w.Session}
+	if old != nil && old.x != nil {
+		old.x.broken("the worker has opened another session")
+	}
+}
+
+// session is the server's end of one connection: the real step machine in a shell that
+// does what package session's does.
+type session struct {
+	s       *server
+	conn    *conn
+	machine *reevesession.Machine
+	in      []link.FromWorker
+	box     *outbox
+	// waits: the hello is being decided, and nothing else is done.
+	waits bool
+	// gone: the stream has ended; over: and that has been dealt with.
+	gone, over bool
+	planned    bool
+}
+
+// accept begins a session; nil if nobody listens.
+func (h *hub) accept(c *conn) *session {
+	if !h.s.up || !h.s.ready {
+		return nil
+	}
+	x := &session{s: h.s, conn: c, box: &outbox{}, machine: reevesession.NewMachine(time.Duration(h.s.config.Lease) * time.Millisecond)}
+	h.all = append(h.all, x)
+	return x
+}
+
+func (x *session) receive(m link.FromWorker) {
+	x.in = append(x.in, m)
+	x.wake()
+}
+
+// broken tells that the stream has ended. What it had received may be lost with it.
+func (x *session) broken(string) {
+	x.gone = true
+	if x.s.w.faults.dropTail {
+		x.in = nil
+	}
+	x.wake()
+}
+
+func (x *session) wake() {
+	if !x.planned && !x.over {
+		x.planned = true
+		x.s.after(x.s.w.between(time.Microsecond, 200*time.Microsecond), x.turn)
+	}
+}
+
+// take empties the outbox.
+func (x *session) take() []link.ToWorker {
+	msgs := x.box.msgs
+	x.box.msgs = nil
+	return msgs
+}
+
+func (x *session) turn() {
+	x.planned = false
+	switch {
+	case x.over || x.waits:
+		return
+	case len(x.in) > 0 && (len(x.box.msgs) == 0 || x.s.w.rnd.IntN(2) == 0):
+		if msgs := x.take(); msgs != nil && !x.gone { // first what the worker should not hold any more
+			x.step(reevesession.Event{Out: msgs})
+		}
+		if x.over {
+			return
+		}
+		m := x.in[0]
+		x.in = x.in[1:]
+		x.step(reevesession.Event{From: &m})
+	case len(x.box.msgs) > 0 && !x.gone:
+		x.step(reevesession.Event{Out: x.take()})
+	case x.gone:
+		x.end()
+		return
+	}
+	if len(x.in) > 0 || len(x.box.msgs) > 0 || x.gone {
+		x.wake()
+	}
+}
+
+func (x *session) step(e reevesession.Event) {
+	s := x.s
+	for _, a := range x.machine.Step(reevesession.Position{Generation: s.generation, Seq: s.durable}, e) {
+		switch {
+		case a.Send != nil:
+			x.conn.sendDown(cloneDown(*a.Send))
+		case a.Heard != 0:
+			s.live.Heard(a.Heard)
+		case a.Do != nil:
+			x.do(a.Do)
+		case a.Close != "":
+			s.w.trace("the session %d of %s is closed: %s", x.conn.number, x.conn.n.name, a.Close)
+			x.conn.sendDown(link.ToWorker{Goodbye: a.Close})
+			x.gone, x.in = true, nil
+			x.end()
+			return
+		}
+	}
+}
+
+func (x *session) do(c core.Command) {
+	if r, ok := c.(core.WorkerReport); ok && x.s.w.opt.Bug == BugNoFence {
+		x.s.w.past.misread(&r)
+		c = r
+	}
+	if _, ok := c.(core.WorkerHello); !ok {
+		x.s.post(c)
+		return
+	}
+	x.waits = true
+	x.s.put(laneResult, &request{command: c, done: func(reply any, err error) {
+		x.s.after(x.s.w.between(time.Microsecond, 200*time.Microsecond), func() { x.welcomed(reply, err) })
+	}})
+}
+
+func (x *session) welcomed(reply any, err error) {
+	if x.over {
+		return
+	}
+	x.waits = false
+	if err != nil {
+		x.step(reevesession.Event{JoinErr: err})
+		return
+	}
+	w := reply.(core.Welcomed)
+	o := x.s.hub.open[w.Worker]
+	if o == nil || o.number != w.Session { // a later session of the worker has begun
+		x.gone = true
+		x.end()
+		return
+	}
+	x.box, o.x = o, x
+	x.step(reevesession.Event{Joined: &w})
+	x.wake()
+}
+
+// end deals with the end of the stream.
+func (x *session) end() {
+	if x.over {
+		return
+	}
+	x.over = true
+	x.conn.drop("the session is over")
+	h := &x.s.hub
+	for i, o := range h.all {
+		if o == x {
+			h.all = append(h.all[:i], h.all[i+1:]...)
+			break
+		}
+	}
+	id := x.machine.Worker()
+	if id == 0 || h.open[id] != x.box {
+		return
+	}
+	delete(h.open, id)
+	for _, a := range x.machine.Step(reevesession.Position{}, reevesession.Event{Closed: true}) {
+		if a.Do != nil {
+			x.s.post(a.Do)
+		}
+	}
+}
+
+// cloneDown copies what the two ends of a connection would otherwise share.
+func cloneDown(m link.ToWorker) link.ToWorker {
+	if m.Assign != nil {
+		a := *m.Assign
+		a.Attempts = append([]link.Assignment(nil), a.Attempts...)
+		m.Assign = &a
+	}
+	return m
+}

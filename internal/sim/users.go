@@ -1,0 +1,350 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// users is everybody who asks the server for something, and what they were told.
+type users struct {
+	w     *world
+	meant map[core.Hash]*job.Spec
+	open  int // calls without an answer
+	// keys is what each idempotency key stands for: its file, and the job once told.
+	keys    map[string]*keyed
+	order   []string
+	acked   []job.ID
+	told    map[job.ID]core.JobImage
+	drained map[string]bool
+	// probes are jobs, one for each worker, that show that it is of use after all.
+	probing bool
+	probes  int
+	healing bool
+}
+
+type keyed struct {
+	text string
+	id   job.ID
+}
+
+// call is one request of a user.
+type call struct {
+	what    string
+	lane    int
+	command func(*server) core.Command
+	view    func(*core.State)
+	// leaves judges the answer at the moment at which it leaves the server.
+	leaves func(reply any, err error)
+	heard  func(reply any, err error)
+	over   bool
+}
+
+var errLost = errors.New("no answer came")
+
+// patience is how long a user waits for an answer.
+const patience = 10 * time.Second
+
+func newUsers(w *world) *users {
+	return &users{w: w, meant: map[core.Hash]*job.Spec{}, keys: map[string]*keyed{}, told: map[job.ID]core.JobImage{}, drained: map[string]bool{}}
+}
+
+// String says what users still wait for.
+func (u *users) String() string {
+	return fmt.Sprintf("users: %d calls open, probing %v", u.open, u.probing)
+}
+
+// original is a spec as its user meant it.
+func (u *users) original(h core.Hash, canonical []byte) *job.Spec {
+	if s := u.meant[h]; s != nil {
+		return s
+	}
+	s, err := u.w.readSpec(canonical)
+	if err != nil {
+		u.w.fail(Codec, "spec %x: %v", h, err)
+	}
+	return s
+}
+
+// ask makes a call: its request may not arrive, and its answer may get lost.
+func (u *users) ask(c *call) {
+	w := u.w
+	u.open++
+	settle := func(reply any, err error) {
+		if !c.over {
+			c.over = true
+			u.open--
+			c.heard(reply, err)
+		}
+	}
+	w.after(w.latency(), func() {
+		s := w.server
+		if !s.up || !s.ready || s.stalled > w.now {
+			return
+		}
+		r := &request{view: c.view, done: func(reply any, err error) {
+			if c.leaves != nil {
+				c.leaves(reply, err)
+			}
+			if !w.chance(w.faults.forgetful) {
+				w.after(w.latency(), func() { settle(reply, err) })
+			}
+		}}
+		if c.command != nil {
+			r.command = c.command(s)
+		}
+		s.after(w.between(0, 20*time.Millisecond), func() { s.put(c.lane, r) })
+	})
+	w.after(patience, func() { settle(nil, errLost) })
+}
+
+// begin makes what must be there, and has users do things until the world is healed.
+func (u *users) begin() {
+	u.until("make a queue", laneControl, func(*server) core.Command {
+		return core.PutQueue{Namespace: core.DefaultName, Name: "night", Create: true}
+	})
+	var act func()
+	act = func() {
+		if u.w.healed {
+			return
+		}
+		u.act()
+		u.w.after(u.w.between(10*time.Millisecond, 4*time.Second), act)
+	}
+	u.w.after(2*time.Second, act)
+}
+
+// until repeats a command until it is done, or refused for good.
+func (u *users) until(what string, lane int, command func(*server) core.Command) {
+	u.ask(&call{what: what, lane: lane, command: command, heard: func(_ any, err error) {
+		if errors.Is(err, errLost) {
+			u.until(what, lane, command)
+		}
+	}})
+}
+
+func (u *users) act() {
+	w := u.w
+	switch k := w.rnd.IntN(20); {
+	case k < 10 || len(u.acked) == 0:
+		u.submitSome()
+	case k < 12:
+		u.cancelSome()
+	case k < 14:
+		u.holdSome()
+	case k == 14:
+		u.retrySome()
+	case k == 15:
+		u.pauseSome()
+	case k == 16:
+		u.drainSome()
+	case k == 17:
+		u.explainAll()
+	default:
+		u.lookAt(u.some())
+	}
+}
+
+func (u *users) some() job.ID { return u.acked[u.w.rnd.IntN(len(u.acked))] }
+
+func (u *users) submitSome() {
+	w := u.w
+	var after []job.ID
+	if len(u.acked) > 0 && w.oneIn(4) {
+		after = append(after, u.some())
+	}
+	text := w.makeFile(after)
+	key := ""
+	switch w.rnd.IntN(6) {
+	case 0, 1:
+		key = fmt.Sprintf("key-%d", len(u.order))
+		u.order = append(u.order, key)
+		u.keys[key] = &keyed{text: text}
+	case 2:
+		if len(u.order) > 0 { // the same again, or something else under an old key
+			key = u.order[w.rnd.IntN(len(u.order))]
+			if !w.oneIn(4) {
+				text = u.keys[key].text
+			}
+			w.tally.Repeats++
+		}
+	}
+	u.submit(text, key, w.oneIn(8))
+}
+
+// submit asks for a job; with a key it is asked for until an answer comes.
+func (u *users) submit(text, key string, held bool) {
+	w := u.w
+	s := u.parse(text)
+	body := bodyOf(s.canonical)
+	given := key
+	if w.opt.Bug == BugForgetKeys {
+		given = ""
+	}
+	var ask func()
+	ask = func() {
+		u.ask(&call{
+			what: "submit", lane: laneSubmit,
+			command: func(srv *server) core.Command {
+				item := core.Item{Params: []byte("{}"), Key: given, Body: body}
+				for i := range item.UID {
+					item.UID[i] = byte(w.rnd.Uint32())
+				}
+				return srv.withFacts(core.Submit{
+					Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical,
+					Items: []core.Item{item}, By: "anna", Held: held,
+				})
+			},
+			leaves: func(reply any, err error) { u.submittedTo(reply, err, key, text) },
+			heard: func(reply any, err error) {
+				switch {
+				case err == nil:
+					u.acked = append(u.acked, reply.([]core.Submitted)[0].ID)
+				case job.CodeOf(err) == job.Stale, errors.Is(err, errLost) && key != "":
+					w.tally.Repeats++
+					w.after(w.between(0, time.Second), ask)
+				}
+			},
+		})
+	}
+	ask()
+}
+
+func bodyOf(canonical []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(canonical)
+	return h.Sum64()
+}
+
+// submittedTo judges the answer to a submit.
+func (u *users) submittedTo(reply any, err error, key, text string) {
+	w := u.w
+	if err != nil {
+		k := u.keys[key]
+		switch job.CodeOf(err) {
+		case job.Exists:
+			if k == nil || k.id != 0 && k.text == text {
+				w.fail(OneJob, "key %q is refused for the body that it stands for: %v", key, err)
+			}
+		case job.Stale, job.NotFound:
+		default:
+			w.fail(NoPanic, "submit: %v\n%s", err, text)
+		}
+		return
+	}
+	id := reply.([]core.Submitted)[0].ID
+	w.trace("submitted job %d, key %q", id, key)
+	if w.past.jobs[id] == nil {
+		w.fail(Durable, "job %d is acknowledged and not durable", id)
+	}
+	k := u.keys[key]
+	if k == nil {
+		return
+	}
+	if k.text != text && k.id != 0 || k.id != 0 && k.id != id {
+		w.fail(OneJob, "key %q stands for job %d and for job %d", key, k.id, id)
+	}
+	k.id, k.text = id, text
+}
+
+// withFacts adds what the tables say, as package api does.
+func (s *server) withFacts(c core.Submit) core.Submit {
+	h := s.disk.History()
+	ctx := s.w.ctx()
+	for _, a := range c.Spec.After {
+		if row, at, err := h.Job(ctx, uint64(a.Job)); err == nil || errors.Is(err, store.ErrNotFound) {
+			c.ReadSeq = at
+			if err == nil && !row.Live {
+				c.Ended = append(c.Ended, core.EndedJob{ID: a.Job, State: job.State(row.State)})
+			}
+		}
+	}
+	for i := range c.Items {
+		item := &c.Items[i]
+		rows, at, err := h.JobsByKey(ctx, record.KeyHash(c.Namespace, item.Key))
+		if err != nil {
+			s.w.fail(NoPanic, "%v", err)
+		}
+		if len(c.Spec.After) == 0 {
+			c.ReadSeq = at
+		}
+		c.ReadSeq = min(c.ReadSeq, at)
+		for _, row := range rows {
+			if m, err := record.Job(row); err == nil && m.Key == item.Key && item.Key != "" {
+				item.Existing = &core.KeyFact{ID: m.ID, Body: m.Body}
+			}
+		}
+	}
+	return c
+}
+
+// submitted hears from the journal of a job, whether or not anybody was told.
+func (u *users) submitted(e core.JobSubmitted) {
+	if e.Key == "" {
+		return
+	}
+	for _, j := range slices.Sorted(maps.Keys(u.w.past.jobs)) {
+		if j != e.ID && u.w.past.jobs[j].key == e.Key {
+			u.w.fail(OneJob, "key %q stands for job %d and for job %d", e.Key, j, e.ID)
+		}
+	}
+}
+
+func (u *users) cancelSome() {
+	w := u.w
+	id := u.some()
+	c := core.Cancel{Job: id, Task: core.NoTask, Kill: w.oneIn(3), By: "anna"}
+	if j := w.past.jobs[id]; w.oneIn(2) {
+		c.Task = uint32(w.rnd.IntN(len(j.tasks)))
+		if n := j.tasks[c.Task].n; n > 1 && w.oneIn(2) {
+			first := w.rnd.Int64N(n)
+			c.Spans = []element.Span{{First: first, Last: first + w.rnd.Int64N(n-first)}}
+		}
+	}
+	u.ask(&call{what: "cancel", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {}})
+}
+
+func (u *users) holdSome() {
+	w := u.w
+	h := core.Hold{Job: u.some(), Task: core.NoTask, Held: w.oneIn(2)}
+	if w.oneIn(2) {
+		h.Task = uint32(w.rnd.IntN(len(w.past.jobs[h.Job].tasks)))
+	}
+	u.ask(&call{
+		what: "hold", lane: laneControl, command: func(*server) core.Command { return h }, heard: func(any, error) {},
+		leaves: func(_ any, err error) { // a later hold may be durable only after this answer has left
+			j := w.past.jobs[h.Job]
+			if held := h.Task == core.NoTask && j.held || h.Task != core.NoTask && j.tasks[h.Task].held; err == nil && h.Held && !held {
+				w.fail(Obeyed, "hold of job %d is answered and not durable", h.Job)
+			}
+		},
+	})
+}
+
+func (u *users) pauseSome() {
+	paused := u.w.oneIn(2)
+	c := core.Command(core.PutQueue{Namespace: core.DefaultName, Name: pick(u.w, "night", core.DefaultName), Paused: paused})
+	if u.w.oneIn(3) {
+		c = core.PutNamespace{Name: core.DefaultName, Paused: paused}
+	}
+	u.ask(&call{what: "pause", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {}})
+}
+
+func (u *users) drainSome() {
+	n := u.w.nodes[u.w.rnd.IntN(len(u.w.nodes))].name
+	draining := u.w.oneIn(2)
+	if draining {
+		u.drained[n] = true
+	}
+	d := core.Drain{Worker: n, Draining: draining, Stop: draining && u.w.oneIn(2), By: "anna"}
+	u.ask(&call{what: "drain", lane: laneControl, command: func(*server) core.Command { return d }, heard: func(any, error) {}})
+}

@@ -1,0 +1,231 @@
+package sim
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/executor"
+)
+
+// Options of a run.
+type Options struct {
+	Seed uint64
+	// Bug is a fault of the world that no part of Reeve can make good: the judge must
+	// catch it. The zero value is none.
+	Bug Bug
+	// Verbose is told each line of the trace as it happens; it may be nil.
+	Verbose func(line string)
+}
+
+// Result is what a run that broke no promise has to show.
+type Result struct {
+	// Events and Virtual are how much happened in how much simulated time.
+	Events  int
+	Virtual time.Duration
+	// Trace is a hash of everything that was traced: the same seed gives the same.
+	Trace uint64
+	Tally Tally
+}
+
+// Tally counts what a run did, so that a run in which nothing happened proves nothing.
+type Tally struct {
+	Jobs, Processes, Retries, Results, Batches int
+	// By kind of fault.
+	ServerCrashes, Stalls, UnknownAppends, AgentKills, AgentStops, KeeperKills, Reboots, Cuts, ClockSteps, Repeats int
+}
+
+// Add counts another run in.
+func (t *Tally) Add(o Tally) {
+	for i, v := range o.counts() {
+		*t.counts()[i].n += *v.n
+	}
+}
+
+// Idle names what never happened.
+func (t *Tally) Idle() (names []string) {
+	for _, c := range t.counts() {
+		if *c.n == 0 {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+type count struct {
+	name string
+	n    *int
+}
+
+func (t *Tally) counts() []count {
+	return []count{
+		{"jobs", &t.Jobs}, {"processes", &t.Processes}, {"retries", &t.Retries}, {"results", &t.Results}, {"batches", &t.Batches},
+		{"crashes of the server", &t.ServerCrashes}, {"stalls", &t.Stalls}, {"unknown appends", &t.UnknownAppends},
+		{"killed agents", &t.AgentKills}, {"stopped agents", &t.AgentStops}, {"killed keepers", &t.KeeperKills}, {"reboots", &t.Reboots},
+		{"cuts", &t.Cuts}, {"clock steps", &t.ClockSteps}, {"repeated submits", &t.Repeats},
+	}
+}
+
+// BrokenError is a promise that was broken, with what led to it.
+type BrokenError struct {
+	Seed    uint64
+	Promise Promise
+	Text    string
+	// Trace is the last lines before it.
+	Trace []string
+}
+
+// Error is what a failing test prints.
+func (v *BrokenError) Error() string {
+	return fmt.Sprintf("seed %d breaks %s: %s\nreplay: go test ./internal/sim -run TestSeeds -sim.seed %d -v\n%s",
+		v.Seed, v.Promise, v.Text, v.Seed, strings.Join(v.Trace, "\n"))
+}
+
+// traceTail is how many lines a violation carries.
+const traceTail = 400
+
+// quietFor bounds the true time from the end of all faults until everything has ended.
+const quietFor = 2 * time.Hour
+
+// maxSteps bounds what happens in one run: it is far more than any takes.
+const maxSteps = 1_000_000
+
+// bootedAt is the boot clocks' reading at the beginning: never zero, which means none.
+const bootedAt = time.Hour
+
+// began is the wall clocks' reading at the beginning, in Unix milliseconds.
+const began = int64(1_700_000_000_000)
+
+// world is everything there is. It belongs to one goroutine.
+type world struct {
+	opt    Options
+	rnd    *rand.Rand
+	now    time.Duration // true time, on which every machine's boot clock runs
+	seq    uint64
+	queue  events
+	lines  []string // the last lines of the trace, as a ring
+	at     int
+	sum    hash.Hash64
+	tally  Tally
+	faults faults
+	server *server
+	nodes  []*node
+	users  *users
+	steps  int
+	truth  *ledger
+	past   *history
+	// healed: no new fault begins.
+	healed bool
+}
+
+// Run simulates one cluster. The error is a *BrokenError.
+func Run(opt Options) (res Result, err error) {
+	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail)}
+	defer func() {
+		switch x := recover().(type) {
+		case nil:
+		case *BrokenError:
+			err = x
+		default:
+			err = w.violation(NoPanic, "%v\n%s", x, debug.Stack())
+		}
+	}()
+	w.build()
+	n := w.run()
+	return Result{Events: n, Virtual: w.now - bootedAt, Trace: w.sum.Sum64(), Tally: w.tally}, nil
+}
+
+func (w *world) build() {
+	w.faults = drawFaults(w.rnd)
+	w.truth = newLedger(w)
+	w.past = newHistory(w)
+	w.server = newServer(w)
+	for i := range 2 + w.rnd.IntN(3) {
+		w.nodes = append(w.nodes, newNode(w, i))
+	}
+	w.users = newUsers(w)
+	w.trace("faults %s", w.faults)
+	w.server.start()
+	for _, n := range w.nodes {
+		n.boot()
+	}
+	w.users.begin()
+	w.plague()
+}
+
+// run lets everything happen: first with faults, then without, until all has ended.
+func (w *world) run() (n int) {
+	end := w.now + w.faults.length
+	for ; w.now < end; n++ {
+		w.step()
+	}
+	w.heal()
+	limit := w.now + quietFor
+	for ; !w.users.done(); n++ {
+		if w.now > limit {
+			w.fail(Ends, "%v after all faults were over something has not ended:\n%s", quietFor, w.stuck())
+		}
+		w.step()
+	}
+	for settle := w.now + settleFor; w.now < settle; n++ {
+		w.step()
+	}
+	w.judgeEnd()
+	return n
+}
+
+func (w *world) step() {
+	if w.steps++; w.steps > maxSteps {
+		w.fail(Ends, "after %d steps it goes round in circles:\n%s", w.steps, w.stuck())
+	}
+	e := w.queue.pop()
+	w.now = e.at
+	e.do()
+}
+
+// after plans something.
+func (w *world) after(d time.Duration, do func()) {
+	w.seq++
+	w.queue.push(event{w.now + max(d, 0), w.seq, do})
+}
+
+// until is how long it is to a moment.
+func (w *world) until(at time.Duration) time.Duration { return max(at-w.now, 0) }
+
+// boot is the boot clock.
+func (w *world) boot() executor.Deadline { return executor.Deadline(w.now) }
+
+// trace notes something; args must be values that nobody changes.
+func (w *world) trace(format string, args ...any) {
+	line := fmt.Sprintf("%11.6f  "+format, append([]any{(w.now - bootedAt).Seconds()}, args...)...)
+	_, _ = w.sum.Write([]byte(line))
+	w.lines[w.at%traceTail] = line
+	w.at++
+	if w.opt.Verbose != nil {
+		w.opt.Verbose(line)
+	}
+}
+
+func (w *world) violation(p Promise, format string, args ...any) *BrokenError {
+	v := &BrokenError{Seed: w.opt.Seed, Promise: p, Text: fmt.Sprintf(format, args...)}
+	for i := max(w.at-traceTail, 0); i < w.at; i++ {
+		v.Trace = append(v.Trace, w.lines[i%traceTail])
+	}
+	return v
+}
+
+// fail ends the run: a promise is broken.
+func (w *world) fail(p Promise, format string, args ...any) { panic(w.violation(p, format, args...)) }
+
+// chance is true in p of a thousand cases.
+func (w *world) chance(p int) bool { return p > 0 && w.rnd.IntN(1000) < p }
+
+// between draws a duration, short ones more often.
+func (w *world) between(least, most time.Duration) time.Duration {
+	f := w.rnd.Float64()
+	return least + time.Duration(float64(most-least)*f*f)
+}
