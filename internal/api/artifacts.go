@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -83,14 +84,11 @@ func (s *artifacts) Put(ctx context.Context, stream *connect.ClientStream[reevev
 		return nil, &job.Error{Code: job.Refused, Message: "attempt " + m.GetRef() + " with fence " + fenceText(m.GetFence()) + " is not current; nothing of it is kept"}
 	}
 	key := artifactKey(uid, ref, ref.Attempt) + pathCode.EncodeToString([]byte(m.GetPath()))
-	size, err := s.Blobs.Put(ctx, key, &messageReader{first: m.GetData(), next: func() ([]byte, error) {
+	size, err := s.Blobs.Put(ctx, key, &messageReader{data: m.GetData(), last: m.GetLast(), next: func() ([]byte, bool, error) {
 		if stream.Receive() {
-			return stream.Msg().GetData(), nil
+			return stream.Msg().GetData(), stream.Msg().GetLast(), nil
 		}
-		if err := stream.Err(); err != nil {
-			return nil, err
-		}
-		return nil, io.EOF
+		return nil, false, cmp.Or(stream.Err(), io.EOF)
 	}})
 	if err != nil {
 		return nil, err
@@ -98,23 +96,32 @@ func (s *artifacts) Put(ctx context.Context, stream *connect.ClientStream[reevev
 	return connect.NewResponse(&reevev1.ArtifactPutResponse{Size: size}), nil
 }
 
-// messageReader reads the data of a stream's messages.
+// messageReader reads the data of a stream's messages, to the one that is marked as
+// the last.
 type messageReader struct {
-	first []byte
-	next  func() ([]byte, error)
+	data []byte
+	last bool
+	// next returns a message's data and mark; io.EOF at the end of the stream.
+	next func() (data []byte, last bool, err error)
 }
 
 // Read fills b.
 func (r *messageReader) Read(b []byte) (int, error) {
-	for len(r.first) == 0 {
-		data, err := r.next()
+	for len(r.data) == 0 {
+		if r.last {
+			return 0, io.EOF
+		}
+		var err error
+		r.data, r.last, err = r.next()
+		if errors.Is(err, io.EOF) {
+			return 0, invalid("the stream ended before the message that is marked last; nothing of it is kept: send it again")
+		}
 		if err != nil {
 			return 0, err
 		}
-		r.first = data
 	}
-	n := copy(b, r.first)
-	r.first = r.first[n:]
+	n := copy(b, r.data)
+	r.data = r.data[n:]
 	return n, nil
 }
 
@@ -277,14 +284,11 @@ func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[r
 	pr, pw := io.Pipe()
 	digest := sha256.New()
 	go func() { counted <- countItems(pr) }()
-	_, err := s.Blobs.Put(ctx, key, io.TeeReader(&messageReader{next: func() ([]byte, error) {
+	_, err := s.Blobs.Put(ctx, key, io.TeeReader(&messageReader{next: func() ([]byte, bool, error) {
 		if stream.Receive() {
-			return stream.Msg().GetData(), nil
+			return stream.Msg().GetData(), stream.Msg().GetLast(), nil
 		}
-		if err := stream.Err(); err != nil {
-			return nil, err
-		}
-		return nil, io.EOF
+		return nil, false, cmp.Or(stream.Err(), io.EOF)
 	}}, io.MultiWriter(pw, digest)))
 	pw.CloseWithError(io.EOF)
 	count := <-counted

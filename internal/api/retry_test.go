@@ -56,7 +56,7 @@ func leave(t *testing.T, c *clients, a *reevev1.Assignment, task, path, text str
 		ref = fmt.Sprintf("%d.%s@%d", a.GetJob(), task, a.GetAttempt())
 	}
 	for i, part := range []string{text[:len(text)/2], text[len(text)/2:]} {
-		m := &reevev1.ArtifactPutRequest{Data: []byte(part)}
+		m := &reevev1.ArtifactPutRequest{Data: []byte(part), Last: i == 1}
 		if i == 0 {
 			m.Ref, m.Fence, m.Path = ref, a.GetFence(), path
 		}

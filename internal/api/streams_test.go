@@ -281,8 +281,8 @@ func TestItems(t *testing.T) {
 	put := func(parts ...string) (*reevev1.PutItemsResponse, error) {
 		t.Helper()
 		stream := c.artifacts.PutItems(t.Context())
-		for _, p := range parts {
-			if err := stream.Send(&reevev1.PutItemsRequest{Data: []byte(p)}); err != nil {
+		for _, p := range append(parts, "") {
+			if err := stream.Send(&reevev1.PutItemsRequest{Data: []byte(p), Last: p == ""}); err != nil {
 				break
 			}
 		}
@@ -307,6 +307,12 @@ func TestItems(t *testing.T) {
 		_, err := put(parts...)
 		wantError(t, err, connect.CodeInvalidArgument, says)
 	}
+	cut := c.artifacts.PutItems(t.Context())
+	if err := cut.Send(&reevev1.PutItemsRequest{Data: []byte("\"one\"\n")}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = cut.CloseAndReceive()
+	wantError(t, err, connect.CodeInvalidArgument, "the stream ended before the message that is marked last; nothing of it is kept")
 	for blob, says := range map[string]string{"": "want one that PutItems gave", "artifacts/1": "want one that PutItems gave", "items/../x": "want one that PutItems gave", "items/none": "want one that PutItems gave", "items/00000000000000000000000000000000": "does not exist"} {
 		_, err := all(c.artifacts.GetItems(t.Context(), connect.NewRequest(&reevev1.GetItemsRequest{Blob: blob})))
 		if code := connect.CodeOf(err); err == nil || code != connect.CodeInvalidArgument && code != connect.CodeNotFound || !strings.Contains(err.Error(), says) {
@@ -349,6 +355,7 @@ func TestArtifacts(t *testing.T) {
 		{&reevev1.ArtifactPutRequest{Ref: id + ".main", Path: "x"}, connect.CodeInvalidArgument, "want an attempt"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence() + 1, Path: "x"}, connect.CodeFailedPrecondition, "is not current; nothing of it is kept"},
 		{&reevev1.ArtifactPutRequest{Ref: id + ".main@2", Fence: a.GetFence(), Path: "x"}, connect.CodeFailedPrecondition, "is not current"},
+		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "cut", Data: []byte("short")}, connect.CodeInvalidArgument, "the stream ended before the message that is marked last"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: ""}, connect.CodeInvalidArgument, "artifact path"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "../x"}, connect.CodeInvalidArgument, `artifact path "../x"`},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "/etc/passwd"}, connect.CodeInvalidArgument, "want a relative path"},
@@ -371,6 +378,7 @@ func TestArtifacts(t *testing.T) {
 		_, err := all(c.artifacts.Get(t.Context(), connect.NewRequest(test.q)))
 		wantError(t, err, test.code, test.says)
 	}
+	want(t, "the files in the end", files(t, c, id), id+".main deep dir/ünïcode\n"+id+".main empty")
 	w.report(ended(a, 0, ""))
 	r.ends(c, id, "succeeded")
 	wantError(t, put(&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "late"}), connect.CodeFailedPrecondition, "is not current")

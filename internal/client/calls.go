@@ -234,22 +234,17 @@ func (c *Client) Logs(ctx context.Context, ref string, o LogOptions, fn func(*Lo
 // PutItems stores the items of a large array, JSON strings one a line, and returns
 // the blob's key and their number for the job file.
 func (c *Client) PutItems(ctx context.Context, from io.Reader) (string, int64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // what was sent before an error must not count as all
 	stream := c.artifacts.PutItems(ctx)
 	buf := make([]byte, chunkBytes)
-	for {
+	for over := false; !over; {
 		n, err := io.ReadFull(from, buf)
-		if n > 0 {
-			if sendErr := stream.Send(&reevev1.PutItemsRequest{Data: buf[:n]}); sendErr != nil {
-				break // the answer has the reason
-			}
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		}
-		if err != nil {
+		over = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !over {
+			_, _ = stream.CloseAndReceive() // without the last message nothing is kept
 			return "", 0, err
+		}
+		if err := stream.Send(&reevev1.PutItemsRequest{Data: buf[:n], Last: over}); err != nil {
+			break // the answer has the reason
 		}
 	}
 	resp, err := stream.CloseAndReceive()

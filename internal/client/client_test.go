@@ -390,3 +390,173 @@ func TestFollowEnds(t *testing.T) {
 		t.Errorf("a context that ended: %v", err)
 	}
 }
+
+// ending is a reader's text and what happens when it has been read.
+type ending struct {
+	text io.Reader
+	then func() error
+}
+
+func (e *ending) Read(b []byte) (int, error) {
+	n, err := e.text.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = e.then()
+	}
+	return n, err
+}
+
+// TestFilesAndItems sends and fetches files, items and outputs as agents do: whole or
+// not at all.
+func TestFilesAndItems(t *testing.T) {
+	s := newServer(t)
+	c := s.client(Options{})
+	agent := c.Agent()
+	ctx := t.Context()
+	made, err := c.Submit(ctx, &SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "tasks: {a: {array: 3-4, run: x}, b: {run: x}}"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.join(c, 1)
+	broken := errors.New("the disk broke")
+	breaks := func() error { return broken }
+	text := strings.Repeat("0123456789", 100_000)
+	for range 2 {
+		a := w.take()
+		spec := []string{"a", "b"}[a.Task]
+		ref := job.Ref{Job: a.Job, Task: spec, Index: a.Index, Attempt: a.Attempt}
+		if err := agent.PutArtifact(ctx, a.Fence, ref, "dir/file", strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := agent.PutArtifact(ctx, a.Fence, ref, "empty", strings.NewReader("")); err != nil {
+			t.Fatal(err)
+		}
+		if err := agent.PutArtifact(ctx, a.Fence, ref, "broken", &ending{strings.NewReader(text), breaks}); !errors.Is(err, broken) {
+			t.Errorf("a file that can't be read: %v", err)
+		}
+		mayEnd, giveUp := context.WithCancel(ctx)
+		if err := agent.PutArtifact(mayEnd, a.Fence, ref, "given up", &ending{strings.NewReader(text), func() error {
+			giveUp()
+			return io.EOF
+		}}); err == nil {
+			t.Error("a file that was given up was stored")
+		}
+		if err := agent.PutArtifact(ctx, a.Fence+99, ref, "late", strings.NewReader(text)); job.CodeOf(err) != job.Refused {
+			t.Errorf("a file of another attempt: %v", err)
+		}
+		files, err := agent.ListArtifacts(ctx, job.Ref{Job: a.Job, Task: spec, Index: a.Index})
+		if err != nil || len(files) != 2 || files[0].Path != "dir/file" || files[0].Size != int64(len(text)) || files[1].Size != 0 {
+			t.Errorf("the files: %+v, %v", files, err)
+		}
+		var got strings.Builder
+		if err := agent.GetArtifact(ctx, ref, "dir/file", &got); err != nil || got.String() != text {
+			t.Errorf("the file came back as %d bytes, %v", got.Len(), err)
+		}
+		if err := agent.GetArtifact(ctx, ref, "none", &got); job.CodeOf(err) != job.NotFound {
+			t.Errorf("no file: %v", err)
+		}
+		w.send(link.FromWorker{Report: &link.Report{Ended: []link.Result{{Fence: a.Fence, Started: 1, Ended: 2, Outputs: []byte(`{"k":"v"}`)}}}})
+	}
+	w.send(link.FromWorker{Report: &link.Report{Ended: []link.Result{{Fence: w.take().Fence, Started: 1, Ended: 2}}}})
+	id := made[0].GetId()
+	if _, err := c.Follow(ctx, id, nil); err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for _, task := range []string{"a", "b"} {
+		ref, err := job.ParseRef(id + "." + task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := agent.Outputs(ctx, ref, &lines); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := lines.String(); strings.Count(got, "\n") < 2 || !strings.Contains(got, `"outputs":{"k":"v"}}`) || !strings.Contains(got, `{"index":3,`) {
+		t.Errorf("the outputs:\n%s", got)
+	}
+	items := "\"one\"\n\"two\"\n"
+	key, n, err := c.PutItems(ctx, strings.NewReader(items))
+	if err != nil || n != 2 {
+		t.Fatal(key, n, err)
+	}
+	var got strings.Builder
+	if err := agent.FetchBlob(ctx, key, &got); err != nil || got.String() != items {
+		t.Errorf("the items came back as %q, %v", got.String(), err)
+	}
+	if _, _, err := c.PutItems(ctx, &ending{strings.NewReader(items), breaks}); !errors.Is(err, broken) {
+		t.Errorf("items that can't be read: %v", err)
+	}
+	if _, _, err := c.PutItems(ctx, strings.NewReader("")); job.CodeOf(err) != job.Invalid || !strings.Contains(err.Error(), "there are no items") {
+		t.Errorf("no items: %v", err)
+	}
+	if err := agent.FetchBlob(ctx, "x", &got); job.CodeOf(err) != job.Invalid {
+		t.Errorf("no blob: %v", err)
+	}
+}
+
+// TestCalls makes each call once: what is set reaches the server, and what it answers
+// the caller.
+func TestCalls(t *testing.T) {
+	s := newServer(t)
+	c := s.client(Options{})
+	ctx := t.Context()
+	check := func(what string, ok bool, err error) {
+		t.Helper()
+		if err != nil || !ok {
+			t.Errorf("%s: %v, %v", what, ok, err)
+		}
+	}
+	check("check", true, c.Check(ctx))
+	status, err := c.Status(ctx)
+	check("status", status.GetRole() == "leader", err)
+	check("a namespace", true, c.CreateNamespace(ctx, "team"))
+	check("a queue", true, c.CreateQueue(ctx, "team", "night"))
+	check("a paused queue", true, c.PauseQueue(ctx, "team", "night", true))
+	queues, err := c.Queues(ctx, "team")
+	check("queues", len(queues) == 2 && queues[1].GetName() == "night" && queues[1].GetPaused(), err)
+	check("a resumed queue", true, c.PauseQueue(ctx, "team", "night", false))
+	check("a paused namespace", true, c.PauseNamespace(ctx, "team", true))
+	spaces, err := c.Namespaces(ctx)
+	check("namespaces", len(spaces) == 2 && spaces[1].GetPaused(), err)
+	check("a resumed namespace", true, c.PauseNamespace(ctx, "team", false))
+	if queues, err = c.Queues(ctx, "team"); err != nil || queues[1].GetPaused() {
+		t.Errorf("the queue goes on being paused: %v, %v", queues, err)
+	}
+	made, err := c.Submit(ctx, &SubmitRequest{Namespace: "team", Source: File([]byte("tasks: {a: {array: 0-9, run: x}}\nqueue: night\n"))})
+	check("submit", len(made) == 1 && made[0].GetId() == "1", err)
+	j, err := c.Get(ctx, "1", true)
+	check("get", j.GetQueue() == "night" && j.GetSpec() != nil && !Ended(j), err)
+	page, err := c.List(ctx, &ListRequest{Namespace: "team", Queue: "night"})
+	check("list", len(page.GetJobs()) == 1, err)
+	elements, next, err := c.Elements(ctx, "1", "a", []string{"pending"}, 4, "")
+	check("elements", len(elements) == 4 && next != "", err)
+	elements, next, err = c.Elements(ctx, "1", "a", []string{"pending"}, 6, next)
+	check("more elements", len(elements) == 6 && elements[0].GetIndex() == 4 && next == "", err)
+	attempts, err := c.Attempts(ctx, "1.a.3")
+	check("attempts", len(attempts) == 0, err)
+	check("hold", true, c.Hold(ctx, "1", "a"))
+	why, err := c.Explain(ctx, "1")
+	check("explain", len(why.GetTasks()) == 1 && why.GetTasks()[0].GetReasons()[0].GetKind() == "hold", err)
+	check("release", true, c.Release(ctx, "1", "a"))
+	s.join(c, 1)
+	workers, err := c.Workers(ctx)
+	check("workers", len(workers) == 1 && workers[0].GetName() == "w1", err)
+	held, err := c.Drain(ctx, "w1", false)
+	check("drain", held >= 0, err)
+	check("undrain", true, c.Undrain(ctx, "w1"))
+	token, err := c.CreateToken(ctx, &NewToken{Name: "ci", Scopes: []string{"read"}})
+	check("a token", strings.HasPrefix(token.GetSecret(), "rv1_"), err)
+	tokens, err := c.Tokens(ctx)
+	check("tokens", len(tokens) == 1 && tokens[0].GetName() == "ci", err)
+	check("a revoked token", true, c.RevokeToken(ctx, "ci"))
+	cancelled, err := c.Cancel(ctx, &CancelRequest{Id: "1", Kill: true})
+	check("cancel", cancelled.GetCancelled()+cancelled.GetStopping() == 10, err)
+	enough := errors.New("enough")
+	err = c.Watch(ctx, "", nil, "", func(m *WatchResponse) error {
+		if m.GetCursor() == "" {
+			t.Error("a message without a cursor")
+		}
+		return enough
+	})
+	check("watch", errors.Is(err, enough), nil)
+}

@@ -124,10 +124,12 @@ func (a ForAgent) PutArtifact(ctx context.Context, fence link.Fence, ref job.Ref
 	first := &reevev1.ArtifactPutRequest{Ref: ref.String(), Fence: uint64(fence), Path: path}
 	for {
 		n, err := io.ReadFull(from, buf)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !over {
+			_, _ = stream.CloseAndReceive() // without the last message nothing is kept
 			return err
 		}
-		first.Data = buf[:n]
+		first.Data, first.Last = buf[:n], over
 		sendErr := stream.Send(first)
 		first = &reevev1.ArtifactPutRequest{}
 		if err != nil || sendErr != nil {

@@ -2392,8 +2392,11 @@ func (x *LogReadResponse) GetNextOffset() int64 {
 }
 
 type PutItemsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// The last message says so: a stream that ends without it was cut short, and
+	// nothing of it is kept.
+	Last          bool `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2433,6 +2436,13 @@ func (x *PutItemsRequest) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *PutItemsRequest) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 type PutItemsResponse struct {
@@ -2582,8 +2592,11 @@ type ArtifactPutRequest struct {
 	Ref   string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	Fence uint64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// Slash-separated, relative.
-	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
-	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	Data []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	// The last message says so: a stream that ends without it was cut short, and
+	// nothing of it is kept.
+	Last          bool `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2644,6 +2657,13 @@ func (x *ArtifactPutRequest) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *ArtifactPutRequest) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 type ArtifactPutResponse struct {
@@ -3133,21 +3153,23 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\fR\x04data\x12\x1f\n" +
 	"\vnext_offset\x18\x05 \x01(\x03R\n" +
-	"nextOffset\"%\n" +
+	"nextOffset\"9\n" +
 	"\x0fPutItemsRequest\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"<\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\bR\x04last\"<\n" +
 	"\x10PutItemsResponse\x12\x12\n" +
 	"\x04blob\x18\x01 \x01(\tR\x04blob\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\"%\n" +
 	"\x0fGetItemsRequest\x12\x12\n" +
 	"\x04blob\x18\x01 \x01(\tR\x04blob\"&\n" +
 	"\x10GetItemsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"d\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"x\n" +
 	"\x12ArtifactPutRequest\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04data\")\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\bR\x04last\")\n" +
 	"\x13ArtifactPutResponse\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\":\n" +
 	"\x12ArtifactGetRequest\x12\x10\n" +
