@@ -34,7 +34,7 @@ func (e *env) run() *cobra.Command {
 		Use:   "run [flags] [--] COMMAND [ARGUMENT…]",
 		Short: "Run a command on a worker, show its output and exit with its code",
 		Long: `Submit a job of one command, show its output as it comes, and exit with the job's code. Standard output is the
-command's alone; what Reeve says goes to standard error.
+command's alone; what Reeve says goes to standard error. The command has no standard input, and runs in a directory of its own.
 
 Ctrl-C (or SIGTERM) cancels the job: SIGTERM, its grace, SIGKILL. Ctrl-C again kills it at once, and once more leaves it.
 The job ends too when what reads the output is gone, as in "reeve run -- yes | head". It goes on if this command is killed.`,
