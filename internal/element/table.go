@@ -165,8 +165,8 @@ func (t *Table) put(p int64, r Record) {
 
 // SetPending gives every pending element of the span the record r and returns
 // how many there were; one that has had attempts keeps their number and the last
-// one's worker and start. A chunk that is untouched and wholly inside becomes one
-// record.
+// one's worker and start. A chunk that is wholly inside, and untouched or one record,
+// becomes one record.
 func (t *Table) SetPending(span Span, r Record) int64 {
 	var n int64
 	for p := span.First; p <= span.Last; {
@@ -174,7 +174,8 @@ func (t *Table) SetPending(span Span, r Record) int64 {
 		end := min(first+ChunkSize, t.n) - 1
 		whole := p == first && span.Last >= end
 		if c := t.at(p); whole && (c == nil || c.cols == nil && c.uniform.State == job.Pending) {
-			*t.open(p) = chunk{uniform: r}
+			open := t.open(p)
+			*open = chunk{uniform: open.uniform.after(r)}
 			n += end - first + 1
 			p = end + 1
 			continue

@@ -116,6 +116,9 @@ func TestTableIsAListOfRecords(t *testing.T) {
 					t.Fatalf("SetPending(%v) = %d, want %d", span, got, want)
 				}
 			},
+			"reload": func(t *rapid.T) {
+				table = reloaded(t, table)
+			},
 			"next pending": func(t *rapid.T) {
 				p := rapid.Int64Range(0, n+1).Draw(t, "from")
 				if got, want := table.NextPending(p), model.nextPending(p); got != want {
@@ -134,12 +137,12 @@ func TestTableIsAListOfRecords(t *testing.T) {
 			},
 		})
 		checkTable(t, table, model)
-		checkReload(t, table, model)
+		checkTable(t, reloaded(t, table), model)
 	})
 }
 
-// checkReload writes every touched chunk and reads it into a new table.
-func checkReload(t *rapid.T, table *Table, model modelTable) {
+// reloaded writes every touched chunk and reads it into a new table.
+func reloaded(t *rapid.T, table *Table) *Table {
 	back := NewTable(table.Len())
 	for c := range table.Chunks() {
 		if !table.Touched(c) {
@@ -157,7 +160,7 @@ func checkReload(t *rapid.T, table *Table, model modelTable) {
 			t.Fatalf("chunk %d is stored as % x, and after it was read as % x", c, b[len(prefix):], again)
 		}
 	}
-	checkTable(t, back, model)
+	return back
 }
 
 func TestUntouchedCostsNothing(t *testing.T) {
@@ -215,6 +218,21 @@ func TestAttemptsStayOnRecordWhenPendingEnds(t *testing.T) {
 		if got := table.Get(int64(p)); got != want {
 			t.Errorf("element %d is %+v, want %+v", p, got, want)
 		}
+	}
+}
+
+func TestAttemptsStayOnRecordOfElementsThatAreAlike(t *testing.T) {
+	table := NewTable(2)
+	for p := range int64(2) {
+		table.Set(p, Record{State: job.Pending, Attempts: 2, Worker: 7, Started: 50, Ended: 60})
+	}
+	alike := NewTable(2)
+	if err := alike.LoadChunk(0, table.AppendChunk(nil, 0)); err != nil {
+		t.Fatal(err)
+	}
+	alike.SetPending(Span{0, 1}, Record{State: job.Skipped, Ended: 99})
+	if got, want := alike.Get(1), (Record{State: job.Skipped, Attempts: 2, Worker: 7, Started: 50, Ended: 99}); got != want {
+		t.Errorf("an element is %+v, want %+v", got, want)
 	}
 }
 
