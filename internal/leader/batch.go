@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -106,4 +107,53 @@ func (b *batch) reset() {
 		next.payload = b.payload[:0]
 	}
 	*b = next
+}
+
+// release lets out what waited for a batch: answers, mail and notices.
+func (p *loop) release(b *batch) {
+	for _, l := range b.logged {
+		p.settings.Logged(l.ref, l.size)
+	}
+	told := 0
+	tell := func(n int) {
+		for ; told < n; told++ {
+			h := &b.answers[told]
+			if w, ok := h.reply.(core.Welcomed); ok {
+				p.outbox.Opened(w.Worker, w.Session)
+			}
+			h.to.done <- h.answer
+		}
+	}
+	for _, m := range b.mail {
+		tell(m.after)
+		if msgs := p.current(m.msgs); len(msgs) > 0 {
+			p.outbox.Deliver(m.worker, msgs)
+		}
+	}
+	tell(len(b.answers))
+	if b.empty() {
+		return
+	}
+	end := replica.Cursor{Generation: p.state.Generation(), Seq: b.seq, Index: len(b.notices)}
+	for i := range b.notices {
+		b.notices[i].Cursor = replica.Cursor{Generation: end.Generation, Seq: b.seq, Index: i}
+	}
+	p.hub.Publish(end, b.notices, b.wanted)
+}
+
+// current leaves out of messages the attempts that have ended while their batch was on its
+// way to the journal, as those of a worker that is silent. Its next beat may be answered
+// before that end is durable and told: a worker that got such an attempt with a fresh lease
+// would start it.
+func (p *loop) current(msgs []link.ToWorker) []link.ToWorker {
+	return slices.DeleteFunc(msgs, func(m link.ToWorker) bool {
+		if m.Assign == nil {
+			return false
+		}
+		m.Assign.Attempts = slices.DeleteFunc(m.Assign.Attempts, func(a link.Assignment) bool {
+			_, _, live := p.state.AttemptAt(uint64(a.Fence))
+			return !live
+		})
+		return len(m.Assign.Attempts) == 0
+	})
 }

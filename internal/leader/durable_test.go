@@ -14,6 +14,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/faultstore"
@@ -356,6 +357,41 @@ func TestLostWork(t *testing.T) {
 				t.Error("the silent worker must be forgotten, the other not")
 			}
 		})
+		r.end()
+	})
+}
+
+// TestLostWorkIsNotGiven gives an attempt up while its assignment is on its way to the
+// journal. The worker must not get it any more: an answered beat would let it start.
+func TestLostWorkIsNotGiven(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		worker := r.join("w1")
+		r.journal.shut()
+		done := r.start(submit(t, "retry: {on_lost: 3}\nlost_after: 2s\nrun: 'true'", 1))
+		for range 4 {
+			after(time.Second)
+		}
+		pending(t, "a submit that is not durable", done)
+		r.journal.reopen()
+		synctest.Wait()
+		r.state(func(*core.State) {})
+		var live []link.Fence
+		lost := 0
+		for _, b := range r.journal.appends(0) {
+			for _, e := range events(t, b) {
+				switch e := e.(type) {
+				case core.AttemptAssigned:
+					live = append(live, e.Fence)
+				case core.AttemptEnded:
+					lost++
+					live = slices.DeleteFunc(live, func(f link.Fence) bool { return f == e.Fence })
+				}
+			}
+		}
+		if diff := cmp.Diff(live, r.mail.fences(worker)); diff != "" || lost == 0 {
+			t.Errorf("%d attempts were lost; of the others the worker was given (-want +got):\n%s", lost, diff)
+		}
 		r.end()
 	})
 }

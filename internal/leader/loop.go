@@ -489,36 +489,6 @@ func (p *loop) landed(err error) error {
 	return nil
 }
 
-// release lets out what waited for a batch: answers, mail and notices.
-func (p *loop) release(b *batch) {
-	for _, l := range b.logged {
-		p.settings.Logged(l.ref, l.size)
-	}
-	told := 0
-	tell := func(n int) {
-		for ; told < n; told++ {
-			h := &b.answers[told]
-			if w, ok := h.reply.(core.Welcomed); ok {
-				p.outbox.Opened(w.Worker, w.Session)
-			}
-			h.to.done <- h.answer
-		}
-	}
-	for _, m := range b.mail {
-		tell(m.after)
-		p.outbox.Deliver(m.worker, m.msgs)
-	}
-	tell(len(b.answers))
-	if b.empty() {
-		return
-	}
-	end := replica.Cursor{Generation: p.state.Generation(), Seq: b.seq, Index: len(b.notices)}
-	for i := range b.notices {
-		b.notices[i].Cursor = replica.Cursor{Generation: end.Generation, Seq: b.seq, Index: i}
-	}
-	p.hub.Publish(end, b.notices, b.wanted)
-}
-
 // windDownTime is how long a stopping leader waits for journal and tables.
 const windDownTime = 30 * time.Second
 

@@ -349,8 +349,25 @@ func (s *server) mail(sends []core.Send) {
 		if s.w.opt.Bug == BugDropMail && i == 0 && msg.Assign != nil && len(msg.Assign.Attempts)%2 == 1 {
 			continue
 		}
-		s.forming.out = append(s.forming.out, func() { s.hub.deliver(m.Worker, []link.ToWorker{msg}) })
+		s.forming.out = append(s.forming.out, func() {
+			if s.current(&msg) {
+				s.hub.deliver(m.Worker, []link.ToWorker{msg})
+			}
+		})
 	}
+}
+
+// current leaves out of a message the attempts that have ended meanwhile, and reports
+// whether anything is left.
+func (s *server) current(m *link.ToWorker) bool {
+	if m.Assign == nil {
+		return true
+	}
+	m.Assign.Attempts = slices.DeleteFunc(m.Assign.Attempts, func(a link.Assignment) bool {
+		_, _, live := s.state.AttemptAt(uint64(a.Fence))
+		return !live
+	})
+	return len(m.Assign.Attempts) > 0
 }
 
 func (s *server) assignments(fences []link.Fence) *link.Assign {
