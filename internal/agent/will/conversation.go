@@ -235,15 +235,16 @@ func (m *Machine) giveBackExpired() {
 	}
 }
 
-// beatFor brings the next beat forward if a lease asks for it: at once if too little
-// is left of the lease to wait.
+// beatFor brings the next beat forward if a lease asks for it: at once if less than half
+// of the lease would be left by then, since a keeper asks to end what it has had for half
+// of the time that was left.
 func (m *Machine) beatFor(lease time.Duration) {
 	every := link.BeatEvery(lease)
 	if lease <= 0 || m.sess.state != open || m.sess.beatDue || every >= m.sess.beat {
 		return
 	}
 	next := m.now.Boot.Add(every)
-	if m.renewed.Add(lease) <= next {
+	if m.renewed.Add(lease/2) <= next {
 		next = m.now.Boot
 	}
 	m.sess.beatAt = min(m.sess.beatAt, next)

@@ -209,11 +209,15 @@ func (m *Machine) recorded(a *attempt, err string) {
 	}
 }
 
-// start starts what is ready, unless its lease has run out meanwhile: then the
-// server may already have given it to another worker, so that it waits for word.
+// leftToStart is the part of its lease that must be left for an attempt to start. What
+// starts with less is asked to end at once, before the next beat can be answered.
+const leftToStart = 4
+
+// start starts what is ready, unless its lease has run out meanwhile, or nearly so: then
+// the server may already have given it to another worker, so that it waits for word.
 func (m *Machine) start(a *attempt) {
 	d := m.deadline(a.lease)
-	if m.renewing || d != 0 && d <= m.now.Boot {
+	if m.renewing || d != 0 && d.Sub(m.now.Boot) < a.lease/leftToStart {
 		a.phase = parked
 		m.parked.push(a)
 		return
