@@ -11,9 +11,12 @@ type Liveness struct {
 	elapsed time.Duration // its own clock
 	last    time.Duration // the outer clock at the last step
 	started bool
-	since   map[uint64]time.Duration
+	since   map[uint64]time.Duration // or heard
 	order   []uint64
 }
+
+// heard is in the place of a moment that the next step will know.
+const heard = -1
 
 // stallAfter is the longest step that the clock believes in.
 const stallAfter = 2 * time.Second
@@ -25,7 +28,8 @@ type Silence struct {
 	For time.Duration
 }
 
-// Heard notes that something came from the worker after the last step.
+// Heard notes that something came from the worker after the last step. It counts as
+// having come at the next: nobody is silent for as long as a step took.
 func (l *Liveness) Heard(worker uint64) {
 	if l.since == nil {
 		l.since = map[uint64]time.Duration{}
@@ -33,7 +37,7 @@ func (l *Liveness) Heard(worker uint64) {
 	if _, ok := l.since[worker]; !ok {
 		l.order = append(l.order, worker)
 	}
-	l.since[worker] = l.elapsed
+	l.since[worker] = heard
 }
 
 // Forget ends the watch over a worker that does not exist any more.
@@ -56,6 +60,9 @@ func (l *Liveness) Step(now time.Duration, least time.Duration) []Silence {
 	l.last, l.started = now, true
 	var out []Silence
 	for _, w := range l.order {
+		if l.since[w] == heard {
+			l.since[w] = l.elapsed
+		}
 		if quiet := l.elapsed - l.since[w]; quiet >= least {
 			out = append(out, Silence{w, quiet})
 		}

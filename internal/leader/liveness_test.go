@@ -55,6 +55,7 @@ func TestAStallOfTheServerIsNobodysSilence(t *testing.T) {
 		t.Errorf("%v are given up at the first step after a stall", got)
 	}
 	l.Heard(1) // what waited in the socket
+	l.Step(time.Hour, lease)
 	for at := time.Second; at < lease; at += time.Second {
 		if got := quiet(&l, time.Hour+at, lease); got != nil {
 			t.Errorf("%v are given up %s after a stall, in which they were heard", got, at)
@@ -68,11 +69,27 @@ func TestAStallOfTheServerIsNobodysSilence(t *testing.T) {
 	}
 }
 
+// TestALongTurnIsNobodysSilence hears from a worker all through a step that takes long: its
+// session goes on beside a loop that is busy.
+func TestALongTurnIsNobodysSilence(t *testing.T) {
+	var l Liveness
+	l.Heard(1)
+	l.Step(0, 0)
+	l.Heard(1)
+	if s := l.Step(stallAfter, time.Second); s != nil {
+		t.Errorf("%v are silent; want nobody, since worker 1 was heard since the last step", s)
+	}
+	if s := l.Step(stallAfter+time.Second, time.Second); len(s) != 1 || s[0].For != time.Second {
+		t.Errorf("%v are silent; want worker 1 for 1s", s)
+	}
+}
+
 // TestLivenessAgainstAModel holds it against a plain sum of steps.
 func TestLivenessAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l Liveness
 		model := map[uint64]time.Duration{} // how long each was silent
+		fresh := map[uint64]bool{}          // who was heard since the last step
 		now := time.Duration(0)
 		l.Step(now, 0)
 		for range rapid.IntRange(0, 50).Draw(t, "steps") {
@@ -80,7 +97,7 @@ func TestLivenessAgainstAModel(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
 			case 0:
 				l.Heard(w)
-				model[w] = 0
+				model[w], fresh[w] = 0, true
 			case 1:
 				l.Forget(w)
 				delete(model, w)
@@ -88,8 +105,11 @@ func TestLivenessAgainstAModel(t *testing.T) {
 				d := time.Duration(rapid.Int64Range(0, 5000).Draw(t, "ms")) * time.Millisecond
 				now += d
 				for w := range model {
-					model[w] += min(d, stallAfter)
+					if !fresh[w] {
+						model[w] += min(d, stallAfter)
+					}
 				}
+				clear(fresh)
 				lease := time.Duration(rapid.Int64Range(0, 9000).Draw(t, "lease")) * time.Millisecond
 				got := map[uint64]time.Duration{}
 				for _, s := range l.Step(now, lease) {
