@@ -74,7 +74,7 @@ func (a *agent) step() {
 	a.planned = false
 	events := a.box
 	a.box = nil
-	actions := append([]will.Action(nil), a.machine.Step(will.Now{Boot: a.w.boot(), Wall: a.n.wall()}, events...)...)
+	actions := append([]will.Action(nil), a.machine.Step(will.Now{Boot: a.n.clock(), Wall: a.n.wall()}, events...)...)
 	for _, x := range actions {
 		if _, ok := x.(will.Quit); ok {
 			a.w.trace("%s: agent %d quits", a.n.name, a.life)
@@ -198,7 +198,7 @@ func (a *agent) setTimer(at executor.Deadline) {
 	if at == 0 {
 		return
 	}
-	a.later("", time.Duration(at)-a.w.now+a.w.between(0, time.Millisecond), func(a *agent) {
+	a.later("", a.n.until(at)+a.w.between(0, time.Millisecond), func(a *agent) {
 		if a.timer == at {
 			a.put(will.Tick{})
 		}
@@ -255,7 +255,7 @@ func (a *agent) start(x will.Start) {
 		grace: time.Duration(t.Grace), timeout: time.Duration(t.Timeout), habits: habitsOf(t.Command),
 	}
 	a.later(x.Key, a.w.between(time.Microsecond, 5*time.Millisecond), func(a *agent) {
-		if x.Deadline != 0 && a.w.boot() >= x.Deadline {
+		if x.Deadline != 0 && a.n.clock() >= x.Deadline {
 			a.put(will.Refused{Fence: r.fence, Cause: job.Cause{Kind: job.CauseRejected, Detail: "its lease ran out before it could start"}})
 			return
 		}

@@ -104,7 +104,7 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 			s.crash("after an append is durable")
 			return
 		}
-		s.after(s.w.between(time.Microsecond, time.Millisecond), landed)
+		s.loop(s.w.between(time.Microsecond, time.Millisecond), landed)
 	})
 }
 
@@ -190,7 +190,7 @@ func (s *server) project(f *flushJob) {
 			s.project(f)
 			return
 		}
-		s.after(s.w.between(time.Microsecond, time.Millisecond), func() {
+		s.loop(s.w.between(time.Microsecond, time.Millisecond), func() {
 			s.flush = nil
 			s.state.Flushed(s.time(), f.rows.Ended())
 		})

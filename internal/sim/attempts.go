@@ -1,10 +1,20 @@
 package sim
 
 import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
+
+// stopSlack is how much longer than its grace an attempt may take to end where nothing
+// fails: messages, disks and clocks have their times.
+const stopSlack = 2 * time.Second
 
 // assigned judges that an attempt may be given out.
 func (h *history) assigned(e core.AttemptAssigned) {
@@ -25,6 +35,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 		w.fail(Once, "%s may have started and is given out again, as attempt %d", at, e.Attempt)
 	}
 	h.judgeBudget(at, el, spec)
+	h.judgeTimes(e, at)
 	if reason := h.forbids(j, e.Task, e.Position); reason != "" {
 		w.fail(Order, "%s is given out and %s", at, reason)
 	}
@@ -40,23 +51,70 @@ func (h *history) assigned(e core.AttemptAssigned) {
 		w.fail(Throttled, "%s is given out beside %d others; its throttle is %d", at, t.live, a.Throttle)
 	}
 	on := h.workers[e.Worker]
-	if on == nil || on.away || on.draining {
-		w.fail(Room, "%s is given to worker %d, which takes nothing: %+v", at, e.Worker, on)
+	if on == nil || on.away || on.draining || !on.has(spec.Where) {
+		w.fail(Room, "%s is given to worker %d, which does not take it: %+v", at, e.Worker, on)
 	}
 	if e.Attempt > 1 {
 		w.tally.Retries++
 	}
 	el.state, el.tries, el.fence = job.Assigned, e.Attempt, e.Fence
 	t.live++
-	h.attempts[e.Fence] = &pastAttempt{place: at, worker: e.Worker, number: e.Attempt, prefetched: e.Prefetched, assigned: e.At}
+	a := &pastAttempt{place: at, worker: e.Worker, prefetched: true}
+	h.attempts[e.Fence] = a
 	if !e.Prefetched {
-		on.used, on.running = on.used.Plus(spec.Resources), on.running+1
-		if !on.used.Fits(on.hello.Capacity) || on.running > on.hello.Slots {
-			w.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, on.name, on.used, on.running, on.hello.Capacity, on.hello.Slots)
-		}
+		h.promote(a)
+		h.judgeRoom(at, on)
 	}
 	if spec.AtMostOnce {
 		el.started = true // until it is known not to have
+	}
+}
+
+// judgeRoom judges that there is a place for what a worker was just given.
+func (h *history) judgeRoom(at place, w *pastWorker) {
+	if !w.used.Fits(w.hello.Capacity) || w.running > w.hello.Slots {
+		h.w.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, w.name, w.used, w.running, w.hello.Capacity, w.hello.Slots)
+	}
+	if w.alone > 0 && w.running > 1 {
+		h.w.fail(Room, "with %s worker %s runs %d attempts, one of which must be alone", at, w.name, w.running)
+	}
+}
+
+// has reports whether a worker has each of the labels.
+func (w *pastWorker) has(labels []string) bool {
+	for _, label := range labels {
+		key, value, _ := strings.Cut(label, "=")
+		if got, ok := w.hello.Labels[key]; !ok || value != "" && got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// judgeTimes holds an assignment against the job's times, and its lease against what
+// the task says.
+func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
+	w, j, el := h.w, h.jobs[e.Job], h.element(at)
+	spec := &j.spec.Tasks[e.Task]
+	if e.At < el.retryAt {
+		w.fail(Obeyed, "%s is tried again %d ms before its backoff is over", at, el.retryAt-e.At)
+	}
+	if late := e.At - j.startBefore; w.faults.calm && !j.begun && j.startBefore > 0 && late > 1000 {
+		w.fail(Obeyed, "%s is the first to start, %d ms after its start_before", at, late)
+	}
+	j.begun = true
+	if rule, c := spec.MaxFails, h.counts(j, e.Task); spec.Array != nil && rule.Reached(c[job.Failed]+c[job.TimedOut], c.Total()) && rule.Pending != "run" {
+		w.fail(Obeyed, "%s is given out after too many have failed: %v", at, c)
+	}
+	lease := w.faults.lease
+	if l := spec.LostAfter; l != nil {
+		lease = time.Duration(l.After)
+		if l.Never {
+			lease = 0
+		}
+	}
+	if e.Lease != lease.Milliseconds() {
+		w.fail(NoTwins, "%s is given out with a lease of %d ms; want %v", at, e.Lease, lease)
 	}
 }
 
@@ -76,6 +134,9 @@ func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
 	if int(s.Lost) > r.OnLost {
 		over = "losses"
 	}
+	if s.Quarantined() {
+		over = "losses while it ran"
+	}
 	if over != "" {
 		h.w.fail(Budgets, "%s is tried again after %+v: too many %s for %+v", at, s, over, *r)
 	}
@@ -83,27 +144,25 @@ func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
 
 // forbids says which need of an element is not met, as far as is durable.
 func (h *history) forbids(j *pastJob, ti uint32, p int64) string {
-	if len(j.waits) > 0 {
-		return "job " + j.waits[0].Job.String() + " has not ended"
+	for _, after := range j.spec.After {
+		if on := h.jobs[after.Job].state; !on.Terminal() || job.Decide(after.Condition, job.AfterJob(on)) != job.Run {
+			return "job " + after.Job.String() + " is " + on.String() + ", it runs after: " + after.Condition.String()
+		}
 	}
 	if !j.woken {
 		return "start_after has not come"
 	}
 	for _, need := range j.spec.Tasks[ti].Needs {
-		for u := range j.spec.Tasks {
-			if j.spec.Tasks[u].Name != need.Task {
-				continue
-			}
-			c := h.counts(j, uint32(u))
-			end := c.TaskState()
-			over := c.Ended() == c.Total()
-			if need.Each {
-				end = h.element(place{j.id, uint32(u), p}).state
-				over = end.Terminal()
-			}
-			if !over || job.Decide(need.Condition, end) != job.Run {
-				return "task " + need.Task + " is " + end.String() + ", it needs: " + need.Condition.String()
-			}
+		u := uint32(j.task(need.Task))
+		c := h.counts(j, u)
+		end := c.TaskState()
+		over := c.Ended() == c.Total()
+		if need.Each {
+			end = h.element(place{j.id, u, p}).state
+			over = end.Terminal()
+		}
+		if !over || job.Decide(need.Condition, end) != job.Run {
+			return "task " + need.Task + " is " + end.String() + ", it needs: " + need.Condition.String()
 		}
 	}
 	return ""
@@ -115,9 +174,12 @@ func (h *history) marked(e core.Event) {
 	case core.AttemptStarted:
 		a := h.current(e.Fence, "starts")
 		h.element(a.place).state = job.Running
+		a.running = true
 		h.promote(a)
 	case core.AttemptStopped:
-		h.current(e.Fence, "is asked to end").stop = e.Cause.Kind
+		a := h.current(e.Fence, "is asked to end")
+		a.stop = e.Cause.Kind
+		a.stopBy = h.w.now + time.Duration(e.Grace)*time.Millisecond + stopSlack
 	}
 }
 
@@ -139,6 +201,9 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 	w := h.workers[a.worker]
 	if !a.prefetched {
 		w.used, w.running = w.used.Minus(h.task(a.place).Resources), w.running-1
+		if el.spent.Isolated() {
+			w.alone--
+		}
 	}
 	if promotes != 0 {
 		p := h.current(promotes, "is promoted")
@@ -152,9 +217,14 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 
 // promote gives a prefetched attempt a place.
 func (h *history) promote(a *pastAttempt) {
-	if a.prefetched {
-		w := h.workers[a.worker]
-		w.used, w.running, a.prefetched = w.used.Plus(h.task(a.place).Resources), w.running+1, false
+	if !a.prefetched {
+		return
+	}
+	a.prefetched = false
+	w := h.workers[a.worker]
+	w.used, w.running = w.used.Plus(h.task(a.place).Resources), w.running+1
+	if h.element(a.place).spent.Isolated() {
+		w.alone++
 	}
 }
 
@@ -171,7 +241,13 @@ func (h *history) ended(e core.AttemptEnded) {
 	case job.CauseTimeout:
 		el.spent.TimedOut++
 	case job.CauseWorkerLost, job.CauseRejected:
+		if w.faults.calm {
+			w.fail(Steady, "attempt %d of %s ends: %s; nothing has failed", e.Fence, at, e.Cause)
+		}
 		el.spent.Lost++
+		if e.Cause.Kind == job.CauseWorkerLost && (a.running || e.Started > 0) {
+			el.spent.LostRunning++
+		}
 	case job.CausePreempted, job.CauseNone:
 	default:
 		el.spent.Failed++
@@ -179,10 +255,7 @@ func (h *history) ended(e core.AttemptEnded) {
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
 	}
-	el.state = e.Next
-	if e.Next.Terminal() {
-		el.won = e.Fence
-	}
+	el.state, el.retryAt = e.Next, e.RetryAt
 	h.judgeTruth(e, at)
 }
 
@@ -262,6 +335,22 @@ func (h *history) misread(r *core.WorkerReport) {
 		}
 		if now := h.attempts[h.element(a.place).fence]; now != nil {
 			r.Worker, r.Report.Ended[i].Fence = now.worker, h.element(a.place).fence
+		}
+	}
+}
+
+// judgeCancel wants everything that was to end asked to, once that is answered. What
+// cleans up goes on.
+func (h *history) judgeCancel(c core.Cancel) {
+	for _, f := range slices.Sorted(maps.Keys(h.attempts)) {
+		a := h.attempts[f]
+		at := a.place
+		switch {
+		case a.over || at.job != c.Job || c.Task != core.NoTask && at.task != c.Task:
+		case c.Task == core.NoTask && !c.Kill && h.task(at).CleanUp():
+		case c.Spans != nil && !slices.ContainsFunc(c.Spans, func(s element.Span) bool { return s.First <= at.position && at.position <= s.Last }):
+		case a.stop == job.CauseNone:
+			h.w.fail(Obeyed, "the cancel of %+v is answered, and attempt %d of %s goes on", c, f, at)
 		}
 	}
 }

@@ -27,6 +27,8 @@ const (
 	BugNoResources Bug = "hide resources"
 	// BugNoTimeout is a keeper that does not know the time.
 	BugNoTimeout Bug = "keeper forgets timeouts"
+	// BugNoRenewal is a keeper that is not told of renewed leases.
+	BugNoRenewal Bug = "drop renewals"
 	// BugDropHold answers holds and does nothing.
 	BugDropHold Bug = "drop holds"
 	// BugSwap replays the last events of batches in another order.
@@ -73,6 +75,7 @@ func Bugs() []Breach {
 		{BugNoBudget, Budgets, nil},
 		{BugNoResources, Room, nil},
 		{BugNoTimeout, Obeyed, nil},
+		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Obeyed, nil},
 		{BugSwap, Law, nil},
 		{BugGarble, Codec, nil},

@@ -19,8 +19,14 @@ type faults struct {
 	slow, reset                                int
 	unknown, failFlush, crashAppend, crashSend int
 	forgetful                                  int // answers to users that get lost
+	stall                                      int // of the server, with messages of workers unread
 	// every is the mean time between two faults of a kind, zero for never.
 	every struct{ crash, stall, agentKill, agentStop, keeperKill, bothKill, reboot, leave, cut, clock time.Duration }
+	// drift is by how much workers' clocks are fast or slow at most, in thousandths. A
+	// server allows for a tenth.
+	drift int
+	// calm is a run without a fault, in which more can be asked.
+	calm bool
 	// dropTail is whether a session that breaks loses what it has received.
 	dropTail bool
 	// rows is how many jobs a flush encodes per turn.
@@ -51,9 +57,14 @@ func drawFaults(r *rand.Rand) faults {
 		lease:  []time.Duration{5 * time.Second, 10 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(4)],
 		delay:  []time.Duration{time.Millisecond, 5 * time.Millisecond, 50 * time.Millisecond}[r.IntN(3)],
 		slow:   rate(30), reset: rate(10), unknown: rate(100), failFlush: rate(200), crashAppend: rate(20), crashSend: rate(20),
-		forgetful: rate(300), dropTail: r.IntN(2) == 0,
+		forgetful: rate(300), stall: rate(3), dropTail: r.IntN(2) == 0,
 		batch: []int{2, 20, 10_000, 10_000}[r.IntN(4)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
 	}
+	if f.calm = r.IntN(8) == 0; f.calm {
+		f.quiet()
+		return f
+	}
+	f.drift = []int{0, 0, 1, 40}[r.IntN(4)]
 	e := &f.every
 	e.crash, e.stall = every(10*time.Second), every(8*time.Second)
 	e.agentKill, e.agentStop = every(10*time.Second), every(10*time.Second)
@@ -62,16 +73,24 @@ func drawFaults(r *rand.Rand) faults {
 	return f
 }
 
-func (f faults) String() string {
-	return fmt.Sprintf("length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d forgetful %d drop %v rows %d flush every %v, %+v",
-		f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.every)
+// quiet takes every fault out of what goes on all the time.
+func (f *faults) quiet() {
+	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.stall = 0, 0, 0, 0, 0, 0, 0, 0
 }
+
+func (f faults) String() string {
+	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d forgetful %d drop %v rows %d flush every %v drift %d, %+v",
+		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift, f.every)
+}
+
+// drift draws how fast a worker's clock is.
+func (w *world) drift() int { return w.rnd.IntN(2*w.faults.drift+1) - w.faults.drift }
 
 // plague begins each kind of fault.
 func (w *world) plague() {
 	e := w.faults.every
 	w.haunt(e.crash, func() { w.server.crash("at random") })
-	w.haunt(e.stall, func() { w.server.stall(w.between(10*time.Millisecond, w.faults.lease*3/2)) })
+	w.haunt(e.stall, w.server.stall)
 	w.haunt(e.clock, func() {
 		w.tally.ClockSteps++
 		step := time.Duration(w.rnd.Int64N(int64(10*time.Minute))) - 5*time.Minute
@@ -122,8 +141,7 @@ func (w *world) heal() {
 	w.trace("everything heals")
 	w.healed = true
 	f := &w.faults
-	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful = 0, 0, 0, 0, 0, 0, 0
-	w.server.stalled = min(w.server.stalled, w.now)
+	f.quiet()
 	if !w.server.up {
 		w.server.start()
 	}

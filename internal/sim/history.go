@@ -3,6 +3,7 @@ package sim
 import (
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -40,7 +41,9 @@ type pastJob struct {
 	woken  bool
 	stop   job.CauseKind
 	killed bool
-	code   int32
+	// startAfter, startBefore and deadline are 0 for none.
+	startAfter, startBefore, deadline int64
+	begun                             bool
 }
 
 type pastTask struct {
@@ -54,14 +57,13 @@ type pastTask struct {
 }
 
 type pastElement struct {
-	state  job.ElementState
-	tries  uint16
-	fence  link.Fence // of the live attempt, 0 for none
-	won    link.Fence // of the attempt that ended it
-	cause  job.Cause  // of the last end
-	spent  job.Spent
-	opened bool
-	carry  bool
+	state job.ElementState
+	tries uint16
+	fence link.Fence // of the live attempt, 0 for none
+	cause job.Cause  // of the last end
+	spent job.Spent
+	// retryAt is before when it must not be tried again.
+	retryAt int64
 	// started: an attempt of it may have started.
 	started bool
 }
@@ -69,11 +71,14 @@ type pastElement struct {
 type pastAttempt struct {
 	place      place
 	worker     uint64
-	number     uint16
 	prefetched bool
-	over       bool
-	assigned   int64
-	stop       job.CauseKind
+	// running: it is known to have started.
+	running bool
+	over    bool
+	stop    job.CauseKind
+	// stopBy is when it must have ended at the latest in a calm run, 0 if it was not
+	// asked to.
+	stopBy time.Duration
 }
 
 type pastWorker struct {
@@ -81,6 +86,7 @@ type pastWorker struct {
 	hello    link.Hello
 	used     job.Resources
 	running  int
+	alone    int // attempts in a place that must have the worker to themselves
 	draining bool
 	away     bool
 }
@@ -199,7 +205,11 @@ func (h *history) takeJob(e core.Event) {
 	case core.JobSubmitted:
 		h.submitted(e)
 	case core.JobWoken:
-		h.jobs[e.Job].woken = true
+		j := h.jobs[e.Job]
+		if now := h.w.server.time(); now < j.startAfter {
+			h.w.fail(Obeyed, "job %d may start at %d, %d ms before its start_after", e.Job, now, j.startAfter-now)
+		}
+		j.woken = true
 	case core.AfterMet:
 		h.afterMet(e)
 	case core.HoldSet:
@@ -217,12 +227,6 @@ func (h *history) takeJob(e core.Event) {
 	case core.TaskReady:
 		t := &h.jobs[e.Job].tasks[e.Task]
 		t.ready, t.n = true, e.Count
-	case core.ElementsOpened:
-		for _, s := range e.Spans {
-			for p := s.First; p <= s.Last; p++ {
-				h.element(place{e.Job, e.Task, p}).opened = true
-			}
-		}
 	case core.ElementsEnded:
 		h.elementsEnded(e)
 	case core.JobEnded:
@@ -236,7 +240,8 @@ func (h *history) submitted(e core.JobSubmitted) {
 	}
 	h.last = e.ID
 	spec := h.specs[e.Spec]
-	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held, woken: e.StartAfter <= e.At}
+	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held, woken: e.StartAfter <= e.At,
+		startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline}
 	j.at = e.Namespace + "/" + spec.Queue
 	if spec.Queue == "" {
 		j.at = e.Namespace + "/" + core.DefaultName
@@ -248,10 +253,9 @@ func (h *history) submitted(e core.JobSubmitted) {
 	for _, c := range e.Carry {
 		t := &j.tasks[c.Task]
 		t.n = c.Count
-		spans := c.Spans
-		for _, s := range spans {
+		for _, s := range c.Spans {
 			for p := s.First; p <= s.Last; p++ {
-				*h.element(place{e.ID, c.Task, p}) = pastElement{state: job.Succeeded, carry: true}
+				*h.element(place{e.ID, c.Task, p}) = pastElement{state: job.Succeeded}
 			}
 		}
 	}
@@ -293,19 +297,43 @@ func (h *history) jobEnded(e core.JobEnded) {
 	if j.state.Terminal() {
 		h.w.fail(OneEnd, "job %d is %s and ends again, as %s", e.Job, j.state, e.State)
 	}
-	j.state, j.code = e.State, e.Code
+	j.state = e.State
 	h.live--
-	failed := false
+	ends := make([]job.End, len(j.tasks))
+	code := 1
 	for ti := range j.tasks {
 		c := h.counts(j, uint32(ti))
 		if c.Ended() < c.Total() {
 			h.w.fail(OneEnd, "job %d ends as %s and task %d is %v", e.Job, e.State, ti, c)
 		}
-		failed = failed || c[job.Failed]+c[job.TimedOut]+c[job.Cancelled] > 0
+		ends[ti].State = c.TaskState()
+		for _, el := range j.tasks[ti].items {
+			if el.state == job.Failed || el.state == job.TimedOut {
+				code = max(code, el.cause.ExitCode())
+			}
+		}
 	}
-	if e.State != job.JobSucceeded && !failed && j.stop == job.CauseNone {
-		h.w.fail(Truthful, "job %d ends as %s, and nothing of it failed or was asked to end", e.Job, e.State)
+	for ti := range j.tasks {
+		for _, need := range j.spec.Tasks[ti].Needs {
+			if u := j.task(need.Task); job.Handles(need.Condition) && ends[ti].State == job.Succeeded {
+				ends[u].Handled = true
+			}
+		}
 	}
+	if want := job.Outcome(ends, j.stop); e.State != want {
+		h.w.fail(Truthful, "job %d ends as %s; by how its tasks ended it is %s: %v", e.Job, e.State, want, ends)
+	}
+	if e.State == job.JobFailed && j.stop != job.CauseDeadline && int(e.Code) != code {
+		h.w.fail(Truthful, "job %d ends with %d; by its attempts with %d", e.Job, e.Code, code)
+	}
+	if late := e.At - j.deadline; h.w.faults.calm && j.deadline > 0 && late > 1000 && j.stop == job.CauseNone {
+		h.w.fail(Obeyed, "job %d ends %d ms after its deadline, which asked nothing of it", e.Job, late)
+	}
+}
+
+// task is the number of a task, by its name.
+func (j *pastJob) task(name string) int {
+	return slices.IndexFunc(j.spec.Tasks, func(t job.Task) bool { return t.Name == name })
 }
 
 // counts is how many elements of a task are in each state.

@@ -84,7 +84,7 @@ func (k *keeper) start(r *run, deadline executor.Deadline) {
 		return
 	}
 	k.runs[r.key] = r
-	k.watch.Add(r.key, k.w.boot(), r.grace, deadline)
+	k.watch.Add(r.key, k.n.clock(), r.grace, deadline)
 	k.later(k.w.between(10*time.Microsecond, 5*time.Millisecond), func() { k.launch(r) })
 	k.step()
 }
@@ -96,7 +96,7 @@ func (k *keeper) launch(r *run) {
 		return
 	}
 	r.started = k.n.wall()
-	k.watch.Began(r.key, k.w.boot(), r.timeout)
+	k.watch.Began(r.key, k.n.clock(), r.timeout)
 	k.spawn(r)
 	k.tell(func(a *agent) { a.put(will.Started{Fence: r.fence, At: r.started}) })
 	k.step()
@@ -125,7 +125,7 @@ func (k *keeper) exited(r *run) {
 	}
 	k.later(k.w.between(time.Microsecond, 2*time.Millisecond), func() {
 		k.watch.Exited(r.key)
-		k.watch.Gone(r.key, k.w.boot())
+		k.watch.Gone(r.key, k.n.clock())
 		k.conclude(r)
 	})
 }
@@ -166,14 +166,17 @@ func (k *keeper) tell(do func(*agent)) {
 }
 
 func (k *keeper) renew(keys []string, d executor.Deadline) {
+	if k.w.opt.Bug == BugNoRenewal {
+		return
+	}
 	for _, key := range keys {
-		k.watch.Renew(key, k.w.boot(), d)
+		k.watch.Renew(key, k.n.clock(), d)
 	}
 	k.step()
 }
 
 func (k *keeper) stop(key string, grace time.Duration, cause job.Cause) {
-	k.watch.Stop(key, k.w.boot(), grace, cause)
+	k.watch.Stop(key, k.n.clock(), grace, cause)
 	k.step()
 }
 
@@ -188,14 +191,14 @@ func (k *keeper) step() {
 	if k.dead {
 		return
 	}
-	for _, todo := range k.watch.Step(k.w.boot()) {
+	for _, todo := range k.watch.Step(k.n.clock()) {
 		if r := k.runs[todo.Key]; r != nil && r.exit == nil && todo.Verb != reevekeeper.VerbDrain {
 			k.signal(r, todo)
 		}
 	}
 	if at, ok := k.watch.Next(); ok && at != k.timer {
 		k.timer = at
-		k.later(time.Duration(at)-k.w.now+k.w.between(0, 2*time.Millisecond), func() {
+		k.later(k.n.until(at)+k.w.between(0, 2*time.Millisecond), func() {
 			if k.timer == at {
 				k.timer = 0
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent/will"
+	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -17,6 +18,8 @@ type node struct {
 	w       *world
 	name    string
 	wallOff time.Duration
+	// drift is how much faster its clocks run than the server's, in thousandths.
+	drift int
 	// cut is until when messages in a direction are held back.
 	cut [2]time.Duration
 
@@ -50,7 +53,7 @@ type about struct {
 
 func newNode(w *world, i int) *node {
 	r := w.rnd
-	n := &node{w: w, name: fmt.Sprintf("w%d", i), disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
+	n := &node{w: w, name: fmt.Sprintf("w%d", i), drift: w.drift(), disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
 	n.hello = link.Hello{
 		Protocol: link.Protocol, Name: n.name, Instance: "instance-" + n.name, Labels: map[string]string{"name": n.name, "zone": []string{"a", "b"}[i%2]},
 		Capacity: job.Resources{CPU: int64(1+r.IntN(4)) * 1000, Memory: int64(1+r.IntN(4)) << 30},
@@ -66,6 +69,17 @@ func (n *node) String() string {
 	}
 	running, held := n.agent.machine.Load()
 	return fmt.Sprintf("%s: %d running %d held, %d attempts in the keeper, stopped %v, session %d", n.name, running, held, n.keeper.count(), n.agent.stopped, n.agent.session)
+}
+
+// clock is the boot clock, which leases and timeouts are counted on.
+func (n *node) clock() executor.Deadline {
+	return executor.Deadline(n.w.now + n.w.now*time.Duration(n.drift)/1000)
+}
+
+// until is how long it takes until the boot clock has come to a moment.
+func (n *node) until(at executor.Deadline) time.Duration {
+	left := max(time.Duration(at-n.clock()), 0)
+	return left*1000/time.Duration(1000+n.drift) + time.Microsecond
 }
 
 func (n *node) wall() int64 { return began + (n.w.now - bootedAt + n.wallOff).Milliseconds() }

@@ -27,6 +27,8 @@ const (
 	Budgets Promise = "retry budgets hold"
 	// Obeyed: what is held, paused, cancelled or timed out does not start or run on.
 	Obeyed Promise = "holds, cancels and timeouts are obeyed"
+	// Steady: where nothing fails, no attempt is lost.
+	Steady Promise = "nothing is lost without a fault"
 	// Law: tables and the journal's tail together are the state.
 	Law Promise = "load + tail = state"
 	// Codec: what is written is what is read.
@@ -44,6 +46,6 @@ const (
 // Promises lists every promise.
 func Promises() []Promise {
 	return []Promise{
-		NoPanic, Durable, OneEnd, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Obeyed, Law, Codec, Truthful, Says, OneJob, Ends,
+		NoPanic, Durable, OneEnd, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Obeyed, Steady, Law, Codec, Truthful, Says, OneJob, Ends,
 	}
 }

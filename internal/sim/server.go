@@ -53,9 +53,11 @@ type server struct {
 	wallOff time.Duration
 
 	// life numbers the processes; what was planned for an earlier one is dropped.
-	life    int
-	up      bool
-	stalled time.Duration
+	life int
+	up   bool
+	// stalled is until when the process does nothing, busy until when its loop alone
+	// does not.
+	stalled, busy time.Duration
 
 	state           *core.State
 	live            leader.Liveness
@@ -74,11 +76,31 @@ type server struct {
 	ready           bool // recovered, and its epoch is durable
 }
 
-// wallClock is wall time that never goes back, as package leader's Clock.
+// wallClock is wall time that never goes back and never stands still, as package
+// leader's Clock.
 type wallClock struct {
 	anchor int64
 	at     time.Duration
+	slow   bool
 	last   int64
+}
+
+// set anchors the clock to a wall clock.
+func (c *wallClock) set(now time.Duration, wall int64) {
+	ours := wall
+	if c.at != 0 {
+		ours = c.read(now)
+	}
+	c.slow = wall < ours-2
+	c.anchor, c.at = max(wall, ours), now
+}
+
+func (c *wallClock) read(now time.Duration) int64 {
+	passed := now - c.at
+	if c.slow {
+		passed /= 2
+	}
+	return c.anchor + passed.Milliseconds()
 }
 
 func newServer(w *world) *server {
@@ -93,7 +115,7 @@ func newServer(w *world) *server {
 func (s *server) wall() int64 { return began + (s.w.now - bootedAt + s.wallOff).Milliseconds() }
 
 func (s *server) time() int64 {
-	s.clock.last = max(s.clock.last, s.clock.anchor+(s.w.now-s.clock.at).Milliseconds())
+	s.clock.last = max(s.clock.last, s.clock.read(s.w.now))
 	return s.clock.last
 }
 
@@ -114,18 +136,37 @@ func (s *server) after(d time.Duration, do func()) {
 	s.w.after(d, fire)
 }
 
-func (s *server) stall(d time.Duration) {
-	if s.up {
-		s.w.tally.Stalls++
-		s.w.trace("server stalls for %v", d)
-		s.stalled = max(s.stalled, s.w.now+d)
+// loop plans something that the loop does, once it is free.
+func (s *server) loop(d time.Duration, do func()) {
+	s.after(d, func() {
+		if s.busy > s.w.now {
+			s.loop(s.w.until(s.busy), do)
+			return
+		}
+		do()
+	})
+}
+
+// stall has the process do nothing for a while, or its loop alone, as a long turn does.
+func (s *server) stall() {
+	if !s.up {
+		return
 	}
+	d := s.w.between(10*time.Millisecond, s.w.faults.lease*3/2)
+	s.w.tally.Stalls++
+	if s.w.oneIn(3) {
+		s.w.trace("the server's loop is busy for %v", d)
+		s.busy = max(s.busy, s.w.now+d)
+		return
+	}
+	s.w.trace("the server stalls for %v", d)
+	s.stalled = max(s.stalled, s.w.now+d)
 }
 
 // start begins a process: it recovers and begins a term, as leader.New does.
 func (s *server) start() {
 	s.life++
-	s.up, s.ready, s.stalled, s.planned = true, false, 0, false
+	s.up, s.ready, s.stalled, s.busy, s.planned = true, false, 0, 0, false
 	s.live, s.clock = leader.Liveness{}, wallClock{}
 	s.lanes = [lanes][]*request{}
 	s.forming, s.flying, s.flush, s.due, s.anchored, s.unsettled = &batch{}, nil, nil, 0, s.w.now, true
@@ -144,7 +185,7 @@ func (s *server) recover() {
 	}
 	state := found.State
 	s.w.past.compare("the recovered server", state)
-	s.clock.anchor, s.clock.at = s.wall(), s.w.now
+	s.clock.set(s.w.now, s.wall())
 	s.state, s.generation = state, max(state.Generation(), 1)
 	b := &batch{}
 	for _, e := range s.enter(b, state.Begin(s.time(), state.Epoch()+1, s.generation)) {
@@ -205,12 +246,12 @@ func (s *server) post(c core.Command) {
 func (s *server) wake() {
 	if !s.planned {
 		s.planned = true
-		s.after(s.w.between(time.Microsecond, 500*time.Microsecond), s.turn)
+		s.loop(s.w.between(time.Microsecond, 500*time.Microsecond), s.turn)
 	}
 }
 
 func (s *server) tick() {
-	s.after(tickEvery, s.tick)
+	s.loop(tickEvery, s.tick)
 	s.turn()
 }
 
@@ -393,7 +434,7 @@ func (s *server) upkeep(now int64) {
 	}
 	if s.w.now-s.anchored >= tickEvery {
 		s.anchored = s.w.now
-		s.clock.anchor, s.clock.at = s.wall(), s.w.now
+		s.clock.set(s.w.now, s.wall())
 		s.giveUpSilent(now)
 		s.state.Evict(now)
 	}

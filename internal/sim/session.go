@@ -79,6 +79,9 @@ func (h *hub) accept(c *conn) *session {
 func (x *session) receive(m link.FromWorker) {
 	x.in = append(x.in, m)
 	x.wake()
+	if x.s.w.chance(x.s.w.faults.stall) {
+		x.s.stall()
+	}
 }
 
 // broken tells that the stream has ended. What it had received may be lost with it.

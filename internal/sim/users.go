@@ -310,7 +310,14 @@ func (u *users) cancelSome() {
 			c.Spans = []element.Span{{First: first, Last: first + w.rnd.Int64N(n-first)}}
 		}
 	}
-	u.ask(&call{what: "cancel", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {}})
+	u.ask(&call{
+		what: "cancel", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {},
+		leaves: func(_ any, err error) {
+			if err == nil {
+				w.past.judgeCancel(c)
+			}
+		},
+	})
 }
 
 func (u *users) holdSome() {

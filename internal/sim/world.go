@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
-
-	"github.com/reeve-scheduler/reeve/internal/executor"
 )
 
 // Options of a run.
@@ -104,7 +102,7 @@ const began = int64(1_700_000_000_000)
 type world struct {
 	opt    Options
 	rnd    *rand.Rand
-	now    time.Duration // true time, on which every machine's boot clock runs
+	now    time.Duration // true time, which the server's boot clock shows
 	seq    uint64
 	queue  events
 	lines  []string // the last lines of the trace, as a ring
@@ -195,9 +193,6 @@ func (w *world) after(d time.Duration, do func()) {
 
 // until is how long it is to a moment.
 func (w *world) until(at time.Duration) time.Duration { return max(at-w.now, 0) }
-
-// boot is the boot clock.
-func (w *world) boot() executor.Deadline { return executor.Deadline(w.now) }
 
 // trace notes something; args must be values that nobody changes.
 func (w *world) trace(format string, args ...any) {
