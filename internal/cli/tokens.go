@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,10 +35,6 @@ func (e *env) tokens() *cobra.Command {
 			}
 			rows := make([][]string, 0, len(all))
 			for _, t := range all {
-				state := "valid"
-				if t.GetRevokedAt() != nil {
-					state = "revoked"
-				}
 				expires := "never"
 				if t.GetExpiresAt() != nil {
 					expires = render.Stamp(t.GetExpiresAt())
@@ -46,7 +43,7 @@ func (e *env) tokens() *cobra.Command {
 				if len(t.GetNamespaces()) > 0 {
 					spaces = strings.Join(t.GetNamespaces(), ",")
 				}
-				rows = append(rows, []string{t.GetId(), t.GetName(), state, strings.Join(t.GetScopes(), ","), spaces, expires, t.GetCreatedBy()})
+				rows = append(rows, []string{t.GetId(), t.GetName(), tokenState(t, time.Now()), strings.Join(t.GetScopes(), ","), spaces, expires, t.GetCreatedBy()})
 			}
 			return e.Table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
 		}),
@@ -60,6 +57,17 @@ func (e *env) tokens() *cobra.Command {
 		return cl.RevokeToken(c.Context(), id)
 	}))
 	return c
+}
+
+// tokenState is what has become of a token by now.
+func tokenState(t *client.Token, now time.Time) string {
+	switch {
+	case t.GetRevokedAt() != nil:
+		return "revoked"
+	case t.GetExpiresAt() != nil && !now.Before(t.GetExpiresAt().AsTime()):
+		return "expired"
+	}
+	return "valid"
 }
 
 func (e *env) createToken() *cobra.Command {
@@ -76,7 +84,10 @@ func (e *env) createToken() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--valid: %w", err)
 			}
-			q.ValidSeconds = int64(d.Seconds())
+			if d < time.Second || d%time.Second != 0 { // the API counts seconds, and 0 means its default there
+				return fmt.Errorf("--valid %s: want whole seconds, at least 1s", valid)
+			}
+			q.ValidSeconds = int64(d / time.Second)
 			switch {
 			case len(args) == 1:
 				q.Name = args[0]

@@ -92,6 +92,8 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"drain", "--stop", "--undo", "w1"}, "--stop and --undo contradict each other; leave one out"},
 		{[]string{"tokens", "create", "ci"}, "say what the token is for: --scope admin, submit, read, worker, or several separated by commas"},
 		{[]string{"tokens", "create", "ci", "--valid", "forever", "--scope", "read"}, `--valid: duration "forever": want numbers with units w, d, h, m, s, ms, such as 90s, 1h30m or 2d`},
+		{[]string{"tokens", "create", "ci", "--valid", "0s", "--scope", "read"}, "--valid 0s: want whole seconds, at least 1s"},
+		{[]string{"tokens", "create", "ci", "--valid", "500ms", "--scope", "read"}, "--valid 500ms: want whole seconds, at least 1s"},
 		{[]string{"server", "--lease", "1ms", "--dev"}, "--lease 1ms: at least 1s"},
 		{[]string{"worker", "--cpu", "many"}, `--cpu: cpu "many": want processors such as 2, 0.5 or 500m, at most 1000000`},
 		{[]string{"ls"}, "no server answers at http://127.0.0.1:1: connect: connection refused; start one (reeve server --dev), or say where it is (--addr, REEVE_ADDR)"},
