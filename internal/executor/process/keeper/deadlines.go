@@ -65,10 +65,11 @@ type watch struct {
 	stop      executor.Deadline
 	stopGrace time.Duration
 	stopCause job.Cause
-	// termed: it was asked to end because of cause and is killed at killAt.
-	termed bool
-	cause  job.Cause
-	killAt executor.Deadline
+	// termed: it was asked to end because of cause and is killed at killAt, or by its
+	// deadline if that comes first. killed: it was, and is again at killAt.
+	termed, killed bool
+	cause          job.Cause
+	killAt         executor.Deadline
 	// exited: the main process is gone; only drainAt counts.
 	exited  bool
 	drainAt executor.Deadline
@@ -102,9 +103,6 @@ func (d *Deadlines) Renew(key string, now, deadline executor.Deadline) bool {
 	}
 	if w.deadline != deadline {
 		w.lease(now, deadline)
-		if w.termed && deadline != 0 {
-			w.killAt = min(w.killAt, deadline)
-		}
 		d.fix(w)
 	}
 	return true
@@ -191,9 +189,18 @@ func (w *watch) due() executor.Deadline {
 	case w.exited:
 		return w.drainAt
 	case w.termed:
-		return w.killAt
+		return w.kill()
 	}
 	return min(w.stop, w.timeout, w.leaseTerm)
+}
+
+// kill is when what was asked to end is killed: the grace may take longer than one
+// lease, as long as that is renewed.
+func (w *watch) kill() executor.Deadline {
+	if w.deadline == 0 || w.killed {
+		return w.killAt
+	}
+	return min(w.killAt, w.deadline)
 }
 
 // step is called when w is due.
@@ -204,11 +211,11 @@ func (w *watch) step(now executor.Deadline) Action {
 	}
 	if !w.termed {
 		w.ask(now)
-		if w.killAt > now {
+		if w.kill() > now {
 			return Action{Key: w.key, Verb: VerbTerm, Cause: w.cause}
 		}
 	}
-	w.killAt = later(now, killAgain)
+	w.killed, w.killAt = true, later(now, killAgain)
 	return Action{Key: w.key, Verb: VerbKill, Cause: w.cause}
 }
 
@@ -224,9 +231,6 @@ func (w *watch) ask(now executor.Deadline) {
 	default:
 		w.cause = job.Cause{Kind: job.CauseWorkerLost, Detail: "its lease ran out"}
 		w.killAt = w.deadline
-	}
-	if w.deadline != 0 {
-		w.killAt = min(w.killAt, w.deadline)
 	}
 }
 

@@ -117,6 +117,19 @@ func TestDeadlines(t *testing.T) {
 			d.Add("a", at(0), 30*time.Second, at(61))
 			d.Stop("a", at(2), time.Hour, anna)
 		}, []string{"2 term a: cancelled by anna", "61 kill a: cancelled by anna"}},
+		{"a grace that is longer than a lease which is renewed", func(d *Deadlines) {
+			d.Add("a", at(0), 30*time.Second, at(10))
+			d.Stop("a", at(2), 40*time.Second, anna)
+			d.Step(at(2))
+			d.Renew("a", at(5), at(15))
+			d.Renew("a", at(10), at(60))
+		}, []string{"42 kill a: cancelled by anna"}},
+		{"a grace that the end of a renewed lease cuts", func(d *Deadlines) {
+			d.Add("a", at(0), 30*time.Second, at(10))
+			d.Began("a", at(0), 2*time.Second)
+			d.Step(at(2))
+			d.Renew("a", at(5), at(15))
+		}, []string{"15 kill a: timeout after 2s"}},
 		{"drain", func(d *Deadlines) {
 			d.Add("a", at(0), 30*time.Second, at(5))
 			d.Gone("a", at(1))
