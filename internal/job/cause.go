@@ -42,7 +42,8 @@ const (
 	CauseWindow CauseKind = 12
 	// CauseMaxFails: more elements failed than max_fails allows (Code: how many).
 	CauseMaxFails CauseKind = 13
-	// CauseStart: the program could not be started (Detail: why).
+	// CauseStart: the program could not be started (Detail: why; Code: CodeNotFound or
+	// CodeCantRun, 0 if that is not known).
 	CauseStart CauseKind = 14
 	// CauseError: a function returned an error or panicked (Detail: its text; Code:
 	// PermanentError, or 0).
@@ -170,8 +171,16 @@ func signalName(n int32) string {
 	return ""
 }
 
+// What a shell answers for a program that does not exist, and for one that exists but
+// can't be run.
+const (
+	CodeNotFound = 127
+	CodeCantRun  = 126
+)
+
 // ExitCode is the code that a command line answers for this cause: the process's
-// own, 128+n for a signal, 124 for a timeout, 130 cancelled, 1 otherwise.
+// own, 128+n for a signal, 124 for a timeout, 130 cancelled, 127 or 126 for what could
+// not be started, 1 otherwise.
 func (c Cause) ExitCode() int {
 	switch c.Kind {
 	case CauseNone:
@@ -187,7 +196,10 @@ func (c Cause) ExitCode() int {
 	case CauseCancelled, CauseKilled:
 		return 130
 	case CauseStart:
-		return 127
+		if c.Code == CodeCantRun {
+			return CodeCantRun
+		}
+		return CodeNotFound
 	}
 	return 1
 }

@@ -33,6 +33,7 @@ func TestCauseWords(t *testing.T) {
 		{Cause{Kind: CauseDeadline}, "deadline passed", 124},
 		{Cause{Kind: CauseMaxFails, Code: 4}, "max_fails: 4 elements failed", 1},
 		{Cause{Kind: CauseStart, Detail: "no such file"}, "could not start: no such file", 127},
+		{Cause{Kind: CauseStart, Code: CodeCantRun, Detail: "permission denied"}, "could not start: permission denied", 126},
 		{Cause{Kind: CauseQuarantined, Code: 3}, "quarantined: 3 workers were lost while it ran", 1},
 	} {
 		if got := c.cause.String(); got != c.words {

@@ -100,6 +100,22 @@ func TestWorkerOrTask(t *testing.T) {
 	}
 }
 
+// TestStartCodes: a program that does not exist and one that can't be run have the exit
+// codes that shells have for them.
+func TestStartCodes(t *testing.T) {
+	work := t.TempDir()
+	for err, want := range map[error]int32{
+		unix.ENOENT: job.CodeNotFound, unix.EACCES: job.CodeCantRun, unix.ENOEXEC: job.CodeCantRun, unix.E2BIG: job.CodeCantRun,
+	} {
+		if got := startCause(explain(err, "/no/such", work)); got.Code != want {
+			t.Errorf("%v: cause = %+v, want code %d", err, got, want)
+		}
+	}
+	if _, err := findProgram([]string{"no-such-program"}, nil, work); startCause(err).Code != job.CodeNotFound {
+		t.Errorf("not in PATH: cause = %+v, want code %d", startCause(err), job.CodeNotFound)
+	}
+}
+
 func TestNap(t *testing.T) {
 	for in, want := range map[time.Duration]time.Duration{
 		-time.Second: 0, 0: 0, time.Millisecond: time.Millisecond, time.Hour: time.Second / 2,

@@ -120,15 +120,19 @@ type launch struct {
 // rejected marks what this machine lacks, in contrast to what the task asked for.
 type rejected struct{ error }
 
-// startError says what about the task kept it from starting.
-type startError struct{ text string }
+// startError says what about the task kept it from starting, with the exit code that
+// a shell has for it.
+type startError struct {
+	text string
+	code int32
+}
 
 func (e *startError) Error() string { return e.text }
 
 // startCause tells a task that can't start anywhere from a worker that can't start it.
 func startCause(err error) job.Cause {
-	if _, ok := errors.AsType[*startError](err); ok {
-		return job.Cause{Kind: job.CauseStart, Detail: err.Error()}
+	if e, ok := errors.AsType[*startError](err); ok {
+		return job.Cause{Kind: job.CauseStart, Code: e.code, Detail: err.Error()}
 	}
 	return job.Cause{Kind: job.CauseRejected, Detail: err.Error()}
 }
@@ -187,7 +191,7 @@ func (l *launch) fork() (pid int, err error) {
 // findProgram resolves argv[0] as a shell would, with the attempt's own PATH.
 func findProgram(argv, env []string, work string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
-		return "", &startError{"the command is empty"}
+		return "", &startError{"the command is empty", job.CodeNotFound}
 	}
 	name := argv[0]
 	if strings.Contains(name, "/") {
@@ -211,19 +215,19 @@ func findProgram(argv, env []string, work string) (string, error) {
 			return full, nil
 		}
 	}
-	return "", &startError{fmt.Sprintf("%q is in no directory of PATH (%s)", name, path)}
+	return "", &startError{fmt.Sprintf("%q is in no directory of PATH (%s)", name, path), job.CodeNotFound}
 }
 
 // openInput opens a file for stdin, without waiting for the other end of a fifo.
 func openInput(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return 0, &startError{fmt.Sprintf("input %s: %v", path, err)}
+		return 0, &startError{fmt.Sprintf("input %s: %v", path, err), job.CodeCantRun}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		unix.Close(fd)
-		return 0, &startError{fmt.Sprintf("input %s: want a regular file", path)}
+		return 0, &startError{fmt.Sprintf("input %s: want a regular file", path), job.CodeCantRun}
 	}
 	return fd, nil
 }
@@ -231,7 +235,7 @@ func openInput(path string) (int, error) {
 // explain says in words why path could not be executed in work.
 func explain(err error, path, work string) error {
 	if info, e := os.Stat(work); e != nil || !info.IsDir() {
-		return &startError{fmt.Sprintf("work directory %s: not a directory that can be entered", work)}
+		return &startError{fmt.Sprintf("work directory %s: not a directory that can be entered", work), job.CodeCantRun}
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(work, path)
@@ -239,19 +243,19 @@ func explain(err error, path, work string) error {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		if _, e := os.Stat(path); e == nil {
-			return &startError{fmt.Sprintf("%s: its interpreter (first line, or dynamic loader) does not exist", path)}
+			return &startError{fmt.Sprintf("%s: its interpreter (first line, or dynamic loader) does not exist", path), job.CodeCantRun}
 		}
-		return &startError{fmt.Sprintf("%s: no such file", path)}
+		return &startError{fmt.Sprintf("%s: no such file", path), job.CodeNotFound}
 	case errors.Is(err, unix.ENOEXEC):
-		return &startError{fmt.Sprintf("%s: not a program for this machine; a script begins with a line such as #!/bin/sh", path)}
+		return &startError{fmt.Sprintf("%s: not a program for this machine; a script begins with a line such as #!/bin/sh", path), job.CodeCantRun}
 	case errors.Is(err, unix.EACCES):
-		return &startError{fmt.Sprintf("%s: permission denied; is it an executable file?", path)}
+		return &startError{fmt.Sprintf("%s: permission denied; is it an executable file?", path), job.CodeCantRun}
 	case errors.Is(err, unix.E2BIG):
-		return &startError{fmt.Sprintf("%s: arguments and environment are longer than this system allows", path)}
+		return &startError{fmt.Sprintf("%s: arguments and environment are longer than this system allows", path), job.CodeCantRun}
 	case errors.Is(err, unix.EINVAL):
-		return &startError{fmt.Sprintf("%s: an argument or variable contains a NUL byte", path)}
+		return &startError{fmt.Sprintf("%s: an argument or variable contains a NUL byte", path), job.CodeCantRun}
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EPERM):
-		return &startError{fmt.Sprintf("%s: %v", path, err)}
+		return &startError{fmt.Sprintf("%s: %v", path, err), job.CodeCantRun}
 	}
 	// No processes, memory or descriptors left, a file being written: another
 	// worker or a moment later may do.
