@@ -132,7 +132,8 @@ func pop[T any](list []T) []T {
 	return list[1:]
 }
 
-// followJob looks at every task of a job whose gates may have opened.
+// followJob looks at every task of a job whose gates may have opened. It also sees too
+// many failures that an earlier leader saw nothing follow from.
 func (s *State) followJob(d *Decision, id job.ID, now int64) {
 	j := s.jobs.get(id)
 	if j == nil || j.state.Terminal() {
@@ -140,6 +141,9 @@ func (s *State) followJob(d *Decision, id job.ID, now int64) {
 	}
 	for i := range j.tasks {
 		s.evaluate(d, j, uint32(i), now)
+		if rule := j.spec.spec.Tasks[i].MaxFails; rule != nil && rule.Pending != "run" { // else each failure counts anew
+			s.checkMaxFails(d, j, uint32(i), now)
+		}
 	}
 	if len(d.Events) == 0 {
 		s.conclude(d, j, now)
