@@ -205,6 +205,17 @@ func (a *agent) setTimer(at executor.Deadline) {
 	})
 }
 
+const noSpace = "no space left on the device"
+
+// diskFull reports whether the disk does not take something.
+func (a *agent) diskFull() bool {
+	if !a.w.chance(a.w.faults.disk) {
+		return false
+	}
+	a.w.count("disk is full")
+	return true
+}
+
 // doAttempt does what concerns one attempt's life.
 func (a *agent) doAttempt(x will.Action) {
 	n := a.n
@@ -212,20 +223,35 @@ func (a *agent) doAttempt(x will.Action) {
 	case will.Prepare:
 		b := aboutOf(x.Work)
 		a.later("", a.workTime(), func(a *agent) {
-			n.disk.about[x.Key] = b
-			a.put(will.Prepared{Fence: b.fence})
+			done := will.Prepared{Fence: b.fence}
+			if a.diskFull() {
+				done.Cause = job.Cause{Kind: job.CauseRejected, Detail: noSpace}
+			} else {
+				n.disk.about[x.Key] = b
+			}
+			a.put(done)
 		})
 	case will.Record:
 		b := aboutOf(x.Work)
 		a.later("", a.workTime(), func(a *agent) {
-			n.disk.starts[x.Key] = b
-			a.put(will.Recorded{Fence: b.fence})
+			done := will.Recorded{Fence: b.fence}
+			if a.diskFull() {
+				done.Err = noSpace
+			} else {
+				n.disk.starts[x.Key] = b
+			}
+			a.put(done)
 		})
 	case will.KeepResult:
 		key := will.Key(x.Ref, x.Result.Fence)
 		a.later("", a.workTime(), func(a *agent) {
-			n.disk.results[key] = x.Result
-			a.put(will.Kept{Fence: x.Result.Fence})
+			done := will.Kept{Fence: x.Result.Fence}
+			if a.diskFull() {
+				done.Err = noSpace
+			} else {
+				n.disk.results[key] = x.Result
+			}
+			a.put(done)
 		})
 	case will.Collect:
 		a.later("", a.workTime(), func(a *agent) { a.put(will.Collected{Fence: x.Fence, Outputs: a.w.truth.outputs(x.Fence)}) })

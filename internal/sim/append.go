@@ -91,7 +91,7 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 			return
 		}
 		if s.w.chance(s.w.faults.unknown) {
-			s.w.tally.UnknownAppends++
+			s.w.count("append of unknown outcome")
 			if s.w.rnd.IntN(2) == 0 {
 				s.commit(r, b)
 			}
@@ -100,7 +100,7 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 			return
 		}
 		s.commit(r, b)
-		if s.w.chance(s.w.faults.crashAppend) {
+		if chance := s.w.faults.crashAppend; s.w.chance(chance) || s.unsettled && s.w.chance(10*chance) {
 			s.crash("after an append is durable")
 			return
 		}
@@ -113,7 +113,6 @@ func (s *server) commit(r store.Batch, b *batch) {
 		s.w.fail(Law, "append at %d: %v", r.Seq, err)
 	}
 	if s.w.past.batches < r.Seq {
-		s.w.tally.Batches++
 		s.w.past.batch(r.Seq, b.events)
 	}
 }
@@ -187,6 +186,7 @@ func (s *server) project(f *flushJob) {
 			}
 		}
 		if !written {
+			s.w.count("flush fails")
 			s.project(f)
 			return
 		}

@@ -55,11 +55,17 @@ func (h *history) assigned(e core.AttemptAssigned) {
 		w.fail(Room, "%s is given to worker %d, which does not take it: %+v", at, e.Worker, on)
 	}
 	if e.Attempt > 1 {
-		w.tally.Retries++
+		w.count("attempt is tried again")
+	}
+	if e.Prefetched {
+		w.count("attempt is prefetched")
+	}
+	if e.Alone {
+		w.count("attempt is alone")
 	}
 	el.state, el.tries, el.fence = job.Assigned, e.Attempt, e.Fence
 	t.live++
-	a := &pastAttempt{place: at, worker: e.Worker, prefetched: true}
+	a := &pastAttempt{place: at, worker: e.Worker, given: h.batches, prefetched: true}
 	h.attempts[e.Fence] = a
 	if !e.Prefetched {
 		h.promote(a)
@@ -96,15 +102,15 @@ func (w *pastWorker) has(labels []string) bool {
 func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 	w, j, el := h.w, h.jobs[e.Job], h.element(at)
 	spec := &j.spec.Tasks[e.Task]
-	if e.At < el.retryAt {
-		w.fail(Obeyed, "%s is tried again %d ms before its backoff is over", at, el.retryAt-e.At)
+	if el.retryAt > 0 {
+		w.fail(Obeyed, "%s is tried again before its backoff until %d is over", at, el.retryAt)
 	}
 	if late := e.At - j.startBefore; w.faults.calm && !j.begun && j.startBefore > 0 && late > 1000 {
 		w.fail(Obeyed, "%s is the first to start, %d ms after its start_before", at, late)
 	}
 	j.begun = true
-	if rule, c := spec.MaxFails, h.counts(j, e.Task); spec.Array != nil && rule.Reached(c[job.Failed]+c[job.TimedOut], c.Total()) && rule.Pending != "run" {
-		w.fail(Obeyed, "%s is given out after too many have failed: %v", at, c)
+	if h.full(at) && spec.MaxFails.Pending != "run" {
+		w.fail(Obeyed, "%s is given out after too many have failed: %v", at, h.counts(j, e.Task))
 	}
 	lease := w.faults.lease
 	if l := spec.LostAfter; l != nil {
@@ -116,6 +122,12 @@ func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 	if e.Lease != lease.Milliseconds() {
 		w.fail(NoTwins, "%s is given out with a lease of %d ms; want %v", at, e.Lease, lease)
 	}
+}
+
+// full reports whether too many elements of an array have failed.
+func (h *history) full(at place) bool {
+	c, spec := h.counts(h.jobs[at.job], at.task), h.task(at)
+	return spec.Array != nil && spec.MaxFails.Reached(c[job.Failed]+c[job.TimedOut], c.Total())
 }
 
 // judgeBudget holds the attempts so far against the retry rules, by a reading of its
@@ -179,6 +191,9 @@ func (h *history) marked(e core.Event) {
 	case core.AttemptStopped:
 		a := h.current(e.Fence, "is asked to end")
 		a.stop = e.Cause.Kind
+		if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
+			h.w.fail(Obeyed, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
+		}
 		a.stopBy = h.w.now + time.Duration(e.Grace)*time.Millisecond + stopSlack
 	}
 }
@@ -210,6 +225,7 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 		if !p.prefetched || p.worker != a.worker {
 			h.w.fail(Room, "attempt %d is promoted and is no prefetched one of worker %s", promotes, w.name)
 		}
+		h.w.count("attempt is promoted")
 		h.promote(p)
 	}
 	return el
@@ -232,11 +248,11 @@ func (h *history) ended(e core.AttemptEnded) {
 	w, a := h.w, h.current(e.Fence, "ends")
 	at := a.place
 	el := h.settle(a, e.Promotes)
-	w.tally.Results++
 	if !job.CanMove(el.state, e.Next) {
 		w.fail(OneEnd, "%s goes from %s to %s", at, el.state, e.Next)
 	}
 	el.cause = e.Cause
+	w.count(because(e.Cause.Kind))
 	switch e.Cause.Kind {
 	case job.CauseTimeout:
 		el.spent.TimedOut++
@@ -255,8 +271,39 @@ func (h *history) ended(e core.AttemptEnded) {
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
 	}
+	h.judgeEnd(e, a)
 	el.state, el.retryAt = e.Next, e.RetryAt
+	if t := &h.jobs[at.job].tasks[at.task]; t.full == 0 && h.full(at) {
+		t.full = h.batches
+	}
 	h.judgeTruth(e, at)
+}
+
+// judgeEnd holds an element's next state against how its attempt ended.
+func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
+	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
+	if full := t.full; a.given < full && h.batches > full+1 && h.task(a.place).MaxFails.Running == "cancel" && a.stop == job.CauseNone {
+		w.fail(Obeyed, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
+	}
+	want := job.Failed
+	switch {
+	case a.stop == job.CauseDeadline:
+		want = job.TimedOut
+	case a.stop == job.CausePreempted && e.Cause.Kind != job.CauseNone:
+		if t.stop || j.stop != job.CauseNone && !h.task(a.place).CleanUp() {
+			want = job.Cancelled
+		}
+	case a.stop != job.CauseNone && a.stop != job.CausePreempted:
+		want = job.Cancelled
+	case e.Cause.Kind == job.CauseNone:
+		want = job.Succeeded
+	case e.Cause.Kind == job.CauseTimeout:
+		want = job.TimedOut
+	}
+	again := e.Next == job.Pending && (want == job.Failed || want == job.TimedOut && a.stop == job.CauseNone)
+	if e.Next != want && !again {
+		w.fail(Truthful, "attempt %d of %s ends (%s, asked to by %d) and makes its element %s; want %s", e.Fence, a.place, e.Cause, a.stop, e.Next, want)
+	}
 }
 
 // judgeTruth holds what is said of an attempt against what its process did.
@@ -352,5 +399,13 @@ func (h *history) judgeCancel(c core.Cancel) {
 		case a.stop == job.CauseNone:
 			h.w.fail(Obeyed, "the cancel of %+v is answered, and attempt %d of %s goes on", c, f, at)
 		}
+	}
+}
+
+// judgeHold wants what was to be held held, once that is answered. It may have been
+// released in the same batch.
+func (h *history) judgeHold(c core.Hold) {
+	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
+		h.w.fail(Obeyed, "the hold of %+v is answered and not durable", c)
 	}
 }

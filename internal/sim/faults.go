@@ -20,6 +20,7 @@ type faults struct {
 	unknown, failFlush, crashAppend, crashSend int
 	forgetful                                  int // answers to users that get lost
 	stall                                      int // of the server, with messages of workers unread
+	disk                                       int // what a worker's disk does not take
 	// every is the mean time between two faults of a kind, zero for never.
 	every struct{ crash, stall, agentKill, agentStop, keeperKill, bothKill, reboot, leave, cut, clock time.Duration }
 	// drift is by how much workers' clocks are fast or slow at most, in thousandths. A
@@ -57,7 +58,7 @@ func drawFaults(r *rand.Rand) faults {
 		lease:  []time.Duration{5 * time.Second, 10 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(4)],
 		delay:  []time.Duration{time.Millisecond, 5 * time.Millisecond, 50 * time.Millisecond}[r.IntN(3)],
 		slow:   rate(30), reset: rate(10), unknown: rate(100), failFlush: rate(200), crashAppend: rate(20), crashSend: rate(20),
-		forgetful: rate(300), stall: rate(3), dropTail: r.IntN(2) == 0,
+		forgetful: rate(300), stall: rate(3), disk: rate(30), dropTail: r.IntN(2) == 0,
 		batch: []int{2, 20, 10_000, 10_000}[r.IntN(4)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
 	}
 	if f.calm = r.IntN(8) == 0; f.calm {
@@ -75,12 +76,12 @@ func drawFaults(r *rand.Rand) faults {
 
 // quiet takes every fault out of what goes on all the time.
 func (f *faults) quiet() {
-	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.stall = 0, 0, 0, 0, 0, 0, 0, 0
+	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.stall, f.disk = 0, 0, 0, 0, 0, 0, 0, 0, 0
 }
 
 func (f faults) String() string {
-	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d forgetful %d drop %v rows %d flush every %v drift %d, %+v",
-		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift, f.every)
+	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d disk %d forgetful %d drop %v rows %d flush every %v drift %d, %+v",
+		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.disk, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift, f.every)
 }
 
 // drift draws how fast a worker's clock is.
@@ -92,7 +93,7 @@ func (w *world) plague() {
 	w.haunt(e.crash, func() { w.server.crash("at random") })
 	w.haunt(e.stall, w.server.stall)
 	w.haunt(e.clock, func() {
-		w.tally.ClockSteps++
+		w.count("clock steps")
 		step := time.Duration(w.rnd.Int64N(int64(10*time.Minute))) - 5*time.Minute
 		if k := w.rnd.IntN(len(w.nodes) + 1); k < len(w.nodes) {
 			w.nodes[k].wallOff += step
@@ -111,7 +112,7 @@ func (w *world) plague() {
 	w.haunt(e.cut, func() {
 		n, both := some(), w.rnd.IntN(2) == 0
 		d := w.between(100*time.Millisecond, 2*w.faults.lease)
-		w.tally.Cuts++
+		w.count("cut")
 		if both || w.rnd.IntN(2) == 0 {
 			n.cut[toServer] = max(n.cut[toServer], w.now+d)
 		}

@@ -29,15 +29,17 @@ type history struct {
 }
 
 type pastJob struct {
-	id     job.ID
-	spec   *job.Spec
-	key    string
-	at     string // namespace/queue
-	space  string
-	tasks  []pastTask
-	waits  []core.Wait
-	state  job.State
-	held   bool
+	id    job.ID
+	spec  *job.Spec
+	key   string
+	at    string // namespace/queue
+	space string
+	tasks []pastTask
+	waits []core.Wait
+	state job.State
+	held  bool
+	// letGo is the last batch in which it, or a task of it, was released.
+	letGo  uint64
 	woken  bool
 	stop   job.CauseKind
 	killed bool
@@ -48,12 +50,13 @@ type pastJob struct {
 
 type pastTask struct {
 	n      int64
-	ready  bool
 	held   bool
 	stop   bool
 	items  map[int64]*pastElement
 	others job.ElementState // of elements that are not in items
 	live   int64
+	// full is the batch in which too many had failed, 0 for none.
+	full uint64
 }
 
 type pastElement struct {
@@ -62,7 +65,7 @@ type pastElement struct {
 	fence link.Fence // of the live attempt, 0 for none
 	cause job.Cause  // of the last end
 	spent job.Spent
-	// retryAt is before when it must not be tried again.
+	// retryAt is until when it backs off, 0 if it does not.
 	retryAt int64
 	// started: an attempt of it may have started.
 	started bool
@@ -71,6 +74,7 @@ type pastElement struct {
 type pastAttempt struct {
 	place      place
 	worker     uint64
+	given      uint64 // in which batch
 	prefetched bool
 	// running: it is known to have started.
 	running bool
@@ -136,6 +140,7 @@ func (h *history) batch(seq uint64, events []core.Event) {
 	h.batches = seq
 	for _, e := range events {
 		h.w.trace("journal %d: %T %+v", seq, e, brief(e))
+		h.w.count(kindOf(e))
 		h.follower.Apply(e)
 		h.take(e)
 	}
@@ -210,13 +215,19 @@ func (h *history) takeJob(e core.Event) {
 			h.w.fail(Obeyed, "job %d may start at %d, %d ms before its start_after", e.Job, now, j.startAfter-now)
 		}
 		j.woken = true
+	case core.ElementWoken:
+		el := h.element(place{e.Job, e.Task, e.Position})
+		if now := h.w.server.time(); now < el.retryAt {
+			h.w.fail(Obeyed, "%+v %d ms before its backoff is over", e, el.retryAt-now)
+		}
+		el.retryAt = 0
 	case core.AfterMet:
 		h.afterMet(e)
 	case core.HoldSet:
-		if j := h.jobs[e.Job]; e.Task == core.NoTask {
-			j.held = e.Held
-		} else {
-			j.tasks[e.Task].held = e.Held
+		j := h.jobs[e.Job]
+		*j.hold(e.Task) = e.Held
+		if !e.Held {
+			j.letGo = h.batches
 		}
 	case core.CancelRequested:
 		if j := h.jobs[e.Job]; e.Task == core.NoTask {
@@ -226,12 +237,20 @@ func (h *history) takeJob(e core.Event) {
 		}
 	case core.TaskReady:
 		t := &h.jobs[e.Job].tasks[e.Task]
-		t.ready, t.n = true, e.Count
+		t.n = e.Count
 	case core.ElementsEnded:
 		h.elementsEnded(e)
 	case core.JobEnded:
 		h.jobEnded(e)
 	}
+}
+
+// hold is whether a job, or a task of it, is held.
+func (j *pastJob) hold(task uint32) *bool {
+	if task == core.NoTask {
+		return &j.held
+	}
+	return &j.tasks[task].held
 }
 
 func (h *history) submitted(e core.JobSubmitted) {
@@ -250,6 +269,9 @@ func (h *history) submitted(e core.JobSubmitted) {
 		j.tasks = append(j.tasks, pastTask{n: spec.Tasks[i].Array.Len(), items: map[int64]*pastElement{}})
 	}
 	h.jobs[e.ID] = j
+	if e.RetryOf != 0 {
+		h.w.count("job is retried")
+	}
 	for _, c := range e.Carry {
 		t := &j.tasks[c.Task]
 		t.n = c.Count
@@ -259,7 +281,6 @@ func (h *history) submitted(e core.JobSubmitted) {
 			}
 		}
 	}
-	h.w.tally.Jobs++
 	h.live++
 	h.w.users.submitted(e)
 }
@@ -276,6 +297,7 @@ func (h *history) afterMet(e core.AfterMet) {
 }
 
 func (h *history) elementsEnded(e core.ElementsEnded) {
+	h.w.count(because(e.Cause.Kind))
 	t := &h.jobs[e.Job].tasks[e.Task]
 	for _, s := range e.Spans {
 		for p := s.First; p <= s.Last; p++ {

@@ -67,7 +67,11 @@ func (d *draft) add(format string, args ...any) {
 func (d *draft) task(i int) {
 	w := d.w
 	d.add("  t%d:", i)
-	d.add("    command: [sim, %q, %q, %q]", fmt.Sprint(pick(w, 20, 500, 3000, 3000, 15000)), fmt.Sprint(pick(w, 0, 0, 20, 60)), fmt.Sprint(pick(w, 0, 0, 50)))
+	poison := 0
+	if !w.faults.calm && w.oneIn(60) {
+		poison = 80
+	}
+	d.add(`    command: [sim, "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 0, 50), poison)
 	d.shape(i)
 	once := w.oneIn(6)
 	if once {
@@ -94,6 +98,9 @@ func (d *draft) shape(i int) {
 	switch k := w.rnd.IntN(6); {
 	case k < 2:
 		n = 1 + w.rnd.IntN(6)
+		if i > 0 && d.arrays[i-1] > 0 && w.oneIn(2) {
+			n = d.arrays[i-1]
+		}
 		d.add("    array: 0-%d%s", n-1, pick(w, "", "", "%1", "%2"))
 		if w.oneIn(3) {
 			d.add("    max_fails: {%s, running: %s, pending: %s}", pick(w, "count: 0", "count: 1", "percent: 50"), pick(w, "finish", "cancel"), pick(w, "skip", "run"))
@@ -153,6 +160,9 @@ type submission struct {
 	spec      *job.Spec
 	hash      core.Hash
 	canonical []byte
+	item      core.Item
+	times     int // how many jobs it makes
+	held      bool
 }
 
 // parse reads a file and notes what the user meant.
@@ -169,7 +179,7 @@ func (u *users) prepare(meant *job.Spec) *submission {
 	if err != nil {
 		u.w.fail(NoPanic, "%v", err)
 	}
-	s := &submission{spec: meant, hash: hash, canonical: canonical}
+	s := &submission{spec: meant, hash: hash, canonical: canonical, times: 1}
 	if hidden := u.hide(canonical); hidden != nil {
 		s.spec = hidden
 		if s.canonical, s.hash, err = jobfile.Canonical(hidden); err != nil {

@@ -47,17 +47,15 @@ type habits struct {
 	most    time.Duration // the longest run
 	fails   int           // of a hundred
 	ignores int           // of a hundred ignore SIGTERM
+	poison  int           // of a hundred take agent and keeper along when they end
 }
 
 func habitsOf(command []string) habits {
-	n := func(i int) int {
-		v, _ := strconv.Atoi(command[i])
-		return v
+	var n [5]int
+	for i := range min(len(command), len(n)) {
+		n[i], _ = strconv.Atoi(command[i])
 	}
-	if len(command) < 4 {
-		return habits{most: time.Second}
-	}
-	return habits{most: time.Duration(n(1)) * time.Millisecond, fails: n(2), ignores: n(3)}
+	return habits{most: time.Duration(n[1]) * time.Millisecond, fails: n[2], ignores: n[3], poison: n[4]}
 }
 
 func newKeeper(n *node) *keeper {
@@ -106,7 +104,11 @@ func (k *keeper) spawn(r *run) {
 	p := k.w.truth.begin(k.n, r)
 	r.process = p
 	k.w.after(p.lasts, func() {
-		if p.alive {
+		switch {
+		case !p.alive:
+		case p.poison:
+			k.n.killBoth()
+		default:
 			p.end(p.code)
 			k.exited(r)
 		}

@@ -29,6 +29,7 @@ type process struct {
 	limit   time.Duration // timeout and grace, 0 for none
 	code    int32         // the exit code; negative for a signal
 	ignores bool
+	poison  bool
 	alive   bool
 	output  []byte
 }
@@ -67,11 +68,12 @@ func (l *ledger) begin(n *node, r *run) *process {
 		p.code = int32(1 + w.rnd.IntN(4))
 	}
 	p.ignores = w.rnd.IntN(100) < r.habits.ignores
+	p.poison = w.rnd.IntN(100) < r.habits.poison
 	if r.timeout > 0 {
 		p.limit = r.timeout + r.grace
 	}
 	p.output = fmt.Appendf(nil, `{"n":"%d"}`, w.rnd.IntN(4))
-	w.tally.Processes++
+	w.count("process starts")
 	w.trace("%s: attempt %d of %s starts, for %v with %d", n.name, p.fence, at, p.lasts, p.code)
 	if other := l.alive[at]; other != nil {
 		w.fail(NoTwins, "attempt %d of %s starts on %s while attempt %d of it runs on %s", p.fence, at, n.name, other.fence, other.n.name)

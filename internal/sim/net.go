@@ -36,6 +36,7 @@ type pipe struct {
 func (w *world) latency() time.Duration {
 	d := w.between(20*time.Microsecond, w.faults.delay)
 	if w.chance(w.faults.slow) {
+		w.count("slow message")
 		d += w.between(0, 2*time.Second)
 	}
 	return d
@@ -78,6 +79,7 @@ func (c *conn) arrive(direction int) {
 
 // reset breaks the connection in the middle: both ends learn of it.
 func (c *conn) reset() {
+	c.w.count("reset")
 	c.w.trace("%s: connection %d is reset", c.n.name, c.number)
 	c.closeAtServer("reset")
 	c.closeAtAgent("reset")

@@ -154,7 +154,7 @@ func (n *node) killAgent() {
 	if n.agent == nil {
 		return
 	}
-	n.w.tally.AgentKills++
+	n.w.count("agent is killed")
 	n.w.trace("%s: agent %d is killed", n.name, n.agent.life)
 	n.agentGone()
 	n.w.after(n.w.between(100*time.Millisecond, 2*n.w.faults.lease), n.startAgent)
@@ -179,7 +179,7 @@ func (n *node) stopAgent(d time.Duration) {
 	if a == nil || a.stopped {
 		return
 	}
-	n.w.tally.AgentStops++
+	n.w.count("agent is stopped")
 	n.w.trace("%s: agent %d is stopped for %v", n.name, a.life, d)
 	a.stopped = true
 	n.w.after(d, a.resume)
@@ -190,7 +190,7 @@ func (n *node) killKeeper() {
 	if n.keeper == nil || n.agent == nil {
 		return
 	}
-	n.w.tally.KeeperKills++
+	n.w.count("keeper is killed")
 	n.w.trace("%s: the keeper is killed", n.name)
 	old := n.keeper
 	old.die()
@@ -211,7 +211,7 @@ func (n *node) killBoth() {
 	if n.keeper == nil {
 		return
 	}
-	n.w.tally.KeeperKills++
+	n.w.count("agent and keeper are killed")
 	n.w.trace("%s: agent and keeper are killed", n.name)
 	n.agentGone()
 	n.keeper.die()
@@ -224,7 +224,7 @@ func (n *node) reboot() {
 	if n.off {
 		return
 	}
-	n.w.tally.Reboots++
+	n.w.count("reboot")
 	n.w.trace("%s: the machine is rebooted", n.name)
 	n.off = true
 	if n.keeper != nil {
@@ -238,6 +238,7 @@ func (n *node) reboot() {
 // leave asks the agent to end in good order; it comes back a while later.
 func (n *node) leave() {
 	if n.agent != nil {
+		n.w.count("agent leaves")
 		n.w.trace("%s: agent %d is asked to leave", n.name, n.agent.life)
 		n.agent.put(will.Leave{})
 	}

@@ -111,19 +111,13 @@ func (u *users) retrySome() {
 			again := *w.past.jobs[id].spec
 			again.After, again.StartAfter, again.StartBefore = nil, nil, nil
 			s := u.prepare(&again)
-			item := core.Item{Params: []byte("{}"), Body: bodyOf(s.canonical), RetryOf: id, Carry: carry}
-			for i := range item.UID {
-				item.UID[i] = byte(w.rnd.Uint32())
-			}
+			s.item.RetryOf, s.item.Carry = id, carry
 			u.ask(&call{
-				what: "retry", lane: laneSubmit,
-				command: func(srv *server) core.Command {
-					return srv.withFacts(core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, Items: []core.Item{item}, By: "anna"})
-				},
+				what: "retry", lane: laneSubmit, command: s.command,
 				leaves: func(reply any, err error) { u.submittedTo(reply, err, "", "") },
 				heard: func(reply any, err error) {
 					if err == nil {
-						u.acked = append(u.acked, reply.([]core.Submitted)[0].ID)
+						u.accepted(reply)
 					}
 				},
 			})
@@ -184,10 +178,7 @@ func (u *users) done() bool {
 func (u *users) probe(n *node) {
 	s := u.parse(fmt.Sprintf("command: [sim, \"10\", \"0\", \"0\"]\nresources: {cpu: 0}\nretry: {on_lost: 100}\nwhere: {name: %s}", n.name))
 	u.ask(&call{
-		what: "probe", lane: laneSubmit,
-		command: func(srv *server) core.Command {
-			return srv.withFacts(core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, Items: []core.Item{{Params: []byte("{}"), Body: 1}}, By: "anna"})
-		},
+		what: "probe", lane: laneSubmit, command: s.command,
 		leaves: func(reply any, err error) { u.submittedTo(reply, err, "", "") },
 		heard: func(_ any, err error) {
 			if errors.Is(err, errLost) {

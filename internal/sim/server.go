@@ -153,12 +153,13 @@ func (s *server) stall() {
 		return
 	}
 	d := s.w.between(10*time.Millisecond, s.w.faults.lease*3/2)
-	s.w.tally.Stalls++
 	if s.w.oneIn(3) {
+		s.w.count("loop is busy")
 		s.w.trace("the server's loop is busy for %v", d)
 		s.busy = max(s.busy, s.w.now+d)
 		return
 	}
+	s.w.count("server stalls")
 	s.w.trace("the server stalls for %v", d)
 	s.stalled = max(s.stalled, s.w.now+d)
 }
@@ -211,7 +212,7 @@ func (s *server) crash(when string) {
 	if !s.up {
 		return
 	}
-	s.w.tally.ServerCrashes++
+	s.w.count("server crashes")
 	s.w.trace("server %d crashes %s", s.life, when)
 	s.up = false
 	s.hub.die()

@@ -25,7 +25,7 @@ func TestSeeds(t *testing.T) {
 		t.Logf("%+v", res)
 		return
 	}
-	var all sim.Tally
+	all := sim.Tally{}
 	for i := range uint64(*seeds) {
 		res, err := sim.Run(sim.Options{Seed: *first + i})
 		if err != nil {
@@ -33,7 +33,7 @@ func TestSeeds(t *testing.T) {
 		}
 		all.Add(res.Tally)
 	}
-	t.Logf("%+v", all)
+	t.Logf("%v", all)
 	if *seeds < 40 {
 		return
 	}

@@ -91,13 +91,16 @@ func (u *users) ask(c *call) {
 		if !s.up || !s.ready || s.stalled > w.now {
 			return
 		}
+		w.trace("the server is asked: %s", c.what)
 		r := &request{view: c.view, done: func(reply any, err error) {
 			if c.leaves != nil {
 				c.leaves(reply, err)
 			}
-			if !w.chance(w.faults.forgetful) {
-				w.after(w.latency(), func() { settle(reply, err) })
+			if w.chance(w.faults.forgetful) {
+				w.count("answer gets lost")
+				return
 			}
+			w.after(w.latency(), func() { settle(reply, err) })
 		}}
 		if c.command != nil {
 			r.command = c.command(s)
@@ -175,7 +178,7 @@ func (u *users) submitSome() {
 			if !w.oneIn(4) {
 				text = u.keys[key].text
 			}
-			w.tally.Repeats++
+			w.count("submit is repeated")
 		}
 	}
 	u.submit(text, key, w.oneIn(8))
@@ -185,38 +188,51 @@ func (u *users) submitSome() {
 func (u *users) submit(text, key string, held bool) {
 	w := u.w
 	s := u.parse(text)
-	body := bodyOf(s.canonical)
-	given := key
+	s.held, s.item.Key = held, key
 	if w.opt.Bug == BugForgetKeys {
-		given = ""
+		s.item.Key = ""
+	}
+	if key == "" {
+		s.times = pick(w, 1, 1, 1, 3)
 	}
 	var ask func()
 	ask = func() {
 		u.ask(&call{
-			what: "submit", lane: laneSubmit,
-			command: func(srv *server) core.Command {
-				item := core.Item{Params: []byte("{}"), Key: given, Body: body}
-				for i := range item.UID {
-					item.UID[i] = byte(w.rnd.Uint32())
-				}
-				return srv.withFacts(core.Submit{
-					Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical,
-					Items: []core.Item{item}, By: "anna", Held: held,
-				})
-			},
+			what: "submit", lane: laneSubmit, command: s.command,
 			leaves: func(reply any, err error) { u.submittedTo(reply, err, key, text) },
 			heard: func(reply any, err error) {
 				switch {
 				case err == nil:
-					u.acked = append(u.acked, reply.([]core.Submitted)[0].ID)
+					u.accepted(reply)
 				case job.CodeOf(err) == job.Stale, errors.Is(err, errLost) && key != "":
-					w.tally.Repeats++
+					w.count("submit is repeated")
 					w.after(w.between(0, time.Second), ask)
 				}
 			},
 		})
 	}
 	ask()
+}
+
+// accepted notes jobs whose acknowledgement was heard.
+func (u *users) accepted(reply any) {
+	for _, r := range reply.([]core.Submitted) {
+		u.acked = append(u.acked, r.ID)
+	}
+}
+
+// command is the submit, with what the tables say just now.
+func (s *submission) command(srv *server) core.Command {
+	c := core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, By: "anna", Held: s.held}
+	item := s.item
+	item.Params, item.Body = []byte("{}"), bodyOf(s.canonical)
+	for range s.times {
+		for i := range item.UID {
+			item.UID[i] = byte(srv.w.rnd.Uint32())
+		}
+		c.Items = append(c.Items, item)
+	}
+	return srv.withFacts(c)
 }
 
 func bodyOf(canonical []byte) uint64 {
@@ -241,15 +257,17 @@ func (u *users) submittedTo(reply any, err error, key, text string) {
 		}
 		return
 	}
-	id := reply.([]core.Submitted)[0].ID
-	w.trace("submitted job %d, key %q", id, key)
-	if w.past.jobs[id] == nil {
-		w.fail(Durable, "job %d is acknowledged and not durable", id)
+	for _, r := range reply.([]core.Submitted) {
+		w.trace("submitted job %d, key %q", r.ID, key)
+		if w.past.jobs[r.ID] == nil {
+			w.fail(Durable, "job %d is acknowledged and not durable", r.ID)
+		}
 	}
 	k := u.keys[key]
 	if k == nil {
 		return
 	}
+	id := reply.([]core.Submitted)[0].ID
 	if k.text != text && k.id != 0 || k.id != 0 && k.id != id {
 		w.fail(OneJob, "key %q stands for job %d and for job %d", key, k.id, id)
 	}
@@ -328,10 +346,9 @@ func (u *users) holdSome() {
 	}
 	u.ask(&call{
 		what: "hold", lane: laneControl, command: func(*server) core.Command { return h }, heard: func(any, error) {},
-		leaves: func(_ any, err error) { // a later hold may be durable only after this answer has left
-			j := w.past.jobs[h.Job]
-			if held := h.Task == core.NoTask && j.held || h.Task != core.NoTask && j.tasks[h.Task].held; err == nil && h.Held && !held {
-				w.fail(Obeyed, "hold of job %d is answered and not durable", h.Job)
+		leaves: func(_ any, err error) {
+			if err == nil {
+				w.past.judgeHold(h)
 			}
 		},
 	})

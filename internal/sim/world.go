@@ -30,44 +30,6 @@ type Result struct {
 	Tally Tally
 }
 
-// Tally counts what a run did, so that a run in which nothing happened proves nothing.
-type Tally struct {
-	Jobs, Processes, Retries, Results, Batches int
-	// By kind of fault.
-	ServerCrashes, Stalls, UnknownAppends, AgentKills, AgentStops, KeeperKills, Reboots, Cuts, ClockSteps, Repeats int
-}
-
-// Add counts another run in.
-func (t *Tally) Add(o Tally) {
-	for i, v := range o.counts() {
-		*t.counts()[i].n += *v.n
-	}
-}
-
-// Idle names what never happened.
-func (t *Tally) Idle() (names []string) {
-	for _, c := range t.counts() {
-		if *c.n == 0 {
-			names = append(names, c.name)
-		}
-	}
-	return names
-}
-
-type count struct {
-	name string
-	n    *int
-}
-
-func (t *Tally) counts() []count {
-	return []count{
-		{"jobs", &t.Jobs}, {"processes", &t.Processes}, {"retries", &t.Retries}, {"results", &t.Results}, {"batches", &t.Batches},
-		{"crashes of the server", &t.ServerCrashes}, {"stalls", &t.Stalls}, {"unknown appends", &t.UnknownAppends},
-		{"killed agents", &t.AgentKills}, {"stopped agents", &t.AgentStops}, {"killed keepers", &t.KeeperKills}, {"reboots", &t.Reboots},
-		{"cuts", &t.Cuts}, {"clock steps", &t.ClockSteps}, {"repeated submits", &t.Repeats},
-	}
-}
-
 // BrokenError is a promise that was broken, with what led to it.
 type BrokenError struct {
 	Seed    uint64
@@ -122,7 +84,7 @@ type world struct {
 
 // Run simulates one cluster. The error is a *BrokenError.
 func Run(opt Options) (res Result, err error) {
-	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail)}
+	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail), tally: Tally{}}
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -147,6 +109,9 @@ func (w *world) build() {
 	}
 	w.users = newUsers(w)
 	w.trace("faults %s", w.faults)
+	if w.faults.calm {
+		w.count("calm run")
+	}
 	w.server.start()
 	for _, n := range w.nodes {
 		n.boot()
@@ -184,6 +149,9 @@ func (w *world) step() {
 	w.now = e.at
 	e.do()
 }
+
+// count notes that something happened.
+func (w *world) count(name string) { w.tally[name]++ }
 
 // after plans something.
 func (w *world) after(d time.Duration, do func()) {

@@ -1,0 +1,61 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Tally counts what happened in runs, by name: runs in which something never happened
+// prove nothing about it.
+type Tally map[string]int
+
+// Add counts another run in.
+func (t Tally) Add(o Tally) {
+	for name, n := range o {
+		t[name] += n
+	}
+}
+
+// Idle names what never happened.
+func (t Tally) Idle() (names []string) {
+	for _, name := range happenings() {
+		if t[name] == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// happenings is what must happen: every fault, every kind of event, and every cause that
+// processes without functions and faulty disks come to.
+func happenings() []string {
+	all := []string{
+		"server crashes", "server stalls", "loop is busy", "append of unknown outcome", "flush fails", "answer gets lost",
+		"agent is killed", "agent is stopped", "agent leaves", "keeper is killed", "agent and keeper are killed", "reboot",
+		"disk is full", "cut", "reset", "slow message", "clock steps", "submit is repeated", "calm run",
+		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "job is retried",
+	}
+	for _, e := range []core.Event{
+		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},
+		core.TaskReady{}, core.ElementsOpened{}, core.ElementsEnded{}, core.ElementWoken{}, core.JobEnded{},
+		core.AttemptAssigned{}, core.AttemptStarted{}, core.AttemptEnded{}, core.AttemptReturned{}, core.AttemptRecalled{}, core.AttemptStopped{},
+		core.CancelRequested{}, core.HoldSet{}, core.WorkerJoined{}, core.WorkerAway{}, core.WorkerDrained{}, core.WorkerForgotten{},
+	} {
+		all = append(all, kindOf(e))
+	}
+	for k := job.CauseNone; k <= job.LastCause; k++ {
+		switch k {
+		case job.CauseSignal, job.CauseMemory, job.CauseStart, job.CauseError, job.CauseOutput:
+		default:
+			all = append(all, because(k))
+		}
+	}
+	return all
+}
+
+func kindOf(e core.Event) string { return fmt.Sprintf("%T", e) }
+
+// because names the end of an attempt, or of elements, by its cause.
+func because(k job.CauseKind) string { return fmt.Sprintf("ends by cause %d", k) }
