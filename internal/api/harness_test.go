@@ -405,7 +405,10 @@ func (w *worker) started(a *reevev1.Assignment) {
 
 // ended is how an attempt ended: with an exit code, and with outputs.
 func ended(a *reevev1.Assignment, code int32, outputs string) *reevev1.Ended {
-	e := &reevev1.Ended{Fence: a.GetFence(), StartedMs: 1_700_000_000_000, EndedMs: 1_700_000_001_000, Code: code, Outputs: []byte(outputs)}
+	e := &reevev1.Ended{
+		Fence: a.GetFence(), StartedMs: 1_700_000_000_000, EndedMs: 1_700_000_001_000, CpuMs: 1500, MemoryBytes: 8 << 20,
+		Code: code, Outputs: []byte(outputs),
+	}
 	if code != 0 {
 		e.Cause = 1
 	}

@@ -461,6 +461,11 @@ func TestElements(t *testing.T) {
 			tries[0].GetWorker() != "w1" || tries[1].GetWorker() != "w1" || tries[1].GetState() != "failed" {
 			t.Errorf("after restart %v, the attempts: %v", restart, tries)
 		}
+		for _, a := range tries {
+			if a.GetCpuMs() != 1500 || a.GetMemoryBytes() != 8<<20 {
+				t.Errorf("after restart %v, attempt %s used %d ms and %d bytes; want what was reported", restart, a.GetId(), a.GetCpuMs(), a.GetMemoryBytes())
+			}
+		}
 	}
 }
 

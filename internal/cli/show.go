@@ -196,13 +196,15 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 	}
 	rows := make([][]string, 0, len(attempts))
 	for _, a := range attempts {
+		cpu, memory := render.Usage(a)
 		rows = append(rows, []string{
-			a.GetId(), a.GetState(), render.Stamp(a.GetStartedAt()), render.Took(a.GetStartedAt(), a.GetEndedAt()), render.OrDash(a.GetWorker()), render.OrDash(a.GetCause()),
+			a.GetId(), a.GetState(), render.Stamp(a.GetStartedAt()), render.Took(a.GetStartedAt(), a.GetEndedAt()), cpu, memory,
+			render.OrDash(a.GetWorker()), render.OrDash(a.GetCause()),
 		})
 	}
 	if len(rows) == 0 {
 		fmt.Fprintf(e.err, "%s has had no attempt yet; see reeve explain %s\n", ref, ref)
 		return nil
 	}
-	return e.Table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "WORKER", "CAUSE"}, rows)
+	return e.Table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "CPU", "MEMORY", "WORKER", "CAUSE"}, rows)
 }

@@ -52,7 +52,7 @@ func (e *env) workerRow(w *client.Worker) []string {
 	}
 	row := []string{
 		w.GetName(), w.GetState(), running, job.FormatCPU(w.GetCpuMilliUsed()) + "/" + job.FormatCPU(w.GetCpuMilli()),
-		mebibytes(w.GetMemoryBytesUsed()) + "/" + mebibytes(w.GetMemoryBytes()), render.Ago(w.GetJoinedAt()),
+		render.Mebibytes(w.GetMemoryBytesUsed()) + "/" + render.Mebibytes(w.GetMemoryBytes()), render.Ago(w.GetJoinedAt()),
 	}
 	if e.Format == "wide" {
 		runs := strings.Join(w.GetExecutors(), ",")
@@ -62,13 +62,6 @@ func (e *env) workerRow(w *client.Worker) []string {
 		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "))
 	}
 	return row
-}
-
-func mebibytes(n int64) string {
-	if n == 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%dMi", n>>20)
 }
 
 func (e *env) drain() *cobra.Command {

@@ -199,6 +199,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 		s.regroup(j, a.task)
 		return
 	}
+	r.Usage = element.Rounded(e.Usage)
 	t.setRetry(a.position, retry{spent: e.Spent})
 	if e.Next == job.Succeeded && t.arr != nil {
 		t.setRetry(a.position, retry{})

@@ -8,8 +8,12 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-// codecVersion is the first byte of an encoded chunk.
-const codecVersion = 1
+// The first byte of an encoded chunk. What was written before usages were kept is
+// still read.
+const (
+	codecWithoutUsage = 1
+	codecVersion      = 2
+)
 
 const (
 	formUniform = 0
@@ -58,12 +62,12 @@ func (t *Table) run(p, n int64) int64 {
 // LoadChunk puts back what AppendChunk wrote for chunk c, which must be untouched.
 // After an error the table is of no use.
 func (t *Table) LoadChunk(c int, b []byte) error {
-	if c < 0 || c >= t.Chunks() || t.Touched(c) || len(b) < 2 || b[0] != codecVersion {
+	if c < 0 || c >= t.Chunks() || t.Touched(c) || len(b) < 2 || b[0] != codecVersion && b[0] != codecWithoutUsage {
 		return ErrChunk
 	}
 	first := int64(c) * ChunkSize
 	n := min(t.n-first, ChunkSize)
-	d := decoder{b: b[2:]}
+	d := decoder{b: b[2:], usage: b[0] >= codecVersion}
 	switch b[1] {
 	case formUniform:
 		r := d.record()
@@ -109,12 +113,15 @@ func appendRecord(dst []byte, r Record) []byte {
 	dst = append(dst, r.Cause.Detail...)
 	dst = binary.AppendUvarint(dst, r.Worker)
 	dst = binary.AppendVarint(dst, r.Started)
-	return binary.AppendVarint(dst, r.Ended-r.Started)
+	dst = binary.AppendVarint(dst, r.Ended-r.Started)
+	cpu, memory := packed(r.Usage)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(cpu)), uint64(memory))
 }
 
 type decoder struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	usage bool // records have one
 }
 
 func (d *decoder) record() Record {
@@ -132,6 +139,11 @@ func (d *decoder) record() Record {
 	r.Worker = d.uvarint()
 	r.Started = d.varint()
 	r.Ended = r.Started + d.varint()
+	if d.usage {
+		cpu, memory := d.uvarint(), d.uvarint()
+		d.bad = d.bad || cpu > math.MaxUint32 || memory > math.MaxUint32
+		r.Usage = unpacked(uint32(cpu), uint32(memory))
+	}
 	return r
 }
 

@@ -1,6 +1,9 @@
 package element
 
 import (
+	"math"
+	"time"
+
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
@@ -15,8 +18,25 @@ type Record struct {
 	Worker uint64
 	// Started and Ended are of the last attempt, in Unix milliseconds.
 	Started, Ended int64
+	// Usage is of the attempt that ended it, as Rounded has it.
+	Usage job.Usage
 	// Carried: it succeeded in the job that this one retries.
 	Carried bool
+}
+
+// Rounded is a usage as tables keep it: whole milliseconds and KiB, each at most what
+// 32 bits hold, which is 49 days and 4 TiB.
+func Rounded(u job.Usage) job.Usage {
+	cpu, memory := packed(u)
+	return unpacked(cpu, memory)
+}
+
+func packed(u job.Usage) (milliseconds, kib uint32) {
+	return uint32(min(max(u.CPU.Milliseconds(), 0), math.MaxUint32)), uint32(min(max(u.Memory>>10, 0), math.MaxUint32))
+}
+
+func unpacked(milliseconds, kib uint32) job.Usage {
+	return job.Usage{CPU: time.Duration(milliseconds) * time.Millisecond, Memory: int64(kib) << 10}
 }
 
 // after is r for an element that may have had attempts before.
@@ -49,6 +69,8 @@ type columns struct {
 	worker  [ChunkSize]uint32
 	started [ChunkSize]int64
 	ended   [ChunkSize]int64
+	cpu     [ChunkSize]uint32 // milliseconds
+	memory  [ChunkSize]uint32 // KiB
 }
 
 const carriedBit = 0x80
@@ -134,6 +156,7 @@ func (t *Table) Get(p int64) Record {
 		Worker:   uint64(c.cols.worker[i]),
 		Started:  c.cols.started[i],
 		Ended:    c.cols.ended[i],
+		Usage:    unpacked(c.cols.cpu[i], c.cols.memory[i]),
 	}
 }
 
@@ -161,6 +184,7 @@ func (t *Table) put(p int64, r Record) {
 	cols.cause[i] = t.causes.intern(r.Cause)
 	cols.worker[i] = uint32(r.Worker)
 	cols.started[i], cols.ended[i] = r.Started, r.Ended
+	cols.cpu[i], cols.memory[i] = packed(r.Usage)
 }
 
 // SetPending gives every pending element of the span the record r and returns
@@ -271,8 +295,10 @@ func (t *Table) spread(c *chunk) {
 		state |= carriedBit
 	}
 	cause := t.causes.intern(r.Cause)
+	cpu, memory := packed(r.Usage)
 	for i := range ChunkSize {
 		c.cols.state[i], c.cols.tries[i], c.cols.cause[i] = state, r.Attempts, cause
 		c.cols.worker[i], c.cols.started[i], c.cols.ended[i] = uint32(r.Worker), r.Started, r.Ended
+		c.cols.cpu[i], c.cols.memory[i] = cpu, memory
 	}
 }

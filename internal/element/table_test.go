@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -21,6 +22,12 @@ func record() *rapid.Generator[Record] {
 			Worker:   rapid.SampledFrom([]uint64{0, 1, 1<<32 - 1}).Draw(t, "worker"),
 			Started:  rapid.SampledFrom([]int64{0, 1_790_000_000_000}).Draw(t, "started"),
 			Ended:    rapid.SampledFrom([]int64{0, 1_790_000_000_500, 1}).Draw(t, "ended"),
+		}
+		if rapid.Bool().Draw(t, "has usage") {
+			r.Usage = Rounded(job.Usage{
+				CPU:    rapid.SampledFrom([]time.Duration{0, 1500 * time.Microsecond, 100 * 24 * time.Hour}).Draw(t, "cpu"),
+				Memory: rapid.SampledFrom([]int64{0, 5000, 1 << 50}).Draw(t, "memory"),
+			})
 		}
 		r.Carried = r.State == job.Succeeded && rapid.Bool().Draw(t, "carried")
 		if rapid.Bool().Draw(t, "has cause") {
@@ -332,4 +339,31 @@ func FuzzLoadChunk(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRounded: what a table keeps of a usage.
+func TestRounded(t *testing.T) {
+	for _, c := range []struct{ in, want job.Usage }{
+		{job.Usage{}, job.Usage{}},
+		{job.Usage{CPU: 1999 * time.Microsecond, Memory: 2047}, job.Usage{CPU: time.Millisecond, Memory: 1024}},
+		{job.Usage{CPU: 1 << 62, Memory: 1 << 62}, job.Usage{CPU: (1<<32 - 1) * time.Millisecond, Memory: (1<<32 - 1) << 10}},
+		{job.Usage{CPU: -1, Memory: -1}, job.Usage{}},
+	} {
+		if got := Rounded(c.in); got != c.want {
+			t.Errorf("Rounded(%+v) = %+v, want %+v", c.in, got, c.want)
+		}
+	}
+}
+
+// TestChunksWithoutUsage: chunks of the form before are still read.
+func TestChunksWithoutUsage(t *testing.T) {
+	old := []byte{codecWithoutUsage, formUniform, byte(job.Succeeded), 0, 1, 0, 0, 7, 20, 10}
+	table := NewTable(3)
+	if err := table.LoadChunk(0, old); err != nil {
+		t.Fatal(err)
+	}
+	want := Record{State: job.Succeeded, Attempts: 1, Worker: 7, Started: 10, Ended: 15}
+	if diff := cmp.Diff(want, table.Get(2)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -208,7 +208,8 @@ func (c Cause) ExitCode() int {
 type Usage struct {
 	// CPU is user plus system time of the whole tree, as far as it was seen.
 	CPU time.Duration
-	// Memory is the peak resident memory in bytes of the largest process, or of
+	// Memory is the peak resident memory in bytes of the largest process (on Linux not
+	// less than its keeper's own, from which it was forked), or of
 	// the whole tree where a cgroup counts it.
 	Memory int64
 }

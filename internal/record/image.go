@@ -190,6 +190,7 @@ func putElement(b []byte, f field, e *element.Record) []byte {
 	b = putInt(b, 5, e.Started)
 	b = putInt(b, 6, e.Ended)
 	b = putBool(b, 7, e.Carried)
+	b = putUsage(b, 8, e.Usage)
 	return end(b, at)
 }
 
@@ -211,6 +212,8 @@ func (r *reader) element() (e element.Record) {
 			e.Ended = m.int()
 		case 7:
 			e.Carried = m.bool()
+		case 8:
+			e.Usage = m.usage()
 		default:
 			m.unknown()
 		}

@@ -203,6 +203,7 @@ func Last(v *core.ElementView, ref job.Ref) *reevev1.Attempt {
 	return &reevev1.Attempt{
 		Id: ref.String(), Number: int32(v.Record.Attempts), State: v.Record.State.String(), Cause: v.Record.Cause.String(),
 		Worker: v.Worker, AssignedAt: Time(v.Assigned), StartedAt: Time(v.Record.Started), EndedAt: Time(v.Record.Ended),
+		CpuMs: v.Record.Usage.CPU.Milliseconds(), MemoryBytes: v.Record.Usage.Memory,
 	}
 }
 

@@ -48,7 +48,8 @@ func TestNothingIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	cause := job.Cause{Kind: job.CauseExit, Code: 3}
-	record := element.Record{State: job.Failed, Attempts: 2, Cause: cause, Worker: 7, Started: 1, Ended: 2, Carried: true}
+	record := element.Record{State: job.Failed, Attempts: 2, Cause: cause, Worker: 7, Started: 1, Ended: 2, Carried: true,
+		Usage: job.Usage{CPU: time.Second, Memory: 1024}}
 	image := &core.JobImage{
 		ID: 4217, Namespace: "team", Queue: "night", Name: "etl", State: job.JobFailed, Cause: cause, Labels: map[string]string{"k": "v"},
 		Priority: 1, Submitted: 1, Started: 2, Ended: 3, Deadline: 4, StartAfter: 5, StartBefore: 6, KeepUntil: 7, Held: true, By: "anna", Code: 3,
@@ -83,7 +84,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	if missing := unset(Past(past, ref)); missing != nil {
 		t.Errorf("an earlier attempt lacks %v", missing)
 	}
-	if missing := unset(Last(view, ref), "cpu_ms", "memory_bytes"); missing != nil { // which are not kept of the last
+	if missing := unset(Last(view, ref)); missing != nil {
 		t.Errorf("the last attempt lacks %v", missing)
 	}
 	worker := &core.WorkerView{

@@ -1038,7 +1038,9 @@ type Attempt struct {
 	AssignedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=assigned_at,json=assignedAt,proto3" json:"assigned_at,omitempty"`
 	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	// CPU time in milliseconds and peak memory in bytes.
+	// CPU time of all its processes in milliseconds, and peak memory in bytes: of the
+	// largest process, and on Linux not less than the keeper's own (some 16 MiB), from
+	// which it was forked.
 	CpuMs         int64 `protobuf:"varint,9,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
 	MemoryBytes   int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -190,6 +190,23 @@ func Ago(t *client.Timestamp) string {
 	return short(time.Since(t.AsTime()))
 }
 
+// Usage writes the processor time that an attempt used and its memory at the most, "-"
+// where that is not known.
+func Usage(a *client.Attempt) (cpu, memory string) {
+	if a.GetMemoryBytes() == 0 {
+		return "-", "-"
+	}
+	return fmt.Sprintf("%d.%03ds", a.GetCpuMs()/1000, a.GetCpuMs()%1000), fmt.Sprintf("%.1fMi", float64(a.GetMemoryBytes())/(1<<20))
+}
+
+// Mebibytes writes a size in whole MiB.
+func Mebibytes(n int64) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%dMi", n>>20)
+}
+
 // Took writes how long something took, so far if it has not ended.
 func Took(from, to *client.Timestamp) string {
 	if from == nil {

@@ -97,3 +97,19 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// TestUsage writes what is known of an attempt's usage.
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		ms, bytes   int64
+		cpu, memory string
+	}{
+		{0, 0, "-", "-"},
+		{0, 16 << 20, "0.000s", "16.0Mi"},
+		{61_005, 3<<29 + 1, "61.005s", "1536.0Mi"},
+	} {
+		if cpu, memory := Usage(&client.Attempt{CpuMs: c.ms, MemoryBytes: c.bytes}); cpu != c.cpu || memory != c.memory {
+			t.Errorf("%d ms and %d bytes: %s, %s; want %s, %s", c.ms, c.bytes, cpu, memory, c.cpu, c.memory)
+		}
+	}
+}

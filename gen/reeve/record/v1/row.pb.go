@@ -708,6 +708,7 @@ type Element struct {
 	Started       int64                  `protobuf:"varint,5,opt,name=started,proto3" json:"started,omitempty"`
 	Ended         int64                  `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
 	Carried       bool                   `protobuf:"varint,7,opt,name=carried,proto3" json:"carried,omitempty"`
+	Usage         *Usage                 `protobuf:"bytes,8,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -789,6 +790,13 @@ func (x *Element) GetCarried() bool {
 		return x.Carried
 	}
 	return false
+}
+
+func (x *Element) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
 }
 
 // Retry is core.RetryImage.
@@ -1284,7 +1292,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05retry\x18\v \x01(\v2\x16.reeve.record.v1.RetryR\x05retry\x12,\n" +
 	"\x04live\x18\f \x01(\v2\x18.reeve.record.v1.AttemptR\x04liveB\n" +
 	"\n" +
-	"\b_outputs\"\xcb\x01\n" +
+	"\b_outputs\"\xf9\x01\n" +
 	"\aElement\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\rR\x05state\x12\x1a\n" +
 	"\battempts\x18\x02 \x01(\rR\battempts\x12,\n" +
@@ -1292,7 +1300,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x06worker\x18\x04 \x01(\x04R\x06worker\x12\x18\n" +
 	"\astarted\x18\x05 \x01(\x03R\astarted\x12\x14\n" +
 	"\x05ended\x18\x06 \x01(\x03R\x05ended\x12\x18\n" +
-	"\acarried\x18\a \x01(\bR\acarried\"a\n" +
+	"\acarried\x18\a \x01(\bR\acarried\x12,\n" +
+	"\x05usage\x18\b \x01(\v2\x16.reeve.record.v1.UsageR\x05usage\"a\n" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
@@ -1368,9 +1377,9 @@ var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*Hello)(nil),        // 16: reeve.record.v1.Hello
 	(*Cause)(nil),        // 17: reeve.record.v1.Cause
 	(*Wait)(nil),         // 18: reeve.record.v1.Wait
-	(*Spent)(nil),        // 19: reeve.record.v1.Spent
-	(*Span)(nil),         // 20: reeve.record.v1.Span
-	(*Usage)(nil),        // 21: reeve.record.v1.Usage
+	(*Usage)(nil),        // 19: reeve.record.v1.Usage
+	(*Spent)(nil),        // 20: reeve.record.v1.Spent
+	(*Span)(nil),         // 21: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
 	13, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
@@ -1387,18 +1396,19 @@ var file_reeve_record_v1_row_proto_depIdxs = []int32{
 	8,  // 11: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
 	9,  // 12: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
 	17, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	19, // 14: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	17, // 15: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	20, // 16: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	8,  // 17: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	9,  // 18: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	17, // 19: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	21, // 20: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	19, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	20, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	17, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	21, // 17: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	8,  // 18: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	9,  // 19: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	17, // 20: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	19, // 21: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_row_proto_init() }
