@@ -1,13 +1,9 @@
 package sim
 
 import (
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
-	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -16,168 +12,31 @@ import (
 // fails: messages, disks and clocks have their times.
 const stopSlack = 2 * time.Second
 
-// assigned judges that an attempt may be given out.
+// assigned takes in an attempt that is given out.
 func (h *history) assigned(e core.AttemptAssigned) {
-	w, j := h.w, h.jobs[e.Job]
 	at := place{e.Job, e.Task, e.Position}
-	if e.Fence <= h.fence {
-		w.fail(Fenced, "fence %d follows fence %d", e.Fence, h.fence)
-	}
+	h.judgeAssigned(e, at)
 	h.fence = e.Fence
-	el, t, spec := h.element(at), &j.tasks[e.Task], &j.spec.Tasks[e.Task]
-	if el.state != job.Pending || j.state.Terminal() {
-		w.fail(OneEnd, "%s is %s, its job %s, and it is given to a worker", at, el.state, j.state)
-	}
-	if e.Attempt != el.tries+1 {
-		w.fail(Fenced, "attempt %d of %s follows attempt %d", e.Attempt, at, el.tries)
-	}
-	if spec.AtMostOnce && el.started {
-		w.fail(Once, "%s may have started and is given out again, as attempt %d", at, e.Attempt)
-	}
-	h.judgeBudget(at, el, spec)
-	h.judgeTimes(e, at)
-	if reason := h.forbids(j, e.Task, e.Position); reason != "" {
-		w.fail(Order, "%s is given out and %s", at, reason)
-	}
-	switch {
-	case j.held || t.held:
-		w.fail(Obeyed, "%s is given out while it is held", at)
-	case t.stop || j.killed || j.stop != job.CauseNone && !spec.CleanUp():
-		w.fail(Obeyed, "%s is given out after it was asked to end", at)
-	case h.paused[j.space] || h.paused[j.at]:
-		w.fail(Obeyed, "%s is given out while %s is paused", at, j.at)
-	}
-	if a := spec.Array; a != nil && a.Throttle > 0 && t.live >= a.Throttle {
-		w.fail(Throttled, "%s is given out beside %d others; its throttle is %d", at, t.live, a.Throttle)
-	}
-	on := h.workers[e.Worker]
-	if on == nil || on.away || on.draining || !on.has(spec.Where) {
-		w.fail(Room, "%s is given to worker %d, which does not take it: %+v", at, e.Worker, on)
-	}
 	if e.Attempt > 1 {
-		w.count("attempt is tried again")
+		h.w.count("attempt is tried again")
 	}
 	if e.Prefetched {
-		w.count("attempt is prefetched")
+		h.w.count("attempt is prefetched")
 	}
 	if e.Alone {
-		w.count("attempt is alone")
+		h.w.count("attempt is alone")
 	}
+	el, spec := h.element(at), h.task(at)
 	el.state, el.tries, el.fence = job.Assigned, e.Attempt, e.Fence
-	t.live++
+	el.started = el.started || spec.AtMostOnce // until it is known not to have
+	h.jobs[e.Job].begun = true
+	h.jobs[e.Job].tasks[e.Task].live++
 	a := &pastAttempt{place: at, worker: e.Worker, given: h.batches, prefetched: true}
 	h.attempts[e.Fence] = a
 	if !e.Prefetched {
 		h.promote(a)
-		h.judgeRoom(at, on)
+		h.judgeRoom(at, h.workers[e.Worker])
 	}
-	if spec.AtMostOnce {
-		el.started = true // until it is known not to have
-	}
-}
-
-// judgeRoom judges that there is a place for what a worker was just given.
-func (h *history) judgeRoom(at place, w *pastWorker) {
-	if !w.used.Fits(w.hello.Capacity) || w.running > w.hello.Slots {
-		h.w.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, w.name, w.used, w.running, w.hello.Capacity, w.hello.Slots)
-	}
-	if w.alone > 0 && w.running > 1 {
-		h.w.fail(Room, "with %s worker %s runs %d attempts, one of which must be alone", at, w.name, w.running)
-	}
-}
-
-// has reports whether a worker has each of the labels.
-func (w *pastWorker) has(labels []string) bool {
-	for _, label := range labels {
-		key, value, _ := strings.Cut(label, "=")
-		if got, ok := w.hello.Labels[key]; !ok || value != "" && got != value {
-			return false
-		}
-	}
-	return true
-}
-
-// judgeTimes holds an assignment against the job's times, and its lease against what
-// the task says.
-func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
-	w, j, el := h.w, h.jobs[e.Job], h.element(at)
-	spec := &j.spec.Tasks[e.Task]
-	if el.retryAt > 0 {
-		w.fail(Obeyed, "%s is tried again before its backoff until %d is over", at, el.retryAt)
-	}
-	if late := e.At - j.startBefore; w.faults.calm && !j.begun && j.startBefore > 0 && late > 1000 {
-		w.fail(Obeyed, "%s is the first to start, %d ms after its start_before", at, late)
-	}
-	j.begun = true
-	if h.full(at) && spec.MaxFails.Pending != "run" {
-		w.fail(Obeyed, "%s is given out after too many have failed: %v", at, h.counts(j, e.Task))
-	}
-	lease := w.faults.lease
-	if l := spec.LostAfter; l != nil {
-		lease = time.Duration(l.After)
-		if l.Never {
-			lease = 0
-		}
-	}
-	if e.Lease != lease.Milliseconds() {
-		w.fail(NoTwins, "%s is given out with a lease of %d ms; want %v", at, e.Lease, lease)
-	}
-}
-
-// full reports whether too many elements of an array have failed.
-func (h *history) full(at place) bool {
-	c, spec := h.counts(h.jobs[at.job], at.task), h.task(at)
-	return spec.Array != nil && spec.MaxFails.Reached(c[job.Failed]+c[job.TimedOut], c.Total())
-}
-
-// judgeBudget holds the attempts so far against the retry rules, by a reading of its
-// own of what the documents say.
-func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
-	r, s, over := &spec.Retry, el.spent, ""
-	failed := int(s.Failed)
-	if r.OnTimeout == nil {
-		failed += int(s.TimedOut)
-	} else if int(s.TimedOut) > *r.OnTimeout {
-		over = "timeouts"
-	}
-	if failed >= r.MaxAttempts && failed > 0 {
-		over = "failures"
-	}
-	if int(s.Lost) > r.OnLost {
-		over = "losses"
-	}
-	if s.Quarantined() {
-		over = "losses while it ran"
-	}
-	if over != "" {
-		h.w.fail(Budgets, "%s is tried again after %+v: too many %s for %+v", at, s, over, *r)
-	}
-}
-
-// forbids says which need of an element is not met, as far as is durable.
-func (h *history) forbids(j *pastJob, ti uint32, p int64) string {
-	for _, after := range j.spec.After {
-		if on := h.jobs[after.Job].state; !on.Terminal() || job.Decide(after.Condition, job.AfterJob(on)) != job.Run {
-			return "job " + after.Job.String() + " is " + on.String() + ", it runs after: " + after.Condition.String()
-		}
-	}
-	if !j.woken {
-		return "start_after has not come"
-	}
-	for _, need := range j.spec.Tasks[ti].Needs {
-		u := uint32(j.task(need.Task))
-		c := h.counts(j, u)
-		end := c.TaskState()
-		over := c.Ended() == c.Total()
-		if need.Each {
-			end = h.element(place{j.id, u, p}).state
-			over = end.Terminal()
-		}
-		if !over || job.Decide(need.Condition, end) != job.Run {
-			return "task " + need.Task + " is " + end.String() + ", it needs: " + need.Condition.String()
-		}
-	}
-	return ""
 }
 
 // marked takes in what happens to a live attempt.
@@ -273,70 +132,14 @@ func (h *history) ended(e core.AttemptEnded) {
 	}
 	h.judgeEnd(e, a)
 	el.state, el.retryAt = e.Next, e.RetryAt
-	if t := &h.jobs[at.job].tasks[at.task]; t.full == 0 && h.full(at) {
-		t.full = h.batches
-	}
+	h.noteFull(at)
 	h.judgeTruth(e, at)
 }
 
-// judgeEnd holds an element's next state against how its attempt ended.
-func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
-	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
-	if full := t.full; a.given < full && h.batches > full+1 && h.task(a.place).MaxFails.Running == "cancel" && a.stop == job.CauseNone {
-		w.fail(Obeyed, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
-	}
-	want := job.Failed
-	switch {
-	case a.stop == job.CauseDeadline:
-		want = job.TimedOut
-	case a.stop == job.CausePreempted && e.Cause.Kind != job.CauseNone:
-		if t.stop || j.stop != job.CauseNone && !h.task(a.place).CleanUp() {
-			want = job.Cancelled
-		}
-	case a.stop != job.CauseNone && a.stop != job.CausePreempted:
-		want = job.Cancelled
-	case e.Cause.Kind == job.CauseNone:
-		want = job.Succeeded
-	case e.Cause.Kind == job.CauseTimeout:
-		want = job.TimedOut
-	}
-	again := e.Next == job.Pending && (want == job.Failed || want == job.TimedOut && a.stop == job.CauseNone)
-	if e.Next != want && !again {
-		w.fail(Truthful, "attempt %d of %s ends (%s, asked to by %d) and makes its element %s; want %s", e.Fence, a.place, e.Cause, a.stop, e.Next, want)
-	}
-}
-
-// judgeTruth holds what is said of an attempt against what its process did.
-func (h *history) judgeTruth(e core.AttemptEnded, at place) {
-	w := h.w
-	ps := w.truth.byFence[e.Fence]
-	var p *process
-	if len(ps) > 0 {
-		p = ps[len(ps)-1]
-	}
-	switch e.Cause.Kind {
-	case job.CauseNone, job.CauseExit, job.CauseSignal, job.CauseTimeout:
-		if p == nil || p.alive {
-			w.fail(Fenced, "attempt %d of %s is said to have ended (%s), by whose result? Its process: %+v", e.Fence, at, e.Cause, p)
-		}
-	}
-	switch e.Cause.Kind {
-	case job.CauseNone:
-		if p.code != 0 {
-			w.fail(Truthful, "attempt %d of %s is said to have ended well; its process: %+v", e.Fence, at, p)
-		}
-	case job.CauseExit:
-		if p.code != e.Cause.Code {
-			w.fail(Truthful, "attempt %d of %s is said to have ended with %s; its process: %+v", e.Fence, at, e.Cause, p)
-		}
-	case job.CauseRejected:
-		if p != nil {
-			w.fail(Truthful, "attempt %d of %s is said not to have run; its process: %+v", e.Fence, at, p)
-		}
-	case job.CauseWorkerLost:
-		if p != nil && p.alive {
-			w.fail(NoTwins, "attempt %d of %s is given up while its process lives on %s", e.Fence, at, p.n.name)
-		}
+// noteFull notes when too many elements of an array have failed.
+func (h *history) noteFull(at place) {
+	if t := &h.jobs[at.job].tasks[at.task]; t.full == 0 && h.full(at) {
+		t.full = h.batches
 	}
 }
 
@@ -347,29 +150,6 @@ func (h *history) returned(e core.AttemptReturned) {
 		h.w.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
 	}
 	el.state, el.tries, el.started = job.Pending, el.tries-1, false
-}
-
-// mayStart judges a process that starts: by what is durable at that moment.
-func (h *history) mayStart(p *process, starts int) {
-	w := h.w
-	a := h.attempts[p.fence]
-	if a == nil || a.place != p.place {
-		w.fail(Durable, "attempt %d of %s starts, and the journal does not know it", p.fence, p.place)
-	}
-	if a.over {
-		w.fail(NoTwins, "attempt %d of %s starts after it was given up", p.fence, p.place)
-	}
-	j := h.jobs[p.place.job]
-	spec := &j.spec.Tasks[p.place.task]
-	if spec.AtMostOnce && starts > 1 {
-		w.fail(Once, "%s starts for the %dth time, by attempt %d", p.place, starts, p.fence)
-	}
-	if reason := h.forbids(j, p.place.task, p.place.position); reason != "" {
-		w.fail(Order, "attempt %d of %s starts and %s", p.fence, p.place, reason)
-	}
-	if h.workers[a.worker] != nil && h.workers[a.worker].name != p.n.name {
-		w.fail(Fenced, "attempt %d of %s was given to %s and starts on %s", p.fence, p.place, h.workers[a.worker].name, p.n.name)
-	}
 }
 
 // misread is BugNoFence: a result of an attempt that is over is taken for its element's
@@ -383,29 +163,5 @@ func (h *history) misread(r *core.WorkerReport) {
 		if now := h.attempts[h.element(a.place).fence]; now != nil {
 			r.Worker, r.Report.Ended[i].Fence = now.worker, h.element(a.place).fence
 		}
-	}
-}
-
-// judgeCancel wants everything that was to end asked to, once that is answered. What
-// cleans up goes on.
-func (h *history) judgeCancel(c core.Cancel) {
-	for _, f := range slices.Sorted(maps.Keys(h.attempts)) {
-		a := h.attempts[f]
-		at := a.place
-		switch {
-		case a.over || at.job != c.Job || c.Task != core.NoTask && at.task != c.Task:
-		case c.Task == core.NoTask && !c.Kill && h.task(at).CleanUp():
-		case c.Spans != nil && !slices.ContainsFunc(c.Spans, func(s element.Span) bool { return s.First <= at.position && at.position <= s.Last }):
-		case a.stop == job.CauseNone:
-			h.w.fail(Obeyed, "the cancel of %+v is answered, and attempt %d of %s goes on", c, f, at)
-		}
-	}
-}
-
-// judgeHold wants what was to be held held, once that is answered. It may have been
-// released in the same batch.
-func (h *history) judgeHold(c core.Hold) {
-	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
-		h.w.fail(Obeyed, "the hold of %+v is answered and not durable", c)
 	}
 }

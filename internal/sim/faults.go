@@ -59,7 +59,7 @@ func drawFaults(r *rand.Rand) faults {
 		delay:  []time.Duration{time.Millisecond, 5 * time.Millisecond, 50 * time.Millisecond}[r.IntN(3)],
 		slow:   rate(30), reset: rate(10), unknown: rate(100), failFlush: rate(200), crashAppend: rate(20), crashSend: rate(20),
 		forgetful: rate(300), stall: rate(3), disk: rate(30), dropTail: r.IntN(2) == 0,
-		batch: []int{2, 20, 10_000, 10_000}[r.IntN(4)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
+		batch: []int{1, 2, 20, 10_000, 10_000, 10_000}[r.IntN(6)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
 	}
 	if f.calm = r.IntN(8) == 0; f.calm {
 		f.quiet()

@@ -311,7 +311,9 @@ func (h *history) elementsEnded(e core.ElementsEnded) {
 	}
 	if t.n < 0 { // it never came to have elements
 		t.others = e.State
+		return
 	}
+	h.noteFull(place{e.Job, e.Task, 0})
 }
 
 func (h *history) jobEnded(e core.JobEnded) {

@@ -96,16 +96,16 @@ func (d *draft) shape(i int) {
 	w := d.w
 	n := -1
 	switch k := w.rnd.IntN(6); {
-	case k < 2:
+	case k < 3:
 		n = 1 + w.rnd.IntN(6)
-		if i > 0 && d.arrays[i-1] > 0 && w.oneIn(2) {
-			n = d.arrays[i-1]
+		if i > 0 && w.oneIn(2) { // alike, so that one can need the other element by element
+			n = max(d.arrays[w.rnd.IntN(i)], 1)
 		}
 		d.add("    array: 0-%d%s", n-1, pick(w, "", "", "%1", "%2"))
 		if w.oneIn(3) {
 			d.add("    max_fails: {%s, running: %s, pending: %s}", pick(w, "count: 0", "count: 1", "percent: 50"), pick(w, "finish", "cancel"), pick(w, "skip", "run"))
 		}
-	case k == 2 && i > 0 && d.arrays[i-1] < 0:
+	case k == 3 && i > 0 && d.arrays[i-1] < 0:
 		n = 0
 		d.add("    array: ${{ tasks.t%d.outputs.n }}", i-1)
 	}

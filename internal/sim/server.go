@@ -127,8 +127,8 @@ func (s *server) after(d time.Duration, do func()) {
 	fire = func() {
 		switch {
 		case !s.up || s.life != life:
-		case s.stalled > s.w.now:
-			s.w.after(s.w.until(s.stalled), fire)
+		case s.stalled > s.w.now: // what waited then goes on in any order
+			s.w.after(s.w.until(s.stalled)+s.w.between(0, time.Millisecond), fire)
 		default:
 			do()
 		}
