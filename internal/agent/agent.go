@@ -340,7 +340,7 @@ func (s *shell) prepare(ctx context.Context, key string, w *link.Assignment) (ex
 	task, cause := s.space.Prepare(ctx, key, w)
 	if cause.Kind == job.CauseNone && task.Function == "" && s.cfg.Dir != "" {
 		if err := s.state.describe(key, w); err != nil {
-			cause = rejected("%v", err)
+			cause = lacking("%v", err)
 		}
 	}
 	return task, cause
@@ -389,9 +389,16 @@ func rejected(format string, args ...any) job.Cause {
 	return job.Cause{Kind: job.CauseRejected, Detail: fmt.Sprintf(format, args...)}.Trim()
 }
 
+// lacking is rejected for what this worker lacks.
+func lacking(format string, args ...any) job.Cause {
+	c := rejected(format, args...)
+	c.Code = job.Lacking
+	return c
+}
+
 func (s *shell) launch(ctx context.Context, k *kind, fence link.Fence, task executor.Task) {
 	if err := k.run.Start(ctx, task); err != nil {
-		s.box.put(will.Refused{Fence: fence, Cause: rejected("%v", err)})
+		s.box.put(will.Refused{Fence: fence, Cause: lacking("%v", err)})
 	}
 }
 

@@ -28,7 +28,7 @@ func (e *env) workers() *cobra.Command {
 			}
 			header := []string{"WORKER", "STATE", "RUNNING", "CPU", "MEMORY", "AGE"}
 			if e.Format == "wide" {
-				header = append(header, "ID", "RUNS", "VERSION", "LABELS", "ENFORCES")
+				header = append(header, "ID", "RUNS", "VERSION", "LABELS", "ENFORCES", "UNFIT")
 			}
 			rows := make([][]string, 0, len(all))
 			for _, w := range all {
@@ -59,7 +59,7 @@ func (e *env) workerRow(w *client.Worker) []string {
 		if f := w.GetFunctions(); len(f) > 0 {
 			runs += " (" + strings.Join(f, ",") + ")"
 		}
-		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "))
+		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
 	}
 	return row
 }

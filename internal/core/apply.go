@@ -50,7 +50,7 @@ func (s *State) Apply(e Event) {
 		s.applyElements(e)
 	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped:
 		s.applyAttempt(e)
-	case WorkerJoined, WorkerAway, WorkerDrained, WorkerForgotten:
+	case WorkerJoined, WorkerAway, WorkerDrained, WorkerUnfit, WorkerForgotten:
 		s.applyWorker(e)
 	default:
 		panic(fmt.Sprintf("core: event %T has no rule", e))

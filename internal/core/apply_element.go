@@ -270,6 +270,10 @@ func (s *State) applyWorker(e Event) {
 		w := s.workers[e.ID]
 		w.draining = e.Draining
 		s.offer(w)
+	case WorkerUnfit:
+		w := s.workers[e.ID]
+		w.hello.Unfit = e.Why
+		s.offer(w)
 	case WorkerForgotten:
 		w := s.workers[e.ID]
 		delete(s.workers, e.ID)

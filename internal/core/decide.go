@@ -297,8 +297,12 @@ func labelPairs(labels map[string]string) []string {
 
 func planWorker(w *worker) plan.Worker {
 	h := &w.hello
-	return plan.Worker{
+	out := plan.Worker{
 		ID: w.id, Name: h.Name, Capacity: h.Capacity, Slots: h.Slots, Prefetch: h.Prefetch,
-		Executors: h.Executors, Functions: h.Functions, Labels: labelPairs(h.Labels), Accepts: !w.away && !w.draining,
+		Executors: h.Executors, Functions: h.Functions, Labels: labelPairs(h.Labels), Accepts: w.accepts(),
 	}
+	if !w.away && !w.draining {
+		out.Unfit = h.Unfit
+	}
+	return out
 }

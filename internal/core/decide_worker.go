@@ -45,7 +45,7 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 		return Decision{}, refuse(job.Refused, "a later process of worker %s has greeted; this one must be gone", h.Name)
 	}
 	held := h.Held
-	h.Held = nil
+	h.Held, h.Unfit = nil, job.Cause{Detail: h.Unfit}.Trim().Detail
 	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
 	s.reconcile(&d, in, id, h.Incarnation, held)
 	return d, nil
@@ -212,8 +212,12 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		}
 	}
 	w := s.workers[c.Worker]
+	current := w != nil && w.session == c.Session
+	if u := c.Report.Unfit; u != nil && current && *u != w.hello.Unfit {
+		d.Events = append(d.Events, WorkerUnfit{ID: w.id, Why: job.Cause{Detail: *u}.Trim().Detail})
+	}
 	for _, f := range c.Report.Returned {
-		if w == nil || w.session != c.Session {
+		if !current {
 			break
 		}
 		acks = append(acks, f)

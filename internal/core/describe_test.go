@@ -29,6 +29,8 @@ func (l *lab) describe(e Event) string {
 		return "worker " + l.workerName(e.ID) + " away"
 	case WorkerDrained:
 		return "worker " + l.workerName(e.ID) + when(e.Draining, " drains") + when(!e.Draining, " drains no more")
+	case WorkerUnfit:
+		return "worker " + l.workerName(e.ID) + when(e.Why != "", " unfit: "+e.Why) + when(e.Why == "", " fit again")
 	case WorkerForgotten:
 		return "worker " + l.workerName(e.ID) + " forgotten" + when(e.Lost, ", lost")
 	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped:

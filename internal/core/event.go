@@ -226,6 +226,13 @@ type WorkerDrained struct {
 	Draining bool
 }
 
+// WorkerUnfit says why a worker can take nothing, or, with an empty Why, that it can
+// again.
+type WorkerUnfit struct {
+	ID  uint64
+	Why string
+}
+
 // WorkerForgotten removes a worker that is away and holds nothing.
 type WorkerForgotten struct {
 	ID uint64
@@ -257,4 +264,5 @@ func (HoldSet) event()         {}
 func (WorkerJoined) event()    {}
 func (WorkerAway) event()      {}
 func (WorkerDrained) event()   {}
+func (WorkerUnfit) event()     {}
 func (WorkerForgotten) event() {}

@@ -55,6 +55,8 @@ func (s *State) Describe(e Event) (Notice, bool) {
 		return s.workerNotice("worker_away", e.ID), true
 	case WorkerDrained:
 		return s.workerNotice("worker_changed", e.ID), true
+	case WorkerUnfit:
+		return s.workerNotice("worker_changed", e.ID), true
 	case WorkerForgotten:
 		if e.Lost {
 			return s.workerNotice("worker_lost", e.ID), true

@@ -40,7 +40,7 @@ func (s *State) Place(now int64, most int) Decision {
 // fault in the plan; its group is taken out, so that it can't come again.
 func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	j, w := s.jobs.get(p.Group.Job), s.workers[p.Worker]
-	if j == nil || w == nil || w.away || w.draining || j.held || j.state.Terminal() {
+	if j == nil || w == nil || !w.accepts() || j.held || j.state.Terminal() {
 		s.plan.SetReady(p.Group, 0)
 		return AttemptAssigned{}, false
 	}

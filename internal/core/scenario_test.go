@@ -131,7 +131,7 @@ func (sc *scenario) run(words []string, body string) {
 	switch name {
 	case "submit":
 		reply, err = sc.submitFile(body, opts, rest)
-	case "worker", "restart", "reconnect", "away", "leaving", "late", "leave", "silent", "start", "end", "return", "late-return", "outdated", "drain":
+	case "worker", "restart", "reconnect", "away", "leaving", "late", "leave", "silent", "start", "end", "return", "late-return", "outdated", "drain", "unfit", "fit", "late-unfit":
 		reply, err = sc.runWorker(name, rest, opts)
 	case "cancel", "kill", "hold", "release":
 		reply, err = sc.runChange(name, rest[0], opts)
@@ -167,7 +167,7 @@ func (sc *scenario) runLook(name string, rest []string) {
 	case "workers":
 		for _, w := range sc.s.Workers() {
 			fmt.Fprintf(&sc.out, "%s runs %d with %d cpu, %d ahead%s%s\n", w.Hello.Name, w.Running, w.Used.CPU/1000, w.Prefetched,
-				when(w.Away, ", away"), when(w.Draining, ", draining"))
+				when(w.Away, ", away"), when(w.Draining, ", draining")+when(w.Hello.Unfit != "", ", unfit: "+w.Hello.Unfit))
 		}
 	case "flush":
 		sc.flush(1 << 30)
@@ -302,6 +302,20 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 			r.Outputs = nil
 		}
 		sc.finish(w, g, r)
+	case "unfit", "fit", "late-unfit": // why it can take nothing, and what it gives back with that
+		w := sc.workers[rest[0]]
+		why := strings.ReplaceAll(opts["why"], "_", " ")
+		if name == "late-unfit" { // said in the session before
+			return sc.turn(WorkerReport{Worker: w.id, Session: w.session - 1, Report: link.Report{Unfit: &why}})
+		}
+		r := link.Report{Unfit: &why}
+		w.hello.Unfit = why
+		for _, ref := range rest[1:] {
+			_, g := sc.find(ref)
+			w.drop(g.fence)
+			r.Returned = append(r.Returned, g.fence)
+		}
+		sc.report(w, r)
 	case "late-return": // what was said in the session before
 		w, g := sc.find(rest[0])
 		return sc.turn(WorkerReport{Worker: w.id, Session: w.session - 1, Report: link.Report{Returned: []link.Fence{g.fence}}})

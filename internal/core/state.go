@@ -307,6 +307,9 @@ type worker struct {
 	held    int
 }
 
+// accepts reports whether a worker may be given anything.
+func (w *worker) accepts() bool { return !w.away && !w.draining && w.hello.Unfit == "" }
+
 // New returns an empty state, before its first epoch.
 func New(config Config) *State {
 	return &State{

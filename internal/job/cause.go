@@ -28,7 +28,7 @@ const (
 	CauseWorkerLost CauseKind = 5
 	// CausePreempted: it made room for something else.
 	CausePreempted CauseKind = 6
-	// CauseRejected: the worker could not take it (Detail: why).
+	// CauseRejected: the worker could not take it (Detail: why; Code: Lacking, or 0).
 	CauseRejected CauseKind = 7
 	// CauseDependency: what it needs ended so that it can't run (Detail: "task load failed").
 	CauseDependency CauseKind = 8
@@ -70,6 +70,10 @@ type Cause struct {
 // PermanentError is the Code of a CauseError that trying again can't help, by the
 // function's own word.
 const PermanentError = 1
+
+// Lacking is the Code of a CauseRejected for what the worker lacks, such as room on its
+// disk: any other attempt would fare the same there.
+const Lacking = 1
 
 // MaxDetail bounds Cause.Detail in bytes.
 const MaxDetail = 512

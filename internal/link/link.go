@@ -59,6 +59,8 @@ type Hello struct {
 	// About is what its executors enforce, in words.
 	About []string
 	Held  []Held
+	// Unfit is why the worker can take nothing at the moment, empty if it can.
+	Unfit string
 	// Generation and Seq are the newest it has heard of: a server behind them has
 	// lost its past.
 	Generation, Seq uint64
@@ -96,8 +98,12 @@ type Result struct {
 type Report struct {
 	Started []Started
 	Ended   []Result
-	// Returned are attempts given back unstarted after a recall.
+	// Returned are attempts given back unstarted: after a recall, or because the worker
+	// can take nothing.
 	Returned []Fence
+	// Unfit is why the worker can take nothing from now on; empty means that it can
+	// again, and nil that this is as it was.
+	Unfit *string
 }
 
 // FromWorker is one message from a worker: exactly one field is set.

@@ -4,8 +4,8 @@ import "github.com/reeve-scheduler/reeve/internal/job"
 
 // Why says what a group waits for, in numbers of workers and of elements. Each
 // worker is counted once, under the first thing that keeps it from taking an
-// element: Workers = NoExecutor + NoFunction + NoLabel + TooSmall + Away + Busy +
-// Open.
+// element: Workers = NoExecutor + NoFunction + NoLabel + TooSmall + Away + Unfit +
+// Busy + Open.
 type Why struct {
 	// Ready is how many elements of the group could start; 0 means that the group
 	// is not known and that nothing else here is set.
@@ -17,7 +17,11 @@ type Why struct {
 
 	Workers int
 	// Away ones would fit, and are not connected or draining.
-	Away                            int
+	Away int
+	// Unfit ones would fit, and can take nothing at the moment, one of them because of
+	// UnfitWhy.
+	Unfit                           int
+	UnfitWhy                        string
 	NoExecutor, NoFunction, NoLabel int
 	// TooSmall ones could not run it if they were empty. Largest is the most of
 	// each amount that one of them has; the two may be of different workers.
@@ -99,6 +103,9 @@ func (y *Why) count(w *worker, l *lane) {
 	case !need.Fits(w.Capacity) || w.Slots < 1:
 		y.TooSmall++
 		y.Largest = greatest(y.Largest, w.Capacity)
+	case !w.Accepts && w.Unfit != "":
+		y.Unfit++
+		y.UnfitWhy = w.Unfit
 	case !w.Accepts:
 		y.Away++
 	case w.alone > 0 || y.Alone && !w.empty():

@@ -57,8 +57,11 @@ type Worker struct {
 	Executors, Functions []string
 	// Labels is sorted "key=value".
 	Labels []string
-	// Accepts is true while the worker is connected and not draining.
+	// Accepts is true while the worker is connected, not draining, and fit.
 	Accepts bool
+	// Unfit is why it can take nothing, if that is all that keeps it; only Explain
+	// looks at it.
+	Unfit string
 }
 
 // Placement is a proposal: one element of the group to the worker.

@@ -97,6 +97,7 @@ func (y Why) excluded() []string {
 		}
 	}
 	add(y.Away, "is", "are", "away or draining")
+	add(y.Unfit, "can", "can", "take nothing at the moment: "+y.UnfitWhy)
 	add(y.NoExecutor, "has", "have", "no executor "+y.Shape.Executor)
 	add(y.NoFunction, "does", "do", "not serve function "+y.Shape.Function)
 	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Shape.Where, "\n", ", "))

@@ -97,6 +97,8 @@ func (r *reader) kindOfEvent() core.Event {
 		return m.workerAway()
 	case kindWorkerDrained:
 		return m.workerDrained()
+	case kindWorkerUnfit:
+		return m.workerUnfit()
 	case kindWorkerForgotten:
 		return m.workerForgotten()
 	}

@@ -33,6 +33,7 @@ const (
 	kindWorkerAway      field = 23
 	kindWorkerDrained   field = 24
 	kindWorkerForgotten field = 25
+	kindWorkerUnfit     field = 26
 )
 
 // eventsField is the number of the events in a batch.
@@ -96,6 +97,9 @@ func putEvent(b []byte, e core.Event) ([]byte, bool) {
 	case core.WorkerDrained:
 		b, at = begin(b, kindWorkerDrained)
 		b = putBool(putUint(b, 1, e.ID), 2, e.Draining)
+	case core.WorkerUnfit:
+		b, at = begin(b, kindWorkerUnfit)
+		b = putString(putUint(b, 1, e.ID), 2, e.Why)
 	case core.WorkerForgotten:
 		b, at = begin(b, kindWorkerForgotten)
 		b = putBool(putUint(b, 1, e.ID), 2, e.Lost)

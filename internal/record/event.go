@@ -463,6 +463,20 @@ func (r *reader) workerDrained() (e core.WorkerDrained) {
 	return e
 }
 
+func (r *reader) workerUnfit() (e core.WorkerUnfit) {
+	for r.next() {
+		switch r.field {
+		case 1:
+			e.ID = r.uint()
+		case 2:
+			e.Why = r.string()
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
 func (r *reader) workerForgotten() (e core.WorkerForgotten) {
 	for r.next() {
 		switch r.field {

@@ -221,6 +221,7 @@ func putHello(b []byte, f field, h *link.Hello) []byte {
 	b = putStrings(b, 13, h.About)
 	b = putUint(b, 14, h.Generation)
 	b = putUint(b, 15, h.Seq)
+	b = putString(b, 16, h.Unfit)
 	return end(b, at)
 }
 
@@ -260,6 +261,8 @@ func (r *reader) hello() (h link.Hello) {
 			h.About = append(h.About, m.string())
 		case 14:
 			h.Generation = m.uint()
+		case 16:
+			h.Unfit = m.string()
 		case 15:
 			h.Seq = m.uint()
 		default:

@@ -332,6 +332,8 @@ func (w *world) note(e core.Event) {
 		w.say("  %d returned", e.Fence)
 	case core.WorkerAway:
 		w.say("  worker %d away", e.ID)
+	case core.WorkerUnfit:
+		w.say("  worker %d unfit: %q", e.ID, e.Why)
 	case core.WorkerForgotten:
 		w.say("  worker %d forgotten", e.ID)
 	}

@@ -225,7 +225,7 @@ func (a *agent) doAttempt(x will.Action) {
 		a.later("", a.workTime(), func(a *agent) {
 			done := will.Prepared{Fence: b.fence}
 			if a.diskFull() {
-				done.Cause = job.Cause{Kind: job.CauseRejected, Detail: noSpace}
+				done.Cause = job.Cause{Kind: job.CauseRejected, Code: job.Lacking, Detail: noSpace}
 			} else {
 				n.disk.about[x.Key] = b
 			}

@@ -178,6 +178,9 @@ func (h *history) take(e core.Event) {
 		h.workers[e.ID].away = true
 	case core.WorkerDrained:
 		h.workers[e.ID].draining = e.Draining
+	case core.WorkerUnfit:
+		h.workers[e.ID].hello.Unfit = e.Why
+		h.w.count("worker is unfit")
 	case core.WorkerForgotten:
 		if w := h.workers[e.ID]; w.running > 0 {
 			h.w.fail(Room, "worker %s is forgotten and holds %d attempts", w.name, w.running)

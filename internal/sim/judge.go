@@ -44,7 +44,7 @@ func (h *history) judgeAssigned(e core.AttemptAssigned, at place) {
 		w.fail(Throttled, "%s is given out beside %d others; its throttle is %d", at, t.live, a.Throttle)
 	}
 	on := h.workers[e.Worker]
-	if on == nil || on.away || on.draining || !on.has(spec.Where) {
+	if on == nil || on.away || on.draining || on.hello.Unfit != "" || !on.has(spec.Where) {
 		w.fail(Room, "%s is given to worker %d, which does not take it: %+v", at, e.Worker, on)
 	}
 }

@@ -35,7 +35,7 @@ func happenings() []string {
 		"server crashes", "server stalls", "loop is busy", "append of unknown outcome", "flush fails", "answer gets lost",
 		"agent is killed", "agent is stopped", "agent leaves", "keeper is killed", "agent and keeper are killed", "reboot",
 		"disk is full", "cut", "reset", "slow message", "clock steps", "submit is repeated", "calm run",
-		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "job is retried",
+		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "worker is unfit", "job is retried",
 	}
 	for _, e := range []core.Event{
 		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},

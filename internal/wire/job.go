@@ -216,10 +216,12 @@ func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
 		state = "away"
 	case v.Draining:
 		state = "draining"
+	case h.Unfit != "":
+		state = "unfit"
 	}
 	return &reevev1.Worker{
 		Id: fmt.Sprint(v.ID), Name: h.Name, State: state, Labels: h.Labels, CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory,
 		Slots: int32(h.Slots), CpuMilliUsed: v.Used.CPU, MemoryBytesUsed: v.Used.Memory, Running: int32(v.Running), Prefetched: int32(v.Prefetched),
-		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host,
+		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host, Unfit: h.Unfit,
 	}
 }

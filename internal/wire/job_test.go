@@ -90,13 +90,17 @@ func TestNothingIsForgotten(t *testing.T) {
 	worker := &core.WorkerView{
 		WorkerImage: core.WorkerImage{ID: 7, Joined: 1, Hello: link.Hello{
 			Name: "w7", Labels: map[string]string{"k": "v"}, Capacity: job.Resources{CPU: 1, Memory: 1}, Slots: 1, Executors: []string{"process"},
-			Functions: []string{"f"}, Version: "v", Host: "h", About: []string{"a"},
+			Functions: []string{"f"}, Version: "v", Host: "h", About: []string{"a"}, Unfit: "no room",
 		}},
 		Used: job.Resources{CPU: 1, Memory: 1}, Running: 1, Prefetched: 1,
 	}
 	if missing := unset(Worker(worker, true), "seen_at"); missing != nil { // nobody keeps it yet
 		t.Errorf("a worker lacks %v", missing)
 	}
+	if w := Worker(worker, true); w.GetState() != "unfit" {
+		t.Errorf("a worker that is not fit is %s", w.GetState())
+	}
+	worker.Hello.Unfit = ""
 	for state, want := range map[string][2]bool{"ready": {false, false}, "draining": {true, false}, "away": {true, true}} {
 		worker.Draining, worker.Away = want[0], want[1]
 		if got := Worker(worker, false).GetState(); got != state {

@@ -52,7 +52,7 @@ func hello(m *reevev1.Hello) (*link.Hello, error) {
 		Protocol: m.GetProtocol(), Name: m.GetName(), Instance: m.GetInstance(), Incarnation: m.GetIncarnation(), Labels: m.GetLabels(),
 		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes()}, Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
 		Executors: m.GetExecutors(), Functions: m.GetFunctions(), Version: m.GetVersion(), Host: m.GetHost(), About: m.GetAbout(),
-		Held: h, Generation: m.GetGeneration(), Seq: m.GetSequence(),
+		Held: h, Unfit: m.GetUnfit(), Generation: m.GetGeneration(), Seq: m.GetSequence(),
 	}, err
 }
 
@@ -61,7 +61,7 @@ func helloMessage(h *link.Hello) *reevev1.Hello {
 		Protocol: h.Protocol, Name: h.Name, Instance: h.Instance, Incarnation: h.Incarnation, Labels: h.Labels,
 		CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory, Slots: int32(h.Slots), Prefetch: int32(h.Prefetch),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, Host: h.Host, About: h.About,
-		Held: heldMessages(h.Held), Generation: h.Generation, Sequence: h.Seq,
+		Held: heldMessages(h.Held), Unfit: h.Unfit, Generation: h.Generation, Sequence: h.Seq,
 	}
 }
 
@@ -103,6 +103,9 @@ func heldMessages(hs []link.Held) []*reevev1.Held {
 
 func report(m *reevev1.Report) (*link.Report, error) {
 	r := &link.Report{Returned: fences(m.GetReturned())}
+	if m != nil {
+		r.Unfit = m.Unfit
+	}
 	for _, s := range m.GetStarted() {
 		r.Started = append(r.Started, link.Started{Fence: link.Fence(s.GetFence()), At: s.GetAtMs()})
 	}
@@ -120,7 +123,7 @@ func report(m *reevev1.Report) (*link.Report, error) {
 }
 
 func reportMessage(r *link.Report) *reevev1.Report {
-	m := &reevev1.Report{Returned: fenceNumbers(r.Returned)}
+	m := &reevev1.Report{Returned: fenceNumbers(r.Returned), Unfit: r.Unfit}
 	for _, s := range r.Started {
 		m.Started = append(m.Started, &reevev1.Started{Fence: uint64(s.Fence), AtMs: s.At})
 	}

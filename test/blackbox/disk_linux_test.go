@@ -92,6 +92,10 @@ func TestWorkerDiskFull(t *testing.T) {
 	if cause := once.Tasks[0].Cause; !strings.Contains(cause, "rejected by the worker") || !strings.Contains(cause, "no space left") {
 		t.Errorf("the cause is %q", cause)
 	}
+	// It does not eat what another worker can do.
+	w2 := c.worker("w2", "--slots", "1", "--cpu", "1")
+	c.ends(c.submit("array: 0-99\nretry: {delay: 1ms}\nrun: echo done"), "succeeded")
+	w2.stop(t)
 	id := c.submit("retry: {on_lost: 1000, delay: 100ms, max_delay: 100ms}\nrun: echo done")
 	await(t, "a second attempt is rejected", func() bool { return len(c.attempts(id+".main")) >= 2 })
 	if err := os.Remove(filling); err != nil {

@@ -80,7 +80,7 @@ type Worker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// ready, draining, away.
+	// ready, unfit, draining, away.
 	State           string            `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	Labels          map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	CpuMilli        int64             `protobuf:"varint,5,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
@@ -94,11 +94,13 @@ type Worker struct {
 	Functions       []string          `protobuf:"bytes,13,rep,name=functions,proto3" json:"functions,omitempty"`
 	Version         string            `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
 	// What its executors enforce, in words.
-	About         []string               `protobuf:"bytes,15,rep,name=about,proto3" json:"about,omitempty"`
-	JoinedAt      *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
-	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
-	Connected     bool                   `protobuf:"varint,18,opt,name=connected,proto3" json:"connected,omitempty"`
-	Host          string                 `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
+	About     []string               `protobuf:"bytes,15,rep,name=about,proto3" json:"about,omitempty"`
+	JoinedAt  *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
+	SeenAt    *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	Connected bool                   `protobuf:"varint,18,opt,name=connected,proto3" json:"connected,omitempty"`
+	Host      string                 `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
+	// Why it can take nothing at the moment; empty if it can.
+	Unfit         string `protobuf:"bytes,20,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +264,13 @@ func (x *Worker) GetConnected() bool {
 func (x *Worker) GetHost() string {
 	if x != nil {
 		return x.Host
+	}
+	return ""
+}
+
+func (x *Worker) GetUnfit() string {
+	if x != nil {
+		return x.Unfit
 	}
 	return ""
 }
@@ -661,9 +670,11 @@ type Hello struct {
 	About     []string `protobuf:"bytes,13,rep,name=about,proto3" json:"about,omitempty"`
 	Held      []*Held  `protobuf:"bytes,14,rep,name=held,proto3" json:"held,omitempty"`
 	// The newest generation and sequence it has heard of.
-	Generation    uint64 `protobuf:"varint,15,opt,name=generation,proto3" json:"generation,omitempty"`
-	Sequence      uint64 `protobuf:"varint,16,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Host          string `protobuf:"bytes,17,opt,name=host,proto3" json:"host,omitempty"`
+	Generation uint64 `protobuf:"varint,15,opt,name=generation,proto3" json:"generation,omitempty"`
+	Sequence   uint64 `protobuf:"varint,16,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Host       string `protobuf:"bytes,17,opt,name=host,proto3" json:"host,omitempty"`
+	// Why it can take nothing at the moment; empty if it can.
+	Unfit         string `protobuf:"bytes,18,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -817,6 +828,13 @@ func (x *Hello) GetHost() string {
 	return ""
 }
 
+func (x *Hello) GetUnfit() string {
+	if x != nil {
+		return x.Unfit
+	}
+	return ""
+}
+
 // Held is an attempt that a worker holds.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -930,8 +948,11 @@ type Report struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Started []*Started             `protobuf:"bytes,1,rep,name=started,proto3" json:"started,omitempty"`
 	Ended   []*Ended               `protobuf:"bytes,2,rep,name=ended,proto3" json:"ended,omitempty"`
-	// Attempts given back unstarted, because they were recalled.
-	Returned      []uint64 `protobuf:"varint,3,rep,packed,name=returned,proto3" json:"returned,omitempty"`
+	// Attempts given back unstarted, because they were recalled, or the worker can take
+	// nothing.
+	Returned []uint64 `protobuf:"varint,3,rep,packed,name=returned,proto3" json:"returned,omitempty"`
+	// Why it can take nothing from now on; empty means that it can again.
+	Unfit         *string `protobuf:"bytes,4,opt,name=unfit,proto3,oneof" json:"unfit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +1006,13 @@ func (x *Report) GetReturned() []uint64 {
 		return x.Returned
 	}
 	return nil
+}
+
+func (x *Report) GetUnfit() string {
+	if x != nil && x.Unfit != nil {
+		return *x.Unfit
+	}
+	return ""
 }
 
 type Started struct {
@@ -2960,7 +2988,7 @@ var File_reeve_v1_worker_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x05\n" +
+	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x05\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2983,7 +3011,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\tjoined_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bjoinedAt\x123\n" +
 	"\aseen_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x1c\n" +
 	"\tconnected\x18\x12 \x01(\bR\tconnected\x12\x12\n" +
-	"\x04host\x18\x13 \x01(\tR\x04host\x1a9\n" +
+	"\x04host\x18\x13 \x01(\tR\x04host\x12\x14\n" +
+	"\x05unfit\x18\x14 \x01(\tR\x05unfit\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1a\n" +
@@ -3003,7 +3032,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04beat\x18\x02 \x01(\v2\x0e.reeve.v1.BeatH\x00R\x04beat\x12*\n" +
 	"\x06report\x18\x03 \x01(\v2\x10.reeve.v1.ReportH\x00R\x06report\x12-\n" +
 	"\aleaving\x18\x04 \x01(\v2\x11.reeve.v1.LeavingH\x00R\aleavingB\t\n" +
-	"\amessage\"\xb7\x04\n" +
+	"\amessage\"\xcd\x04\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3024,7 +3053,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"generation\x18\x0f \x01(\x04R\n" +
 	"generation\x12\x1a\n" +
 	"\bsequence\x18\x10 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04host\x18\x11 \x01(\tR\x04host\x1a9\n" +
+	"\x04host\x18\x11 \x01(\tR\x04host\x12\x14\n" +
+	"\x05unfit\x18\x12 \x01(\tR\x05unfit\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
@@ -3033,11 +3063,13 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05phase\x18\x02 \x01(\x0e2\x13.reeve.v1.HeldPhaseR\x05phase\"B\n" +
 	"\x04Beat\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\"\n" +
-	"\x04held\x18\x02 \x03(\v2\x0e.reeve.v1.HeldR\x04held\"x\n" +
+	"\x04held\x18\x02 \x03(\v2\x0e.reeve.v1.HeldR\x04held\"\x9d\x01\n" +
 	"\x06Report\x12+\n" +
 	"\astarted\x18\x01 \x03(\v2\x11.reeve.v1.StartedR\astarted\x12%\n" +
 	"\x05ended\x18\x02 \x03(\v2\x0f.reeve.v1.EndedR\x05ended\x12\x1a\n" +
-	"\breturned\x18\x03 \x03(\x04R\breturned\"4\n" +
+	"\breturned\x18\x03 \x03(\x04R\breturned\x12\x19\n" +
+	"\x05unfit\x18\x04 \x01(\tH\x00R\x05unfit\x88\x01\x01B\b\n" +
+	"\x06_unfit\"4\n" +
 	"\aStarted\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\"\x88\x02\n" +
@@ -3335,6 +3367,7 @@ func file_reeve_v1_worker_proto_init() {
 		(*SessionRequest_Report)(nil),
 		(*SessionRequest_Leaving)(nil),
 	}
+	file_reeve_v1_worker_proto_msgTypes[11].OneofWrappers = []any{}
 	file_reeve_v1_worker_proto_msgTypes[15].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Beat)(nil),

@@ -41,6 +41,8 @@ type session struct {
 	// back is what was given back and not acknowledged.
 	back    map[link.Fence]bool
 	results fifo[*attempt]
+	// fitness: whether the worker is fit has changed, and the server does not know.
+	fitness bool
 
 	specs     map[[32]byte]knownSpec
 	specOrder fifo[[32]byte]
@@ -105,7 +107,7 @@ func (m *Machine) greet(number uint64) {
 		return
 	}
 	h := m.set.Hello
-	h.Held, h.Generation, h.Seq = m.held(), m.generation, m.seq
+	h.Held, h.Unfit, h.Generation, h.Seq = m.held(), m.unfit.why, m.generation, m.seq
 	m.sess.state = greeting
 	m.sess.unanswered = append(m.sess.unanswered, sentBeat{at: m.now.Boot})
 	m.sess.giveUpAt = m.now.Boot.Add(helloWait)
@@ -350,7 +352,7 @@ func (m *Machine) flush() {
 	case m.leave.on && !s.toldLeave:
 		s.toldLeave = true
 		m.send(link.FromWorker{Leaving: true})
-	case s.results.len() > 0 || len(s.started) > 0 || len(s.returned) > 0:
+	case s.results.len() > 0 || len(s.started) > 0 || len(s.returned) > 0 || s.fitness:
 		if r := m.report(); r != nil {
 			m.send(link.FromWorker{Report: r})
 		}
@@ -409,7 +411,11 @@ func (m *Machine) report() *link.Report {
 		}
 	}
 	s.started = s.started[:0]
-	if len(r.Ended)+len(r.Started)+len(r.Returned) == 0 {
+	if s.fitness {
+		why := m.unfit.why
+		r.Unfit, s.fitness = &why, false
+	}
+	if len(r.Ended)+len(r.Started)+len(r.Returned) == 0 && r.Unfit == nil {
 		return nil
 	}
 	return r

@@ -24,7 +24,7 @@ func (m *Machine) take(w *link.Assignment) {
 	if m.sess.back[w.Fence] {
 		return
 	}
-	if m.leave.on || len(m.attempts) >= m.maxHeld() {
+	if m.leave.on || m.unfit.why != "" || len(m.attempts) >= m.maxHeld() {
 		m.sendBack(w.Fence)
 		return
 	}
@@ -181,7 +181,7 @@ func (m *Machine) prepared(a *attempt, cause job.Cause) {
 	case a.phase != preparing:
 		m.tryForget(a)
 	case cause.Kind != job.CauseNone:
-		m.endUnstarted(a, cause)
+		m.cannot(a, cause)
 	default:
 		m.ready(a)
 	}
@@ -203,7 +203,7 @@ func (m *Machine) recorded(a *attempt, err string) {
 	case a.phase != recording:
 		m.tryForget(a)
 	case err != "":
-		m.endUnstarted(a, job.Cause{Kind: job.CauseRejected, Detail: "can't record its start: " + err})
+		m.cannot(a, job.Cause{Kind: job.CauseRejected, Code: job.Lacking, Detail: "can't record its start: " + err})
 	default:
 		m.start(a)
 	}

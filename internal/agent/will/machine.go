@@ -76,6 +76,7 @@ type Machine struct {
 	urgent      fifo[*attempt]
 	parked      fifo[*attempt]
 	lingering   fifo[*attempt]
+	unfit       unfit
 	running     int
 	used        job.Resources
 
@@ -166,11 +167,12 @@ func (m *Machine) progress(e Event) {
 	case Refused:
 		if a := m.attempts[e.Fence]; a != nil && a.phase == running {
 			a.held = false
-			m.endUnstarted(a, e.Cause)
+			m.cannot(a, e.Cause)
 		}
 	case Started:
 		if a := m.attempts[e.Fence]; a != nil && a.phase == running {
 			a.result.Started = e.At
+			m.unfit.times = 0
 			m.sess.started = append(m.sess.started, a.fence)
 		}
 	case Wrote:
@@ -228,6 +230,7 @@ func (m *Machine) setTimer() {
 	sooner(m.sess.connectAt)
 	sooner(m.sess.giveUpAt)
 	sooner(m.sess.beatAt)
+	sooner(m.unfit.until)
 	sooner(m.leave.until)
 	sooner(m.leave.flushed)
 	if m.lingering.len() > 0 {
@@ -254,6 +257,9 @@ func (m *Machine) expire() {
 		m.hangUp()
 	case due(m.sess.beatAt):
 		m.sess.beatDue, m.sess.beatAt = true, 0
+	}
+	if due(m.unfit.until) {
+		m.fitAgain()
 	}
 	for m.lingering.len() > 0 {
 		a := m.lingering.items[m.lingering.head]

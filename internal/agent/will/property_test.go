@@ -361,7 +361,7 @@ func (w *world) assign() {
 		at.Fence, at.Lease, at.Task = f, a.lease, 0
 	} else {
 		w.known[at.Fence] = &fate{lease: at.Lease, process: task != 0 && task != 3 && task != 4, once: once, prefetched: at.Prefetched, delivered: true}
-		if at.Lease > 0 && w.renewed.Add(at.Lease) <= w.now.Boot { // too late to be taken
+		if late := at.Lease > 0 && w.renewed.Add(at.Lease) <= w.now.Boot; late || w.m.unfit.why != "" { // it is not taken
 			w.known[at.Fence].returned, w.known[at.Fence].forgotten = true, 1
 		}
 		w.order = append(w.order, at.Fence)
@@ -387,16 +387,39 @@ func (w *world) end() {
 func (w *world) refuse() {
 	if f, a := w.pick(func(a *fate) bool { return a.live }); a != nil {
 		a.live = false
-		w.step(Refused{Fence: f, Cause: job.Cause{Kind: job.CauseRejected}})
+		c := job.Cause{Kind: job.CauseRejected, Detail: "no room"}
+		if rapid.Bool().Draw(w.t, "lacking") {
+			c.Code = job.Lacking
+			w.lacks(f, running, Refused{Fence: f, Cause: c})
+			return
+		}
+		w.step(Refused{Fence: f, Cause: c})
 	}
+}
+
+// lacks steps the machine with word that an attempt in a phase lacks what all need: what
+// waits goes back then.
+func (w *world) lacks(f link.Fence, in phase, e Event) {
+	if a := w.m.attempts[f]; a != nil && a.phase == in && w.m.unfit.why == "" {
+		for o := w.m.first; o != nil; o = o.next {
+			if o.phase == waiting {
+				w.known[o.fence].returned = true
+			}
+		}
+	}
+	w.step(e)
 }
 
 func (w *world) prepared() {
 	if f, a := w.pick(func(a *fate) bool { return a.preparing }); a != nil {
 		a.preparing = false
 		c := job.Cause{}
-		if rapid.IntRange(0, 4).Draw(w.t, "fails") == 0 {
+		switch rapid.IntRange(0, 7).Draw(w.t, "fails") {
+		case 0:
 			c.Kind = job.CauseExpression
+		case 1:
+			w.lacks(f, preparing, Prepared{Fence: f, Cause: job.Cause{Kind: job.CauseRejected, Code: job.Lacking, Detail: "no room"}})
+			return
 		}
 		w.step(Prepared{Fence: f, Cause: c})
 	}
@@ -405,7 +428,11 @@ func (w *world) prepared() {
 func (w *world) recorded() {
 	if f, a := w.pick(func(a *fate) bool { return a.recording }); a != nil {
 		a.recording = false
-		w.step(Recorded{Fence: f, Err: rapid.SampledFrom([]string{"", "", "disk full"}).Draw(w.t, "err")})
+		if err := rapid.SampledFrom([]string{"", "", "disk full"}).Draw(w.t, "err"); err != "" {
+			w.lacks(f, recording, Recorded{Fence: f, Err: err})
+			return
+		}
+		w.step(Recorded{Fence: f})
 	}
 }
 

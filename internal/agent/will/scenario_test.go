@@ -207,7 +207,7 @@ func (w *scenario) cause(s string) job.Cause {
 	kinds := map[string]job.Cause{
 		"": {}, "exit": {Kind: job.CauseExit, Code: 3}, "cancelled": {Kind: job.CauseCancelled},
 		"expression": {Kind: job.CauseExpression}, "output": {Kind: job.CauseOutput},
-		"rejected": {Kind: job.CauseRejected}, "lost": {Kind: job.CauseWorkerLost},
+		"rejected": {Kind: job.CauseRejected}, "lacking": {Kind: job.CauseRejected, Code: job.Lacking}, "lost": {Kind: job.CauseWorkerLost},
 	}
 	c, ok := kinds[kind]
 	if !ok {
@@ -412,7 +412,11 @@ func spellMessage(m link.FromWorker) string {
 	}
 	switch {
 	case m.Hello != nil:
-		return fmt.Sprintf("hello at %d,%d %s", m.Hello.Generation, m.Hello.Seq, held(m.Hello.Held))
+		text := fmt.Sprintf("hello at %d,%d %s", m.Hello.Generation, m.Hello.Seq, held(m.Hello.Held))
+		if m.Hello.Unfit != "" {
+			text += fmt.Sprintf(" unfit: %s", m.Hello.Unfit)
+		}
+		return text
 	case m.Beat != nil:
 		return fmt.Sprintf("beat %d %s", m.Beat.Number, held(m.Beat.Held))
 	case m.Leaving:
@@ -432,6 +436,9 @@ func spellMessage(m link.FromWorker) string {
 	}
 	for _, f := range m.Report.Returned {
 		words = append(words, fmt.Sprintf("returned %d", f))
+	}
+	if u := m.Report.Unfit; u != nil {
+		words = append(words, fmt.Sprintf("unfit %q", *u))
 	}
 	return "report " + strings.Join(words, ", ")
 }

@@ -23,25 +23,28 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 	b := newBuilder(s.cfg.Worker, s.cfg.Env, w)
 	base, err := s.cfg.Root()
 	if err != nil {
-		return executor.Task{}, failure(job.CauseRejected, "state directory: %v", err)
+		return executor.Task{}, lacking("state directory: %v", err)
 	}
 	d := dirsOf(filepath.Join(base, AttemptsDir, key))
 	if b.item == nil && b.task.Array != nil && b.task.Array.Blob != "" {
 		item, err := s.blobs.item(ctx, b.task.Array.Blob, w.Position)
 		if err != nil {
-			return executor.Task{}, failure(job.CauseRejected, "array items: %v", err)
+			return executor.Task{}, rejected(err, "array items: %v", err)
 		}
 		b.item = &item
 	}
 	if err := s.makeDirs(d, b.task); err != nil {
-		return executor.Task{}, failure(job.CauseRejected, "%v", err)
+		return executor.Task{}, lacking("%v", err)
 	}
 	if err := writeInputs(d, b.task, w); err != nil {
-		return executor.Task{}, failure(inputCause(err), "%v", err)
+		if lacks(err) {
+			return executor.Task{}, lacking("%v", err)
+		}
+		return executor.Task{}, failure(job.CauseStart, "%v", err)
 	}
 	for _, name := range b.task.Fetch {
 		if err := s.fetch(ctx, d.inputs, w, name); err != nil {
-			return executor.Task{}, failure(job.CauseRejected, "inputs of task %s: %v", name, err)
+			return executor.Task{}, rejected(err, "inputs of task %s: %v", name, err)
 		}
 	}
 	if b.task.Function != "" {
@@ -57,15 +60,31 @@ func (s *Space) Prepare(ctx context.Context, key string, w *link.Assignment) (ex
 	return b.process(key, d, s.cfg.Wall)
 }
 
-// inputCause tells a machine that lacks something, so that another may do better, from
-// a task that can't be prepared anywhere.
-func inputCause(err error) job.CauseKind {
+// lacks tells a machine that lacks something, so that another may do better, from a
+// task that can't be prepared anywhere.
+func lacks(err error) bool {
 	for _, lack := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
 		if errors.Is(err, lack) {
-			return job.CauseRejected
+			return true
 		}
 	}
-	return job.CauseStart
+	return false
+}
+
+// lacking is a rejection for what this machine lacks.
+func lacking(format string, args ...any) job.Cause {
+	c := failure(job.CauseRejected, format, args...)
+	c.Code = job.Lacking
+	return c
+}
+
+// rejected is a rejection because of err, of this attempt alone unless the machine lacks
+// something.
+func rejected(err error, format string, args ...any) job.Cause {
+	if lacks(err) {
+		return lacking(format, args...)
+	}
+	return failure(job.CauseRejected, format, args...)
 }
 
 // makeDirs makes an attempt's directories, or takes a spare for them.

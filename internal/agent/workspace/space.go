@@ -98,7 +98,7 @@ func New(cfg Config) *Space {
 func (s *Space) Function(key string, w *link.Assignment) (executor.Task, job.Cause) {
 	root, err := s.cfg.Root()
 	if err != nil {
-		return executor.Task{}, failure(job.CauseRejected, "state directory: %v", err)
+		return executor.Task{}, lacking("state directory: %v", err)
 	}
 	return newBuilder(s.cfg.Worker, s.cfg.Env, w).function(key, root+"/"+AttemptsDir+"/"+key, s.cfg.Wall)
 }

@@ -107,6 +107,7 @@ type Event struct {
 	//	*Event_WorkerAway
 	//	*Event_WorkerDrained
 	//	*Event_WorkerForgotten
+	//	*Event_WorkerUnfit
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -374,6 +375,15 @@ func (x *Event) GetWorkerForgotten() *WorkerForgotten {
 	return nil
 }
 
+func (x *Event) GetWorkerUnfit() *WorkerUnfit {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_WorkerUnfit); ok {
+			return x.WorkerUnfit
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -478,6 +488,10 @@ type Event_WorkerForgotten struct {
 	WorkerForgotten *WorkerForgotten `protobuf:"bytes,25,opt,name=worker_forgotten,json=workerForgotten,proto3,oneof"`
 }
 
+type Event_WorkerUnfit struct {
+	WorkerUnfit *WorkerUnfit `protobuf:"bytes,26,opt,name=worker_unfit,json=workerUnfit,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -527,6 +541,8 @@ func (*Event_WorkerAway) isEvent_Kind() {}
 func (*Event_WorkerDrained) isEvent_Kind() {}
 
 func (*Event_WorkerForgotten) isEvent_Kind() {}
+
+func (*Event_WorkerUnfit) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -2279,6 +2295,59 @@ func (x *WorkerDrained) GetDraining() bool {
 	return false
 }
 
+// WorkerUnfit is core.WorkerUnfit.
+type WorkerUnfit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerUnfit) Reset() {
+	*x = WorkerUnfit{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerUnfit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerUnfit) ProtoMessage() {}
+
+func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
+func (*WorkerUnfit) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WorkerUnfit) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WorkerUnfit) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 // WorkerForgotten is core.WorkerForgotten.
 type WorkerForgotten struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2290,7 +2359,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2371,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2384,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2339,7 +2408,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xc7\r\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\x8a\x0e\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2369,7 +2438,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\vworker_away\x18\x17 \x01(\v2\x1b.reeve.record.v1.WorkerAwayH\x00R\n" +
 	"workerAway\x12G\n" +
 	"\x0eworker_drained\x18\x18 \x01(\v2\x1e.reeve.record.v1.WorkerDrainedH\x00R\rworkerDrained\x12M\n" +
-	"\x10worker_forgotten\x18\x19 \x01(\v2 .reeve.record.v1.WorkerForgottenH\x00R\x0fworkerForgottenB\x06\n" +
+	"\x10worker_forgotten\x18\x19 \x01(\v2 .reeve.record.v1.WorkerForgottenH\x00R\x0fworkerForgotten\x12A\n" +
+	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfitB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2516,7 +2586,10 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\";\n" +
 	"\rWorkerDrained\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
-	"\bdraining\x18\x02 \x01(\bR\bdraining\"5\n" +
+	"\bdraining\x18\x02 \x01(\bR\bdraining\"/\n" +
+	"\vWorkerUnfit\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\"5\n" +
 	"\x0fWorkerForgotten\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\bR\x04lostB?Z=github.com/reeve-scheduler/reeve/gen/reeve/record/v1;recordv1b\x06proto3"
@@ -2533,7 +2606,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -2562,14 +2635,15 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*WorkerJoined)(nil),    // 24: reeve.record.v1.WorkerJoined
 	(*WorkerAway)(nil),      // 25: reeve.record.v1.WorkerAway
 	(*WorkerDrained)(nil),   // 26: reeve.record.v1.WorkerDrained
-	(*WorkerForgotten)(nil), // 27: reeve.record.v1.WorkerForgotten
-	(*Token)(nil),           // 28: reeve.record.v1.Token
-	(*Wait)(nil),            // 29: reeve.record.v1.Wait
-	(*Span)(nil),            // 30: reeve.record.v1.Span
-	(*Cause)(nil),           // 31: reeve.record.v1.Cause
-	(*Usage)(nil),           // 32: reeve.record.v1.Usage
-	(*Spent)(nil),           // 33: reeve.record.v1.Spent
-	(*Hello)(nil),           // 34: reeve.record.v1.Hello
+	(*WorkerUnfit)(nil),     // 27: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 28: reeve.record.v1.WorkerForgotten
+	(*Token)(nil),           // 29: reeve.record.v1.Token
+	(*Wait)(nil),            // 30: reeve.record.v1.Wait
+	(*Span)(nil),            // 31: reeve.record.v1.Span
+	(*Cause)(nil),           // 32: reeve.record.v1.Cause
+	(*Usage)(nil),           // 33: reeve.record.v1.Usage
+	(*Spent)(nil),           // 34: reeve.record.v1.Spent
+	(*Hello)(nil),           // 35: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -2597,26 +2671,27 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	24, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
 	25, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
 	26, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	27, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	28, // 26: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	29, // 27: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	8,  // 28: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	30, // 29: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	30, // 30: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	30, // 31: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	31, // 32: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	31, // 33: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	31, // 34: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	32, // 35: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	33, // 36: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	31, // 37: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	31, // 38: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	34, // 39: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	28, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	27, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	29, // 27: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	30, // 28: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	8,  // 29: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	31, // 30: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	31, // 31: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	31, // 32: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	32, // 33: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	32, // 34: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	32, // 35: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	33, // 36: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	34, // 37: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	32, // 38: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	32, // 39: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	35, // 40: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -2651,6 +2726,7 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_WorkerAway)(nil),
 		(*Event_WorkerDrained)(nil),
 		(*Event_WorkerForgotten)(nil),
+		(*Event_WorkerUnfit)(nil),
 	}
 	file_reeve_record_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
@@ -2662,7 +2738,7 @@ func file_reeve_record_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
