@@ -173,7 +173,9 @@ type Submitted struct {
 // Bounds of one request of SubmitMany.
 const (
 	batchItems = 1000
-	batchBytes = 4 << 20
+	// With the largest job file and what each job takes beside its payload a request
+	// then still fits into one record of the server's journal.
+	batchBytes = 2 << 20
 	// itemBytes is a rough count of what an item takes beside its payload.
 	itemBytes = 64
 )

@@ -183,13 +183,13 @@ func TestBatchesAreBounded(t *testing.T) {
 func TestADecisionThatFitsNoBatch(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.run()
-		c := submit(t, plain, 20)
+		c := submit(t, plain, 40)
 		for i := range c.Items {
 			c.Items[i].Payload = make([]byte, job.MaxPayload)
 		}
 		other := r.start(submit(t, plain, 1))
 		_, err := r.leader.Do(t.Context(), c)
-		wantCode(t, err, job.Invalid, "4 MiB")
+		wantCode(t, err, job.Invalid, "8 MiB")
 		if a := <-other; a.err != nil {
 			t.Errorf("a command of the same batch failed: %v", a.err)
 		}
@@ -200,6 +200,82 @@ func TestADecisionThatFitsNoBatch(t *testing.T) {
 		if n := r.recovered().Totals().Live; n != 1 {
 			t.Errorf("%d jobs are recovered; want 1", n)
 		}
+	})
+}
+
+// TestALargeDecisionHasABatchOfItsOwn submits what does not fit beside what was decided
+// before it: it waits for the next batch, and nobody overtakes it.
+func TestALargeDecisionHasABatchOfItsOwn(t *testing.T) {
+	sized := func(items int) core.Submit {
+		c := submit(t, plain, items)
+		for i := range c.Items {
+			c.Items[i].Payload = make([]byte, job.MaxPayload)
+		}
+		return c
+	}
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.journal.shut()
+		r.start(submit(t, plain, 1))
+		synctest.Wait() // in flight; what follows forms the next batch
+		from := r.journal.count()
+		var order []<-chan answer
+		for _, c := range []core.Submit{sized(15), sized(20), sized(1), sized(30), sized(31)} {
+			order = append(order, r.start(c))
+			synctest.Wait()
+		}
+		r.journal.reopen()
+		last := job.ID(0)
+		for i, c := range order {
+			a := <-c
+			if a.err != nil {
+				t.Fatalf("submit %d: %v", i, a.err)
+			}
+			jobs := a.reply.([]core.Submitted)
+			if jobs[0].ID <= last {
+				t.Errorf("submit %d has job %d after job %d", i, jobs[0].ID, last)
+			}
+			last = jobs[len(jobs)-1].ID
+		}
+		for _, b := range r.journal.appends(from) {
+			if len(b.Payload) > store.MaxBatch {
+				t.Errorf("batch %d has %d bytes; a journal takes %d", b.Seq, len(b.Payload), store.MaxBatch)
+			}
+		}
+		if n := r.live(); n != 1+15+20+1+30+31 {
+			t.Errorf("%d jobs are live", n)
+		}
+		r.end()
+	})
+}
+
+// TestALargeDecisionMeetsTheEnd waits for a batch of its own when the leader stops.
+func TestALargeDecisionMeetsTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.journal.shut()
+		r.start(submit(t, plain, 1))
+		synctest.Wait()
+		large := submit(t, plain, 20)
+		for i := range large.Items {
+			large.Items[i].Payload = make([]byte, job.MaxPayload)
+		}
+		smaller := large
+		smaller.Items = large.Items[:15]
+		first := r.start(smaller)
+		synctest.Wait()
+		second := r.start(large)
+		synctest.Wait()
+		r.stop()
+		synctest.Wait()
+		r.journal.reopen()
+		if err := <-r.over; err != nil {
+			t.Error(err)
+		}
+		if a := <-first; a.err != nil {
+			t.Errorf("what was decided before the stop: %v", a.err)
+		}
+		wantCode(t, (<-second).err, job.Unavailable, "did not take")
 	})
 }
 

@@ -29,6 +29,7 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.run()
 		worker := r.join("w1")
+		synctest.Wait() // a turn that is under way has asked already who listens
 		reader := r.leader.Hub().Read(replica.Cursor{})
 		defer reader.Close()
 		r.do(submit(t, plain, 1)) // fills the worker's one place

@@ -35,6 +35,7 @@ type loop struct {
 	// is, nothing is decided and nothing is read, and no flush begins, so that rows
 	// never show half of a consequence.
 	unsettled bool
+	again     *request         // it waits for a batch of its own
 	cause     core.Command     // what is being carried out, for whoever asks what went wrong
 	appends   chan store.Batch // with room for one
 	appended  chan error
@@ -76,23 +77,6 @@ func (l *Leader) Run(ctx context.Context) error {
 		l.log.Error("the term is over", "error", err)
 	}
 	return err
-}
-
-// dismiss answers everybody who still waits when the loop has ended.
-func (p *loop) dismiss(why error) {
-	if p.flying != nil {
-		for _, h := range p.flying.answers {
-			h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: why,
-				Message: "the server stopped before it knew that the change is durable; its outcome is unknown: try again"}}
-		}
-	}
-	for _, h := range p.forming.answers {
-		h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: why,
-			Message: "the server stopped before the change was made; nothing has changed: try again"}}
-	}
-	for r := p.in.next(lanes - 1); r != nil; r = p.in.next(lanes - 1) {
-		r.done <- answer{err: stopping()}
-	}
 }
 
 func (p *loop) run(ctx context.Context) error {
@@ -173,7 +157,7 @@ func (p *loop) turn() (more bool, err error) {
 	if p.flying == nil {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.in.waiting(), nil
+	return p.unsettled || placed >= turnPlacements || p.again != nil || p.in.waiting(), nil
 }
 
 // open reports whether more may be decided into the forming batch.
@@ -184,7 +168,10 @@ func (p *loop) serveAll(now int64) error     { return p.serveLanes(lanes-1, now)
 
 func (p *loop) serveLanes(last lane, now int64) error {
 	for n := 0; n < turnRequests && p.open(); n++ {
-		r := p.in.next(last)
+		r := p.again
+		if p.again = nil; r == nil {
+			r = p.in.next(last)
+		}
 		if r == nil {
 			break
 		}
@@ -208,6 +195,10 @@ func (p *loop) serve(r *request, now int64) error {
 	} else {
 		a, err = p.command(r.command, now)
 	}
+	if errors.Is(a.err, errNoRoom) { // decided anew in the next batch, before anything else
+		p.forming.answers, p.forming.closed, p.again = p.forming.answers[:at], true, r
+		return nil
+	}
 	p.forming.answers[at].answer = a
 	return err
 }
@@ -229,9 +220,12 @@ func (p *loop) command(c core.Command, now int64) (answer, error) {
 // unfit refuses a command whose decision can't be put into a batch. Nothing has
 // been applied.
 func (p *loop) unfit(c core.Command, err error) error {
+	if errors.Is(err, errNoRoom) {
+		return errNoRoom
+	}
 	if errors.Is(err, errTooLarge) {
 		return &job.Error{Code: job.Invalid, Message: fmt.Sprintf(
-			"the request would change more at once than the %d MiB that fit into one record of the journal; ask for less at a time", maxDecision>>20)}
+			"the request would change more at once than the %d MiB that fit into one record of the journal; ask for less at a time", store.MaxBatch>>20)}
 	}
 	p.log.Error("a decision can't be encoded; its command is rejected", "command", spell(c), "error", err)
 	return &job.Error{Code: job.Internal, Cause: err, Message: "internal error while recording the decision; the request was rejected and changed nothing"}
@@ -489,46 +483,6 @@ func (p *loop) landed(err error) error {
 	return nil
 }
 
-// windDownTime is how long a stopping leader waits for journal and tables.
-const windDownTime = 30 * time.Second
-
-// windDown makes what was decided durable and brings the tables up to date.
-func (p *loop) windDown() error {
-	deadline := time.After(windDownTime)
-	for {
-		if err := p.settle(p.clock.Now()); err != nil {
-			return err
-		}
-		if p.flying == nil {
-			p.launch()
-		}
-		if p.flying == nil && p.flush == nil && !p.unsettled && !p.state.Changed() {
-			return nil
-		}
-		p.due = time.Time{}
-		p.flushSome()
-		if p.flying == nil && p.unsettled || p.flush != nil && !p.flush.encoded {
-			continue
-		}
-		select {
-		case err := <-p.appended:
-			if err := p.landed(err); err != nil {
-				return err
-			}
-		case r := <-p.flushed:
-			if err := p.flushedBy(r); err != nil {
-				return err
-			}
-		case <-deadline:
-			if p.flying != nil {
-				return fmt.Errorf("the batch at %d was not durable %s after the stop", p.flying.seq, windDownTime)
-			}
-			p.log.Warn("the tables lag behind the journal; recovery will replay the rest")
-			return nil
-		}
-	}
-}
-
 func (p *loop) appendLoop(ctx context.Context) {
 	for {
 		select {
@@ -542,27 +496,4 @@ func (p *loop) appendLoop(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// spell names a command in the log, so that whoever sent it can be found.
-func spell(c core.Command) string {
-	switch c := c.(type) {
-	case nil:
-		return "the recovered state"
-	case core.Submit:
-		name := "?"
-		if c.Spec != nil {
-			name = c.Spec.Name
-		}
-		return fmt.Sprintf("core.Submit of %d jobs %q in %s by %s", len(c.Items), name, c.Namespace, c.By)
-	case core.Cancel:
-		return fmt.Sprintf("core.Cancel of job %d by %s", c.Job, c.By)
-	case core.Hold:
-		return fmt.Sprintf("core.Hold of job %d", c.Job)
-	case core.WorkerHello:
-		return fmt.Sprintf("core.WorkerHello of worker %s", c.Hello.Name)
-	case core.WorkerReport:
-		return fmt.Sprintf("core.WorkerReport of worker %d: %d ended", c.Worker, len(c.Report.Ended))
-	}
-	return fmt.Sprintf("%T", c)
 }

@@ -32,6 +32,7 @@ func read(t *testing.T, reader *replica.Reader) (kinds []string, resync bool) {
 func TestNoticesOfALife(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.run()
+		synctest.Wait() // a turn that is under way has asked already who listens
 		reader := r.leader.Hub().Read(replica.Cursor{})
 		defer reader.Close()
 		worker := r.join("w1")
@@ -92,6 +93,7 @@ func TestNoticesAreOfTheirNamespace(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.run()
 		r.do(core.PutNamespace{Name: "ops", Create: true})
+		synctest.Wait()
 		reader := r.leader.Hub().Read(replica.Cursor{})
 		defer reader.Close()
 		c := submit(t, plain, 1)
