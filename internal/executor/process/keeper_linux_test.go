@@ -2,12 +2,14 @@ package process_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/executortest"
@@ -115,6 +117,41 @@ func TestKeeperKilled(t *testing.T) {
 		r.start(r.task("b", "exit 0"))
 		r.ev.WaitEnded("b")
 	})
+}
+
+// TestInheritedFilesAreClosed: what the agent's starter left open in it is held open
+// neither by the keeper nor by attempts.
+func TestInheritedFilesAreClosed(t *testing.T) {
+	var leak [2]int
+	if err := syscall.Pipe(leak[:]); err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(leak[0])
+	if err := syscall.SetNonblock(leak[0], true); err != nil { // for the deadline
+		t.Fatal(err)
+	}
+	read := os.NewFile(uintptr(leak[0]), "pipe")
+	defer read.Close()
+	r := &rig{T: t, root: stateDir(t)}
+	r.open()
+	defer r.ex.Close()
+	open := r.say(r.task("a", `ls -l /proc/self/fd | sed -n 's/.*-> //p' | grep -c pipe; exec sleep 1000`), 1)
+	if open[0] != "2" {
+		t.Errorf("an attempt has %s pipes open, want its own 2", open[0])
+	}
+	if err := syscall.Close(leak[1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := read.SetReadDeadline(time.Now().Add(executortest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := read.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("reading the pipe: %d bytes, %v; want its end, since nobody is to hold it", n, err)
+	}
+	if err := r.ex.Stop(ctx, "a", 0, job.Cause{Kind: job.CauseKilled}); err != nil {
+		t.Fatal(err)
+	}
+	r.ev.WaitEnded("a")
 }
 
 func TestKeeperLeavesWhenThereIsNothingToKeep(t *testing.T) {

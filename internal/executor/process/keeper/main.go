@@ -50,6 +50,9 @@ func Main(args []string) int {
 		log.Error("want --dir and an absolute path", "dir", *dir)
 		return exitUsage
 	}
+	if err := closeInherited(); err != nil {
+		log.Warn("what the keeper has inherited stays open", "error", err)
+	}
 	switch err := run(*dir, *idle, log); {
 	case errors.Is(err, errLocked):
 		return ExitLocked
