@@ -141,6 +141,9 @@ type database struct {
 	// sync makes what is committed durable, tidy moves it to where it belongs, off
 	// the commit path. Both are nil where the engine does it by itself.
 	sync, tidy func(ctx context.Context) error
+	// intact says, after a write, that what was written is where it will be looked for;
+	// nil where the engine sees to it. Only the holder of the writer calls it.
+	intact func() error
 	// walLimit is the size in bytes of a write-ahead log that tidy cuts back.
 	walLimit int64
 }
@@ -206,7 +209,14 @@ func (db *database) write(ctx context.Context, do func(ctx context.Context, s *s
 	if db.broken.Load() {
 		return fmt.Errorf("%w: the %s failed before; end the process and start it again", store.ErrBroken, db.name)
 	}
-	return db.say(do(db.d.context(ctx), s))
+	if err := db.say(do(db.d.context(ctx), s)); err != nil || db.intact == nil {
+		return err
+	}
+	err = db.intact()
+	if errors.Is(err, store.ErrBroken) {
+		db.broken.Store(true)
+	}
+	return err
 }
 
 // take waits for a session.

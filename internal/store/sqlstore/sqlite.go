@@ -141,7 +141,35 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 	w := &wal{db: db, path: path + "-wal", side: side}
 	db.walLimit = walLimit
 	db.sync, db.tidy = w.sync, w.tidy
+	db.intact = (&held{paths: []string{path, path + "-wal"}}).check
 	return db, nil
+}
+
+// held is files that a database has open under their names.
+type held struct {
+	paths []string
+	first []os.FileInfo
+}
+
+// check fails with store.ErrBroken once a file is no longer what its name stands for:
+// it was removed or replaced, and what is written into it is lost with this process.
+func (h *held) check() error {
+	now := make([]os.FileInfo, len(h.paths))
+	for i, path := range h.paths {
+		info, err := os.Stat(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err != nil || h.first != nil && !os.SameFile(info, h.first[i]) {
+			return fmt.Errorf("%w: %s was removed or replaced while it was open; put back what was there, or a backup, before the server is started again",
+				store.ErrBroken, path)
+		}
+		now[i] = info
+	}
+	if h.first == nil {
+		h.first = now
+	}
+	return nil
 }
 
 // dataSource names a file and its settings; the path may hold any character.

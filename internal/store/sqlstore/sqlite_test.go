@@ -250,3 +250,59 @@ func TestLibc(t *testing.T) {
 		t.Errorf("go.mod has %s, the driver requires another:\n%s", ours, theirs)
 	}
 }
+
+// TestFilesTakenAway: what is written into a file that has no name any more would be
+// acknowledged and lost.
+func TestFilesTakenAway(t *testing.T) {
+	remove := func(t *testing.T, path string) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace := func(t *testing.T, path string) {
+		content, err := os.ReadFile(path)
+		if err == nil {
+			err = errors.Join(os.Remove(path), os.WriteFile(path, content, 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	appends := func(t *testing.T, s *Store, seq uint64) error {
+		return s.Journal().Append(t.Context(), numbered(seq, 10))
+	}
+	flushes := func(t *testing.T, s *Store, seq uint64) error {
+		return s.Tables().Flush(t.Context(), &store.Flush{Seq: seq})
+	}
+	for _, c := range []struct {
+		name, file string
+		do         func(*testing.T, string)
+		write      func(*testing.T, *Store, uint64) error
+	}{
+		{"the journal", "journal.db", remove, appends},
+		{"the journal's log", "journal.db-wal", remove, appends},
+		{"another journal in its place", "journal.db", replace, appends},
+		{"the tables", "tables.db", remove, flushes},
+		{"the tables' log", "tables.db-wal", remove, flushes},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openIn(t, dir)
+			for seq := uint64(1); seq <= 3; seq++ {
+				if err := appends(t, s, seq); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := flushes(t, s, 1); err != nil {
+				t.Fatal(err)
+			}
+			c.do(t, filepath.Join(dir, c.file))
+			next := map[bool]uint64{true: 4, false: 2}[strings.HasPrefix(c.file, "journal")]
+			for range 2 {
+				if err := c.write(t, s, next); !errors.Is(err, store.ErrBroken) {
+					t.Errorf("a write after that: %v, want that nothing can be written any more", err)
+				}
+			}
+		})
+	}
+}
