@@ -41,7 +41,8 @@ func (a *Agent) Config() Config { return a.cfg }
 func (a *Agent) Leave() { a.box.put(will.Leave{}) }
 
 // Run works until ctx ends, then takes nothing new, waits for what runs, and returns
-// nil. An error means that the agent could not start. It can be called once.
+// nil. An error means that the agent could not start, or that its state directory was
+// taken away. It can be called once.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.ran.Swap(true) {
 		return errors.New("agent: Run was called before")
@@ -62,8 +63,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		settings.Hello.Incarnation = st.incarnation
 	}
 	s.machine = will.New(settings)
-	s.loop(ctx, adopted)
-	return nil
+	return s.loop(ctx, adopted)
 }
 
 // shell does what the machine says. Its loop is the only goroutine that steps the
@@ -83,6 +83,9 @@ type shell struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	wg, calls sync.WaitGroup
+
+	// failed is why the agent can't go on.
+	failed chan error
 
 	prepares, collects, disk pool
 	ship                     *shipper
@@ -133,7 +136,7 @@ func newShell(ctx context.Context, cfg *Config, box *mailbox, st *state) *shell 
 	s := &shell{
 		cfg: cfg, log: cfg.Log, box: box, state: st,
 		kinds: map[string]*kind{}, works: map[link.Fence]*work{}, ship: newShipper(),
-		timer: time.NewTimer(idleTick),
+		timer: time.NewTimer(idleTick), failed: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.prepares = pool{limit: prepareAtOnce, wg: &s.wg}
@@ -197,8 +200,9 @@ func (s *shell) shut() error {
 	return err
 }
 
-// loop steps the machine until it quits.
-func (s *shell) loop(ctx context.Context, adopted []will.Adopted) {
+// loop steps the machine until it quits, or can't go on. Then the keeper ends what
+// runs when its lease is over.
+func (s *shell) loop(ctx context.Context, adopted []will.Adopted) error {
 	quit := s.step(will.Begin{Adopted: adopted})
 	done := ctx.Done()
 	for !quit {
@@ -206,13 +210,19 @@ func (s *shell) loop(ctx context.Context, adopted []will.Adopted) {
 		case <-s.box.wake:
 			quit = s.step(s.box.take()...)
 		case <-s.timer.C:
+			if err := s.state.check(); err != nil {
+				return err
+			}
 			quit = s.step(will.Tick{})
 			s.arm()
+		case err := <-s.failed:
+			return err
 		case <-done:
 			done = nil
 			quit = s.step(will.Leave{})
 		}
 	}
+	return nil
 }
 
 func (s *shell) step(events ...will.Event) (quit bool) {
@@ -325,6 +335,15 @@ func (s *shell) startPreparing(a will.Prepare) {
 	s.mu.Unlock()
 	s.prepares.run(func() {
 		defer cancel()
+		if err := s.state.check(); err != nil {
+			// Nothing could be prepared here any more: whoever rejected it all, and at
+			// once, would draw every job of the cluster and fail it.
+			select {
+			case s.failed <- err:
+			default:
+			}
+			return
+		}
 		task, cause := s.prepare(ctx, a.Key, a.Work)
 		s.mu.Lock()
 		w.task = task

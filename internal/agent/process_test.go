@@ -288,6 +288,31 @@ func TestStopProcess(t *testing.T) {
 	}
 }
 
+// TestStateTakenAway: an agent whose directory was removed would reject all that it is
+// given, and draw the more of it. It ends instead, and what it is given stays whole.
+func TestStateTakenAway(t *testing.T) {
+	dir, srv := stateDir(t), newMemServer(t)
+	a, err := New(Config{Server: srv, Dir: dir, Name: "w1", Executors: processes(t, dir), Log: quietLog()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(t.Context()) }()
+	get(t, srv.hellos)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	srv.assign(parse(t, "name: demo\ntasks:\n  a: {run: \"true\"}\n"), 0, 1, nil)
+	if err := get(t, ended); err == nil || !strings.Contains(err.Error(), "was removed or replaced") {
+		t.Errorf("the agent ended with %v; want that it says what is gone", err)
+	}
+	select {
+	case r := <-srv.results:
+		t.Errorf("it reports %+v; want nothing, since the attempt has not begun", r)
+	default:
+	}
+}
+
 // TestManyProcesses: more than there are slots, all in order and none left.
 func TestManyProcesses(t *testing.T) {
 	dir, srv := stateDir(t), newMemServer(t)

@@ -108,6 +108,23 @@ func openState(dir string) (*state, error) {
 	return s, nil
 }
 
+// check fails once the directory is no longer the one that this agent has locked: it
+// was removed or replaced, and another agent may have it.
+func (s *state) check() error {
+	if s.lock == nil {
+		return nil
+	}
+	mine, err := s.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("agent: state directory: %w", err)
+	}
+	now, err := os.Stat(s.lock.Name())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, now) {
+		return fmt.Errorf("agent: the state directory %s was removed or replaced while this worker used it; start the worker again", s.dir)
+	}
+	return nil // what else is wrong with it shows where it is used
+}
+
 // count numbers this process. The clock is its number, so that one with a damaged
 // record, or a directory that went back in time, still is a later one.
 func (s *state) count() error {
