@@ -173,8 +173,8 @@ type Submitted struct {
 // Bounds of one request of SubmitMany.
 const (
 	batchItems = 1000
-	// With the largest job file and what each job takes beside its payload a request
-	// then still fits into one record of the server's journal.
+	// With the largest job a request then still fits into one record of the server's
+	// journal, with room for what each job takes beside its payload.
 	batchBytes = 2 << 20
 	// itemBytes is a rough count of what an item takes beside its payload.
 	itemBytes = 64

@@ -23,7 +23,6 @@ type batch struct {
 	logged  []logged
 	notices []replica.Notice
 	wanted  bool // notices are made, from the first event on
-	closed  bool // something waits for a batch of its own
 	seq     uint64
 }
 
@@ -49,23 +48,19 @@ type mail struct {
 }
 
 // Bounds of a batch (DESIGN §3.11). A batch that has reached one is closed; since
-// what is decided at once stays together, it may be over it by one decision, but
-// never over what a journal takes.
+// what is decided at once stays together, it may be over it by one decision.
 const (
 	maxEvents = 10_000
 	maxBytes  = 4 << 20
+	// maxDecision bounds what one command may decide, in bytes, so that no batch is
+	// more than a journal takes.
+	maxDecision = store.MaxBatch - maxBytes
 )
 
-var (
-	// errNoRoom: the decision fits into a batch of its own, but not into this one.
-	errNoRoom = errors.New("the batch has no room for the decision")
-	// errTooLarge: no batch has room for the decision.
-	errTooLarge = errors.New("the decision is larger than a batch may be")
-)
+// errTooLarge refuses a decision that no batch has room for.
+var errTooLarge = errors.New("the decision is larger than a batch may be")
 
-func (b *batch) full() bool {
-	return b.closed || b.count >= maxEvents || len(b.payload) >= maxBytes
-}
+func (b *batch) full() bool  { return b.count >= maxEvents || len(b.payload) >= maxBytes }
 func (b *batch) empty() bool { return b.count == 0 }
 
 // enter encodes decided events into the batch and puts what is read back from the
@@ -82,9 +77,7 @@ func (b *batch) enter(back *record.Decoder, events []core.Event) error {
 		if b.payload, err = record.AppendEvent(b.payload, e); err == nil {
 			events[i], err = back.Event(b.payload[start:])
 		}
-		if err == nil && len(b.payload) > store.MaxBatch && mark > 0 {
-			err = errNoRoom
-		} else if err == nil && len(b.payload) > store.MaxBatch {
+		if err == nil && len(b.payload)-mark > maxDecision {
 			err = errTooLarge
 		}
 		if err != nil {

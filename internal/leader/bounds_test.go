@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,6 +134,10 @@ func TestBatchesAreBounded(t *testing.T) {
 	for i := range large.Items {
 		large.Items[i].Payload = bytes.Repeat([]byte{byte('a' + i)}, job.MaxPayload)
 	}
+	largest := submit(t, plain, 30)
+	for i := range largest.Items {
+		largest.Items[i].Payload = make([]byte, job.MaxPayload)
+	}
 	long := submit(t, plain, 1500)
 	for i := range long.Items {
 		long.Items[i].Payload = bytes.Repeat([]byte("x"), 1000)
@@ -141,9 +146,10 @@ func TestBatchesAreBounded(t *testing.T) {
 		c     core.Submit
 		times int
 	}{
-		"bytes":  {large, 20},
-		"events": {submit(t, plain, 3000), 10},
-		"both":   {long, 8},
+		"bytes":       {large, 20},
+		"their limit": {largest, 3},
+		"events":      {submit(t, plain, 3000), 10},
+		"both":        {long, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
@@ -179,6 +185,25 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
+// TestTheLargestJobIsTaken with as many payloads as a client sends at once.
+func TestTheLargestJobIsTaken(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		script := strings.Repeat("x", job.MaxSpec/4-1000)
+		c := submit(t, fmt.Sprintf(`{"tasks": {"a": {"run": %q}, "b": {"run": %q}, "c": {"run": %q}, "d": {"run": %q}}}`, script, script, script, script), 8)
+		for i := range c.Items {
+			c.Items[i].Payload = make([]byte, job.MaxPayload)
+		}
+		if _, err := r.leader.Do(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+		r.end()
+		if n := r.recovered().Totals().Live; n != 8 {
+			t.Errorf("%d jobs are recovered; want 8", n)
+		}
+	})
+}
+
 // TestADecisionThatFitsNoBatch is refused, and only it.
 func TestADecisionThatFitsNoBatch(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
@@ -200,82 +225,6 @@ func TestADecisionThatFitsNoBatch(t *testing.T) {
 		if n := r.recovered().Totals().Live; n != 1 {
 			t.Errorf("%d jobs are recovered; want 1", n)
 		}
-	})
-}
-
-// TestALargeDecisionHasABatchOfItsOwn submits what does not fit beside what was decided
-// before it: it waits for the next batch, and nobody overtakes it.
-func TestALargeDecisionHasABatchOfItsOwn(t *testing.T) {
-	sized := func(items int) core.Submit {
-		c := submit(t, plain, items)
-		for i := range c.Items {
-			c.Items[i].Payload = make([]byte, job.MaxPayload)
-		}
-		return c
-	}
-	bubble(t, func(t *testing.T, r *rig) {
-		r.run()
-		r.journal.shut()
-		r.start(submit(t, plain, 1))
-		synctest.Wait() // in flight; what follows forms the next batch
-		from := r.journal.count()
-		var order []<-chan answer
-		for _, c := range []core.Submit{sized(15), sized(20), sized(1), sized(30), sized(31)} {
-			order = append(order, r.start(c))
-			synctest.Wait()
-		}
-		r.journal.reopen()
-		last := job.ID(0)
-		for i, c := range order {
-			a := <-c
-			if a.err != nil {
-				t.Fatalf("submit %d: %v", i, a.err)
-			}
-			jobs := a.reply.([]core.Submitted)
-			if jobs[0].ID <= last {
-				t.Errorf("submit %d has job %d after job %d", i, jobs[0].ID, last)
-			}
-			last = jobs[len(jobs)-1].ID
-		}
-		for _, b := range r.journal.appends(from) {
-			if len(b.Payload) > store.MaxBatch {
-				t.Errorf("batch %d has %d bytes; a journal takes %d", b.Seq, len(b.Payload), store.MaxBatch)
-			}
-		}
-		if n := r.live(); n != 1+15+20+1+30+31 {
-			t.Errorf("%d jobs are live", n)
-		}
-		r.end()
-	})
-}
-
-// TestALargeDecisionMeetsTheEnd waits for a batch of its own when the leader stops.
-func TestALargeDecisionMeetsTheEnd(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		r.run()
-		r.journal.shut()
-		r.start(submit(t, plain, 1))
-		synctest.Wait()
-		large := submit(t, plain, 20)
-		for i := range large.Items {
-			large.Items[i].Payload = make([]byte, job.MaxPayload)
-		}
-		smaller := large
-		smaller.Items = large.Items[:15]
-		first := r.start(smaller)
-		synctest.Wait()
-		second := r.start(large)
-		synctest.Wait()
-		r.stop()
-		synctest.Wait()
-		r.journal.reopen()
-		if err := <-r.over; err != nil {
-			t.Error(err)
-		}
-		if a := <-first; a.err != nil {
-			t.Errorf("what was decided before the stop: %v", a.err)
-		}
-		wantCode(t, (<-second).err, job.Unavailable, "did not take")
 	})
 }
 

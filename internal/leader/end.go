@@ -60,9 +60,6 @@ func (p *loop) dismiss(why error) {
 		h.to.done <- answer{err: &job.Error{Code: job.Unavailable, Cause: why,
 			Message: "the server stopped before the change was made; nothing has changed: try again"}}
 	}
-	if p.again != nil {
-		p.again.done <- answer{err: stopping()}
-	}
 	for r := p.in.next(lanes - 1); r != nil; r = p.in.next(lanes - 1) {
 		r.done <- answer{err: stopping()}
 	}

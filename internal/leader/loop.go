@@ -35,7 +35,6 @@ type loop struct {
 	// is, nothing is decided and nothing is read, and no flush begins, so that rows
 	// never show half of a consequence.
 	unsettled bool
-	again     *request         // it waits for a batch of its own
 	cause     core.Command     // what is being carried out, for whoever asks what went wrong
 	appends   chan store.Batch // with room for one
 	appended  chan error
@@ -157,7 +156,7 @@ func (p *loop) turn() (more bool, err error) {
 	if p.flying == nil {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.again != nil || p.in.waiting(), nil
+	return p.unsettled || placed >= turnPlacements || p.in.waiting(), nil
 }
 
 // open reports whether more may be decided into the forming batch.
@@ -168,10 +167,7 @@ func (p *loop) serveAll(now int64) error     { return p.serveLanes(lanes-1, now)
 
 func (p *loop) serveLanes(last lane, now int64) error {
 	for n := 0; n < turnRequests && p.open(); n++ {
-		r := p.again
-		if p.again = nil; r == nil {
-			r = p.in.next(last)
-		}
+		r := p.in.next(last)
 		if r == nil {
 			break
 		}
@@ -195,10 +191,6 @@ func (p *loop) serve(r *request, now int64) error {
 	} else {
 		a, err = p.command(r.command, now)
 	}
-	if errors.Is(a.err, errNoRoom) { // decided anew in the next batch, before anything else
-		p.forming.answers, p.forming.closed, p.again = p.forming.answers[:at], true, r
-		return nil
-	}
 	p.forming.answers[at].answer = a
 	return err
 }
@@ -220,12 +212,9 @@ func (p *loop) command(c core.Command, now int64) (answer, error) {
 // unfit refuses a command whose decision can't be put into a batch. Nothing has
 // been applied.
 func (p *loop) unfit(c core.Command, err error) error {
-	if errors.Is(err, errNoRoom) {
-		return errNoRoom
-	}
 	if errors.Is(err, errTooLarge) {
 		return &job.Error{Code: job.Invalid, Message: fmt.Sprintf(
-			"the request would change more at once than the %d MiB that fit into one record of the journal; ask for less at a time", store.MaxBatch>>20)}
+			"the request would change more at once than the %d MiB that fit into one record of the journal; ask for less at a time", maxDecision>>20)}
 	}
 	p.log.Error("a decision can't be encoded; its command is rejected", "command", spell(c), "error", err)
 	return &job.Error{Code: job.Internal, Cause: err, Message: "internal error while recording the decision; the request was rejected and changed nothing"}

@@ -45,9 +45,9 @@ type Batch struct {
 	Payload []byte
 }
 
-// MaxBatch bounds a batch's payload in bytes: the 4 MiB a turn aims at, doubled,
-// so that one large submit still fits.
-const MaxBatch = 8 << 20
+// MaxBatch bounds a batch's payload in bytes: the 4 MiB a turn aims at, and the largest
+// decision on top of that, such as a submit of the largest job with many payloads.
+const MaxBatch = 12 << 20
 
 // Journal is the ordered, fenced, durable log. One goroutine appends; reads may
 // run beside it.
