@@ -128,7 +128,7 @@ type cluster struct {
 	inside *client.Client
 }
 
-const profilesAt = `address=(http://\S+/debug/pprof/)`
+const profilesAt = `profiles=(http://\S+/debug/pprof/)`
 
 // newCluster starts a server on a fresh directory.
 func (b *bench) newCluster() (*cluster, error) {
@@ -143,7 +143,7 @@ func (b *bench) newCluster() (*cluster, error) {
 // startServer returns when it answers.
 func (c *cluster) startServer() (err error) {
 	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, "server", "--dev", "--data", c.dir+"/server",
-		"--listen", "127.0.0.1:0", "--pprof", "127.0.0.1:0"); err != nil {
+		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"); err != nil {
 		return err
 	}
 	if c.profiles, err = c.server.says(c.b.ctx, profilesAt); err != nil {
@@ -179,7 +179,7 @@ func (c *cluster) work(slots, prefetch int) (err error) {
 // workProcesses starts a worker of processes, and returns when it has joined.
 func (c *cluster) workProcesses(slots int) (err error) {
 	c.worker, err = c.b.start(c.dir+"/worker.log", c.b.binary, "worker", "--addr", c.client.Addr(), "--state", c.dir+"/worker",
-		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--keeper-idle", "1s", "--pprof", "127.0.0.1:0")
+		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--keeper-idle", "1s", "--admin", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

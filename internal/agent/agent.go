@@ -55,6 +55,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	s := newShell(ctx, &a.cfg, a.box, st)
 	defer func() { err = errors.Join(err, s.shut()) }()
 	adopted, err := s.openAll(ctx)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // told to end before it began, it has not failed
+	}
 	if err != nil {
 		return err
 	}
@@ -233,6 +236,7 @@ func (s *shell) step(events ...will.Event) (quit bool) {
 		}
 		s.do(a)
 	}
+	s.cfg.Observer.Fares(s.machine.Vitals())
 	return false
 }
 

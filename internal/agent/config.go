@@ -66,10 +66,27 @@ type Config struct {
 	// 100,000 files and 64 GiB.
 	Limits workspace.Limits
 
-	Log *slog.Logger
+	// Observer is told what the agent does. It may be nil.
+	Observer Observer
+	Log      *slog.Logger
 	// Clock is for tests; default the boot and wall clocks.
 	Clock func() will.Now
 }
+
+// Observer is told what an agent does. Its methods are quick, do not block, and may be
+// called concurrently.
+type Observer interface {
+	// Fares is told how the worker fares after each step.
+	Fares(will.Vitals)
+	// Ran is told how an attempt ended that ran here.
+	Ran(cause job.CauseKind)
+}
+
+// unobserved is an Observer that looks away.
+type unobserved struct{}
+
+func (unobserved) Fares(will.Vitals) {}
+func (unobserved) Ran(job.CauseKind) {}
 
 // Kind is one executor of an agent.
 type Kind struct {
@@ -134,6 +151,9 @@ func (c *Config) complete() error {
 	labels := map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "host": host}
 	maps.Copy(labels, c.Labels)
 	c.Labels = labels
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
 	if c.Clock == nil {
 		c.Clock = func() will.Now { return will.Now{Boot: executor.Now(), Wall: time.Now().UnixMilli()} }
 	}

@@ -36,6 +36,7 @@ func (r *reporter) Ended(key string, exit executor.Exit) {
 			x.Cause = job.Cause{Kind: job.CauseOutput, Detail: err.Error()}.Trim()
 		}
 	}
+	r.s.cfg.Observer.Ran(x.Cause.Kind)
 	r.s.box.put(will.Ended{Fence: f, Exit: x})
 }
 

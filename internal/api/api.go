@@ -55,6 +55,8 @@ type Options struct {
 	// Join makes a join token around a worker's credential, or says why this server
 	// can't.
 	Join func(credential string) (string, error)
+	// Calls is told of each call. It may be nil.
+	Calls guard.Calls
 	// Version is what the server says it is.
 	Version string
 	// Started is when the process began.
@@ -89,7 +91,7 @@ func New(o Options) (http.Handler, error) {
 		opts = append(opts, connect.WithCodec(c))
 	}
 	var err error
-	if s.guard, err = guard.New(guard.Options{Engine: o.Engine, Open: o.Open, Log: o.Log, Fail: s.fail}, guard.Files(), opts...); err != nil {
+	if s.guard, err = guard.New(guard.Options{Engine: o.Engine, Open: o.Open, Log: o.Log, Fail: s.fail, Calls: o.Calls}, guard.Files(), opts...); err != nil {
 		return nil, err
 	}
 	opts = append(opts, connect.WithInterceptors(s.guard))

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
 	"github.com/reeve-scheduler/reeve/internal/trust"
@@ -58,11 +60,11 @@ type ServerConfig struct {
 	// Lease and Retention are the defaults of jobs that say nothing; 0 keeps
 	// leader's.
 	Lease, Retention time.Duration
-	// Profiles is where go tool pprof finds this process, host:port on loopback; empty
-	// for nowhere.
-	Profiles string
-	Version  string
-	Log      *slog.Logger
+	// Admin is where metrics and profiles of this process are answered, host:port on
+	// loopback; empty for nowhere.
+	Admin   string
+	Version string
+	Log     *slog.Logger
 	// Ready is called with the server's address, as a URL, once it answers.
 	Ready func(url string)
 }
@@ -128,14 +130,17 @@ type server struct {
 	sessions *session.Hub
 	leader   *leader.Leader
 	listener net.Listener
-	profiles *profiler
+	admin    *admin
+	metrics  *metrics.Server
+	leading  atomic.Pointer[leader.Leader]
 	settings leader.Settings
 }
 
 func (s *server) open(ctx context.Context) (err error) {
 	c := &s.config
-	if c.Profiles != "" {
-		if s.profiles, err = openProfiler(ctx, c.Profiles, c.Log); err != nil {
+	s.metrics = metrics.NewServer(c.Version)
+	if c.Admin != "" {
+		if s.admin, err = openAdmin(ctx, c.Admin, s.metrics.Handler(s.vitals, c.Log), c.Log); err != nil {
 			return err
 		}
 	}
@@ -169,15 +174,28 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
 		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
+		Observer: s.metrics,
 	}
-	s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log)
-	return err
+	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
+		return err
+	}
+	s.leading.Store(s.leader)
+	return nil
+}
+
+// vitals is the leader's, once it has recovered.
+func (s *server) vitals() (leader.Vitals, bool) {
+	l := s.leading.Load()
+	if l == nil {
+		return leader.Vitals{}, false
+	}
+	return l.Vitals(), true
 }
 
 func (s *server) close() error {
 	var errs []error
-	if s.profiles != nil {
-		errs = append(errs, s.profiles.close())
+	if s.admin != nil {
+		errs = append(errs, s.admin.close())
 	}
 	if s.listener != nil {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -233,7 +251,7 @@ func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
 		Engine: s.leader, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
-		Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core,
+		Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics,
 	})
 	if err != nil {
 		return err

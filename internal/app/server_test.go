@@ -302,7 +302,7 @@ func TestBadPlaces(t *testing.T) {
 		"an address elsewhere": {ServerConfig{Dir: filepath.Join(dir, "a"), Listen: "192.0.2.1:0"}, []string{"listen on 192.0.2.1:0"}},
 		"a port that is none":  {ServerConfig{Dir: filepath.Join(dir, "b"), Listen: "127.0.0.1:99999"}, []string{"listen on 127.0.0.1:99999"}},
 		"no such certificate":  {ServerConfig{Dir: filepath.Join(dir, "c"), CertFile: "none.crt", KeyFile: "none.key"}, []string{"none.crt"}},
-		"profiles for others":  {ServerConfig{Dir: filepath.Join(dir, "d"), Profiles: "0.0.0.0:0"}, []string{"0.0.0.0:0", "loopback"}},
+		"metrics for others":   {ServerConfig{Dir: filepath.Join(dir, "d"), Admin: "0.0.0.0:0"}, []string{"0.0.0.0:0", "loopback"}},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, test.c, test.says...) })
 	}

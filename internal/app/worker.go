@@ -15,6 +15,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/process"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/trust"
 )
 
@@ -38,10 +39,10 @@ type WorkerConfig struct {
 	// KeeperIdle is how long the keeper stays once there is neither worker nor
 	// attempt; 0 keeps process's default.
 	KeeperIdle time.Duration
-	// Profiles is as in ServerConfig.
-	Profiles string
-	Version  string
-	Log      *slog.Logger
+	// Admin is as in ServerConfig.
+	Admin   string
+	Version string
+	Log     *slog.Logger
 }
 
 // Connection is how to reach and know a server.
@@ -70,12 +71,13 @@ func Dial(c Connection, agent string) (*client.Client, error) {
 
 // RunWorker works until ctx ends.
 func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
-	if c.Profiles != "" {
-		p, openErr := openProfiler(ctx, c.Profiles, c.Log)
+	counts := metrics.NewWorker(c.Version)
+	if c.Admin != "" {
+		a, openErr := openAdmin(ctx, c.Admin, counts.Handler(c.Log), c.Log)
 		if openErr != nil {
 			return openErr
 		}
-		defer func() { err = errors.Join(err, p.close()) }()
+		defer func() { err = errors.Join(err, a.close()) }()
 	}
 	if c.Join != "" {
 		if c.Connection, err = joined(ctx, c); err != nil {
@@ -97,7 +99,7 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 	}
 	a, err := agent.New(agent.Config{
 		Server: cl.Agent(), Dir: dir, Name: c.Name, Labels: c.Labels, Capacity: c.Capacity, Slots: c.Slots, Prefetch: c.Prefetch,
-		PassEnv: c.PassEnv, LeaveRunning: c.LeaveRunning, LeaveWait: c.LeaveWait, Version: c.Version, Log: c.Log,
+		PassEnv: c.PassEnv, LeaveRunning: c.LeaveRunning, LeaveWait: c.LeaveWait, Version: c.Version, Log: c.Log, Observer: counts,
 		Executors: []agent.Kind{{Name: "process", Open: func(ctx context.Context, events executor.Events) (executor.Executor, error) {
 			return process.New(ctx, process.Config{Dir: dir, Keeper: []string{self, "keeper"}, Idle: c.KeeperIdle, Events: events, Log: c.Log})
 		}}},

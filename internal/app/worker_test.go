@@ -135,7 +135,7 @@ func TestBadWorkers(t *testing.T) {
 		"an address that is none":  {WorkerConfig{Connection: Connection{Address: "ftp://x"}}, []string{"ftp://x"}},
 		"a bad name":               {WorkerConfig{Name: "No Name", Connection: ok}, []string{"No Name"}},
 		"a directory that is none": {WorkerConfig{Dir: file, Connection: ok}, []string{file}},
-		"profiles for others":      {WorkerConfig{Profiles: ":0", Connection: ok}, []string{"loopback"}},
+		"metrics for others":       {WorkerConfig{Admin: ":0", Connection: ok}, []string{"loopback"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.c.Dir == "" {

@@ -59,7 +59,7 @@ loopback only.`,
 	f.StringSliceVar(&s.Advertise, "advertise", nil, "`host:port` that join tokens name (default: this machine's addresses)")
 	f.StringVar(&lease, "lease", "", "after how long, a `duration`, without a word a worker's attempts are lost, where jobs don't say (default 60s)")
 	f.StringVar(&retention, "retention", "", "how long, a `duration`, finished jobs are kept, where they don't say (default 30d)")
-	f.StringVar(&s.Profiles, "pprof", "", "answer go tool pprof here, `host:port` on loopback")
+	f.StringVar(&s.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	return c
 }
 
@@ -147,7 +147,7 @@ func (e *env) worker() *cobra.Command {
 	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
 	usage.Duration(f, &w.LeaveWait, "leave-wait", "when stopped, how long, a `duration`, to wait for what runs (default 30s; 0 for not at all)")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, as it does when the program that holds its other end dies")
-	f.StringVar(&w.Profiles, "pprof", "", "answer go tool pprof here, `host:port` on loopback")
+	f.StringVar(&w.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m)")
 	return c
 }

@@ -113,7 +113,22 @@ type Options struct {
 	Log  *slog.Logger
 	// Fail turns an error into what the caller is told.
 	Fail func(error) error
+	// Calls is told of each call to a method of the API. It may be nil.
+	Calls Calls
 }
+
+// Calls counts calls. Its methods may be called concurrently.
+type Calls interface {
+	// Began is told the method, such as "reeve.v1.JobService/Get", when a call begins.
+	// What it returns is called once, with the code of the answer: "ok", or connect's
+	// word for the error.
+	Began(method string) (ended func(code string))
+}
+
+// uncounted is Calls that nobody counts.
+type uncounted struct{}
+
+func (uncounted) Began(string) func(string) { return func(string) {} }
 
 const (
 	// streamCheck is how often an open stream's token is looked at again, should
@@ -144,6 +159,9 @@ func New(o Options, files []protoreflect.FileDescriptor, opts ...connect.Handler
 	p, err := auth.NewPolicy(policy())
 	if err != nil {
 		return nil, err
+	}
+	if o.Calls == nil {
+		o.Calls = uncounted{}
 	}
 	return &Guard{o, newTokens(o.Engine), p, connect.NewErrorWriter(opts...), http.NewCrossOriginProtection()}, p.Check(methodsOf(files))
 }
@@ -204,7 +222,7 @@ func (g *Guard) Before(next http.Handler) http.Handler {
 		// Not every writer can; a connection that can't bound its reads has other bounds.
 		_ = body.SetReadDeadline(time.Now().Add(messageTimeout))
 		if err := g.checkPage(r); err != nil {
-			g.refuse(w, r, err)
+			_ = g.refuse(w, r, err)
 			return
 		}
 		if g.policy.Needs(r.URL.Path) == 0 {
@@ -213,7 +231,7 @@ func (g *Guard) Before(next http.Handler) http.Handler {
 		}
 		c, err := g.admit(r.Context(), r.URL.Path, r.Header.Get("Authorization"))
 		if err != nil {
-			g.refuse(w, r, err)
+			g.counted(r.URL.Path)(g.refuse(w, r, err))
 			return
 		}
 		c.body = body
@@ -252,7 +270,7 @@ func loopbackHost(host string) bool {
 
 // refuse answers without reading the message: in the caller's protocol if it is
 // one of the API's.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	failure := g.o.Fail(err)
 	if connect.CodeOf(failure) == connect.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -260,11 +278,26 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if err := g.errors.Write(w, r, failure); err != nil {
 		g.o.Log.Debug("a refusal did not reach its caller", "error", err)
 	}
+	return failure
+}
+
+// counted begins to count a call; what it returns ends that.
+func (g *Guard) counted(path string) func(error) {
+	ended := g.o.Calls.Began(strings.TrimPrefix(path, "/"))
+	return func(err error) {
+		if err == nil {
+			ended("ok")
+			return
+		}
+		ended(connect.CodeOf(err).String())
+	}
 }
 
 // WrapUnary guards unary handlers.
 func (g *Guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+	return func(ctx context.Context, req connect.AnyRequest) (_ connect.AnyResponse, err error) {
+		ended := g.counted(req.Spec().Procedure)
+		defer func() { ended(err) }()
 		c, err := admitted(ctx, req.Spec().Procedure)
 		if err != nil {
 			return nil, g.o.Fail(err)
@@ -296,7 +329,9 @@ func (g *Guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.St
 // WrapStreamingHandler guards streams, and ends them when the token dies or the
 // server stops, also those that wait for their peer.
 func (g *Guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
+		ended := g.counted(conn.Spec().Procedure)
+		defer func() { ended(err) }()
 		c, err := admitted(ctx, conn.Spec().Procedure)
 		if err != nil {
 			return g.o.Fail(err)

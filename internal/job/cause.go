@@ -58,6 +58,19 @@ const (
 	LastCause = CauseOutput
 )
 
+// String is the kind in one word, such as metrics are labelled with: "none" for
+// CauseNone.
+func (k CauseKind) String() string {
+	words := [...]string{
+		"none", "exit", "signal", "memory", "timeout", "worker_lost", "preempted", "rejected", "dependency", "cancelled", "killed", "deadline",
+		"window", "max_fails", "start", "error", "quarantined", "expression", "output",
+	}
+	if int(k) < len(words) {
+		return words[k]
+	}
+	return "cause_" + strconv.Itoa(int(k))
+}
+
 // Cause is why something ended as it did. It is a value and compares with ==.
 type Cause struct {
 	Kind CauseKind

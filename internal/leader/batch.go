@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -24,6 +25,7 @@ type batch struct {
 	notices []replica.Notice
 	wanted  bool // notices are made, from the first event on
 	seq     uint64
+	sent    time.Time // when the append began
 }
 
 // held is an answer that waits for its batch.

@@ -10,6 +10,11 @@ import (
 // lane is a class of requests. Lower lanes are served first.
 type lane int
 
+// String is the lane's name in metrics.
+func (l lane) String() string {
+	return [lanes]string{laneResult: "result", laneControl: "control", laneView: "view", laneSubmit: "submit"}[l]
+}
+
 const (
 	// laneResult is what workers report: never refused.
 	laneResult lane = iota
@@ -68,6 +73,8 @@ type inbox struct {
 	most   int // bytes that may wait in the lane of submits
 	closed bool
 	wake   chan struct{} // with room for one
+	// refused is told of requests that were turned away.
+	refused func(lane string)
 }
 
 // queue is one lane, oldest first.
@@ -94,7 +101,8 @@ func (q *queue) pop() *request {
 	return r
 }
 
-func (b *inbox) init(maxWaiting, maxBytes int) {
+func (b *inbox) init(maxWaiting, maxBytes int, refused func(lane string)) {
+	b.refused = refused
 	b.wake = make(chan struct{}, 1)
 	b.limit = [lanes]int{laneControl: maxWaiting, laneView: maxWaiting, laneSubmit: maxWaiting}
 	b.most = maxBytes
@@ -111,6 +119,7 @@ func (b *inbox) put(l lane, r *request) error {
 	q := &b.lanes[l]
 	if limit := b.limit[l]; limit > 0 && q.len() >= limit || r.weight > 0 && q.len() > 0 && q.bytes+r.weight > b.most {
 		b.mu.Unlock()
+		b.refused(l.String())
 		return &job.Error{Code: job.Busy, Message: "the server has too much to do at the moment; try again in a second"}
 	}
 	q.push(r)
@@ -145,6 +154,17 @@ func (b *inbox) waiting() bool {
 		}
 	}
 	return false
+}
+
+// counts is how many wait in each lane.
+func (b *inbox) counts() []Waiting {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]Waiting, lanes)
+	for l := range lanes {
+		out[l] = Waiting{l.String(), b.lanes[l].len()}
+	}
+	return out
 }
 
 // close refuses what comes from now on.

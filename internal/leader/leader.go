@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -43,6 +44,8 @@ type Settings struct {
 	// Logged is told how long the log of an attempt is that has ended, before anybody
 	// else hears of that end. It must not block. It may be nil.
 	Logged func(ref job.Ref, size int64)
+	// Observer is told what the leader does. It may be nil.
+	Observer Observer
 }
 
 // Defaults of Settings.
@@ -87,6 +90,9 @@ func (s *Settings) defaults() {
 	if s.RetainEvery == 0 {
 		s.RetainEvery = DefaultRetainEvery
 	}
+	if s.Observer == nil {
+		s.Observer = unobserved{}
+	}
 }
 
 // Outbox takes messages for workers once they may go out. It must not block: a
@@ -118,7 +124,8 @@ type Leader struct {
 	projected uint64 // what the tables cover
 	durable   uint64
 
-	stall stall
+	stall  stall
+	census atomic.Pointer[core.Census]
 
 	done chan struct{} // closed when Run has ended
 }
@@ -136,7 +143,7 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: NewClock(),
 		state: state, projected: found.Projected, done: make(chan struct{}),
 	}
-	l.in.init(settings.MaxWaiting, settings.MaxWaitingBytes)
+	l.in.init(settings.MaxWaiting, settings.MaxWaitingBytes, settings.Observer.Refused)
 	generation := max(state.Generation(), 1)
 	b, err := l.begin(found.Last+1, generation)
 	if err != nil {

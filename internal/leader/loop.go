@@ -45,6 +45,7 @@ type loop struct {
 	due       time.Time // when the next flush may start
 	began     time.Time // liveness counts from it
 	anchored  time.Time
+	counted   time.Time
 }
 
 func newLoop(l *Leader) *loop {
@@ -93,10 +94,12 @@ func (p *loop) run(ctx context.Context) error {
 			}
 			return err
 		}
+		began := time.Now()
 		var err error
 		if more, err = p.turn(); err != nil {
 			return err
 		}
+		p.settings.Observer.Turned(time.Since(began))
 	}
 }
 
@@ -311,6 +314,7 @@ func (p *loop) apply(e core.Event) {
 		p.notice(e)
 	}
 	p.state.Apply(e)
+	p.settings.Observer.Applied(e)
 	if b.wanted && !before {
 		p.notice(e)
 	}
@@ -388,6 +392,7 @@ func (p *loop) place(now int64) (n int, err error) {
 		if e != applied[i] {
 			return 0, fmt.Errorf("place: %+v is read back as %+v", applied[i], e)
 		}
+		p.settings.Observer.Applied(e)
 	}
 	p.mail(d.Sends)
 	return len(d.Events), nil
@@ -407,6 +412,11 @@ func (p *loop) upkeep(now int64) error {
 			return err
 		}
 		p.state.Evict(now)
+	}
+	if time.Since(p.counted) >= censusEvery {
+		p.counted = time.Now()
+		c := p.state.Census()
+		p.census.Store(&c)
 	}
 	p.flushSome()
 	return nil
@@ -451,6 +461,7 @@ func (p *loop) launch() {
 	p.state.Batch(b.Seq)
 	flying := p.forming
 	p.flying, p.forming, p.spare = &flying, p.spare, batch{}
+	p.flying.sent = time.Now()
 	p.appends <- b
 	p.beginFlush()
 }
@@ -462,6 +473,7 @@ func (p *loop) landed(err error) error {
 	}
 	b := p.flying
 	p.flying = nil
+	p.settings.Observer.Appended(b.count, len(b.payload), time.Since(b.sent))
 	p.mu.Lock()
 	p.durable = b.seq
 	p.mu.Unlock()

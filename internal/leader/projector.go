@@ -77,6 +77,7 @@ func (p *loop) flushedBy(r flushResult) error {
 		return fmt.Errorf("flush the tables up to %d: %w", r.job.seq, r.err)
 	}
 	p.due = nextFlush(r.job.began, time.Now(), p.settings.FlushEvery)
+	p.settings.Observer.Flushed(r.job.rows.Len(), time.Since(r.job.began))
 	p.state.Flushed(p.clock.Now(), r.job.rows.Ended())
 	r.job.rows = nil // whoever still has the job, such as a select that waits, does not need them
 	p.mu.Lock()

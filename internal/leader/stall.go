@@ -37,6 +37,16 @@ func (s *stall) failed(err error, now time.Time) {
 	}
 }
 
+// began is since when appends have failed, zero if they don't.
+func (s *stall) began() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why == nil {
+		return time.Time{}
+	}
+	return s.since
+}
+
 // over notes that an append has succeeded.
 func (s *stall) over() {
 	s.mu.Lock()

@@ -55,6 +55,7 @@ func rooms() []room {
 		{dir: "internal/guard", floor: 3, says: "what stands before every call: who calls, what they may, and what one peer can take"},
 		{dir: "internal/api", floor: 3, says: "handlers: what is asked, translated and looked up for the leader to decide"},
 		{dir: "internal/client", floor: 3, says: "the client that command line, SDK and agents share"},
+		{dir: "internal/metrics", floor: 3, says: "what a server and a worker count, for Prometheus"},
 		{dir: "internal/web", floor: 3, says: "the embedded page"},
 
 		{dir: "internal/demo", floor: 4, says: "the demonstration: a real graph over real data, with a worker killed on the way"},
@@ -142,6 +143,7 @@ func bans() []ban {
 		{prefix: module + "/gen/reeve/v1", except: messages, tests: true, reason: wire},
 		{prefix: "connectrpc.com/connect", except: append(messages, "internal/app"), tests: true, reason: wire},
 		{prefix: "google.golang.org/protobuf", except: append(messages, "internal/record"), tests: true, reason: wire},
+		{prefix: "github.com/prometheus", except: []string{"internal/metrics"}, tests: true, reason: "what is counted is told to an observer; who counts, and for whom, is one room's secret"},
 		{prefix: "go.yaml.in/yaml", except: []string{"internal/jobfile/tree", "internal/cli/render", "internal/app"}, tests: true, reason: "YAML is a spelling of the job file; inside there is one canonical spec"},
 		{prefix: "github.com/spf13", except: []string{"internal/cli", "internal/cli/usage", "internal/cli/complete", "cmd/reeve"}, reason: terminal},
 		{prefix: "github.com/vbauerster/mpb", except: []string{"internal/cli/bars"}, reason: terminal},

@@ -103,6 +103,19 @@ func New(s Settings) *Machine {
 	}
 }
 
+// Vitals is how a worker fares.
+type Vitals struct {
+	// Held is the attempts that it holds, Running those of them that have a slot.
+	Held, Running int
+	// Connected: a session is open and the server has welcomed this worker.
+	Connected bool
+}
+
+// Vitals says how the worker fares after the last step.
+func (m *Machine) Vitals() Vitals {
+	return Vitals{Held: len(m.attempts), Running: m.running, Connected: m.sess.state == open}
+}
+
 // Step takes what happened, in order, and returns what to do, in order. The slice is
 // valid until the next Step. Events that come together share one report.
 func (m *Machine) Step(now Now, events ...Event) []Action {

@@ -19,39 +19,43 @@ const maxProfile = 10 * time.Minute
 // headerTimeout bounds how long the headers of a request for one may take.
 const headerTimeout = 10 * time.Second
 
-// profiler answers go tool pprof while a server or a worker runs. The standard
-// library's own handlers are not used: they open on every server of the process.
-type profiler struct {
+// admin answers those who look after a server or a worker while it runs: collectors
+// of metrics, and go tool pprof. The standard library's own handlers for that are
+// not used: they open on every server of the process.
+type admin struct {
 	server *http.Server
 	over   chan error
 }
 
-// openProfiler listens on address, which must be of this machine alone: a profile
-// tells nobody's secrets, but it costs time, and nothing here asks who wants it.
-func openProfiler(ctx context.Context, address string, log *slog.Logger) (*profiler, error) {
+// openAdmin listens on address, which must be of this machine alone: metrics and
+// profiles tell nobody's secrets, but they name queues and cost time, and nothing
+// here asks who wants them.
+func openAdmin(ctx context.Context, address string, metrics http.Handler, log *slog.Logger) (*admin, error) {
 	if !isLoopback(address) {
-		return nil, fmt.Errorf("profile address %q: want host:port on loopback, such as 127.0.0.1:6060: it asks for no token", address)
+		return nil, fmt.Errorf("admin address %q: want host:port on loopback, such as 127.0.0.1:7421: it asks for no token", address)
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen for profiles on %s: %w", address, err)
+		return nil, fmt.Errorf("listen for metrics and profiles on %s: %w", address, err)
 	}
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /debug/pprof/profile", profileCPU)
 	mux.HandleFunc("GET /debug/pprof/{name}", profileNamed)
-	p := &profiler{
+	a := &admin{
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)},
 		over:   make(chan error, 1),
 	}
-	go func() { p.over <- p.server.Serve(l) }()
-	log.Info("profiles", "address", "http://"+l.Addr().String()+"/debug/pprof/")
-	return p, nil
+	go func() { a.over <- a.server.Serve(l) }()
+	at := "http://" + l.Addr().String()
+	log.Info("metrics and profiles", "metrics", at+"/metrics", "profiles", at+"/debug/pprof/")
+	return a, nil
 }
 
-func (p *profiler) close() error {
-	err := p.server.Close()
-	if served := <-p.over; !errors.Is(served, http.ErrServerClosed) {
+func (a *admin) close() error {
+	err := a.server.Close()
+	if served := <-a.over; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	return err
