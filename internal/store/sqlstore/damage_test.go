@@ -64,6 +64,19 @@ func flip(t *testing.T, path, text string) {
 	})
 }
 
+// update changes columns of the jobs of a closed store's tables, as a flipped bit does.
+func update(t *testing.T, path, columns string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dataSource(path, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "UPDATE jobs_1 SET "+columns); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDamage holds that damaged bytes are found and named, at the latest when they
 // are read.
 func TestDamage(t *testing.T) {
@@ -73,6 +86,10 @@ func TestDamage(t *testing.T) {
 	}
 	loadAll := func(t *testing.T, s *Store) error {
 		_, err := s.Tables().Load(t.Context(), &counting{})
+		return err
+	}
+	readJob := func(t *testing.T, s *Store) error {
+		_, _, err := s.History().Job(t.Context(), 1)
 		return err
 	}
 	tests := []struct {
@@ -85,6 +102,11 @@ func TestDamage(t *testing.T) {
 		{"newest batch", "journal.db", func(t *testing.T, p string) { flip(t, p, "third payload") }, nil, "batch 3"},
 		{"object", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the queue") }, loadAll, `object 1 "queue"`},
 		{"job", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the job") }, loadAll, "job 1"},
+		{"whether a job lives", "tables.db", func(t *testing.T, p string) { update(t, p, "live = 0") }, readJob, "job 1"},
+		{"a job's state", "tables.db", func(t *testing.T, p string) { update(t, p, "state = state + 1") }, readJob, "job 1"},
+		{"a job's retention", "tables.db", func(t *testing.T, p string) { update(t, p, "keep_until = 1") }, readJob, "job 1"},
+		{"a job's namespace", "tables.db", func(t *testing.T, p string) { update(t, p, "namespace = 'x'") }, readJob, "job 1"},
+		{"a job's spec", "tables.db", func(t *testing.T, p string) { update(t, p, "spec = zeroblob(32)") }, readJob, "job 1"},
 		{"part", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the part") }, loadAll, "of job 1"},
 		{"spec", "tables.db", func(t *testing.T, p string) { flip(t, p, "text of the spec") }, loadAll, "spec 09"},
 		{"journal gone", "journal.db", func(t *testing.T, p string) { os.Remove(p) }, nil, "the tables cover 3"},

@@ -52,13 +52,31 @@ const jobColumns = jobKeyColumns + ", sum, body"
 
 // appendJob appends a job's columns.
 func appendJob(args []any, j *store.JobRow, labels []byte) []any {
-	live := int64(0)
-	if j.Live {
-		live = 1
-	}
-	return append(args, int64(j.ID), live, int64(j.Changed), j.Namespace, j.Queue, j.Name,
+	return append(args, int64(j.ID), liveColumn(j), int64(j.Changed), j.Namespace, j.Queue, j.Name,
 		int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash), labels, j.Spec[:],
-		sum(j.Blob, j.ID, j.Changed), j.Blob)
+		jobSum(j, labels), j.Blob)
+}
+
+func liveColumn(j *store.JobRow) int64 {
+	if j.Live {
+		return 1
+	}
+	return 0
+}
+
+// jobSum is the checksum of a job: of its body and of every other column, because
+// lists, retention and recovery go by those. labels are encoded.
+func jobSum(j *store.JobRow, labels []byte) int64 {
+	columns := make([]byte, 0, 512)
+	for _, text := range []string{j.Namespace, j.Queue, j.Name} {
+		columns = binary.AppendUvarint(columns, uint64(len(text)))
+		columns = append(columns, text...)
+	}
+	columns = append(append(columns, labels...), j.Spec[:]...)
+	for _, n := range []int64{int64(j.ID), liveColumn(j), int64(j.Changed), int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash)} {
+		columns = binary.LittleEndian.AppendUint64(columns, uint64(n))
+	}
+	return int64(crc32.Update(crc32.Checksum(j.Blob, castagnoli), castagnoli, columns))
 }
 
 // scanJob reads a row of jobColumns or, without the body, of jobKeyColumns.
@@ -84,7 +102,7 @@ func scanJob(rows *sql.Rows, withBody bool) (store.JobRow, error) {
 	if j.Labels, ok = decodeLabels(labels); !ok {
 		return j, damaged("job %d: its labels", j.ID)
 	}
-	if withBody && sum(j.Blob, j.ID, j.Changed) != int64(check) {
+	if withBody && (int64(live) != liveColumn(&j) || uint64(state) != uint64(j.State) || jobSum(&j, labels) != int64(check)) {
 		return j, damaged("job %d", j.ID)
 	}
 	return j, nil

@@ -13,7 +13,7 @@ CREATE TABLE jobs_{{n}} (
     key_hash   BIGINT NOT NULL,
     labels     {{blob}},
     spec       {{blob}} NOT NULL,
-    sum        BIGINT NOT NULL, -- CRC-32C of the body and the key columns
+    sum        BIGINT NOT NULL, -- CRC-32C of all the others
     body       {{blob}}
 );
 CREATE INDEX jobs_{{n}}_live ON jobs_{{n}} (live, id) WHERE live = 1;
