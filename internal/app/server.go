@@ -43,6 +43,9 @@ const (
 	CAFile = "tls/ca.crt"
 )
 
+// logsDir is where a data directory has its logs.
+const logsDir = "logs"
+
 // ServerConfig says what server to run.
 type ServerConfig struct {
 	// Dir is the data directory.
@@ -110,11 +113,18 @@ func (c *ServerConfig) check() error {
 const minLease = time.Second
 
 // checkDir refuses a data directory in which everybody can put other files in the place
-// of the server's own. One that does not exist is made for its owner alone.
+// of the server's own, and one that has lost its journal and tables: an empty server
+// must not take the place of a full one. One that does not exist is made for its owner
+// alone.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && info.Mode().Perm()&0o002 != 0 {
 		return fmt.Errorf("data directory %s: everybody can write into it (mode %#o); chmod 700 it, or choose another", dir, info.Mode().Perm())
+	}
+	// Logs come after the store; what is missing of that the store says.
+	_, logs := os.Stat(filepath.Join(dir, logsDir))
+	if logs == nil && !sqlstore.Begun(dir) {
+		return fmt.Errorf("data directory %s: it has logs of a server, but neither its journal nor its tables; restore them from a backup, or choose an empty directory", dir)
 	}
 	return nil // what else is wrong with it the store says
 }
@@ -160,7 +170,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.blobs, err = dirblob.Open(filepath.Join(c.Dir, "blobs")); err != nil {
 		return err
 	}
-	if s.logs, err = logstore.Open(ctx, filepath.Join(c.Dir, "logs"), s.blobs, logstore.Options{Log: c.Log}); err != nil {
+	if s.logs, err = logstore.Open(ctx, filepath.Join(c.Dir, logsDir), s.blobs, logstore.Options{Log: c.Log}); err != nil {
 		return err
 	}
 	if !c.Dev {

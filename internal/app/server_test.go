@@ -364,6 +364,27 @@ func TestDamagedData(t *testing.T) {
 	}
 }
 
+// TestLostData: a server whose journal and tables are both gone does not begin anew in
+// their place.
+func TestLostData(t *testing.T) {
+	dir := t.TempDir()
+	start(t, ServerConfig{Dir: dir, Dev: true}).end()
+	files, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("the store's files are %v, %v", files, err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(t, ServerConfig{Dir: dir, Dev: true}, dir, "neither its journal nor its tables")
+	if err := os.RemoveAll(filepath.Join(dir, logsDir)); err != nil {
+		t.Fatal(err)
+	}
+	start(t, ServerConfig{Dir: dir, Dev: true}).end() // as one that never was
+}
+
 // TestStopWithOpenStreams ends watchers, and lets calls under way end by themselves.
 func TestStopWithOpenStreams(t *testing.T) {
 	r := start(t, ServerConfig{Dir: t.TempDir(), Dev: true})

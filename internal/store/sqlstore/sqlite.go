@@ -101,6 +101,16 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// Begun reports whether dir holds any of a store's files.
+func Begun(dir string) bool {
+	for _, file := range []sqliteFile{journalFile, tablesFile} {
+		if _, err := os.Lstat(filepath.Join(dir, file.name+".db")); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // openFile opens one of the two files with its writer, its readers and a session
 // beside them for checkpoints.
 func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*database, error) {
