@@ -66,6 +66,9 @@ type attempt struct {
 	// dir: a directory was made; onDisk: there are records on disk.
 	dir, onDisk bool
 
+	// until is the deadline that it was started with.
+	until executor.Deadline
+
 	result link.Result
 	// queued: it is in the queue of results; reported is when that was last sent.
 	queued   bool

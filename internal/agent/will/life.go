@@ -222,7 +222,7 @@ func (m *Machine) start(a *attempt) {
 		m.parked.push(a)
 		return
 	}
-	a.phase, a.held = running, true
+	a.phase, a.held, a.until = running, true, d
 	m.do(Start{Key: a.key, Work: a.work, Deadline: d})
 	if a.executor != FunctionKind {
 		m.follow(a)

@@ -186,6 +186,9 @@ func (m *Machine) progress(e Event) {
 		if a := m.attempts[e.Fence]; a != nil && a.phase == running {
 			a.result.Started = e.At
 			m.unfit.times = 0
+			if d := m.deadline(a.lease); d != a.until { // a renewal may have overtaken its start
+				m.do(SetDeadlines{Executor: a.executor, Keys: []string{a.key}, Deadline: d})
+			}
 			m.sess.started = append(m.sess.started, a.fence)
 		}
 	case Wrote:
