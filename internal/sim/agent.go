@@ -140,6 +140,9 @@ func (a *agent) send(x will.Send) {
 		return
 	}
 	c := a.conn
+	if x.Message.Report != nil {
+		a.w.truth.judgeReport(a.n, x.Message.Report)
+	}
 	c.sendUp(x.Message)
 	a.w.trace("%s: sends %s", a.n.name, spellUp(&x.Message))
 	a.later("", a.w.between(time.Microsecond, time.Millisecond), func(a *agent) {

@@ -132,6 +132,9 @@ func (h *history) ended(e core.AttemptEnded) {
 	}
 	h.judgeEnd(e, a)
 	el.state, el.retryAt = e.Next, e.RetryAt
+	if e.Next == job.Succeeded {
+		el.won = e.Fence
+	}
 	h.noteFull(at)
 	h.judgeTruth(e, at)
 }

@@ -110,16 +110,14 @@ func (w *world) plague() {
 	w.haunt(e.reboot, func() { some().reboot() })
 	w.haunt(e.leave, func() { some().leave() })
 	w.haunt(e.cut, func() {
-		n, both := some(), w.rnd.IntN(2) == 0
-		d := w.between(100*time.Millisecond, 2*w.faults.lease)
 		w.count("cut")
-		if both || w.rnd.IntN(2) == 0 {
-			n.cut[toServer] = max(n.cut[toServer], w.now+d)
+		n, which := some(), w.rnd.IntN(3)
+		if which != toServer {
+			n.cutOff(toWorker)
 		}
-		if both || n.cut[toServer] <= w.now {
-			n.cut[toWorker] = max(n.cut[toWorker], w.now+d)
+		if which != toWorker { // it may still hear while it is not heard, and the other way round
+			w.after(w.between(0, time.Second), func() { n.cutOff(toServer) })
 		}
-		w.trace("%s is cut off for %v (to server %v, from it %v)", n.name, d, n.cut[toServer] > w.now, n.cut[toWorker] > w.now)
 	})
 }
 

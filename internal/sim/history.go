@@ -63,6 +63,7 @@ type pastElement struct {
 	state job.ElementState
 	tries uint16
 	fence link.Fence // of the live attempt, 0 for none
+	won   link.Fence // of the attempt that it succeeded by, 0 for none
 	cause job.Cause  // of the last end
 	spent job.Spent
 	// retryAt is until when it backs off, 0 if it does not.

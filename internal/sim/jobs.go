@@ -71,7 +71,7 @@ func (d *draft) task(i int) {
 	if !w.faults.calm && w.oneIn(60) {
 		poison = 80
 	}
-	d.add(`    command: [sim, "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 0, 50), poison)
+	d.add(`    command: [sim, "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 50, 100), poison)
 	d.shape(i)
 	once := w.oneIn(6)
 	if once {

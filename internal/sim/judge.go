@@ -9,6 +9,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
 // judgeAssigned judges that an attempt may be given out.
@@ -262,5 +263,28 @@ func (h *history) judgeCancel(c core.Cancel) {
 func (h *history) judgeHold(c core.Hold) {
 	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
 		h.w.fail(Obeyed, "the hold of %+v is answered and not durable", c)
+	}
+}
+
+// judgeOutputs holds what a task is said to have left against what its processes did.
+func (h *history) judgeOutputs(id job.ID, ti uint32, got map[int64]string) {
+	for p, el := range h.jobs[id].tasks[ti].items {
+		if el.won == 0 {
+			continue
+		}
+		if want := string(h.w.truth.outputs(el.won)); got[p] != want {
+			h.w.fail(Truthful, "%s left %q; its outputs are %q", place{id, ti, p}, want, got[p])
+		}
+	}
+}
+
+// judgeReport holds what an agent reports against what it has kept on its disk.
+func (l *ledger) judgeReport(n *node, r *link.Report) {
+	for i := range r.Ended {
+		for _, kept := range n.disk.results {
+			if said := &r.Ended[i]; said.Fence == kept.Fence && said.Cause != kept.Cause {
+				l.w.fail(Truthful, "%s reports of attempt %d: %q; on its disk is %q", n.name, kept.Fence, said.Cause, kept.Cause)
+			}
+		}
 	}
 }

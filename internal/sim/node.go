@@ -235,6 +235,16 @@ func (n *node) reboot() {
 	n.w.after(n.w.between(time.Second, 3*n.w.faults.lease), n.boot)
 }
 
+// cutOff holds messages in a direction back for a while.
+func (n *node) cutOff(direction int) {
+	if n.w.healed {
+		return
+	}
+	d := n.w.between(100*time.Millisecond, 2*n.w.faults.lease)
+	n.w.trace("%s: the network %s is cut for %v", n.name, []string{"from it", "to it"}[direction], d)
+	n.cut[direction] = max(n.cut[direction], n.w.now+d)
+}
+
 // leave asks the agent to end in good order; it comes back a while later.
 func (n *node) leave() {
 	if n.agent != nil {

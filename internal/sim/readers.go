@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 func (w *world) ctx() context.Context { return context.Background() }
@@ -29,6 +30,29 @@ func (s *server) find(state *core.State, id job.ID) (core.JobImage, bool) {
 		s.w.fail(Codec, "the row of job %d: %v", id, err)
 	}
 	return m, true
+}
+
+// outputs is what the elements of a task left, by position, as the server shows it.
+func (s *server) outputs(m *core.JobImage, ti uint32) map[int64]string {
+	all := map[int64]string{}
+	if out := m.Tasks[ti].Outputs; out != nil {
+		all[0] = string(out)
+	}
+	rows, err := s.disk.History().Parts(s.w.ctx(), uint64(m.ID), ti, store.PartOutput, 0, store.MaxPage)
+	if err != nil {
+		s.w.fail(Law, "the outputs of job %d: %v", m.ID, err)
+	}
+	for _, row := range rows {
+		o, err := record.Output(row)
+		if err != nil {
+			s.w.fail(Codec, "the row of an output of job %d: %v", m.ID, err)
+		}
+		all[o.Position] = string(o.Outputs)
+	}
+	for _, o := range s.state.Outputs(m.ID, ti) {
+		all[o.Position] = string(o.Outputs)
+	}
+	return all
 }
 
 // lookAt reads a job, and holds what it is told against what was told before.
@@ -127,7 +151,6 @@ func (u *users) retrySome() {
 
 // heal lets go of everything that users keep from running, again and again.
 func (u *users) heal() {
-	u.healing = true
 	h := u.w.past
 	for _, id := range slices.Sorted(h.unfinished()) {
 		j := h.jobs[id]
@@ -208,6 +231,7 @@ func (w *world) judgeEnd() {
 			if want := w.past.counts(w.past.jobs[id], uint32(ti)); m.Tasks[ti].Counts != want && w.past.jobs[id].tasks[ti].n != 0 {
 				w.fail(Truthful, "job %d task %d has %v; by the journal %v", id, ti, m.Tasks[ti].Counts, want)
 			}
+			w.past.judgeOutputs(id, uint32(ti), s.outputs(&m, uint32(ti)))
 		}
 	}
 	if n := s.state.Totals().Attempts; n != 0 {

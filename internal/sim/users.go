@@ -29,7 +29,6 @@ type users struct {
 	// probes are jobs, one for each worker, that show that it is of use after all.
 	probing bool
 	probes  int
-	healing bool
 }
 
 type keyed struct {
