@@ -37,7 +37,7 @@ func (db *database) migrate(ctx context.Context, from fs.FS) error {
 			return err
 		}
 		if newest := len(steps); int(version) > newest {
-			return fmt.Errorf("the %s has schema version %d, this program knows up to %d: use a newer reeve", db.name, version, newest)
+			return fmt.Errorf("the database of the %s has schema version %d, this program knows up to %d: use a newer reeve", db.name, version, newest)
 		}
 		for i := int(version); i < len(steps); i++ {
 			err := s.transact(ctx, db.d.beginWrite, func() error { return s.step(ctx, i+1, steps[i]) })
