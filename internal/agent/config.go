@@ -131,8 +131,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("agent: worker: %w", err)
 	}
 	if c.Capacity.CPU <= 0 {
-		// The runtime honours affinity and cgroup limits.
-		c.Capacity.CPU = int64(runtime.GOMAXPROCS(0)) * 1000
+		// At least one, which is what a task gets that asks for nothing.
+		c.Capacity.CPU = max(processors(), 1000)
 	}
 	if c.Capacity.Memory <= 0 {
 		c.Capacity.Memory = memory()

@@ -1,6 +1,13 @@
 package agent
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// processors is how many thousandths of a processor there are.
+func processors() int64 { return int64(runtime.NumCPU()) * 1000 }
 
 // memory is the bytes that the machine has; there are no cgroups here.
 func memory() int64 {
