@@ -10,6 +10,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/store"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -37,6 +38,7 @@ func TestDocumentedLimits(t *testing.T) {
 		"jobs of one watch":                                    number(maxWatched),
 		"life of a token":                                      "1 second to " + days(maxValid) + "; " + days(defaultValid) + " by default",
 		"namespaces, queues of a namespace, tokens":            number(core.MaxNamespaces) + ", " + number(core.MaxQueues) + ", " + number(core.MaxTokens),
+		"labels, functions, slots of a worker":                 number(job.MaxLabels) + ", " + number(link.MaxFunctions) + ", " + number(link.MaxSlots),
 	} {
 		if row := "| " + what + " | " + limit + " |\n"; !strings.Contains(string(text), row) {
 			t.Errorf("docs/api.md lacks the row %s", row)

@@ -18,11 +18,8 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	if h.Protocol != link.Protocol {
 		return Decision{}, refuse(job.Refused, "worker %s speaks protocol %d, this server %d; install the same version", h.Name, h.Protocol, link.Protocol)
 	}
-	if err := job.CheckName(h.Name); err != nil {
-		return Decision{}, refuse(job.Invalid, "worker: %s", err)
-	}
-	if h.Instance == "" || h.Incarnation == 0 || h.Slots < 1 || h.Capacity.CPU < 0 || h.Capacity.Memory < 0 || h.Prefetch < 0 {
-		return Decision{}, refuse(job.Invalid, "worker %s: its hello lacks an identity, a slot or a capacity", h.Name)
+	if err := h.Check(); err != nil {
+		return Decision{}, refuse(job.Invalid, "%s", err)
 	}
 	if h.Generation > s.generation {
 		return Decision{}, refuse(job.Refused, "worker %s has seen generation %d, this server is at %d: its data is older than what the worker knows", h.Name, h.Generation, s.generation)

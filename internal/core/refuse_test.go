@@ -108,6 +108,7 @@ func TestRefusals(t *testing.T) {
 		{"no incarnation", hello(func(h *link.Hello) { h.Incarnation = 0 }), job.Invalid, "lacks an identity"},
 		{"no slots", hello(func(h *link.Hello) { h.Slots = 0 }), job.Invalid, "a slot"},
 		{"less than nothing", hello(func(h *link.Hello) { h.Capacity.Memory = -1 }), job.Invalid, "a capacity"},
+		{"more than it can be", hello(func(h *link.Hello) { h.Slots = 1 << 30 }), job.Invalid, "worker w2: it says 1073741824 slots; at most 100000 are allowed"},
 		{"a later generation", hello(func(h *link.Hello) { h.Generation = 5 }), job.Refused, "has seen generation 5, this server is at 1"},
 		{"a name in use", hello(func(h *link.Hello) { h.Name = "w1" }), job.Exists, "a worker named w1 exists already"},
 		{"held by nobody", WorkerHeld{Worker: 77, Session: 1}, job.NotFound, "worker 77 is not known"},

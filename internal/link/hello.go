@@ -1,0 +1,67 @@
+package link
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Bounds of a hello. The server keeps it, and writes it down at every greeting.
+const (
+	maxInstance  = 64   // bytes
+	maxWords     = 1024 // bytes of one text: a label's value, the host, a word of About
+	maxExecutors = 16
+	maxAbout     = 32
+	// MaxFunctions bounds the functions of a worker.
+	MaxFunctions = 1000
+	// MaxSlots bounds its slots, and what it holds ready beyond them.
+	MaxSlots = 100_000
+	// maxCPU is the most that a job file can ask for, in thousandths of a processor.
+	maxCPU    = 1_000_000_000
+	maxMemory = 1 << 60
+)
+
+// Check refuses what no worker says of itself: a hello that lacks something, or that is
+// larger than the server should keep.
+func (h *Hello) Check() error {
+	if err := job.CheckName(h.Name); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if h.Instance == "" || h.Incarnation == 0 || h.Slots < 1 || h.Capacity.CPU < 0 || h.Capacity.Memory < 0 || h.Prefetch < 0 {
+		return fmt.Errorf("worker %s: its hello lacks an identity, a slot or a capacity", h.Name)
+	}
+	for _, most := range []struct {
+		what    string
+		n, most int64
+	}{
+		{"bytes of identity", int64(len(h.Instance)), maxInstance},
+		{"slots", int64(h.Slots), MaxSlots},
+		{"attempts to hold ready", int64(h.Prefetch), MaxSlots},
+		{"thousandths of a processor", h.Capacity.CPU, maxCPU},
+		{"bytes of memory", h.Capacity.Memory, maxMemory},
+		{"labels", int64(len(h.Labels)), job.MaxLabels},
+		{"executors", int64(len(h.Executors)), maxExecutors},
+		{"functions", int64(len(h.Functions)), MaxFunctions},
+		{"words about its executors", int64(len(h.About)), maxAbout},
+	} {
+		if most.n > most.most {
+			return fmt.Errorf("worker %s: it says %d %s; at most %d are allowed", h.Name, most.n, most.what, most.most)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(h.Labels)) {
+		if key == "" || len(key) > job.MaxName || strings.ContainsFunc(key, unicode.IsControl) {
+			return fmt.Errorf("worker %s: label %.80q: want a key of 1 to %d bytes without control characters", h.Name, key, job.MaxName)
+		}
+	}
+	texts := slices.Concat([]string{h.Version, h.Host}, h.Executors, h.Functions, h.About, slices.Sorted(maps.Values(h.Labels)))
+	for _, text := range texts {
+		if len(text) > maxWords || strings.ContainsFunc(text, unicode.IsControl) {
+			return fmt.Errorf("worker %s: %.80q: want at most %d bytes without control characters", h.Name, text, maxWords)
+		}
+	}
+	return nil
+}
