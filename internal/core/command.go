@@ -181,4 +181,5 @@ type Decision struct {
 	Events []Event
 	Reply  any
 	Sends  []Send
+	bytes  int // about what those events take whose size has no other bound
 }

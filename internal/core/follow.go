@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -23,15 +24,20 @@ type taskKey struct {
 	task uint32
 }
 
-// readyTask is a task whose elements from a position on are to be looked at.
+// readyTask is a task whose elements from a position on are to be looked at, for its needs
+// from a place on.
 type readyTask struct {
 	taskKey
 	from int64
+	need int
 }
 
+// endedSpan is elements that ended, to be looked at for the tasks that need theirs from a
+// place on.
 type endedSpan struct {
 	taskKey
 	span element.Span
+	need int
 }
 
 func (w *worklist) job(id job.ID)   { w.jobs = append(w.jobs, id) }
@@ -40,10 +46,10 @@ func (w *worklist) task(id job.ID, ti uint32) {
 	w.tasks = append(w.tasks, taskKey{id, ti})
 }
 func (w *worklist) readied(id job.ID, ti uint32) {
-	w.ready = append(w.ready, readyTask{taskKey{id, ti}, 0})
+	w.ready = append(w.ready, readyTask{taskKey: taskKey{id, ti}})
 }
 func (w *worklist) elements(id job.ID, ti uint32, span element.Span) {
-	w.spans = append(w.spans, endedSpan{taskKey{id, ti}, span})
+	w.spans = append(w.spans, endedSpan{taskKey: taskKey{id, ti}, span: span})
 }
 
 // Forget drops what Follow would look at: for replicas that only apply.
@@ -74,12 +80,18 @@ func (s *State) Recheck() {
 	}
 }
 
-// Bounds of one call of Follow: what a large array or a job that many wait for
-// entails is decided in slices.
+// Bounds of one call of Follow: what a large array, a job of many tasks or one that many
+// wait for entails is decided in slices. What is decided at once for one task or one job
+// may go beyond the last two.
 const (
 	sliceElements = 8192
-	sliceWaiters  = 1000
+	sliceEvents   = 1000
+	sliceBytes    = 1 << 20
+	spanBytes     = 8 // about what a span takes in a record
 )
+
+// heavy reports whether the rest is for another slice.
+func (d *Decision) heavy() bool { return len(d.Events) >= sliceEvents || d.bytes >= sliceBytes }
 
 // Follow decides what one of the events applied before entails. The caller applies
 // the decision and calls again until more is false. Each decision is small, and
@@ -98,11 +110,7 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		s.followElements(&d, e, now)
 	case len(w.ready) > 0:
 		k := w.ready[0]
-		if j := s.jobs.get(k.job); j != nil && k.from+sliceElements < j.tasks[k.task].n {
-			w.ready[0].from += sliceElements
-		} else {
-			w.ready = pop(w.ready)
-		}
+		w.ready = pop(w.ready)
 		s.followReady(&d, k, now)
 	case len(w.tasks) > 0:
 		k := w.tasks[0]
@@ -114,9 +122,7 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		s.followJob(&d, id, now)
 	case len(w.over) > 0:
 		id := w.over[0]
-		if len(s.waiters[id]) <= sliceWaiters {
-			w.over = pop(w.over)
-		}
+		w.over = pop(w.over)
 		s.followOver(&d, id, now)
 	default:
 		return d, false
@@ -140,6 +146,10 @@ func (s *State) followJob(d *Decision, id job.ID, now int64) {
 		return
 	}
 	for i := range j.tasks {
+		if d.heavy() {
+			s.follow.job(id)
+			return
+		}
 		s.evaluate(d, j, uint32(i), now)
 		if rule := j.spec.spec.Tasks[i].MaxFails; rule != nil && rule.Pending != "run" { // else each failure counts anew
 			s.checkMaxFails(d, j, uint32(i), now)
@@ -157,6 +167,10 @@ func (s *State) followTask(d *Decision, k taskKey, now int64) {
 		return
 	}
 	for _, ti := range j.spec.needed[k.task] {
+		if d.heavy() {
+			s.follow.task(k.job, k.task)
+			return
+		}
 		s.evaluate(d, j, ti, now)
 	}
 	if len(d.Events) == 0 {
@@ -194,6 +208,9 @@ func (s *State) evaluate(d *Decision, j *jobState, ti uint32, now int64) {
 		return
 	}
 	d.Events = append(d.Events, TaskReady{Job: j.id, Task: ti, Count: count, Items: items})
+	for _, item := range items {
+		d.bytes += len(item)
+	}
 }
 
 // elements works out how many elements a task has.
@@ -227,14 +244,14 @@ func (s *State) end(d *Decision, j *jobState, ti uint32, state job.ElementState,
 	})
 }
 
-// followReady opens a slice of the elements of a task whose element-wise needs were
-// met before it became ready.
+// followReady looks at one need of a slice of the elements of a task, those whose
+// element-wise needs were met, or can't be any more, before it became ready.
 func (s *State) followReady(d *Decision, k readyTask, now int64) {
 	j := s.jobs.get(k.job)
 	if j == nil || j.state.Terminal() {
 		return
 	}
-	t, spec := &j.tasks[k.task], &j.spec.spec.Tasks[k.task]
+	t, needs := &j.tasks[k.task], j.spec.spec.Tasks[k.task].Needs
 	if t.over() {
 		s.follow.task(j.id, k.task)
 		return
@@ -242,23 +259,29 @@ func (s *State) followReady(d *Decision, k readyTask, now int64) {
 	if t.arr == nil || !t.arr.gated {
 		return
 	}
-	first := true
-	for i, need := range spec.Needs {
-		if !need.Each {
-			continue
+	each := func(n job.Need) bool { return n.Each }
+	first := slices.IndexFunc(needs, each)
+	need := max(k.need, first)
+	u := j.spec.ups[k.task][need]
+	slice := element.Span{First: k.from, Last: min(k.from+sliceElements, t.n) - 1}
+	spans := []element.Span{slice}
+	if j.tasks[u].n >= 0 { // else it ended before it was known how many it has
+		spans = endedSpans(&j.tasks[u], slice)
+	}
+	for _, span := range spans {
+		e := endedSpan{taskKey: taskKey{j.id, u}, span: span}
+		// What may start has its first need met, and is opened by that.
+		if !s.skipElements(d, j, k.task, e, now) && need == first {
+			s.openElements(d, j, k.task, span)
 		}
-		u := j.spec.ups[k.task][i]
-		slice := element.Span{First: k.from, Last: min(k.from+sliceElements, t.n) - 1}
-		spans := []element.Span{slice}
-		if j.tasks[u].n >= 0 { // else it ended before it was known how many it has
-			spans = endedSpans(&j.tasks[u], slice)
-		}
-		for _, span := range spans {
-			if e := (endedSpan{taskKey{j.id, u}, span}); !s.skipElements(d, j, k.task, e, now) && first {
-				s.openElements(d, j, k.task, span)
-			}
-		}
-		first = false // what may start has its first need met, and was opened by that
+	}
+	if next := slices.IndexFunc(needs[need+1:], each); next >= 0 {
+		k.need = need + 1 + next
+	} else {
+		k.from, k.need = k.from+sliceElements, 0
+	}
+	if k.from < t.n {
+		s.follow.ready = append(s.follow.ready, k)
 	}
 }
 
@@ -288,7 +311,12 @@ func (s *State) followElements(d *Decision, e endedSpan, now int64) {
 	if end := j.tasks[e.task].state(e.span.First); end == job.Failed || end == job.TimedOut {
 		s.checkMaxFails(d, j, e.task, now)
 	}
-	for _, ti := range j.spec.needed[e.task] {
+	for n, ti := range j.spec.needed[e.task][e.need:] {
+		if d.heavy() {
+			e.need += n
+			s.follow.spans = append(s.follow.spans, e)
+			return
+		}
 		if t := &j.tasks[ti]; t.arr != nil && t.arr.gated && t.ready && !t.over() {
 			if !s.skipElements(d, j, ti, e, now) {
 				s.openElements(d, j, ti, e.span)
@@ -326,7 +354,9 @@ func (s *State) openElements(d *Decision, j *jobState, ti uint32, span element.S
 		}
 	}
 	if open.Len() > 0 {
-		d.Events = append(d.Events, ElementsOpened{Job: j.id, Task: ti, Spans: open.Spans()})
+		spans := open.Spans()
+		d.Events = append(d.Events, ElementsOpened{Job: j.id, Task: ti, Spans: spans})
+		d.bytes += len(spans) * spanBytes
 	}
 }
 
@@ -403,16 +433,17 @@ func (s *State) conclude(d *Decision, j *jobState, now int64) {
 // followOver tells some of the jobs that waited for one that has ended.
 func (s *State) followOver(d *Decision, id job.ID, now int64) {
 	j, waiting := s.jobs.get(id), s.waiters[id]
-	if len(waiting) > sliceWaiters {
-		waiting, s.waiters[id] = waiting[:sliceWaiters], waiting[sliceWaiters:]
-	} else {
-		delete(s.waiters, id)
-	}
-	for _, w := range waiting {
+	for n, w := range waiting {
+		if d.heavy() {
+			s.waiters[id] = waiting[n:]
+			s.follow.ended(id)
+			return
+		}
 		if k := s.jobs.get(w); k != nil && !k.state.Terminal() {
 			s.meet(d, k, id, j.state, now)
 		}
 	}
+	delete(s.waiters, id)
 }
 
 // meet decides what the end of job on means for job k, which waits for it.

@@ -292,6 +292,64 @@ func TestConsequencesAreSpread(t *testing.T) {
 	})
 }
 
+// TestNothingEntailsTooMuch cancels or ends what entails more than a record of the journal
+// takes. A leader that can't write that down ends, and so does every one after it.
+func TestNothingEntailsTooMuch(t *testing.T) {
+	tasks := func(n int, text string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "\n  t%d: {%s, run: 'true'}", i, text)
+		}
+		return "tasks:\n  gate: {run: 'true', array: 0-9}" + b.String()
+	}
+	list := `{"l": [` + strings.Repeat(fmt.Sprintf("%q, ", strings.Repeat("x", 25_000)), 9) + `"y"]}`
+	for name, test := range map[string]struct {
+		text, params string
+		times        int
+		first        bool // it is the first job that is cancelled, not its gate
+	}{
+		"many jobs of many tasks wait for one": {"after: {1: succeeded}\n" + tasks(999, "needs: gate"), "{}", 300, true},
+		"many tasks have the items of one": {
+			"params: {l: {type: list}}\n" + tasks(60, "needs: {gate: any}, array: {each: '${{ params.l }}'}"), list, 1, false,
+		},
+		"many tasks need the elements of one": {tasks(3000, "needs: {gate: {each: succeeded}}, array: 0-9"), "{}", 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				r.settings.FlushEvery = time.Hour
+				r.run()
+				cancel := core.Cancel{Job: r.do(submit(t, plain, 1)).([]core.Submitted)[0].ID, Task: core.NoTask, By: "anna"}
+				c := submit(t, test.text, test.times)
+				for i := range c.Items {
+					c.Items[i].Params = []byte(test.params)
+				}
+				made := r.do(c).([]core.Submitted)
+				if !test.first {
+					cancel.Job, cancel.Task = made[0].ID, 0
+				}
+				from := r.journal.count()
+				r.do(cancel)
+				r.state(func(s *core.State) {
+					for _, j := range made {
+						m, _ := s.Image(j.ID)
+						for i := range m.Tasks {
+							if k := &m.Tasks[i]; !k.Ready && k.Counts.Ended() == 0 || k.Record.Cause.Kind == job.CauseExpression {
+								t.Fatalf("task %d of job %d has neither become ready nor ended well: %s", i, j.ID, k.Record.Cause)
+							}
+						}
+					}
+				})
+				for _, b := range r.journal.appends(from) {
+					if len(b.Payload) > store.MaxBatch {
+						t.Errorf("batch %d has %d bytes", b.Seq, len(b.Payload))
+					}
+				}
+				r.end()
+			})
+		})
+	}
+}
+
 // TestAlternatingElements opens a large array whose elements' needs ended now so, now
 // so: the most that one event can entail.
 func TestAlternatingElements(t *testing.T) {
