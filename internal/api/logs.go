@@ -24,12 +24,13 @@ import (
 type logs struct{ *server }
 
 // Append keeps what workers send. Frames of an attempt whose result has come are
-// still taken, since logs travel apart from results; those of a job that is gone
-// are not wanted.
+// still taken, since logs travel apart from results; those of a job that is gone, of an
+// attempt that there never was, or of a live one under another fence are not wanted.
 func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.LogAppendRequest, reevev1.LogAppendResponse]) error {
 	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
+	known := map[sender]bool{}
 	for {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -38,7 +39,7 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 		if err != nil {
 			return err
 		}
-		answer, err := s.append(ctx, m)
+		answer, err := s.append(ctx, m, known)
 		if err != nil {
 			return err
 		}
@@ -48,7 +49,53 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 	}
 }
 
-func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev1.LogAppendResponse, error) {
+// sender is an attempt and its fence, as a worker names them.
+type sender struct {
+	fence uint64
+	ref   job.Ref
+}
+
+// maxSenders is how many senders a stream remembers to have looked up.
+const maxSenders = 4096
+
+// wanted reports whether there is, or has been, such an attempt. known is what the
+// stream has found so far.
+func (s *logs) wanted(ctx context.Context, from sender, known map[sender]bool) (bool, error) {
+	if known[from] {
+		return true, nil
+	}
+	ok, err := s.exists(ctx, from)
+	if ok {
+		if len(known) >= maxSenders {
+			clear(known)
+		}
+		known[from] = true
+	}
+	return ok, err
+}
+
+func (s *logs) exists(ctx context.Context, from sender) (bool, error) {
+	_, live, err := s.attemptOf(ctx, from.fence, from.ref.String())
+	if live || err != nil {
+		return live, err
+	}
+	e, err := s.element(ctx, from.ref.String())
+	if code := job.CodeOf(err); err != nil && (code == job.NotFound || code == job.Invalid) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	views, _, err := s.elements(ctx, e.found, e.task, e.position, nil, 1)
+	if err != nil || len(views) == 0 || views[0].Position != e.position {
+		return false, err
+	}
+	// A live attempt was looked up by its fence, which this one is not.
+	last := views[0].Record
+	live = last.State == job.Assigned || last.State == job.Running
+	return from.ref.Attempt < int(last.Attempts) || from.ref.Attempt == int(last.Attempts) && !live, nil
+}
+
+func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known map[sender]bool) (*reevev1.LogAppendResponse, error) {
 	out := &reevev1.LogAppendResponse{Fence: m.GetFence(), Ref: m.GetRef()}
 	ref, err := job.ParseRef(m.GetRef())
 	if err != nil || ref.Attempt == 0 {
@@ -56,6 +103,10 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest) (*reevev
 	}
 	if m.GetOffset() < 0 || len(m.GetFrames()) > logstore.MaxAppend {
 		return nil, invalid("log of %s: %d bytes at offset %d; want at most %d, at an offset from 0", ref, len(m.GetFrames()), m.GetOffset(), logstore.MaxAppend)
+	}
+	if ok, err := s.wanted(ctx, sender{m.GetFence(), ref}, known); !ok || err != nil {
+		out.Done = true
+		return out, err
 	}
 	next, err := s.Logs.Append(ctx, ref, m.GetOffset(), m.GetFrames())
 	var gap *logstore.GapError

@@ -145,11 +145,15 @@ func TestLogAppend(t *testing.T) {
 	c := r.as(r.admin)
 	frames := lineAt(0, logline.Stdout, "one")
 	size := int64(len(frames))
+	r.submit(c, "run: \"true\"\n")
+	r.submit(c, "run: \"true\"\n")
+	w := r.join(c, "w1", 2)
+	first, second := w.take(), w.take()
 	step := func(q *reevev1.LogAppendRequest, next int64, done bool) {
 		t.Helper()
-		q.Ref, q.Fence = "1.main@1", 7
+		q.Ref, q.Fence = "1.main@1", first.GetFence()
 		m, err := ship(t, c, q)
-		if err != nil || m.GetNext() != next || m.GetDone() != done || m.GetRef() != q.GetRef() || m.GetFence() != 7 {
+		if err != nil || m.GetNext() != next || m.GetDone() != done || m.GetRef() != q.GetRef() || m.GetFence() != q.GetFence() {
 			t.Errorf("%v, %v; want to go on from %d, done: %v", m, err, next, done)
 		}
 	}
@@ -169,9 +173,46 @@ func TestLogAppend(t *testing.T) {
 		{&reevev1.LogAppendRequest{Ref: "2.main@1", Frames: frames[:size-1]}, "damaged or cut short"},
 		{&reevev1.LogAppendRequest{Ref: "2.main@1", Frames: make([]byte, logstore.MaxAppend+1)}, "want at most 4194304"},
 	} {
+		test.q.Fence = second.GetFence()
 		_, err := ship(t, c, test.q)
 		wantError(t, err, connect.CodeInvalidArgument, test.says)
 	}
+}
+
+// TestLogOfAnother: what a worker says of attempts that are not there, or of one that
+// runs under another fence, is not kept.
+func TestLogOfAnother(t *testing.T) {
+	r := newRig(t)
+	c := r.as(r.admin)
+	id := r.submit(c, "tasks: {a: {run: \"true\"}, b: {array: 0-1, run: \"true\", needs: a}}\n")
+	w := r.join(c, "w1", 2)
+	a := w.take()
+	frames := lineAt(0, logline.Stdout, "forged")
+	forge := func(ref string, fence uint64) {
+		t.Helper()
+		m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: ref, Fence: fence, Frames: frames, Seal: true})
+		if err != nil || !m.GetDone() || m.GetNext() != 0 {
+			t.Errorf("%s with fence %d: %v, %v; want that nothing of it is wanted", ref, fence, m, err)
+		}
+	}
+	forge(id+".a@1", a.GetFence()+1)
+	for _, ref := range []string{id + ".a@2", id + ".b.0@1", id + ".b.7@1", id + ".b@1", id + ".c@1", "99.a@1"} {
+		forge(ref, a.GetFence())
+	}
+	own := lineAt(0, logline.Stdout, "own")
+	if m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: id + ".a@1", Fence: a.GetFence(), Frames: own}); err != nil || m.GetNext() != int64(len(own)) {
+		t.Errorf("its own log: %v, %v", m, err)
+	}
+	w.report(ended(a, 0, ""))
+	w.take()
+	// The end of a log may come after the end of its attempt.
+	late := lineAt(1, logline.Stdout, "late")
+	if m, err := ship(t, c, &reevev1.LogAppendRequest{
+		Ref: id + ".a@1", Fence: a.GetFence(), Offset: int64(len(own)), Frames: late, Seal: true,
+	}); err != nil || !m.GetDone() || m.GetNext() != int64(len(own)+len(late)) {
+		t.Errorf("the end of its own log: %v, %v", m, err)
+	}
+	forge(id+".a@2", a.GetFence())
 }
 
 // TestWatch resumes a watch after a break, and learns of a break that is too long.
