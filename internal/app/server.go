@@ -13,10 +13,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/reeve-scheduler/reeve/internal/api"
 	"github.com/reeve-scheduler/reeve/internal/auth"
@@ -106,7 +108,29 @@ func (c *ServerConfig) check() error {
 	case c.Retention < 0:
 		return fmt.Errorf("retention %s: want a positive duration, or none for the default", c.Retention)
 	}
+	for _, address := range c.Advertise {
+		host, port, err := net.SplitHostPort(address)
+		if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n == 0 || !isHost(host) {
+			return fmt.Errorf("advertised address %.80q: want host:port, as workers can reach this server", address)
+		}
+	}
+	for _, name := range c.Names {
+		if !isHost(name) {
+			return fmt.Errorf("name %.80q for the certificate: want a host's name or an IP address", name)
+		}
+	}
 	return nil
+}
+
+// isHost reports whether text is an IP address, or could be the name of a host.
+func isHost(text string) bool {
+	if net.ParseIP(text) != nil {
+		return true
+	}
+	stray := strings.IndexFunc(text, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.*", r)
+	})
+	return text != "" && len(text) <= 253 && stray < 0
 }
 
 // minLease is also the shortest lease that a job file may ask for.

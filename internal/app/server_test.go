@@ -272,6 +272,9 @@ func TestBadConfigs(t *testing.T) {
 		"a certificate for nothing": {ServerConfig{Dev: true, CertFile: "x.crt", KeyFile: "x.key"}, []string{"no TLS", "--dev"}},
 		"a short lease":             {ServerConfig{Lease: 200 * time.Millisecond}, []string{"lease 200ms", "at least 1s"}},
 		"a negative lease":          {ServerConfig{Lease: -time.Minute}, []string{"lease -1m", "at least 1s"}},
+		"no address to advertise":   {ServerConfig{Advertise: []string{"a.example:7420", "no host:7420"}}, []string{`"no host:7420"`, "host:port"}},
+		"no port to advertise":      {ServerConfig{Advertise: []string{"[::1]:99999"}}, []string{`"[::1]:99999"`, "host:port"}},
+		"no name":                   {ServerConfig{Names: []string{"10.0.0.1", "bad name!"}}, []string{`"bad name!"`, "a host's name"}},
 		"a negative retention":      {ServerConfig{Retention: -time.Hour}, []string{"retention -1h", "positive"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent"
@@ -24,9 +25,11 @@ type WorkerConfig struct {
 	// Dir is the state directory.
 	Dir  string
 	Name string
-	// Connection is how to reach the server; Join, if set, says it instead.
+	// Connection is how to reach the server; Join, if set, says it instead, and JoinFile
+	// is a file with it.
 	Connection Connection
 	Join       string
+	JoinFile   string
 	Labels     map[string]string
 	Capacity   job.Resources
 	Slots      int
@@ -79,6 +82,14 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 		}
 		defer func() { err = errors.Join(err, a.close()) }()
 	}
+	if c.Slots < 0 {
+		return fmt.Errorf("%d slots: want at least 1, or none for the default", c.Slots)
+	}
+	if c.JoinFile != "" {
+		if c.Join, err = readJoin(c); err != nil {
+			return err
+		}
+	}
 	if c.Join != "" {
 		if c.Connection, err = joined(ctx, c); err != nil {
 			return err
@@ -110,6 +121,23 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 	c.Log.Info("working", "name", a.Config().Name, "server", cl.Address, "state", dir, "cpu", job.FormatCPU(a.Config().Capacity.CPU),
 		"memory", job.FormatSize(a.Config().Capacity.Memory), "slots", a.Config().Slots)
 	return a.Run(ctx)
+}
+
+// readJoin reads the join token's file. One that is empty must not make the worker join
+// another server by another way.
+func readJoin(c WorkerConfig) (string, error) {
+	if c.Join != "" {
+		return "", errors.New("a join token and a file with one are given; leave one out")
+	}
+	b, err := os.ReadFile(c.JoinFile)
+	if err != nil {
+		return "", fmt.Errorf("read the join token: %w", err)
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return "", fmt.Errorf("read the join token: %s is empty; write into it what reeve tokens create --join prints", c.JoinFile)
+	}
+	return text, nil
 }
 
 // joined turns a join token into a connection: the first of its addresses that

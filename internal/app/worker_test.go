@@ -130,6 +130,10 @@ func TestBadWorkers(t *testing.T) {
 		says []string
 	}{
 		"no join token":            {WorkerConfig{Join: "rubbish"}, []string{"token"}},
+		"less than no slots":       {WorkerConfig{Slots: -1, Connection: ok}, []string{"-1 slots", "at least 1"}},
+		"an empty join file":       {WorkerConfig{JoinFile: os.DevNull, Connection: ok}, []string{os.DevNull + " is empty"}},
+		"no join file":             {WorkerConfig{JoinFile: file + ".none", Connection: ok}, []string{file + ".none"}},
+		"two join tokens":          {WorkerConfig{Join: away, JoinFile: file}, []string{"leave one out"}},
 		"nobody there":             {WorkerConfig{Join: away}, []string{"no address of the join token answers"}},
 		"no such authority":        {WorkerConfig{Connection: Connection{Address: "https://127.0.0.1:1", CAFile: file + ".none"}}, []string{file + ".none"}},
 		"an address that is none":  {WorkerConfig{Connection: Connection{Address: "ftp://x"}}, []string{"ftp://x"}},

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +41,9 @@ loopback only.`,
 			if retention != "" {
 				if s.Retention, err = job.ParseDuration(retention); err != nil {
 					return fmt.Errorf("--retention: %w", err)
+				}
+				if s.Retention == 0 { // which leaves the default
+					return fmt.Errorf("--retention %s: want more than nothing", retention)
 				}
 			}
 			s.Log, s.Version = e.logger(), e.built
@@ -85,7 +87,7 @@ func (e *env) served(url string, s *app.ServerConfig) {
 func (e *env) worker() *cobra.Command {
 	var w app.WorkerConfig
 	var labels []string
-	var cpu, memory, joinFile string
+	var cpu, memory string
 	var untilEOF bool
 	c := &cobra.Command{
 		Use:   "worker",
@@ -106,14 +108,7 @@ func (e *env) worker() *cobra.Command {
 			if w.Capacity, err = capacity(cpu, memory); err != nil {
 				return err
 			}
-			if joinFile != "" {
-				b, err := os.ReadFile(joinFile)
-				if err != nil {
-					return fmt.Errorf("read the join token: %w", err)
-				}
-				w.Join = strings.TrimSpace(string(b))
-			}
-			if w.Join == "" {
+			if w.Join == "" && w.JoinFile == "" {
 				w.Join = os.Getenv("REEVE_JOIN")
 			}
 			if w.Connection, err = e.connection(); err != nil {
@@ -136,8 +131,8 @@ func (e *env) worker() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&w.Dir, "state", "", "the state `directory`, one per worker (default: $XDG_STATE_HOME/reeve/worker or ~/.local/state/reeve/worker)")
 	f.StringVar(&w.Name, "name", "", "the worker's `name` (default: the host's)")
-	f.StringVar(&w.Join, "join", "", "a join `token` (or REEVE_JOIN)")
-	f.StringVar(&joinFile, "join-file", "", "a `file` with the join token")
+	f.StringVar(&w.Join, "join", "", "a join `token` (or REEVE_JOIN); others on this machine can read what is on a command line")
+	f.StringVar(&w.JoinFile, "join-file", "", "a `file` with the join token")
 	f.StringArrayVarP(&labels, "label", "l", nil, "a label, `key=value`; may be repeated (os, arch and host are there already)")
 	f.StringVar(&cpu, "cpu", "", "`processors` to give (default: all of this machine or container, at least 1)")
 	f.StringVar(&memory, "memory", "", "memory to give, a `size` (default: all of this machine or container)")
@@ -158,10 +153,16 @@ func capacity(cpu, memory string) (r job.Resources, err error) {
 		if r.CPU, err = job.ParseCPU(cpu); err != nil {
 			return r, fmt.Errorf("--cpu: %w", err)
 		}
+		if r.CPU == 0 {
+			return r, fmt.Errorf("--cpu %s: want more than nothing; reeve drain keeps work away", cpu)
+		}
 	}
 	if memory != "" {
 		if r.Memory, err = job.ParseSize(memory); err != nil {
 			return r, fmt.Errorf("--memory: %w", err)
+		}
+		if r.Memory == 0 {
+			return r, fmt.Errorf("--memory %s: want more than nothing; reeve drain keeps work away", memory)
 		}
 	}
 	return r, nil
