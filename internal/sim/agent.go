@@ -171,6 +171,9 @@ func spellUp(m *link.FromWorker) string {
 	for _, f := range r.Returned {
 		out = fmt.Appendf(out, " returned %d", f)
 	}
+	if r.Unfit != nil {
+		out = fmt.Appendf(out, " unfit %q", *r.Unfit)
+	}
 	return string(out)
 }
 
