@@ -100,7 +100,7 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 			return
 		}
 		s.commit(r, b)
-		if chance := s.w.faults.crashAppend; s.w.chance(chance) || s.unsettled && s.w.chance(5*chance) {
+		if chance := s.w.faults.crashAppend; s.w.chance(chance) || s.unsettled && s.w.chance(10*chance) {
 			s.crash("after an append is durable")
 			return
 		}

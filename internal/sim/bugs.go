@@ -68,7 +68,7 @@ func Bugs() []Breach {
 		{BugLoseTail, Durable, nil},
 		{BugTwoEnds, OneEnd, nil},
 		{BugNoFence, Fenced, also(Truthful, NoTwins)},
-		{BugNoKill, NoTwins, nil},
+		{BugNoKill, NoTwins, also(Obeyed)},
 		{BugStartTwice, Once, nil},
 		{BugNoNeeds, Order, nil},
 		{BugNoThrottle, Throttled, nil},

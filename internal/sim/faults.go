@@ -51,7 +51,7 @@ func drawFaults(r *rand.Rand) faults {
 		if r.IntN(2) == 0 {
 			return 0
 		}
-		return least * time.Duration(1+r.IntN(8))
+		return least * time.Duration(1+r.IntN(4))
 	}
 	f := faults{
 		length: time.Duration(40+r.IntN(120)) * time.Second,
@@ -111,12 +111,19 @@ func (w *world) plague() {
 	w.haunt(e.leave, func() { some().leave() })
 	w.haunt(e.cut, func() {
 		w.count("cut")
-		n, which := some(), w.rnd.IntN(3)
-		if which != toServer {
-			n.cutOff(toWorker)
-		}
-		if which != toWorker { // it may still hear while it is not heard, and the other way round
-			w.after(w.between(0, time.Second), func() { n.cutOff(toServer) })
+		n, lease := some(), w.faults.lease
+		d := w.between(100*time.Millisecond, 2*lease)
+		switch w.rnd.IntN(4) {
+		case 0:
+			n.cutOff(toServer, d)
+		case 1:
+			n.cutOff(toWorker, d)
+		case 2:
+			n.cutOff(toServer, d)
+			n.cutOff(toWorker, d)
+		default: // it is heard for the last time, and is answered late
+			n.cutOff(toWorker, w.between(0, lease/2))
+			w.after(w.between(0, time.Second), func() { n.cutOff(toServer, lease+d) })
 		}
 	})
 }

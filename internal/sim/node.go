@@ -236,11 +236,10 @@ func (n *node) reboot() {
 }
 
 // cutOff holds messages in a direction back for a while.
-func (n *node) cutOff(direction int) {
+func (n *node) cutOff(direction int, d time.Duration) {
 	if n.w.healed {
 		return
 	}
-	d := n.w.between(100*time.Millisecond, 2*n.w.faults.lease)
 	n.w.trace("%s: the network %s is cut for %v", n.name, []string{"from it", "to it"}[direction], d)
 	n.cut[direction] = max(n.cut[direction], n.w.now+d)
 }
