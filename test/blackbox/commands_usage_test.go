@@ -144,6 +144,8 @@ var moments = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "DATE TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`(?m)^ *"?(cpu_ms|memory_bytes)"?:.*\n`), ""},
+	{regexp.MustCompile(`\b\d+\.\d{3}s +\d+\.\dMi\b`), "CPU MEMORY"},
 	{regexp.MustCompile(`\b(\d+ms|\d+\.\ds|\d+s|\d+m\d+s)\b`), "TOOK"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(` +`), " "}, // columns are as wide as what differs
