@@ -40,7 +40,8 @@ type faults struct {
 // settleFor is how long a healed cluster is watched after everything has ended.
 const settleFor = 90 * time.Second
 
-func drawFaults(r *rand.Rand) faults {
+// drawFaults draws how ill a run is. A bug that only calm runs show gets one.
+func drawFaults(r *rand.Rand, bug Bug) faults {
 	rate := func(most int) int {
 		if r.IntN(2) == 0 {
 			return 0
@@ -61,7 +62,7 @@ func drawFaults(r *rand.Rand) faults {
 		forgetful: rate(300), stall: rate(3), disk: rate(30), dropTail: r.IntN(2) == 0,
 		batch: []int{1, 2, 20, 10_000, 10_000, 10_000}[r.IntN(6)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
 	}
-	if f.calm = r.IntN(8) == 0; f.calm {
+	if f.calm = r.IntN(8) == 0 || bug == BugNoRenewal; f.calm {
 		f.quiet()
 		return f
 	}

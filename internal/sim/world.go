@@ -100,7 +100,7 @@ func Run(opt Options) (res Result, err error) {
 }
 
 func (w *world) build() {
-	w.faults = drawFaults(w.rnd)
+	w.faults = drawFaults(w.rnd, w.opt.Bug)
 	w.truth = newLedger(w)
 	w.past = newHistory(w)
 	w.server = newServer(w)
