@@ -89,7 +89,8 @@ func (x *session) receive(m link.FromWorker) {
 }
 
 // broken tells that the stream has ended. What it had received may be lost with it.
-func (x *session) broken(string) {
+func (x *session) broken(why string) {
+	x.s.w.trace("the stream of session %d of %s has ended: %s", x.conn.number, x.conn.n.name, why)
 	x.gone = true
 	if x.s.w.faults.dropTail {
 		x.in = nil
