@@ -30,7 +30,8 @@ type WorkerConfig struct {
 	// Concurrency is how many attempts run at the same time; default one per processor.
 	Concurrency int
 	// Prefetch is how many more are held ready, so that none waits for the network;
-	// default Concurrency. Functions of microseconds want ten to twenty times as many.
+	// default Concurrency, but at least 8. Functions of microseconds want ten to twenty times
+	// as many.
 	// Negative is none.
 	Prefetch int
 	// Labels are what tasks choose workers by, beside os, arch and host.

@@ -37,7 +37,8 @@ type Config struct {
 	Capacity job.Resources
 	// Slots is how many attempts run at the same time; default one per processor.
 	Slots int
-	// Prefetch is how many more are held ready; default Slots. Less than 0 is none.
+	// Prefetch is how many more are held ready; default Slots, but at least 8, so that
+	// short ones can be told of together. Less than 0 is none.
 	Prefetch int
 	// Functions are the handlers that the program has.
 	Functions []string
@@ -138,7 +139,7 @@ func (c *Config) complete() error {
 		c.Capacity.Memory = memory()
 	}
 	orDefault(&c.Slots, max(int(c.Capacity.CPU/1000), 1))
-	orDefault(&c.Prefetch, c.Slots)
+	orDefault(&c.Prefetch, max(c.Slots, 8))
 	orDefault(&c.LeaveWait, 30*time.Second)
 	orDefault(&c.LeaveGrace, 10*time.Second)
 	orDefault(&c.KeepAfter, 30*time.Second)

@@ -137,7 +137,7 @@ func (e *env) worker() *cobra.Command {
 	f.StringVar(&cpu, "cpu", "", "`processors` to give (default: all of this machine or container, at least 1)")
 	f.StringVar(&memory, "memory", "", "memory to give, a `size` (default: all of this machine or container)")
 	f.IntVar(&w.Slots, "slots", 0, "the `number` of attempts that run at the same time (default: one per processor)")
-	f.IntVar(&w.Prefetch, "prefetch", 0, "the `number` of more attempts that are held ready (default: as many as slots; -1 for none)")
+	f.IntVar(&w.Prefetch, "prefetch", 0, "the `number` of more attempts that are held ready (default: as many as slots, at least 8; -1 for none)")
 	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "`variables` of this environment that attempts get")
 	f.BoolVar(&w.LeaveRunning, "leave-running", false, "when stopped, leave what runs to the next worker of the same state directory")
 	usage.Duration(f, &w.LeaveWait, "leave-wait", "when stopped, how long, a `duration`, to wait for what runs (default 30s; 0 for not at all)")

@@ -142,7 +142,7 @@ func (h *history) ended(e core.AttemptEnded) {
 // noteFull notes when too many elements of an array have failed.
 func (h *history) noteFull(at place) {
 	if t := &h.jobs[at.job].tasks[at.task]; t.full == 0 && h.full(at) {
-		t.full = h.batches
+		t.full, t.fullIn = h.batches, h.epoch
 	}
 }
 

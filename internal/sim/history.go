@@ -57,6 +57,8 @@ type pastTask struct {
 	live   int64
 	// full is the batch in which too many had failed, 0 for none.
 	full uint64
+	// fullIn is the term that saw it.
+	fullIn uint64
 }
 
 type pastElement struct {

@@ -41,6 +41,9 @@ type session struct {
 	// back is what was given back and not acknowledged.
 	back    map[link.Fence]bool
 	results fifo[*attempt]
+	// startsDue and resultsDue are until when what is started, and the results, wait for
+	// more: see reportDue.
+	startsDue, resultsDue executor.Deadline
 	// fitness: whether the worker is fit has changed, and the server does not know.
 	fitness bool
 
@@ -333,13 +336,6 @@ func (m *Machine) learn(s link.SpecText) {
 	}
 }
 
-func (m *Machine) queueResult(a *attempt) {
-	if !a.queued && m.sess.state != offline {
-		a.queued = true
-		m.sess.results.push(a)
-	}
-}
-
 // flush sends what there is to send if nothing is on its way: a beat before all.
 func (m *Machine) flush() {
 	s := &m.sess
@@ -352,7 +348,7 @@ func (m *Machine) flush() {
 	case m.leave.on && !s.toldLeave:
 		s.toldLeave = true
 		m.send(link.FromWorker{Leaving: true})
-	case s.results.len() > 0 || len(s.started) > 0 || len(s.returned) > 0 || s.fitness:
+	case m.reportDue():
 		if r := m.report(); r != nil {
 			m.send(link.FromWorker{Report: r})
 		}
@@ -384,39 +380,3 @@ func (m *Machine) sendBeat() {
 
 // maxUnanswered bounds the beats whose answers still count.
 const maxUnanswered = 16
-
-// report takes as much from the queues as one message may hold; nil if nothing in
-// them is of interest any more. What ended is not also reported as started: the
-// result says when it was.
-func (m *Machine) report() *link.Report {
-	s := &m.sess
-	r := &link.Report{Returned: s.returned}
-	s.returned = nil
-	if n := s.results.len(); n > 0 {
-		r.Ended = make([]link.Result, 0, min(n, maxResults))
-	}
-	for size := 0; s.results.len() > 0 && len(r.Ended) < maxResults && size < maxResultBytes; {
-		a := s.results.pop()
-		a.queued = false
-		if a.phase != ended || a.forgotten {
-			continue
-		}
-		a.reported = m.now.Boot
-		size += 64 + len(a.result.Outputs) + len(a.result.Cause.Detail)
-		r.Ended = append(r.Ended, a.result)
-	}
-	for _, f := range s.started {
-		if a := m.attempts[f]; a != nil && a.phase > parked && a.phase < ended && !a.forgotten {
-			r.Started = append(r.Started, link.Started{Fence: f, At: a.result.Started})
-		}
-	}
-	s.started = s.started[:0]
-	if s.fitness {
-		why := m.unfit.why
-		r.Unfit, s.fitness = &why, false
-	}
-	if len(r.Ended)+len(r.Started)+len(r.Returned) == 0 && r.Unfit == nil {
-		return nil
-	}
-	return r
-}

@@ -15,7 +15,7 @@ func (m *Machine) take(w *link.Assignment) {
 		m.repeat(a)
 		if a.phase == waiting && !a.urgent && !w.Prefetched {
 			q := m.queues[a.place]
-			q.waiting.remove(a)
+			m.unqueue(a)
 			m.dropQueue(a.place, q)
 			m.admit(a)
 		}
@@ -51,6 +51,7 @@ func (m *Machine) take(w *link.Assignment) {
 			m.queues[a.place] = q
 		}
 		q.waiting.push(a)
+		m.ahead++
 		m.useCredits(a.place)
 	default:
 		m.admit(a)
@@ -68,7 +69,7 @@ func (m *Machine) repeat(a *attempt) {
 	switch {
 	case a.forgotten:
 	case a.phase == running && a.result.Started != 0:
-		m.sess.started = append(m.sess.started, a.fence)
+		m.queueStarted(a)
 	case a.phase == ended:
 		m.queueResult(a)
 	}
@@ -149,8 +150,15 @@ func (m *Machine) useCredits(p place) {
 	for q.credits > 0 && q.waiting.len() > 0 && m.room(p) {
 		q.credits--
 		q.spent++
+		m.ahead--
 		m.begin(q.waiting.pop())
 	}
+}
+
+// unqueue takes a prefetched attempt out of its queue.
+func (m *Machine) unqueue(a *attempt) {
+	m.queues[a.place].waiting.remove(a)
+	m.ahead--
 }
 
 // settleCredit ends the credit of an attempt whose end the server has taken in.
@@ -255,7 +263,7 @@ func (m *Machine) withdraw(a *attempt) {
 		if a.urgent {
 			m.urgent.remove(a)
 		} else if q := m.queues[a.place]; q != nil {
-			q.waiting.remove(a)
+			m.unqueue(a)
 			m.dropQueue(a.place, q)
 		}
 	case preparing:

@@ -73,12 +73,14 @@ type Machine struct {
 	// first and last are the ends of the list of attempts, in order of arrival.
 	first, last *attempt
 	queues      map[place]*queue
-	urgent      fifo[*attempt]
-	parked      fifo[*attempt]
-	lingering   fifo[*attempt]
-	unfit       unfit
-	running     int
-	used        job.Resources
+	// ahead counts the prefetched attempts that wait in the queues.
+	ahead     int
+	urgent    fifo[*attempt]
+	parked    fifo[*attempt]
+	lingering fifo[*attempt]
+	unfit     unfit
+	running   int
+	used      job.Resources
 
 	sess session
 	// renewed is when the last answered hello or beat was sent: what leases count
@@ -189,7 +191,7 @@ func (m *Machine) progress(e Event) {
 			if d := m.deadline(a.lease); d != a.until { // a renewal may have overtaken its start
 				m.do(SetDeadlines{Executor: a.executor, Keys: []string{a.key}, Deadline: d})
 			}
-			m.sess.started = append(m.sess.started, a.fence)
+			m.queueStarted(a)
 		}
 	case Wrote:
 		if a := m.attempts[e.Fence]; a != nil && a.phase == running && !a.logDone && !a.forgotten {
@@ -247,6 +249,7 @@ func (m *Machine) setTimer() {
 	sooner(m.sess.giveUpAt)
 	sooner(m.sess.beatAt)
 	sooner(m.unfit.until)
+	sooner(m.reportAt())
 	sooner(m.leave.until)
 	sooner(m.leave.flushed)
 	if m.lingering.len() > 0 {

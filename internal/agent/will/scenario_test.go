@@ -299,6 +299,9 @@ func (w *scenario) settings(a args) {
 		w.set.Hello.Slots = int(n)
 		w.set.Hello.Capacity.CPU = 1000 * n
 	}
+	if n := w.number(a.pairs["prefetch"]); n > 0 {
+		w.set.Hello.Prefetch = int(n)
+	}
 	w.set.LeaveRunning = a.has("leave-running")
 	if a.has("memory") {
 		w.set.Durable = false
