@@ -173,6 +173,7 @@ type Submitted struct {
 // Bounds of one request of SubmitMany.
 const (
 	batchItems = 1000
+	batchTasks = 1_000_000 // of all jobs, as the server allows
 	// With the largest job a request then still fits into one record of the server's
 	// journal, with room for what each job takes beside its payload.
 	batchBytes = 2 << 20
@@ -181,7 +182,7 @@ const (
 )
 
 // SubmitMany submits one job many times, once per item, and returns the jobs in the
-// items' order. It sends a thousand at a time, each batch once the one before is on disk; a
+// items' order. It sends up to a thousand at a time, each batch once the one before is on disk; a
 // batch is accepted or refused as a whole. The first error ends it, and comes with the jobs
 // of the batches before. To go on after one, or after a crash, repeat the call with items
 // that have keys of their own: those that were made are not made again.
@@ -196,7 +197,7 @@ func (c *Client) SubmitMany(ctx context.Context, j Job, items iter.Seq[Item], op
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{c: c, ctx: ctx, prefix: randomKey(), request: func() *client.SubmitRequest {
+	b := &batch{c: c, ctx: ctx, prefix: randomKey(), most: max(min(batchItems, batchTasks/max(len(j.Tasks), 1)), 1), request: func() *client.SubmitRequest {
 		return &client.SubmitRequest{Namespace: c.in(j.Namespace), Source: client.File(text), FileName: "job", Hold: s.hold}
 	}}
 	for item := range items {
@@ -224,6 +225,7 @@ type batch struct {
 	ctx     context.Context
 	request func() *client.SubmitRequest
 	prefix  string
+	most    int // items of one request
 	size    int
 	items   []*client.SubmitItem
 	made    []Submitted
@@ -236,7 +238,7 @@ func (b *batch) add(item Item) error {
 		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("item %d: %v", n, err), cause: err}
 	}
 	size := itemBytes + len(m.GetPayload()) + len(m.GetIdempotencyKey())
-	if len(b.items) == batchItems || b.size+size > batchBytes {
+	if len(b.items) == b.most || b.size+size > batchBytes {
 		if err := b.send(); err != nil {
 			return err
 		}

@@ -17,6 +17,11 @@ import (
 const (
 	// MaxItems bounds the items of one submit.
 	MaxItems = 10_000
+	// MaxSubmitTasks bounds the tasks of all jobs of one submit together.
+	MaxSubmitTasks = 1_000_000
+	// MaxArrayItems bounds the items of all arrays of a job that are known only once it
+	// runs, in bytes of memory, which they take for as long as the job does.
+	MaxArrayItems = 16 << 20
 	// MaxNamespaces and MaxQueues bound what administrators make.
 	MaxNamespaces = 10_000
 	MaxQueues     = 1_000

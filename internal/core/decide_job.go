@@ -20,6 +20,10 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 	if len(c.Items) == 0 || len(c.Items) > MaxItems {
 		return Decision{}, refuse(job.Invalid, "a submit of %d items; want 1 to %d", len(c.Items), MaxItems)
 	}
+	if n := len(c.Items) * len(c.Spec.Tasks); n > MaxSubmitTasks {
+		return Decision{}, refuse(job.Invalid, "a submit of %d jobs with %d tasks each; at most %d tasks in all are allowed: submit fewer at a time",
+			len(c.Items), len(c.Spec.Tasks), MaxSubmitTasks)
+	}
 	waits, doomed, err := s.waitsOf(c)
 	if err != nil {
 		return Decision{}, err
@@ -57,11 +61,7 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 		replies[i] = Submitted{ID: id}
 		d.Events = append(d.Events, submitted(id, &c, item, waits, in.Now))
 		if doomed.Kind != job.CauseNone {
-			d.Events = append(d.Events, CancelRequested{Job: id, Task: NoTask, Kill: true, Cause: doomed, At: in.Now})
-			for ti := range c.Spec.Tasks {
-				d.Events = append(d.Events, ElementsEnded{Job: id, Task: uint32(ti), State: job.Skipped, Cause: doomed, At: in.Now,
-					Spans: []element.Span{{First: 0, Last: max(c.Spec.Tasks[ti].Array.Len(), 1) - 1}}})
-			}
+			d.Events = append(d.Events, doom(id, doomed, in.Now))
 		}
 		id++
 	}

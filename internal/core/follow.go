@@ -181,7 +181,13 @@ func (s *State) followTask(d *Decision, k taskKey, now int64) {
 // evaluate decides whether a task that waits may start, or never will.
 func (s *State) evaluate(d *Decision, j *jobState, ti uint32, now int64) {
 	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
-	if t.ready || t.over() || !j.woken || len(j.waits) > 0 {
+	switch {
+	case t.ready || t.over():
+		return
+	case j.stop.Kind == job.CauseDependency:
+		s.skip(d, j, ti, j.stop, now)
+		return
+	case !j.woken || len(j.waits) > 0:
 		return
 	}
 	blocked := false
@@ -203,14 +209,34 @@ func (s *State) evaluate(d *Decision, j *jobState, ti uint32, now int64) {
 		return
 	}
 	count, items, err := s.elements(j, ti)
+	size := sizeOf(items)
+	if err == nil && size > 0 && j.itemsSize()+d.bytes+size > MaxArrayItems {
+		err = fmt.Errorf("array: the items of the job's arrays take more than %s in all; let each element find its item by its index",
+			job.FormatSize(MaxArrayItems))
+	}
 	if err != nil {
 		s.end(d, j, ti, job.Failed, job.Cause{Kind: job.CauseExpression, Detail: err.Error()}.Trim(), now)
 		return
 	}
 	d.Events = append(d.Events, TaskReady{Job: j.id, Task: ti, Count: count, Items: items})
+	d.bytes += size
+}
+
+// sizeOf is about how many bytes of memory items take.
+func sizeOf(items []string) (size int) {
+	const header = 16
 	for _, item := range items {
-		d.bytes += len(item)
+		size += header + len(item)
 	}
+	return size
+}
+
+// itemsSize is what the items of all of a job's tasks take.
+func (j *jobState) itemsSize() (size int) {
+	for i := range j.tasks {
+		size += sizeOf(j.tasks[i].items)
+	}
+	return size
 }
 
 // elements works out how many elements a task has.
@@ -458,17 +484,17 @@ func (s *State) meet(d *Decision, k *jobState, on job.ID, end job.State, now int
 			continue
 		}
 		cause := job.Cause{Kind: job.CauseDependency, Detail: fmt.Sprintf("job %d %s", on, end)}
-		d.Events = append(d.Events, CancelRequested{Job: k.id, Task: NoTask, Kill: true, Cause: cause, At: now})
-		for i := range k.tasks {
-			if !k.tasks[i].over() {
-				s.skip(d, k, uint32(i), cause, now)
-			}
-		}
+		d.Events = append(d.Events, doom(k.id, cause, now))
 		return
 	}
 	if waits { // a leader that has recovered looks at what was told already
 		d.Events = append(d.Events, AfterMet{Job: k.id, On: on})
 	}
+}
+
+// doom ends a job whose dependencies were not met: evaluate skips its tasks.
+func doom(id job.ID, cause job.Cause, now int64) CancelRequested {
+	return CancelRequested{Job: id, Task: NoTask, Kill: true, Cause: cause, At: now}
 }
 
 // stopLive asks the live attempts of a task, or of some of its elements, to end.

@@ -70,6 +70,8 @@ func TestRefusals(t *testing.T) {
 	unknownSpace.Namespace = "team"
 	noItems.Items, noItems.Spec = nil, &job.Spec{Tasks: spec.Spec.Tasks}
 	manyItems.Items, manyItems.Spec = make([]Item, MaxItems+1), noItems.Spec
+	manyTasks := submit
+	manyTasks.Items, manyTasks.Spec = make([]Item, 1000), &job.Spec{Tasks: make([]job.Task, 1001)}
 	hello := func(change func(*link.Hello)) Command {
 		h := goodHello("w2")
 		change(&h)
@@ -85,6 +87,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown queue", submit, job.NotFound, `queue "night" does not exist in namespace default; known: default`},
 		{"no items", noItems, job.Invalid, "a submit of 0 items; want 1 to 10000"},
 		{"too many items", manyItems, job.Invalid, "10001 items"},
+		{"too many tasks", manyTasks, job.Invalid, "1000 jobs with 1001 tasks each; at most 1000000 tasks in all"},
 		{"cancel of no job", Cancel{Job: 9, Task: NoTask}, job.NotFound, "job 9 does not exist, or has ended"},
 		{"cancel of no task", Cancel{Job: 1, Task: 7}, job.NotFound, "job 1 has no task number 7"},
 		{"cancel past the end", Cancel{Job: 1, Task: 0, Spans: []element.Span{{First: 0, Last: 3}}}, job.Invalid, "positions 0 to 3"},
@@ -237,5 +240,46 @@ func TestShortestLease(t *testing.T) {
 	}
 	if got := l.s.ShortestLease(99); got != l.config.Lease {
 		t.Errorf("of nobody: %d", got)
+	}
+}
+
+// TestItemsAreBounded: one list is the items of many arrays, each of which has them for
+// itself. The tasks for which there is no room fail, and say why.
+func TestItemsAreBounded(t *testing.T) {
+	const tasks, items = 15, 80_000
+	var b strings.Builder
+	b.WriteString("params: {l: {type: list}}\ntasks:\n")
+	for i := range tasks {
+		fmt.Fprintf(&b, "  t%d: {array: {each: '${{ params.l }}'}, run: 'true'}\n", i)
+	}
+	file, err := jobfile.Parse("", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := testLab(t).s // without its judge, who asks every element for its state
+	d, err := state.Decide(Input{Now: 1}, Submit{
+		Namespace: DefaultName, Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical,
+		Items: []Item{{Params: []byte(`{"l": [` + strings.Repeat(`"",`, items-1) + `""]}`)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; d, more = state.Follow(1) {
+		for _, e := range d.Events {
+			state.Apply(e)
+		}
+	}
+	m, _ := state.Image(1)
+	ready, failed := 0, 0
+	for i := range m.Tasks {
+		switch k := &m.Tasks[i]; {
+		case k.Ready:
+			ready++
+		case k.Counts[job.Failed] == 1 && strings.Contains(k.Record.Cause.String(), "take more than 16Mi"):
+			failed++
+		}
+	}
+	if want := MaxArrayItems / (items * 16); ready != want || failed != tasks-want {
+		t.Errorf("%d tasks are ready and %d failed; want %d and %d", ready, failed, want, tasks-want)
 	}
 }

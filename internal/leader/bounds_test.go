@@ -303,16 +303,22 @@ func TestNothingEntailsTooMuch(t *testing.T) {
 		return "tasks:\n  gate: {run: 'true', array: 0-9}" + b.String()
 	}
 	list := `{"l": [` + strings.Repeat(fmt.Sprintf("%q, ", strings.Repeat("x", 25_000)), 9) + `"y"]}`
+	const (
+		before = iota // the first job is cancelled, before the submit or after it
+		after
+		gate // the first task of the jobs is cancelled
+	)
 	for name, test := range map[string]struct {
 		text, params string
 		times        int
-		first        bool // it is the first job that is cancelled, not its gate
+		what         int
 	}{
-		"many jobs of many tasks wait for one": {"after: {1: succeeded}\n" + tasks(999, "needs: gate"), "{}", 300, true},
+		"many jobs of many tasks wait for one":  {"after: {1: succeeded}\n" + tasks(999, "needs: gate"), "{}", 300, after},
+		"many jobs of many tasks came too late": {"after: {1: succeeded}\n" + tasks(999, "needs: gate"), "{}", 300, before},
 		"many tasks have the items of one": {
-			"params: {l: {type: list}}\n" + tasks(60, "needs: {gate: any}, array: {each: '${{ params.l }}'}"), list, 1, false,
+			"params: {l: {type: list}}\n" + tasks(60, "needs: {gate: any}, array: {each: '${{ params.l }}'}"), list, 1, gate,
 		},
-		"many tasks need the elements of one": {tasks(3000, "needs: {gate: {each: succeeded}}, array: 0-9"), "{}", 1, false},
+		"many tasks need the elements of one": {tasks(3000, "needs: {gate: {each: succeeded}}, array: 0-9"), "{}", 1, gate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
@@ -323,12 +329,15 @@ func TestNothingEntailsTooMuch(t *testing.T) {
 				for i := range c.Items {
 					c.Items[i].Params = []byte(test.params)
 				}
+				from := r.journal.count()
+				if test.what == before {
+					r.do(cancel)
+				}
 				made := r.do(c).([]core.Submitted)
-				if !test.first {
+				if test.what == gate {
 					cancel.Job, cancel.Task = made[0].ID, 0
 				}
-				from := r.journal.count()
-				r.do(cancel)
+				r.do(cancel) // for the second time it changes nothing
 				r.state(func(s *core.State) {
 					for _, j := range made {
 						m, _ := s.Image(j.ID)
