@@ -152,8 +152,11 @@ func FunctionOutputs(b []byte) ([]byte, error) {
 // first, so that what is refused is refused as a whole.
 func (s *Space) upload(ctx context.Context, dir *os.Root, fence link.Fence, ref job.Ref) error {
 	if info, err := dir.Lstat("artifacts"); err != nil || !info.IsDir() {
-		if err == nil {
+		switch {
+		case err == nil:
 			err = errors.New("REEVE_ARTIFACTS is no longer a directory")
+		case errors.Is(err, fs.ErrNotExist):
+			err = errors.New("REEVE_ARTIFACTS was removed; leave the directory where it is, empty if there is nothing to keep")
 		}
 		return err
 	}

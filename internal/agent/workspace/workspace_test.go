@@ -430,6 +430,11 @@ func TestCollect(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, part: "no longer a directory"},
+		"artifacts is gone": {make: func(t *testing.T, dir string) {
+			if err := os.Remove(dir + "/artifacts"); err != nil {
+				t.Fatal(err)
+			}
+		}, part: "REEVE_ARTIFACTS was removed"},
 		"too many": {make: func(t *testing.T, dir string) {
 			for i := range 4 {
 				write(t, fmt.Sprintf("%s/artifacts/%d", dir, i), "")
