@@ -232,6 +232,16 @@ func TestADecisionThatFitsNoBatch(t *testing.T) {
 // several batches, nothing is decided or read in between, and a server that finds
 // the journal cut between any two of them gets to the same end.
 func TestConsequencesAreSpread(t *testing.T) {
+	t.Run("it succeeded", func(t *testing.T) {
+		testSpread(t, job.Cause{}, func(m *core.JobImage) bool { return len(m.Waits) == 0 && m.Tasks[0].Ready && m.Tasks[2].Ready })
+	})
+	t.Run("it failed", func(t *testing.T) {
+		testSpread(t, job.Cause{Kind: job.CauseExit, Code: 1}, func(m *core.JobImage) bool { return m.State == job.JobCancelled })
+	})
+}
+
+func testSpread(t *testing.T, cause job.Cause, told func(*core.JobImage) bool) {
+	t.Helper()
 	const many = 6000
 	bubble(t, func(t *testing.T, r *rig) {
 		r.settings.FlushEvery = time.Hour // the journal has it all
@@ -243,12 +253,14 @@ func TestConsequencesAreSpread(t *testing.T) {
 		r.do(core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Paused: true})
 		from := r.journal.count()
 		r.journal.shut()
-		end := r.start(ended(worker, r.given(worker)[0]))
+		result := ended(worker, r.given(worker)[0])
+		result.Report.Ended[0].Cause = cause
+		end := r.start(result)
 		synctest.Wait()
 		var waiting int
 		read := r.look(func(s *core.State) {
 			for id := on + 1; id <= on+many; id++ {
-				if m, _ := s.Image(id); len(m.Waits) > 0 || !m.Tasks[0].Ready {
+				if m, _ := s.Image(id); !told(&m) {
 					waiting++
 				}
 			}
@@ -282,8 +294,8 @@ func TestConsequencesAreSpread(t *testing.T) {
 			again.run()
 			again.state(func(s *core.State) {
 				for id := on + 1; id <= on+many; id++ {
-					if m, _ := s.Image(id); len(m.Waits) > 0 || !m.Tasks[2].Ready {
-						t.Fatalf("cut after %d of %d batches, job %d waits for %v", cut+1, len(whole), id, m.Waits)
+					if m, _ := s.Image(id); !told(&m) {
+						t.Fatalf("cut after %d of %d batches, job %d is %s and waits for %v", cut+1, len(whole), id, m.State, m.Waits)
 					}
 				}
 			})
