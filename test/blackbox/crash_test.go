@@ -312,6 +312,14 @@ func TestPoisonJob(t *testing.T) {
 	if cause := j.Tasks[0].Cause; !strings.Contains(cause, "3") || !strings.Contains(cause, "worker") {
 		t.Errorf("the cause is %q", cause)
 	}
+	for _, words := range [][]string{{"ls"}, {"show", id}, {"explain", id}} {
+		if out := c.ok(words...); !strings.Contains(out, "quarantined: 3 workers were lost while it ran") {
+			t.Errorf("%s says:\n%s", words[0], out)
+		}
+	}
+	if out := c.reeve("wait", id); out.code != 1 || !strings.Contains(out.err, "quarantined: 3 workers") {
+		t.Errorf("wait ends with %d and says %q", out.code, out.err)
+	}
 	for i, a := range c.attempts(id + ".main") { // each keeps its own cause
 		if want := fmt.Sprint("worker lost: w", i+1); a.Cause != want {
 			t.Errorf("attempt %d says %q; want %q", i+1, a.Cause, want)
