@@ -58,6 +58,9 @@ func (e *env) retry() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "retry JOB",
 		Short: "Run a finished job again as a new job that carries over what had succeeded",
+		Long: `Run a finished job again as a new job. What had succeeded is carried over and does not run again, unless it needs
+something that does: a sum over an array is worked out anew once the elements that failed have run, and of a task that needs
+an array element by element the same elements run again. The old job stays as it is.`,
 		Example: `  reeve retry last --wait
   reeve retry 4217 --all`,
 		Args: usage.Count(1, 1),

@@ -297,26 +297,3 @@ func (s *State) refOf(a *attempt) job.Ref {
 	}
 	return r
 }
-
-// CarryOver is what a retry of a job that has ended takes along: its succeeded
-// elements, by task.
-func (s *State) CarryOver(id job.ID) []Carry {
-	j := s.jobs.get(id)
-	if j == nil {
-		return nil
-	}
-	var out []Carry
-	for i := range j.tasks {
-		t := &j.tasks[i]
-		var done element.Set
-		for p := range max(t.n, 0) {
-			if t.state(p) == job.Succeeded {
-				done.Add(p)
-			}
-		}
-		if done.Len() > 0 {
-			out = append(out, Carry{Task: uint32(i), Count: t.n, Items: t.items, Spans: done.Spans(), Outputs: t.outputs})
-		}
-	}
-	return out
-}
