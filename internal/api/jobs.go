@@ -334,35 +334,3 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	}
 	return connect.NewResponse(&reevev1.RetryResponse{Id: done[0].ID.String(), Existed: done[0].Existed}), nil
 }
-
-// Explain says why a job or a task waits.
-func (s *jobs) Explain(ctx context.Context, req *connect.Request[reevev1.ExplainRequest]) (*connect.Response[reevev1.ExplainResponse], error) {
-	ref, err := job.ParseRef(req.Msg.GetRef())
-	if err != nil {
-		return nil, invalid("%s", err)
-	}
-	f, err := s.find(ctx, ref.Job)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.has(ref); err != nil {
-		return nil, err
-	}
-	var why []core.Explanation
-	now := s.Engine.Now()
-	if err := s.in(ctx, f, func(state *core.State) { why = state.Explain(ref.Job, ref.Task, now) }); err != nil {
-		return nil, err
-	}
-	out := &reevev1.ExplainResponse{Summary: "job " + ref.Job.String() + " is " + f.image.State.String()}
-	if c := f.image.Cause.String(); c != "" {
-		out.Summary += ": " + c
-	}
-	for _, w := range why {
-		e := &reevev1.Explanation{Task: w.Task, State: w.State.String()}
-		for _, r := range w.Reasons {
-			e.Reasons = append(e.Reasons, &reevev1.Reason{Kind: r.Kind, Text: r.Text})
-		}
-		out.Tasks = append(out.Tasks, e)
-	}
-	return connect.NewResponse(out), nil
-}

@@ -517,6 +517,15 @@ func TestCancelHoldExplain(t *testing.T) {
 	if got := do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: id}); !strings.Contains(got.GetSummary(), "job 1 is cancelled: killed by admin") {
 		t.Errorf("why it ended: %v", got)
 	}
+	for ref, why := range map[string]string{
+		id + ".a":   "it has ended: cancelled",
+		id + ".a.0": "it has ended: cancelled (killed by admin)",
+		id + ".a.8": "it has ended: cancelled (cancelled by admin (too many))",
+		id + ".a.3": "it has ended: cancelled (killed by admin)",
+	} {
+		tasks := do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: ref}).GetTasks()
+		want(t, ref, tasks[0].GetReasons()[0].GetText(), why)
+	}
 }
 
 // TestEveryProtocol makes the same calls over each protocol and encoding.

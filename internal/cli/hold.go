@@ -111,7 +111,11 @@ func (e *env) explain() *cobra.Command {
 			}
 			fmt.Fprintln(e.Out, render.Clean(why.GetSummary()))
 			for _, t := range why.GetTasks() {
-				fmt.Fprintf(e.Out, "\n%s: %s\n", t.GetTask(), t.GetState())
+				what := t.GetTask()
+				if ref.Index != job.NoIndex {
+					what = fmt.Sprintf("%s.%d", what, ref.Index)
+				}
+				fmt.Fprintf(e.Out, "\n%s: %s\n", what, t.GetState())
 				for _, r := range t.GetReasons() {
 					fmt.Fprintf(e.Out, "  - %s\n", render.Clean(r.GetText()))
 				}

@@ -48,33 +48,39 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		out = append(out, Reason{kind, fmt.Sprintf(format, args...)})
 	}
 	c := t.counts()
-	if t.over() {
-		text := fmt.Sprintf("it has ended: %s", c.TaskState())
-		if r := t.record(0); t.arr == nil && r.Cause.Kind != job.CauseNone {
-			text += " (" + r.Cause.String() + ")"
-			if r.Cause.Kind == job.CauseQuarantined {
-				text += fmt.Sprintf("; reeve retry %d tries it again, as a new job", j.id)
-			}
-		}
-		add("ended", "%s", text)
-		return out
-	}
-	if n := c[job.Running] + c[job.Assigned]; n > 0 {
-		add("running", "%d of %d run or are about to", n, c.Total())
+	switch {
+	case t.over() && t.arr == nil:
+		return []Reason{Ended(j.id, t.record(0))}
+	case t.over():
+		return []Reason{EndedArray(c)}
+	case t.arr == nil && t.one.live != nil:
+		s.living(t.one.live, add)
+	case c[job.Running]+c[job.Assigned] > 0:
+		add("running", "%d of %d run or are about to", c[job.Running]+c[job.Assigned], c.Total())
 		s.isolated(t, add)
 	}
 	if c[job.Pending] == 0 {
 		return out
 	}
 	s.gates(j, ti, now, add)
+	if t.ready && t.arr != nil && t.arr.gated && t.arr.open.Len() == 0 {
+		add("dependency", "its elements wait for the same elements of what it needs")
+	}
 	s.backoffs(t, now, add)
 	if a := j.spec.spec.Tasks[ti].Array; a != nil && a.Throttle > 0 && t.arr != nil && int64(len(t.arr.live)) >= a.Throttle {
 		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
 		return out
 	}
+	s.places(j, ti, add)
+	return out
+}
+
+// places are the reasons that lie with the workers, for what is ready.
+func (s *State) places(j *jobState, ti uint32, add func(kind, format string, args ...any)) {
+	t := &j.tasks[ti]
 	shared, alone := t.startable()
 	if j.held || shared+alone == 0 {
-		return out
+		return
 	}
 	if alone > 0 {
 		what := "it needs"
@@ -93,7 +99,6 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 			add(r.Kind, "%s", r.Text)
 		}
 	}
-	return out
 }
 
 // isolated says which attempts have a worker to themselves.
@@ -108,9 +113,13 @@ func (s *State) isolated(t *task, add func(kind, format string, args ...any)) {
 			add("alone", "and more")
 			return
 		}
-		add("alone", "%s has worker %s to itself, since %d workers were lost while it ran; with %d it is quarantined",
-			s.refOf(a), a.worker.hello.Name, t.retryOf(a.position).spent.LostRunning, job.QuarantineAfter)
+		s.alone(a, add)
 	}
+}
+
+func (s *State) alone(a *attempt, add func(kind, format string, args ...any)) {
+	add("alone", "%s has worker %s to itself, since %d workers were lost while it ran; with %d it is quarantined",
+		s.refOf(a), a.worker.hello.Name, a.job.tasks[a.task].retryOf(a.position).spent.LostRunning, job.QuarantineAfter)
 }
 
 // gates are the reasons that lie in the job and its graph.
@@ -132,9 +141,6 @@ func (s *State) gates(j *jobState, ti uint32, now int64, add func(kind, format s
 		add("after", "job %d has not ended (after: %s)", w.Job, w.Condition)
 	}
 	if t.ready {
-		if t.arr != nil && t.arr.gated && t.arr.open.Len() == 0 {
-			add("dependency", "its elements wait for the same elements of what it needs")
-		}
 		return
 	}
 	for i, need := range spec.Needs {

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 //	start REF... | end REF RESULT [outputs=JSON] | return REF
 //	tick 10s | cancel REF [elements=0-3] [reason=WHY] | kill REF | hold REF | release REF
 //	drain NAME [stop|off] | pause QUEUE | resume QUEUE | namespace NAME
-//	show JOB... | explain JOB | workers | flush | fail-over
+//	show JOB... | explain JOB | explain ELEMENT | workers | flush | fail-over
 //
 // Indented lines are messages that a worker hears. After each command what a
 // server would recover from the tables and the journal is held against the state.
@@ -152,6 +152,20 @@ func (sc *scenario) run(words []string, body string) {
 	}
 }
 
+func (sc *scenario) explainElement(text string) {
+	ref, err := job.ParseRef(text)
+	if err != nil {
+		sc.fail("%v", err)
+	}
+	spec := sc.s.SpecOf(ref.Job)
+	ti := slices.IndexFunc(spec.Tasks, func(t job.Task) bool { return t.Name == ref.Task })
+	p, _ := spec.Tasks[ti].Array.Position(ref.Index)
+	x, _ := sc.s.ExplainElement(ref.Job, uint32(ti), p, sc.now)
+	for _, r := range x.Reasons {
+		fmt.Fprintf(&sc.out, "%s: %s: %s: %s\n", text, x.State, r.Kind, r.Text)
+	}
+}
+
 func (sc *scenario) runLook(name string, rest []string) {
 	switch name {
 	case "show":
@@ -159,6 +173,10 @@ func (sc *scenario) runLook(name string, rest []string) {
 			sc.out.WriteString(sc.show(sc.id(id)))
 		}
 	case "explain":
+		if strings.Contains(rest[0], ".") {
+			sc.explainElement(rest[0])
+			return
+		}
 		for _, x := range sc.s.Explain(sc.id(rest[0]), "", sc.now) {
 			for _, r := range x.Reasons {
 				fmt.Fprintf(&sc.out, "%s: %s: %s\n", x.Task, r.Kind, r.Text)

@@ -2071,7 +2071,7 @@ func (x *ExplainResponse) GetTasks() []*Explanation {
 	return nil
 }
 
-// Explanation is why one task waits.
+// Explanation is why one task waits, or one element: state is then the element's.
 type Explanation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// Explain says why a job, a task or an element waits.
+func (s *jobs) Explain(ctx context.Context, req *connect.Request[reevev1.ExplainRequest]) (*connect.Response[reevev1.ExplainResponse], error) {
+	ref, err := job.ParseRef(req.Msg.GetRef())
+	if err != nil {
+		return nil, invalid("%s", err)
+	}
+	f, err := s.find(ctx, ref.Job)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.has(ref); err != nil {
+		return nil, err
+	}
+	var why []core.Explanation
+	if ref.Index != job.NoIndex {
+		why, err = s.explainElement(ctx, f, ref)
+	} else {
+		now := s.Engine.Now()
+		err = s.in(ctx, f, func(state *core.State) { why = state.Explain(ref.Job, ref.Task, now) })
+		f.tellArrays(why)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &reevev1.ExplainResponse{Summary: "job " + ref.Job.String() + " is " + f.image.State.String()}
+	if c := f.image.Cause.String(); c != "" {
+		out.Summary += ": " + c
+	}
+	for _, w := range why {
+		e := &reevev1.Explanation{Task: w.Task, State: w.State.String()}
+		for _, r := range w.Reasons {
+			e.Reasons = append(e.Reasons, &reevev1.Reason{Kind: r.Kind, Text: r.Text})
+		}
+		out.Tasks = append(out.Tasks, e)
+	}
+	return connect.NewResponse(out), nil
+}
+
+// explainElement explains an element of an array. One that has ended may be in the
+// tables only, and has but its end to tell.
+func (s *jobs) explainElement(ctx context.Context, f *found, ref job.Ref) ([]core.Explanation, error) {
+	ti, err := f.task(ref.Task)
+	if err != nil {
+		return nil, err
+	}
+	p, _ := f.spec.Tasks[ti].Array.Position(ref.Index) // it has the element, says has
+	views, _, err := s.elements(ctx, f, ti, p, nil, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(views) == 1 && views[0].Record.State.Terminal() {
+		r := views[0].Record
+		return []core.Explanation{{Task: ref.Task, State: r.State, Reasons: []core.Reason{core.Ended(ref.Job, r)}}}, nil
+	}
+	var why core.Explanation
+	now := s.Engine.Now()
+	err = s.in(ctx, f, func(state *core.State) { why, _ = state.ExplainElement(ref.Job, ti, p, now) })
+	return []core.Explanation{why}, err
+}
+
+// tellArrays says how the arrays of a job ended that is in the tables: what explains
+// it otherwise does not have their elements.
+func (f *found) tellArrays(why []core.Explanation) {
+	for i := range why {
+		ti, err := f.task(why[i].Task)
+		if err == nil && f.stored && f.spec.Tasks[ti].Array != nil {
+			counts := f.image.Tasks[ti].Counts
+			why[i].State, why[i].Reasons = counts.TaskState(), []core.Reason{core.EndedArray(counts)}
+		}
+	}
+}
