@@ -249,7 +249,8 @@ func (p *parser) checkFiles(root *tree.Node) {
 					break
 				}
 				dir := names[k][:at+next]
-				if _, found := slices.BinarySearch(names, dir); found {
+				// A path with an empty step was told of where it was read.
+				if _, found := slices.BinarySearch(names, dir); found && dir != "" && !strings.Contains(names[k], "//") {
 					files := cmp.Or(p.tasks[i].node.Get("files"), root.Get("files"), root)
 					p.Fail(cmp.Or(files.Get(names[k]), files), "%s is a file, so that %s can't be below it", dir, names[k])
 				}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"path"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -83,7 +84,7 @@ func (p *parser) jobFields() []field {
 		{"deadline", func(n *tree.Node) { s.Deadline = p.moment(n, 1) }},
 		{"start_after", func(n *tree.Node) { s.StartAfter = p.moment(n, 0) }},
 		{"start_before", func(n *tree.Node) { s.StartBefore = p.moment(n, 1) }},
-		{"retention", func(n *tree.Node) { s.Retention = p.duration(n, 1) }},
+		{"retention", func(n *tree.Node) { s.Retention = p.duration(n, time.Millisecond) }},
 		{"idempotency_key", func(n *tree.Node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
 	}
 }
