@@ -102,6 +102,7 @@ func TestBadInput(t *testing.T) {
 	bad("a large page", list(&reevev1.ListRequest{PageSize: 1001}), invalidCode, "page_size 1001: want 1 to 1000")
 	bad("a page token", list(&reevev1.ListRequest{PageToken: "x"}), invalidCode, `page_token "x": want the next_page_token of an earlier answer to the same query`)
 	bad("a list of no namespace", list(&reevev1.ListRequest{Namespace: "nowhere"}), missing, `namespace "nowhere" does not exist; known: default`)
+	bad("a list of no queue", list(&reevev1.ListRequest{Namespace: "default", Queue: "nite"}), missing, `queue "nite" does not exist in namespace default; known: default`)
 	bad("17 labels", list(&reevev1.ListRequest{Labels: make([]string, 17)}), invalidCode, "17 labels; at most 16 are allowed")
 
 	bad("no task", elements(&reevev1.ListElementsRequest{Id: id}), invalidCode, "name the task whose elements to list")

@@ -75,7 +75,7 @@ func querySum(query proto.Message, at uint64) uint32 {
 // List returns a page of jobs: the tables' rows, overlaid by what they lack.
 func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListRequest]) (*connect.Response[reevev1.ListResponse], error) {
 	m := req.Msg
-	if err := s.listed(ctx, m.GetNamespace()); err != nil {
+	if err := s.listed(ctx, m.GetNamespace(), m.GetQueue()); err != nil {
 		return nil, err
 	}
 	limit, err := pageSize(m.GetPageSize())
@@ -121,9 +121,9 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 	return connect.NewResponse(out), nil
 }
 
-// listed checks that a list over a namespace is the caller's to see. One over all
-// is everybody's: it shows the namespaces that the caller reaches.
-func (s *server) listed(ctx context.Context, namespace string) error {
+// listed checks that a list over a namespace, or over a queue of it, is the caller's
+// to see. One over all is everybody's: it shows the namespaces that the caller reaches.
+func (s *server) listed(ctx context.Context, namespace, queue string) error {
 	if namespace == "" {
 		return nil
 	}
@@ -131,7 +131,11 @@ func (s *server) listed(ctx context.Context, namespace string) error {
 		return err
 	}
 	var err error
-	if viewErr := s.Engine.View(ctx, func(state *core.State) { _, err = state.Queues(namespace) }); viewErr != nil {
+	if viewErr := s.Engine.View(ctx, func(state *core.State) {
+		if _, err = state.Queues(namespace); err == nil && queue != "" {
+			err = state.CheckQueue(namespace, queue)
+		}
+	}); viewErr != nil {
 		return viewErr
 	}
 	return err

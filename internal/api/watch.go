@@ -88,7 +88,7 @@ func (s *watch) watched(ctx context.Context, m *reevev1.WatchRequest) (*filter, 
 	if f.jobs != nil {
 		return f, nil
 	}
-	return f, s.listed(ctx, f.namespace)
+	return f, s.listed(ctx, f.namespace, "")
 }
 
 func (f *filter) wants(n *replica.Notice) bool {

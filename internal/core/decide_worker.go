@@ -378,7 +378,14 @@ func mix(seed, n uint64) uint64 {
 func (s *State) decideDrain(c Drain) (Decision, error) {
 	w := s.findWorker(c.Worker)
 	if w == nil {
-		return Decision{}, refuse(job.NotFound, "worker %q does not exist; see the list of workers", c.Worker)
+		var names []string
+		for _, id := range s.workerIDs {
+			names = append(names, s.workers[id].hello.Name)
+		}
+		if len(names) == 0 {
+			return Decision{}, refuse(job.NotFound, "worker %q does not exist; there is none", c.Worker)
+		}
+		return Decision{}, refuse(job.NotFound, "worker %q does not exist; known: %s", c.Worker, known(names))
 	}
 	d := Decision{Reply: w.held}
 	if w.draining != c.Draining {

@@ -214,6 +214,17 @@ func (s *State) Queues(space string) ([]QueueView, error) {
 	return out, nil
 }
 
+// CheckQueue returns an error that lists the known ones unless a namespace has a
+// queue.
+func (s *State) CheckQueue(space, name string) error {
+	n, err := s.space(space)
+	if err != nil {
+		return err
+	}
+	_, err = n.queue(name)
+	return err
+}
+
 // NamespaceView is a namespace with how many unfinished jobs it has.
 type NamespaceView struct {
 	NamespaceSet
