@@ -13,18 +13,19 @@ import (
 )
 
 func (e *env) hold() *cobra.Command {
-	return e.holding("hold REF…", "Keep what has not started of jobs or tasks from starting", "held",
+	return e.holding("hold REF…", "Keep what has not started of jobs or tasks from starting",
+		"  reeve hold last\n  reeve hold 4217.transform 4218", "held",
 		func(ctx context.Context, cl *client.Client, id, task string) error { return cl.Hold(ctx, id, task) })
 }
 
 func (e *env) release() *cobra.Command {
-	return e.holding("release REF…", "End a hold", "released",
+	return e.holding("release REF…", "End a hold", "  reeve release last\n  reeve release 4217.transform 4218", "released",
 		func(ctx context.Context, cl *client.Client, id, task string) error { return cl.Release(ctx, id, task) })
 }
 
-func (e *env) holding(use, help, done string, do func(ctx context.Context, cl *client.Client, id, task string) error) *cobra.Command {
+func (e *env) holding(use, help, example, done string, do func(ctx context.Context, cl *client.Client, id, task string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: help, Args: usage.Count(1, -1),
+		Use: use, Short: help, Example: example, Args: usage.Count(1, -1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
 			var all []map[string]any
 			for _, text := range args {

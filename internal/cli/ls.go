@@ -21,7 +21,8 @@ func (e *env) ls() *cobra.Command {
 		all           bool
 		everywhere    bool
 	)
-	c := &cobra.Command{
+	var c *cobra.Command
+	c = &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list", "ps"},
 		Short:   "List jobs, newest first",
@@ -42,6 +43,9 @@ func (e *env) ls() *cobra.Command {
 				if q.SubmittedBefore, err = sinceTime("before", before); err != nil {
 					return err
 				}
+			}
+			if err := usage.OnlyOne(c, "all", "limit"); err != nil {
+				return err
 			}
 			if limit < 1 {
 				return fmt.Errorf("--limit %d: want 1 or more", limit)
@@ -111,7 +115,7 @@ func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 			render.Took(j.GetStartedAt(), j.GetEndedAt()), render.OrDash(j.GetCause()),
 		}
 		if e.Format == "wide" {
-			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), render.OrDash(labels(j.GetLabels())))
+			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), render.OrDash(render.Labels(j.GetLabels())))
 		}
 		if everywhere {
 			row = slices.Insert(row, 1, j.GetNamespace())
@@ -140,16 +144,6 @@ func jobState(j *client.Job) string {
 		state += ", cancelling"
 	}
 	return state
-}
-
-// labels writes labels sorted: a=1,b=2.
-func labels(m map[string]string) string {
-	pairs := make([]string, 0, len(m))
-	for k, v := range m {
-		pairs = append(pairs, k+"="+v)
-	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, ",")
 }
 
 // pair splits name=value of a flag.

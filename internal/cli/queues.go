@@ -15,7 +15,9 @@ func (e *env) queues() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "queues",
 		Short: "List, make, pause and resume queues",
-		Args:  usage.Subcommand,
+		Example: `  reeve queues -n team-a
+  reeve queues create night`,
+		Args: usage.Subcommand,
 		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Queues(ctx, e.namespace)
 			if err != nil {
@@ -38,28 +40,18 @@ func (e *env) queues() *cobra.Command {
 		}),
 	}
 	c.AddCommand(
-		e.named("create NAME", "Make a queue", "queue %s is made", func(c *cobra.Command, name string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			return cl.CreateQueue(c.Context(), e.namespace, name)
+		e.named("create NAME", "Make a queue", "  reeve queues create night", "queue %s is made", func(ctx context.Context, cl *client.Client, name string) error {
+			return cl.CreateQueue(ctx, e.namespace, name)
 		}),
-		e.named("pause NAME", "Keep what waits in a queue from starting; what runs goes on", "queue %s is paused", e.pauseQueue(true)),
-		e.named("resume NAME", "End a pause", "queue %s is open", e.pauseQueue(false)),
+		e.named("pause NAME", "Keep what waits in a queue from starting; what runs goes on", "  reeve queues pause night", "queue %s is paused", e.pauseQueue(true)),
+		e.named("resume NAME", "End a pause", "  reeve queues resume night", "queue %s is open", e.pauseQueue(false)),
 	)
 	return c
 }
 
-func (e *env) pauseQueue(paused bool) func(*cobra.Command, string) error {
-	return func(c *cobra.Command, name string) error {
-		cl, err := e.connect()
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
-		return cl.PauseQueue(c.Context(), e.namespace, name, paused)
+func (e *env) pauseQueue(paused bool) func(context.Context, *client.Client, string) error {
+	return func(ctx context.Context, cl *client.Client, name string) error {
+		return cl.PauseQueue(ctx, e.namespace, name, paused)
 	}
 }
 
@@ -71,15 +63,15 @@ func openOrPaused(paused bool) string {
 }
 
 // named is a command on one name.
-func (e *env) named(use, help, done string, do func(*cobra.Command, string) error) *cobra.Command {
+func (e *env) named(use, help, example, done string, do func(ctx context.Context, cl *client.Client, name string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: help, Args: usage.Count(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := do(c, args[0]); err != nil {
+		Use: use, Short: help, Example: example, Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			if err := do(ctx, cl, args[0]); err != nil {
 				return err
 			}
 			return e.Done(map[string]any{"name": args[0]}, done, args[0])
-		},
+		}),
 	}
 }
 
@@ -87,7 +79,9 @@ func (e *env) namespaces() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "namespaces",
 		Short: "List, make, pause and resume namespaces",
-		Args:  usage.Subcommand,
+		Example: `  reeve namespaces
+  reeve namespaces create team-a`,
+		Args: usage.Subcommand,
 		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Namespaces(ctx)
 			if err != nil {
@@ -109,28 +103,16 @@ func (e *env) namespaces() *cobra.Command {
 			return e.Table([]string{"NAMESPACE", "STATE", "JOBS", "AGE"}, rows)
 		}),
 	}
+	pause := func(paused bool) func(context.Context, *client.Client, string) error {
+		return func(ctx context.Context, cl *client.Client, name string) error {
+			return cl.PauseNamespace(ctx, name, paused)
+		}
+	}
 	c.AddCommand(
-		e.named("create NAME", "Make a namespace, with a queue default in it", "namespace %s is made", func(c *cobra.Command, name string) error {
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			return cl.CreateNamespace(c.Context(), name)
-		}),
-		e.named("pause NAME", "Keep what waits in a namespace from starting", "namespace %s is paused", e.pauseNamespace(true)),
-		e.named("resume NAME", "End a pause", "namespace %s is open", e.pauseNamespace(false)),
+		e.named("create NAME", "Make a namespace, with a queue default in it", "  reeve namespaces create team-a", "namespace %s is made",
+			func(ctx context.Context, cl *client.Client, name string) error { return cl.CreateNamespace(ctx, name) }),
+		e.named("pause NAME", "Keep what waits in a namespace from starting", "  reeve namespaces pause team-a", "namespace %s is paused", pause(true)),
+		e.named("resume NAME", "End a pause", "  reeve namespaces resume team-a", "namespace %s is open", pause(false)),
 	)
 	return c
-}
-
-func (e *env) pauseNamespace(paused bool) func(*cobra.Command, string) error {
-	return func(c *cobra.Command, name string) error {
-		cl, err := e.connect()
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
-		return cl.PauseNamespace(c.Context(), name, paused)
-	}
 }

@@ -143,6 +143,11 @@ then         reeve server --dev    a server without TLS on this machine alone
 	} {
 		root.AddCommand(command())
 	}
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Short, c.Long = "Print a script that completes words in a shell", "Print a script that completes words in a shell; each shell's own help says how to use it."
+		c.Args, c.RunE = usage.Subcommand, root.RunE
+	}
 	words := complete.Source{Namespace: e.space, Dial: func() (*client.Client, error) {
 		if err := e.fromEnvironment(); err != nil {
 			return nil, err

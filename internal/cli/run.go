@@ -154,7 +154,7 @@ func (e *env) runText(ctx context.Context, text []byte, s *submitFlags, detach b
 	}
 	defer cl.Close()
 	if detach {
-		made, err := e.submitText(ctx, cl, "command line", text, s)
+		made, err := e.submitText(ctx, cl, "", text, s)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (e *env) runText(ctx context.Context, text []byte, s *submitFlags, detach b
 	}
 	front := e.inForeground(cl) // before the job exists, so that no interrupt is missed
 	defer front.end()
-	made, err := e.submitText(ctx, cl, "command line", text, s)
+	made, err := e.submitText(ctx, cl, "", text, s)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ func (e *env) show() *cobra.Command {
 		Short: "Show a job, a task with its elements, or an element with its attempts",
 		Example: `  reeve show last
   reeve show 4217.transform --state failed
-  reeve show 4217.transform.3`,
+  reeve show 4217.transform.3
+  reeve show 4217.transform.3@2`,
 		Args: usage.Count(1, 1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
 			ref, err := e.ref(ctx, cl, args[0])
@@ -35,6 +36,8 @@ func (e *env) show() *cobra.Command {
 				return err
 			}
 			switch {
+			case ref.Task == "" && len(states) > 0:
+				return fmt.Errorf("--state is for the elements of a task, such as %s.%s", args[0], j.GetTasks()[0].GetName())
 			case ref.Task == "":
 				return e.showJob(j)
 			case ref.Index == job.NoIndex && isArray(j, ref.Task):
@@ -72,7 +75,7 @@ func (e *env) showJob(j *client.Job) error {
 	line("state", jobState(j))
 	line("cause", j.GetCause())
 	line("queue", j.GetNamespace()+"/"+j.GetQueue())
-	line("labels", labels(j.GetLabels()))
+	line("labels", render.Labels(j.GetLabels()))
 	if p := j.GetPriority(); p != 0 {
 		line("priority", fmt.Sprint(p))
 	}
@@ -96,41 +99,9 @@ func (e *env) showJob(j *client.Job) error {
 	fmt.Fprintln(e.Out)
 	rows := make([][]string, 0, len(j.GetTasks()))
 	for _, t := range j.GetTasks() {
-		rows = append(rows, taskRow(t))
+		rows = append(rows, render.TaskRow(t))
 	}
 	return e.Table([]string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}, rows)
-}
-
-func taskRow(t *client.Task) []string {
-	c := t.GetCounts()
-	state, worker, cause := t.GetState(), "-", t.GetCause()
-	if t.GetHeld() && t.GetEndedAt() == nil {
-		state += ", held"
-	}
-	if el := t.GetElement(); el != nil {
-		worker = render.OrDash(el.GetWorker())
-		if el.GetAttempts() > 1 {
-			cause = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", cause, el.GetAttempts()), ", ")
-		}
-		if el.GetCarriedFrom() != "" {
-			cause = "carried over from " + el.GetCarriedFrom()
-		}
-	} else {
-		var parts []string
-		for _, p := range []struct {
-			n    int64
-			word string
-		}{{c.GetRunning(), "running"}, {c.GetFailed(), "failed"}, {c.GetTimedOut(), "timed out"}, {c.GetCancelled(), "cancelled"}, {c.GetSkipped(), "skipped"}} {
-			if p.n > 0 {
-				parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
-			}
-		}
-		if cause != "" {
-			parts = append(parts, cause)
-		}
-		cause = strings.Join(parts, ", ")
-	}
-	return []string{t.GetName(), state, fmt.Sprintf("%d/%d", render.Ended(c), c.GetTotal()), render.Took(t.GetStartedAt(), t.GetEndedAt()), worker, render.OrDash(cause)}
 }
 
 func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {
@@ -180,10 +151,17 @@ func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job
 }
 
 func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) error {
+	only := ref
 	ref.Attempt = 0
 	attempts, err := cl.Attempts(ctx, ref.String())
 	if err != nil {
 		return err
+	}
+	if only.Attempt > 0 {
+		n := len(attempts)
+		if attempts = slices.DeleteFunc(attempts, func(a *client.Attempt) bool { return a.GetId() != only.String() }); len(attempts) == 0 {
+			return fmt.Errorf("%s has no attempt %d; it had %s", ref, only.Attempt, render.Plural(int64(n), "attempt"))
+		}
 	}
 	if e.Structured() {
 		return render.List(&e.Printer, attempts)

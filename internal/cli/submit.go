@@ -35,7 +35,6 @@ type submitFlags struct {
 
 func (s *submitFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVarP(&s.params, "param", "p", nil, "a parameter, `name=value`; may be repeated")
 	f.StringVar(&s.key, "key", "", "idempotency `key`: the same key and job make one job (default: a random one)")
 	f.BoolVar(&s.hold, "hold", false, "hold the job until reeve release")
 }
@@ -74,6 +73,7 @@ Ctrl-C during --wait leaves the jobs as they are.`,
 	}
 	s.add(c)
 	s.items.add(c, "a file, `[TASK=]FILE`")
+	c.Flags().StringArrayVarP(&s.params, "param", "p", nil, "a parameter, `name=value`; may be repeated")
 	c.Flags().BoolVarP(&s.wait, "wait", "w", false, "wait for the jobs and exit with the highest of their codes")
 	return c
 }
@@ -153,7 +153,7 @@ func cause(err error) error {
 }
 
 // submitText checks a job file here, where its errors cost no round trip, and
-// submits it.
+// submits it. A file that nobody has seen has no name, and its errors no places.
 func (e *env) submitText(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (*client.SubmittedJob, error) {
 	if name == "-" {
 		name = "stdin"

@@ -48,14 +48,8 @@ func (e *env) tokens() *cobra.Command {
 			return e.Table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
 		}),
 	}
-	c.AddCommand(e.createToken(), e.named("revoke TOKEN", "End a token at once, by id or name", "token %s is revoked", func(c *cobra.Command, id string) error {
-		cl, err := e.connect()
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
-		return cl.RevokeToken(c.Context(), id)
-	}))
+	c.AddCommand(e.createToken(), e.named("revoke TOKEN", "End a token at once, by id or name", "  reeve tokens revoke ci", "token %s is revoked",
+		func(ctx context.Context, cl *client.Client, id string) error { return cl.RevokeToken(ctx, id) }))
 	return c
 }
 

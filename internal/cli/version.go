@@ -33,6 +33,7 @@ func (e *env) version() *cobra.Command {
 	var server bool
 	c := &cobra.Command{
 		Use: "version", Short: "Print the version, and with --server the server's", Args: usage.Count(0, 0),
+		Example: "  reeve version\n  reeve version --server",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !server || !e.Structured() {
 				err := e.Done(map[string]any{"version": e.built, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH},

@@ -17,7 +17,9 @@ func (e *env) workers() *cobra.Command {
 	return &cobra.Command{
 		Use:   "workers",
 		Short: "List the workers",
-		Args:  usage.Count(0, 0),
+		Example: `  reeve workers
+  reeve workers -o wide            what each can run, and what it enforces`,
+		Args: usage.Count(0, 0),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Workers(ctx)
 			if err != nil {
@@ -59,7 +61,7 @@ func (e *env) workerRow(w *client.Worker) []string {
 		if f := w.GetFunctions(); len(f) > 0 {
 			runs += " (" + strings.Join(f, ",") + ")"
 		}
-		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
+		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), render.Labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
 	}
 	return row
 }
