@@ -27,7 +27,7 @@ func TestDocumentedLimits(t *testing.T) {
 	days := func(d time.Duration) string { return fmt.Sprintf("%d days", d/(24*time.Hour)) }
 	for what, limit := range map[string]string{
 		"one message, decompressed":       fmt.Sprintf("%d MiB", MaxMessage>>20),
-		"items of one submit":             number(core.MaxItems),
+		"items of one submit":             number(core.MaxItems) + ", and " + number(core.MaxSubmitTasks) + " tasks in all their jobs",
 		"a payload":                       kib(job.MaxPayload),
 		"an idempotency key":              fmt.Sprintf("%d bytes", maxKey),
 		"outputs of a task or an element": kib(job.MaxOutput),
