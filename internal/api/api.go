@@ -86,6 +86,7 @@ func New(o Options) (http.Handler, error) {
 	s := &server{Options: o, begun: o.Started}
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(MaxMessage), connect.WithRecover(s.recovered), connect.WithCompressMinBytes(compressFrom),
+		connect.WithCompression("gzip", newInflater, newDeflater),
 	}
 	for _, c := range wire.JSONCodecs() {
 		opts = append(opts, connect.WithCodec(c))

@@ -137,6 +137,8 @@ const (
 	// messageTimeout is how long the message of a call, or the first one of a
 	// stream, may take to arrive.
 	messageTimeout = 2 * time.Minute
+	// maxOpen bounds, in bytes, what somebody without a token may send in one call.
+	maxOpen = 64 << 10
 	// lastWords is how long the end of a stream may take to reach a peer that does
 	// not read.
 	lastWords = time.Second
@@ -235,6 +237,9 @@ func (g *Guard) Before(next http.Handler) http.Handler {
 			return
 		}
 		c.body = body
+		if c.needs == auth.Open {
+			r.Body = http.MaxBytesReader(w, r.Body, maxOpen)
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 	})
 }

@@ -392,6 +392,28 @@ func TestRefusedBeforeItsMessage(t *testing.T) {
 	}
 }
 
+// TestOpenCallsAreSmall: what needs no token takes no large message.
+func TestOpenCallsAreSmall(t *testing.T) {
+	e, _ := newEngine(t)
+	g := newGuard(t, Options{Engine: e})
+	sizes := make(chan error, 1)
+	address := serve(t, g.Before(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		sizes <- err
+	})))
+	for size, fits := range map[int]bool{maxOpen: true, maxOpen + 1: false} {
+		resp, err := http.Post("http://"+address+"/reeve.v1.HealthService/Check", "application/json", strings.NewReader(strings.Repeat(" ", size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		_, large := errors.AsType[*http.MaxBytesError](<-sizes)
+		if large == fits {
+			t.Errorf("%d bytes: too large is %v, want %v", size, large, !fits)
+		}
+	}
+}
+
 // deadlines is a response writer that takes note of the bound on reads.
 type deadlines struct {
 	http.ResponseWriter
