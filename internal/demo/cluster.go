@@ -289,6 +289,7 @@ func (c *cluster) sweep(w *worker) error {
 	defer tick.Stop()
 	for {
 		cmd := exec.Command(c.self, "keeper", "--dir", w.dir, "--idle", "1ms") //nolint:noctx // it ends by itself
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                  // a second Ctrl-C is not for it
 		err := cmd.Run()
 		if err == nil {
 			return nil
