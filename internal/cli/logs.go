@@ -15,14 +15,13 @@ import (
 
 func (e *env) logs() *cobra.Command {
 	var (
-		o          client.LogOptions
-		style      render.LogStyle
-		since      string
-		task       string
-		attempt    int
-		tail       int64
-		stdoutOnly bool
-		stderrOnly bool
+		o                      client.LogOptions
+		style                  render.LogStyle
+		since                  string
+		task                   string
+		attempt                int
+		tail                   int64
+		stdoutOnly, stderrOnly bool
 	)
 	c := &cobra.Command{
 		Use:   "logs REF",
@@ -54,6 +53,9 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 				if o.Since, err = sinceTime("since", since); err != nil {
 					return err
 				}
+			}
+			if tail < -1 { // -1 is for all
+				return fmt.Errorf("--tail %d: want 0 lines or more", tail)
 			}
 			if o.Tail = max(tail, 0); tail == 0 {
 				o.Tail = -1 // nothing of what was

@@ -137,6 +137,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"tokens", "revoke", "nope"}, ""},
 		{[]string{"logs", "1", "--attempt", "1"}, "--attempt 1: name the task as well, such as 1.main"},
 		{[]string{"logs", "1.reduce", "--attempt", "-1"}, "--attempt -1: attempts count from 1"},
+		{[]string{"logs", "1.reduce", "--tail", "-5"}, "--tail -5: want 0 lines or more"},
 		{[]string{"logs", "1.reduce", "--since", "\xff"}, ""},
 		{[]string{"artifacts", "1.reduce", "no/such", "--to", "kept.txt"}, `1.reduce left no artifact "no/such"`},
 		{[]string{"hold", "1.map.2"}, "1.map.2 names an element; only jobs and tasks can be held, such as 1.map"},
