@@ -66,6 +66,9 @@ func (p *parser) fields(n *tree.Node, known []field, hint func(key string) strin
 			message = "merge keys are not part of job files; write the values out"
 		}
 		if message == "" {
+			message = foreign(k.Text, known)
+		}
+		if message == "" {
 			words := make([]string, len(known))
 			for i, f := range known {
 				words[i] = f.key
