@@ -117,6 +117,9 @@ func (e *env) ended(all []*client.Job) error {
 		if c := j.GetCause(); c != "" {
 			line += ": " + render.Clean(c)
 		}
+		if failed := render.Failed(j); failed != "" {
+			line += " (" + failed + ")"
+		}
 		fmt.Fprintln(e.err, line)
 	}
 	return nil

@@ -50,3 +50,15 @@ func Labels(m map[string]string) string {
 	slices.Sort(pairs)
 	return strings.Join(pairs, ",")
 }
+
+// Failed says how many elements failed of a job that is one array, whose cause is the
+// first one's alone. It is empty for other jobs, and where nothing failed.
+func Failed(j *client.Job) string {
+	if tasks := j.GetTasks(); len(tasks) == 1 && tasks[0].GetArray() {
+		c := tasks[0].GetCounts()
+		if n := c.GetFailed() + c.GetTimedOut(); n > 0 {
+			return fmt.Sprintf("%d of %s failed", n, Plural(c.GetTotal(), "element"))
+		}
+	}
+	return ""
+}
