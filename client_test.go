@@ -300,7 +300,6 @@ func TestList(t *testing.T) {
 		"after":   {reeve.Filter{Labels: color, SubmittedAfter: before, SubmittedBefore: before.Add(time.Hour)}, []string{ids[2], ids[1], ids[0]}},
 		"before":  {reeve.Filter{Labels: color, SubmittedBefore: before}, nil},
 		"all":     {reeve.Filter{Labels: color, Namespace: "*", Queue: "default"}, []string{ids[2], ids[1], ids[0]}},
-		"no room": {reeve.Filter{Labels: color, Queue: "other"}, nil},
 	} {
 		var got []string
 		for j, err := range client.List(ctx, c.f) {
@@ -315,6 +314,9 @@ func TestList(t *testing.T) {
 	}
 	if err := lastError(client.List(ctx, reeve.Filter{States: []reeve.State{"no-state"}})); !errors.Is(err, reeve.ErrInvalid) {
 		t.Errorf("a state that is none: %v", err)
+	}
+	if err := lastError(client.List(ctx, reeve.Filter{Queue: "other"})); !errors.Is(err, reeve.ErrNotFound) || !strings.Contains(err.Error(), "known: default") {
+		t.Errorf("a queue that is not there: %v", err)
 	}
 }
 
