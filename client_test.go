@@ -293,13 +293,13 @@ func TestList(t *testing.T) {
 		f    reeve.Filter
 		want []string
 	}{
-		"label":   {reeve.Filter{Labels: color}, []string{ids[2], ids[1], ids[0]}},
-		"value":   {reeve.Filter{Labels: map[string]string{"list-color": "blue"}}, []string{ids[1]}},
-		"name":    {reeve.Filter{Name: "list-a"}, []string{ids[2], ids[0]}},
-		"state":   {reeve.Filter{Labels: color, States: []reeve.State{reeve.Cancelled}}, []string{ids[0]}},
-		"after":   {reeve.Filter{Labels: color, SubmittedAfter: before, SubmittedBefore: before.Add(time.Hour)}, []string{ids[2], ids[1], ids[0]}},
-		"before":  {reeve.Filter{Labels: color, SubmittedBefore: before}, nil},
-		"all":     {reeve.Filter{Labels: color, Namespace: "*", Queue: "default"}, []string{ids[2], ids[1], ids[0]}},
+		"label":  {reeve.Filter{Labels: color}, []string{ids[2], ids[1], ids[0]}},
+		"value":  {reeve.Filter{Labels: map[string]string{"list-color": "blue"}}, []string{ids[1]}},
+		"name":   {reeve.Filter{Name: "list-a"}, []string{ids[2], ids[0]}},
+		"state":  {reeve.Filter{Labels: color, States: []reeve.State{reeve.Cancelled}}, []string{ids[0]}},
+		"after":  {reeve.Filter{Labels: color, SubmittedAfter: before, SubmittedBefore: before.Add(time.Hour)}, []string{ids[2], ids[1], ids[0]}},
+		"before": {reeve.Filter{Labels: color, SubmittedBefore: before}, nil},
+		"all":    {reeve.Filter{Labels: color, Namespace: "*", Queue: "default"}, []string{ids[2], ids[1], ids[0]}},
 	} {
 		var got []string
 		for j, err := range client.List(ctx, c.f) {
