@@ -145,7 +145,7 @@ func (c *cluster) startWorker(name string) (*worker, error) {
 	// nothing stays behind.
 	w.cmd = exec.Command( //nolint:noctx // stop ends it, by asking first
 		c.self, "worker", "--addr", c.url, "--name", name, "--state", w.dir,
-		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--leave-wait", "0",
+		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--prefetch", strconv.Itoa(slots), "--leave-wait", "0",
 		"--until-eof", "--keeper-idle", keeperIdle.String())
 	w.cmd.Env = withoutReeve(os.Environ())
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = stdin, log, log
