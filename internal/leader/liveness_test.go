@@ -2,6 +2,7 @@ package leader
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,24 @@ func TestALongTurnIsNobodysSilence(t *testing.T) {
 	if s := l.Step(stallAfter+time.Second, time.Second); len(s) != 1 || s[0].For != time.Second {
 		t.Errorf("%v are silent; want worker 1 for 1s", s)
 	}
+}
+
+// TestALostWorkerIsInTheLog tells whoever reads the server's log of it, once.
+func TestALostWorkerIsInTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.join("w1")
+		after(r.leader.Lease() / 2)
+		if strings.Contains(r.log.String(), "lost") {
+			t.Errorf("it is too soon:\n%s", r.log)
+		}
+		after(2 * r.leader.Lease())
+		r.end()
+		if n := strings.Count(r.log.String(), "a worker is lost"); n != 1 {
+			t.Errorf("the log says so %d times:\n%s", n, r.log)
+		}
+		r.log.wants(t, "worker=w1")
+	})
 }
 
 // TestLivenessAgainstAModel holds it against a plain sum of steps.

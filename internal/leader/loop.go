@@ -309,6 +309,10 @@ func (p *loop) apply(e core.Event) {
 			b.logged = append(b.logged, logged{ref, x.LogSize})
 		}
 	}
+	if x, ok := e.(core.WorkerForgotten); ok && x.Lost {
+		n, _ := p.state.Describe(e)
+		p.log.Warn("a worker is lost: nothing was heard of it for longer than its leases", "worker", n.Worker)
+	}
 	before := b.wanted && core.Before(e)
 	if before {
 		p.notice(e)
