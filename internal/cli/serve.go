@@ -143,7 +143,7 @@ func (e *env) worker() *cobra.Command {
 	usage.Duration(f, &w.LeaveWait, "leave-wait", "when stopped, how long, a `duration`, to wait for what runs (default 30s; 0 for not at all)")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, as it does when the program that holds its other end dies")
 	f.StringVar(&w.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
-	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m)")
+	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m); results that no worker has fetched keep it for an hour")
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -254,4 +255,60 @@ func TestNewerAgentTakesOver(t *testing.T) {
 		}
 		agent.kill()
 	})
+}
+
+// TestKeeperWithoutADirectory: a keeper whose directory was replaced has nobody to keep
+// a result for. It leaves, and takes nothing of its successor with it.
+func TestKeeperWithoutADirectory(t *testing.T) {
+	inEachMode(t, func(t *testing.T, r *rig) {
+		r.start(r.task("a", "exit 0"))
+		r.ev.WaitEnded("a")
+		first := r.ex.KeeperPID()
+		_ = r.ex.Close()
+		if err := os.Rename(r.root, r.root+"-moved"); err != nil {
+			t.Fatal(err)
+		}
+		r.open()
+		defer r.ex.Close()
+		waitGone(t, first)
+		if r.ex.KeeperPID() == first {
+			t.Error("the directory that replaced it has the same keeper")
+		}
+		if _, err := os.Stat(filepath.Join(r.root, "keeper.sock")); err != nil {
+			t.Errorf("the successor's socket is gone: %v", err)
+		}
+	})
+}
+
+// TestCopiedDirectory: the keeper of a copy of a directory that is in use does not start,
+// because all that bears the mark would count as left by its predecessor.
+func TestCopiedDirectory(t *testing.T) {
+	r := &rig{T: t, root: stateDir(t)}
+	r.open()
+	defer r.ex.Close()
+	if !strings.Contains(r.ex.About(), "cgroup (") {
+		t.Skip("no cgroup can be used here: " + r.ex.About())
+	}
+	pids := r.pids(r.say(r.task("a", `echo $$; exec sleep 1000`), 1))
+	copied := stateDir(t)
+	word, err := os.ReadFile(filepath.Join(r.root, "keeper.id"))
+	if err == nil {
+		err = errors.Join(os.MkdirAll(copied, 0o700), os.WriteFile(filepath.Join(copied, "keeper.id"), word, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(exe, "keeper", "--dir", copied).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is a copy of that one") {
+		t.Errorf("the keeper of the copy: %v\n%s", err, out)
+	}
+	for _, pid := range pids {
+		if !alive(pid) {
+			t.Errorf("process %d of the original's attempt is dead", pid)
+		}
+	}
 }

@@ -25,6 +25,8 @@ const maxFree = 64
 // that makes its main process, so that nothing can be outside.
 type cgroupFence struct {
 	base string
+	// lock says that base has an owner who lives.
+	lock int
 	free []*slot
 	made int
 	// sweeper kills what a keeper left that worked by descent.
@@ -32,25 +34,32 @@ type cgroupFence struct {
 }
 
 // findCgroup makes a directory called name where this process may start others in
-// it, and tries that.
-func findCgroup(name string) (string, error) {
+// it, and tries that. The lock on it is this process's.
+func findCgroup(name string) (base string, lock int, err error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", err
+		return "", -1, err
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", err
+		return "", -1, err
 	}
 	err = errors.New("no cgroup2 is mounted")
 	for _, dir := range cgroupDirs(string(mounts), string(own)) {
-		base := filepath.Join(dir, name)
+		base = filepath.Join(dir, name)
+		if lock, err = claim(base); err != nil {
+			if errors.Is(err, errClaimed) {
+				break
+			}
+			continue
+		}
 		if err = tryCgroup(base); err == nil {
-			return base, nil
+			return base, lock, nil
 		}
 		_ = unix.Rmdir(base)
+		unix.Close(lock)
 	}
-	return "", err
+	return "", -1, err
 }
 
 // cgroupDirs lists where version 2 is mounted, joined with the process's own place
@@ -82,12 +91,9 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// tryCgroup makes base and a slot in it, and starts something that does not exist
-// there: that exec and not the clone fails proves that the clone entered the slot.
+// tryCgroup makes a slot in base and starts something that does not exist there: that
+// exec and not the clone fails proves that the clone entered the slot.
 func tryCgroup(base string) error {
-	if err := os.Mkdir(base, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
 	s, err := makeSlot(filepath.Join(base, "probe"))
 	if err != nil {
 		return err
@@ -106,7 +112,7 @@ func tryCgroup(base string) error {
 }
 
 func makeSlot(name string) (*slot, error) {
-	if err := os.MkdirAll(name, 0o755); err != nil {
+	if err := os.Mkdir(name, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	dir, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -202,14 +208,30 @@ func (f *cgroupFence) enter(a *attempt) (*syscall.SysProcAttr, error) {
 	if n := len(f.free); n > 0 {
 		a.slot, f.free = f.free[n-1], f.free[:n-1]
 	} else {
-		f.made++
-		s, err := makeSlot(filepath.Join(f.base, strconv.Itoa(f.made)))
+		s, err := f.more()
 		if err != nil {
 			return nil, fmt.Errorf("a cgroup for the attempt: %w", err)
 		}
 		a.slot = s
 	}
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: a.slot.dir}, nil
+}
+
+// more makes another slot. Somebody may have removed the cgroup that it is to be in.
+func (f *cgroupFence) more() (*slot, error) {
+	f.made++
+	name := filepath.Join(f.base, strconv.Itoa(f.made))
+	s, err := makeSlot(name)
+	if !errors.Is(err, os.ErrNotExist) {
+		return s, err
+	}
+	lock, err := claim(f.base)
+	if err != nil {
+		return nil, err
+	}
+	unix.Close(f.lock)
+	f.lock = lock
+	return makeSlot(name)
 }
 
 func (f *cgroupFence) kill(a *attempt) {
@@ -255,7 +277,8 @@ func (f *cgroupFence) about() string {
 	return "whole tree killed by cgroup (" + f.base + "); memory and processor limits are not enforced"
 }
 
-// sweep kills what is in the cgroups of an earlier keeper, and removes them.
+// sweep kills what is in the cgroups of an earlier keeper, and removes them. Those of
+// other keepers that died go too, if nothing is in them.
 func (f *cgroupFence) sweep() error {
 	if err := f.sweeper.sweep(); err != nil {
 		return err
@@ -284,6 +307,7 @@ func (f *cgroupFence) sweep() error {
 		}
 		s.remove()
 	}
+	sweepDead(filepath.Dir(f.base))
 	return nil
 }
 
@@ -292,4 +316,5 @@ func (f *cgroupFence) close() {
 		s.remove()
 	}
 	removeCgroup(f.base)
+	unix.Close(f.lock)
 }

@@ -2,6 +2,8 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -24,12 +26,16 @@ func newFence(marker string, isMain func(pid int) bool, log *slog.Logger) (fence
 	if os.Getenv(ForceDescentEnv) != "" {
 		return descent, nil
 	}
-	base, err := findCgroup("reeve-" + marker)
-	if err != nil {
+	base, lock, err := findCgroup(homePrefix + marker)
+	switch {
+	case errors.Is(err, errClaimed):
+		// Its processes bear the same mark as this one's would, and are not to be swept.
+		return nil, fmt.Errorf("cgroup %w: this directory is a copy of that one; remove %s from it", err, markFile)
+	case err != nil:
 		log.Info("attempts are killed by descent, not by cgroup", "reason", err)
 		return descent, nil
 	}
-	return &cgroupFence{base: base, sweeper: descent}, nil
+	return &cgroupFence{base: base, lock: lock, sweeper: descent}, nil
 }
 
 // descentFence finds an attempt's processes by what became of them. A process

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -102,10 +104,11 @@ func TestChildrenByParent(t *testing.T) {
 }
 
 func TestSlot(t *testing.T) {
-	base, err := findCgroup("reeve-test-slot")
+	base, lock, err := findCgroup("reeve-test-slot")
 	if err != nil {
 		t.Skip("no cgroup: ", err)
 	}
+	defer unix.Close(lock)
 	defer removeCgroup(base)
 	s, err := makeSlot(filepath.Join(base, "1"))
 	if err != nil {

@@ -30,7 +30,8 @@ import (
 const maxAttempts = 100_000
 
 // resultsKept is how long a keeper without an agent keeps results that nobody
-// fetched.
+// fetched. What must not run again is recorded by the agent before it starts, so that
+// such a loss makes it a failure and never a second run.
 const resultsKept = time.Hour
 
 // pipeBuffer is how much is read from an attempt at once.
@@ -45,7 +46,9 @@ type Keeper struct {
 	children children
 	// idle is how long it stays with nothing to keep and no agent.
 	idle time.Duration
-	pool sync.Pool
+	// atHome says whether its directory is still its own; nil means that it is.
+	atHome func() bool
+	pool   sync.Pool
 	// forking is held from a fork until its pid is in pids.
 	forking sync.Mutex
 	// forked, poke and starts have room for one: they say "look again".
@@ -66,9 +69,10 @@ type Keeper struct {
 	news []*attempt
 	// quiet is since when there is no agent and nothing lives; 0 while not.
 	quiet executor.Deadline
-	// leaving: it was told to end and goes as soon as nothing lives.
-	leaving bool
-	closed  bool
+	// leaving: it was told to end and goes as soon as nothing lives. homeless: no agent
+	// can find it, so that it goes then too.
+	leaving, homeless bool
+	closed            bool
 }
 
 // New makes a keeper. The marker names its home in MarkerEnv.
@@ -247,6 +251,7 @@ func (k *Keeper) timers() {
 		case <-timer.C:
 		}
 		now := executor.Now()
+		k.lookHome()
 		k.mu.Lock()
 		k.step(now)
 		next, some := k.watch.Next()
@@ -267,6 +272,20 @@ func (k *Keeper) timers() {
 	}
 }
 
+// lookHome notices that a quiet keeper's directory has gone. While anything lives it
+// does not look: a disk that hangs must not delay a kill.
+func (k *Keeper) lookHome() {
+	k.mu.Lock()
+	quiet := k.quiet != 0
+	k.mu.Unlock()
+	if !quiet || k.atHome == nil || k.atHome() {
+		return
+	}
+	k.mu.Lock()
+	k.homeless = true
+	k.mu.Unlock()
+}
+
 // nap is how long to sleep for something that is due after d. Go's timers stand
 // still while the machine is suspended; the clock of deadlines does not, so that it
 // is looked at now and then.
@@ -277,7 +296,7 @@ func nap(d time.Duration) time.Duration {
 // leaveAt is when a quiet keeper exits. The caller holds mu.
 func (k *Keeper) leaveAt() executor.Deadline {
 	switch {
-	case k.leaving:
+	case k.leaving, k.homeless:
 		return k.quiet
 	case len(k.attempts) > 0:
 		return k.quiet.Add(max(resultsKept, k.idle))

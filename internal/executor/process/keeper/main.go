@@ -84,6 +84,7 @@ func run(dir string, idle time.Duration, log *slog.Logger) error {
 		return err
 	}
 	defer k.fence.close()
+	k.atHome = func() bool { return holds(lock) }
 	l, err := listen(dir)
 	if err != nil {
 		return err
@@ -105,8 +106,10 @@ func run(dir string, idle time.Duration, log *slog.Logger) error {
 			}
 		case <-k.over:
 			// The socket goes before the lock does, so that it is never the next
-			// keeper's.
-			l.Close()
+			// keeper's. In a directory that has replaced this one's it is.
+			if holds(lock) {
+				l.Close()
+			}
 			log.Info("nothing is left to keep")
 			return nil
 		}
@@ -129,13 +132,36 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
+// holds says whether lock is still the file of that name: it is not once the directory
+// was removed or replaced.
+func holds(lock *os.File) bool {
+	mine, err := lock.Stat()
+	if err != nil {
+		return true
+	}
+	now, err := os.Stat(lock.Name())
+	if err != nil {
+		// A disk that fails for a moment says nothing of whose the directory is.
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	return os.SameFile(mine, now)
+}
+
 // readMarker returns the directory's own word, made up once.
 func readMarker(path string) (string, error) {
-	if b, err := os.ReadFile(path); err == nil && len(b) >= 16 {
+	if b, err := os.ReadFile(path); err == nil && len(b) >= wordLen {
 		return strings.TrimSpace(string(b)), nil
 	}
-	word := strings.ToLower(rand.Text()[:16])
+	word := strings.ToLower(rand.Text()[:wordLen])
 	return word, os.WriteFile(path, []byte(word+"\n"), 0o600)
+}
+
+// wordLen is the length of a directory's own word.
+const wordLen = 16
+
+// isWord says whether s may be a directory's own word: lower-case letters and digits.
+func isWord(s string) bool {
+	return len(s) == wordLen && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
 func listen(dir string) (net.Listener, error) {
