@@ -9,9 +9,13 @@ import (
 )
 
 // Place turns up to most of the plan's proposals into assignments. Unlike Decide
-// it applies its events as it goes, since each proposal depends on the one before.
+// it applies its events as it goes, since each proposal depends on the one before. As
+// long as something is due it places nothing: what would be placed may be too late.
 func (s *State) Place(now int64, most int) Decision {
 	var d Decision
+	if s.Due(now) {
+		return d
+	}
 	byWorker := map[uint64]int{}
 	for len(d.Events) < most {
 		p, ok := s.plan.Next()

@@ -73,6 +73,12 @@ func (h *timers) pop() timer {
 	}
 }
 
+// Due reports whether Tick has something to decide at now.
+func (s *State) Due(now int64) bool {
+	at := s.NextTimer()
+	return at != 0 && at <= now
+}
+
 // NextTimer is the moment, in Unix milliseconds, at which Tick has something to
 // decide, or 0 for never.
 func (s *State) NextTimer() int64 {

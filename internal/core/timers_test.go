@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
 func TestTimersComeInOrder(t *testing.T) {
@@ -92,6 +93,40 @@ func TestATimerThatPanicsGoesAlone(t *testing.T) {
 	}
 	if at := l.s.NextTimer(); at != 0 {
 		t.Errorf("a timer is left for %d", at)
+	}
+}
+
+// TestNothingIsPlacedTooLate submits more jobs than one tick takes whose start_before has
+// passed, beside an idle worker: none of them may start, nor what is due to be stopped.
+func TestNothingIsPlacedTooLate(t *testing.T) {
+	for _, key := range []string{"start_before", "deadline"} {
+		l := testLab(t)
+		if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 1,
+			Capacity: job.Resources{CPU: 1000}, Executors: []string{"process"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.submit("run: \"true\"\n"+key+": 1970-01-01T00:00:01Z\n", func(c *Submit) { c.Items = make([]Item, 1500) }); err != nil {
+			t.Fatal(err)
+		}
+		ticks := 0
+		for ; l.s.Due(l.now); ticks++ {
+			if _, err := l.turn(Tick{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, batch := range l.journal {
+			for _, e := range batch {
+				if a, ok := e.(AttemptAssigned); ok {
+					t.Fatalf("%s has passed, and a worker is given %+v", key, a)
+				}
+			}
+		}
+		if ticks < 2 {
+			t.Errorf("%d ticks decided all of it; the test is about what one leaves", ticks)
+		}
+		if n := l.s.Totals().Live; n != 0 {
+			t.Errorf("%s has passed, and %d jobs go on", key, n)
+		}
 	}
 }
 

@@ -414,6 +414,28 @@ func TestAWorkerThatNeverBeats(t *testing.T) {
 	})
 }
 
+// TestNothingStartsTooLate submits jobs whose time has passed, while a worker is idle.
+func TestNothingStartsTooLate(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		w := r.join("w1")
+		for _, key := range []string{"start_before", "deadline"} {
+			r.do(submit(t, key+": 1999-12-31T00:00:00Z\nrun: 'true'", 1))
+			if given := r.given(w); len(given) > 0 {
+				t.Errorf("%s has passed, yet the worker was given %v", key, given)
+			}
+			if n := r.live(); n != 0 {
+				t.Errorf("%s has passed, yet %d elements are live", key, n)
+			}
+		}
+		r.do(submit(t, "start_after: 1999-12-31T00:00:00Z\nrun: 'true'", 1))
+		if given := r.given(w); len(given) != 1 {
+			t.Errorf("start_after has passed, and the worker was given %v", given)
+		}
+		r.end()
+	})
+}
+
 // TestAForgottenWorkerIsNotWatched hears from a worker that the state does not know.
 func TestAForgottenWorkerIsNotWatched(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {

@@ -159,7 +159,7 @@ func (p *loop) turn() (more bool, err error) {
 	if p.flying == nil {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.in.waiting(), nil
+	return p.unsettled || placed >= turnPlacements || p.in.waiting() || p.state.Due(now), nil
 }
 
 // open reports whether more may be decided into the forming batch.
@@ -404,7 +404,7 @@ func (p *loop) place(now int64) (n int, err error) {
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.
 func (p *loop) upkeep(now int64) error {
-	if at := p.state.NextTimer(); at > 0 && at <= now && p.open() {
+	if p.state.Due(now) && p.open() {
 		if _, err := p.command(core.Tick{}, now); err != nil {
 			return err
 		}

@@ -264,7 +264,7 @@ func (s *server) turn() {
 	s.serveLanes(laneResult, now)
 	s.upkeep(now)
 	s.serveLanes(lanes-1, now)
-	more := s.place(now)
+	more := s.place(now) || s.state.Due(now) && s.open()
 	for _, l := range s.lanes {
 		more = more || len(l) > 0 && s.open()
 	}
@@ -428,7 +428,7 @@ func (s *server) assignments(fences []link.Fence) *link.Assign {
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.
 func (s *server) upkeep(now int64) {
-	if at := s.state.NextTimer(); at > 0 && at <= now && s.open() {
+	if s.state.Due(now) && s.open() {
 		if _, err := s.command(core.Tick{}, now); err != nil {
 			s.w.fail(NoPanic, "tick: %v", err)
 		}
