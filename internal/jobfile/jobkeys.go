@@ -46,6 +46,7 @@ func (p *parser) job(root *tree.Node) {
 		p.fields(root, append(known, p.taskFields(task, &p.tasks[0])...), p.needsTasks)
 		p.finishTask(task, root)
 	default:
+		known = append(known, field{"tasks", func(*tree.Node) {}}) // it may be what is misspelt
 		p.fields(root, append(known, p.taskFields(&job.Task{}, &place{node: root})...), p.needsTasks)
 		p.Fail(root, "the job has nothing to do; want run, command or function, or tasks")
 	}
@@ -81,9 +82,9 @@ func (p *parser) jobFields() []field {
 		{"priority", func(n *tree.Node) { s.Priority = p.priority(n) }},
 		{"params", func(n *tree.Node) { s.Params = p.params(n) }},
 		{"after", func(n *tree.Node) { s.After = p.after(n) }},
-		{"deadline", func(n *tree.Node) { s.Deadline = p.moment(n, 1) }},
+		{"deadline", func(n *tree.Node) { s.Deadline = p.moment(n, time.Millisecond) }},
 		{"start_after", func(n *tree.Node) { s.StartAfter = p.moment(n, 0) }},
-		{"start_before", func(n *tree.Node) { s.StartBefore = p.moment(n, 1) }},
+		{"start_before", func(n *tree.Node) { s.StartBefore = p.moment(n, time.Millisecond) }},
 		{"retention", func(n *tree.Node) { s.Retention = p.duration(n, time.Millisecond) }},
 		{"idempotency_key", func(n *tree.Node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
 	}
