@@ -37,6 +37,18 @@ import (
 // DefaultListen is where a server listens if nothing else is said.
 const DefaultListen = "127.0.0.1:7420"
 
+// StateDir is where servers and workers (kind) keep their state if nothing else is said.
+func StateDir(kind string) string {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "reeve", kind)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(".", "reeve-"+kind)
+	}
+	return filepath.Join(home, ".local", "state", "reeve", kind)
+}
+
 // Files in a server's data directory that people use.
 const (
 	// AdminTokenFile holds the first administrator's token.

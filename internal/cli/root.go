@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,6 +54,9 @@ func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writ
 		return 0
 	}
 	code := e.failure
+	if code < 1 || code > 255 { // it is itself what was wrong
+		code = ownFailure
+	}
 	if ctx.Err() != nil && interrupted(err) {
 		code = interruptedCode
 		if _, told := errors.AsType[leftBehind](err); !told {
@@ -170,9 +172,7 @@ func (e *env) fromEnvironment() error {
 		}
 	}
 	if e.failure < 1 || e.failure > 255 {
-		wrong := e.failure
-		e.failure = ownFailure
-		return fmt.Errorf("--failure-code %d: want 1 to 255", wrong)
+		return fmt.Errorf("--failure-code %d: want 1 to 255", e.failure)
 	}
 	switch e.Format {
 	case "table", "wide", "json", "yaml":
@@ -239,18 +239,6 @@ func (e *env) on(do func(ctx context.Context, cl *client.Client, args []string) 
 		defer cl.Close()
 		return do(c.Context(), cl, args)
 	}
-}
-
-// dataDir is where servers and workers keep their state if nothing else is said.
-func dataDir(kind string) string {
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "reeve", kind)
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return filepath.Join(".", "reeve-"+kind)
-	}
-	return filepath.Join(home, ".local", "state", "reeve", kind)
 }
 
 // jobID reads a job id, or finds the newest job for "last".

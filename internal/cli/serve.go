@@ -28,7 +28,7 @@ loopback only.`,
 		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if s.Dir == "" {
-				s.Dir = dataDir("server")
+				s.Dir = app.StateDir("server")
 			}
 			if lease != "" {
 				if s.Lease, err = job.ParseDuration(lease); err != nil {
@@ -97,7 +97,7 @@ func (e *env) worker() *cobra.Command {
 		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if w.Dir == "" {
-				w.Dir = dataDir("worker")
+				w.Dir = app.StateDir("worker")
 			}
 			if c.Flags().Changed("leave-wait") && w.LeaveWait == 0 {
 				w.LeaveWait = -1

@@ -130,6 +130,8 @@ func TestFailureCode(t *testing.T) {
 	}{
 		{nil, []string{"frobnicate"}, 125},
 		{nil, []string{"--failure-code", "77", "ls"}, 77},
+		{nil, []string{"--failure-code", "many", "ls"}, 125},
+		{nil, []string{"--failure-code", "256", "frobnicate"}, 125},
 		{[]string{"REEVE_FAILURE_CODE=78"}, []string{"frobnicate"}, 78},
 		{[]string{"REEVE_FAILURE_CODE=78"}, []string{"ls", "--failure-code", "79"}, 79},
 		{[]string{"REEVE_FAILURE_CODE=78"}, []string{"validate", "-"}, 78},
