@@ -20,7 +20,8 @@ import (
 
 func (e *env) wait() *cobra.Command {
 	var timeout time.Duration
-	c := &cobra.Command{
+	var c *cobra.Command
+	c = &cobra.Command{
 		Use:   "wait JOB…",
 		Short: "Wait for jobs to end and exit with the highest of their codes",
 		Long: `Wait for jobs to end. The exit code is the job's own: 0 if it succeeded, the highest exit code of its failed
@@ -32,7 +33,10 @@ Ctrl-C ends the waiting only; the jobs go on.`,
   reeve wait 4217 4218 --timeout 10m`,
 		Args: usage.Count(1, -1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			if timeout > 0 {
+			if c.Flags().Changed("timeout") {
+				if timeout <= 0 {
+					return fmt.Errorf("--timeout %s: want more than nothing; leave it out to wait without end", job.FormatDuration(timeout))
+				}
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, timeout)
 				defer cancel()
@@ -46,14 +50,25 @@ Ctrl-C ends the waiting only; the jobs go on.`,
 				ids[i] = id.String()
 			}
 			err := e.waitFor(ctx, cl, ids)
-			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("not ended after %s: job %s; it goes on", job.FormatDuration(timeout), strings.Join(ids, ", "))
+			if _, ok := errors.AsType[notEnded](err); ok {
+				return fmt.Errorf("not ended after %s: %w", job.FormatDuration(timeout), err)
 			}
 			return err
 		}),
 	}
 	usage.Duration(c.Flags(), &timeout, "timeout", "give up waiting after this `duration`, such as 10m; the jobs go on")
 	return c
+}
+
+// notEnded is the ids of jobs that were still going on when the time to wait was over.
+type notEnded []string //nolint:errname // it is what is left first, and an error only on its way out
+
+// Error says which.
+func (n notEnded) Error() string {
+	if len(n) == 1 {
+		return "job " + n[0] + "; it goes on"
+	}
+	return "jobs " + strings.Join(n, ", ") + "; they go on"
 }
 
 // maxWhy bounds the jobs of which it is said why they wait.
@@ -86,10 +101,7 @@ func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) erro
 	wg.Wait()
 	p.Stop()
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return goesOn(ids)
-		}
-		return errs[i]
+		return stopped(ctx, ids, errs, errs[i])
 	}
 	if err := e.ended(results); err != nil {
 		return err
@@ -102,6 +114,23 @@ func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) erro
 		return exitCode(code)
 	}
 	return nil
+}
+
+// stopped is what ended the waiting before every job had: ctx, or else the failure.
+func stopped(ctx context.Context, ids []string, errs []error, failure error) error {
+	var left []string
+	for i, err := range errs {
+		if err != nil {
+			left = append(left, ids[i])
+		}
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return goesOn(left)
+	case errors.Is(failure, context.DeadlineExceeded):
+		return notEnded(left)
+	}
+	return failure
 }
 
 // ended says how jobs ended.

@@ -241,4 +241,6 @@ func TestSubmitWaitCodes(t *testing.T) {
 	}
 	held := c.submit("run: echo\n", "--hold")
 	c.refused([]string{"wait", held, "--timeout", "50ms"}, "not ended after 50ms: job "+held+"; it goes on")
+	c.refused([]string{"wait", "-q", held, id, "--timeout", "2s"}, "not ended after 2s: job "+held+"; it goes on")
+	c.refused([]string{"wait", held, "--timeout", "0s"}, "--timeout 0s: want more than nothing; leave it out to wait without end")
 }
