@@ -1,9 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +23,8 @@ func (e *env) logs() *cobra.Command {
 		tail                   int64
 		stdoutOnly, stderrOnly bool
 	)
-	c := &cobra.Command{
+	var c *cobra.Command
+	c = &cobra.Command{
 		Use:   "logs REF",
 		Short: "Show what a job, task, element or attempt wrote",
 		Long: `Show what a job, task, element or attempt wrote: its standard output on standard output, the rest on standard error. Of
@@ -37,24 +38,20 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 			if err != nil {
 				return err
 			}
-			if task != "" {
-				ref.Task = task
+			if ref, err = narrowed(ref, task, attempt, c.Flags().Changed("attempt")); err != nil {
+				return err
 			}
-			if attempt < 0 {
-				return fmt.Errorf("--attempt %d: attempts count from 1", attempt)
-			}
-			if attempt > 0 {
-				if ref.Task == "" {
-					return fmt.Errorf("--attempt %d: name the task as well, such as %s.main", attempt, ref)
-				}
-				ref.Attempt = attempt
-			}
-			if since != "" {
-				if o.Since, err = sinceTime("since", since); err != nil {
+			if ref.Attempt > 0 && !o.Follow { // one may follow an attempt that is yet to come
+				if _, err := attemptsOf(ctx, cl, ref); err != nil {
 					return err
 				}
 			}
-			if tail < -1 { // -1 is for all
+			if since != "" {
+				if o.Since, err = usage.Since("since", since); err != nil {
+					return err
+				}
+			}
+			if tail < 0 && c.Flags().Changed("tail") {
 				return fmt.Errorf("--tail %d: want 0 lines or more", tail)
 			}
 			if o.Tail = max(tail, 0); tail == 0 {
@@ -84,15 +81,24 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 	return c
 }
 
-func sinceTime(flag, text string) (*client.Timestamp, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return client.Time(at), nil
+// narrowed is ref with the task and the attempt that flags name.
+func narrowed(ref job.Ref, task string, attempt int, one bool) (job.Ref, error) {
+	if task != "" && ref.Task != "" {
+		return ref, fmt.Errorf("--task %s: %s names a task already; leave one out", task, ref)
 	}
-	d, err := job.ParseDuration(text)
-	if err != nil {
-		return nil, fmt.Errorf("--%s %q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", flag, text)
+	ref.Task = cmp.Or(task, ref.Task)
+	switch {
+	case !one:
+		return ref, nil
+	case attempt < 1:
+		return ref, fmt.Errorf("--attempt %d: attempts count from 1", attempt)
+	case ref.Task == "":
+		return ref, fmt.Errorf("--attempt %d: name the task as well, such as %s.main", attempt, ref)
+	case ref.Attempt > 0:
+		return ref, fmt.Errorf("--attempt %d: %s names an attempt already; leave one out", attempt, ref)
 	}
-	return client.Time(time.Now().Add(-d)), nil
+	ref.Attempt = attempt
+	return ref, nil
 }
 
 // showLogs prints output: what was standard output to standard output, the rest to

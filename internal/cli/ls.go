@@ -35,12 +35,12 @@ func (e *env) ls() *cobra.Command {
 			}
 			var err error
 			if since != "" {
-				if q.SubmittedAfter, err = sinceTime("since", since); err != nil {
+				if q.SubmittedAfter, err = usage.Since("since", since); err != nil {
 					return err
 				}
 			}
 			if before != "" {
-				if q.SubmittedBefore, err = sinceTime("before", before); err != nil {
+				if q.SubmittedBefore, err = usage.Since("before", before); err != nil {
 					return err
 				}
 			}

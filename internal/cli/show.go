@@ -150,19 +150,28 @@ func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job
 	return nil
 }
 
-func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) error {
+// attemptsOf returns the attempts of an element, or the one that ref names.
+func attemptsOf(ctx context.Context, cl *client.Client, ref job.Ref) ([]*client.Attempt, error) {
 	only := ref
 	ref.Attempt = 0
 	attempts, err := cl.Attempts(ctx, ref.String())
+	if err != nil || only.Attempt == 0 {
+		return attempts, err
+	}
+	n := len(attempts)
+	attempts = slices.DeleteFunc(attempts, func(a *client.Attempt) bool { return a.GetId() != only.String() })
+	if len(attempts) == 0 {
+		return nil, fmt.Errorf("%s has no attempt %d; it had %s", ref, only.Attempt, render.Plural(int64(n), "attempt"))
+	}
+	return attempts, nil
+}
+
+func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) error {
+	attempts, err := attemptsOf(ctx, cl, ref)
 	if err != nil {
 		return err
 	}
-	if only.Attempt > 0 {
-		n := len(attempts)
-		if attempts = slices.DeleteFunc(attempts, func(a *client.Attempt) bool { return a.GetId() != only.String() }); len(attempts) == 0 {
-			return fmt.Errorf("%s has no attempt %d; it had %s", ref, only.Attempt, render.Plural(int64(n), "attempt"))
-		}
-	}
+	ref.Attempt = 0
 	if e.Structured() {
 		return render.List(&e.Printer, attempts)
 	}

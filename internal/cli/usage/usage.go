@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
@@ -172,3 +173,16 @@ func (d *durationValue) String() string {
 
 // Type is what the help calls the value.
 func (d *durationValue) Type() string { return "duration" }
+
+// Since reads a moment of the past: a time, or a duration that counts back from now.
+// flag names it in the error.
+func Since(flag, text string) (*client.Timestamp, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return client.Time(at), nil
+	}
+	d, err := job.ParseDuration(text)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %q: want a duration such as 5m, or a time such as 2026-01-02T15:04:05Z", flag, text)
+	}
+	return client.Time(time.Now().Add(-d)), nil
+}
