@@ -95,7 +95,7 @@ cross: ## compile for every platform we ship
 	done
 
 .PHONY: bench
-bench: ## measure this machine and write the figures into docs/performance.md (five minutes, nothing else running)
+bench: ## measure this machine and write the figures into docs/performance.md (nothing else should run)
 	@cd bench && go run . -write ../docs/performance.md
 
 FUZZTIME ?= 30s

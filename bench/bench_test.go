@@ -7,27 +7,43 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own binary be the worker, as the program's is.
+// TestMain lets the test's own binary be the workers, as the program's is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == workerCommand {
+	if len(os.Args) > 1 && roles()[os.Args[1]] != nil {
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// TestRun takes every figure, of a few jobs: what is measured still works.
+// TestRun takes every figure of Reeve, of a few jobs: what is measured still works.
 func TestRun(t *testing.T) {
-	var out strings.Builder
-	if err := run(t.Context(), []string{"-runs", "1", "-scale", "0.001", "-dir", t.TempDir(), "-profile", ""}, &out); err != nil {
+	name := t.TempDir() + "/performance.md"
+	if err := os.WriteFile(name, []byte(beginMark+"\n"+endMark+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-runs", "1", "-scale", "0.001", "-peers=false", "-dir", t.TempDir(), "-write", name}, &out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), out.String()) {
+		t.Errorf("what was printed is not what was written:\n%s", text)
+	}
 	for _, want := range []string{
-		"1 runs, median", "| submit and work |", "| work alone ", "| submit → end returned by Wait |", "| bare fork and exec |",
-		"| single jobs ", "| 1,000 single jobs ", "| 10,000 elements of one array |",
+		"| submit and work ", "| work alone ", "| 1024 slots ", "| submit → end returned by Wait ", "| bare fork and exec, ",
+		"| single jobs ", "| 1000 single jobs ", "| 10000 elements of one array |", "(performance.svg)",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in the report:\n%s", want, out.String())
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in the report:\n%s", want, text)
+		}
+	}
+	for _, ext := range []string{"json", "svg"} {
+		if _, err := os.Stat(strings.TrimSuffix(name, "md") + ext); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -52,18 +68,28 @@ func TestWriteInto(t *testing.T) {
 	}
 }
 
-func TestFigures(t *testing.T) {
-	for _, c := range []struct{ got, want string }{
-		{sample{3, 1, 2}.show(whole), "2 [1..3]"},
-		{sample{1234567.8}.show(whole), "1,234,568"},
-		{whole(999), "999"},
-		{whole(100000), "100,000"},
-		{percent(0.126), "13 %"},
-		{millis(quantile([]time.Duration{4e6, 1e6, 3e6, 2e6}, 0.5)), "3.00 ms"},
-		{millis(quantile([]time.Duration{4e6, 1e6, 3e6, 2e6}, 0.99)), "4.00 ms"},
-	} {
-		if c.got != c.want {
-			t.Errorf("%s, want %s", c.got, c.want)
-		}
+func TestQuantile(t *testing.T) {
+	all := []time.Duration{4, 1, 3, 2}
+	if got := quantile(all, 0.5); got != 3 {
+		t.Errorf("median %d, want 3", got)
+	}
+	if got := quantile(all, 0.99); got != 4 {
+		t.Errorf("p99 %d, want 4", got)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	before, err := used([]part{itself()}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); time.Since(began) < 5*tick; { //nolint:revive // it spends processor time, which is what is measured
+	}
+	after, err := used([]part{itself()}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := after.since(before); d.cpu[roleClient] < tick || d.machine < tick || d.ours() != d.cpu[roleClient] {
+		t.Errorf("after %s of work: %+v", 5*tick, d)
 	}
 }

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,115 +10,24 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/reeve-scheduler/reeve"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/trust"
 )
 
-// patience bounds what should happen soon.
-const patience = time.Minute
-
-// process is one of ours: a server or a worker.
-type process struct {
-	cmd *exec.Cmd
-	// lines is what it says, line by line, until it is no longer listened to.
-	lines chan string
-	// ended is closed when it has; err then says how.
-	ended chan struct{}
-	err   error
-	log   string
-}
-
-// start runs a program; what it says is kept in a file of its name.
-func (b *bench) start(log string, name string, args ...string) (*process, error) {
-	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	p := &process{cmd: exec.Command(name, args...), lines: make(chan string, 64), ended: make(chan struct{}), log: log} //nolint:noctx // it outlives calls, and stop ends it
-	// A program that is killed takes nothing with it otherwise.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	says, err := p.cmd.StderrPipe()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	go func() {
-		for s := bufio.NewScanner(says); s.Scan(); {
-			fmt.Fprintln(f, s.Text())
-			select {
-			case p.lines <- s.Text():
-			default: // nobody waits for it any more
-			}
-		}
-		p.err = errors.Join(p.cmd.Wait(), f.Close())
-		close(p.ended)
-	}()
-	return p, nil
-}
-
-// says waits for a line that a pattern matches, and returns its first group.
-func (p *process) says(ctx context.Context, pattern string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	re := regexp.MustCompile(pattern)
-	for {
-		select {
-		case line := <-p.lines:
-			if m := re.FindStringSubmatch(line); m != nil {
-				return m[1], nil
-			}
-		case <-p.ended:
-			return "", fmt.Errorf("%s ended early (%w); it said:\n%s", filepath.Base(p.cmd.Path), p.err, tail(p.log))
-		case <-ctx.Done():
-			return "", fmt.Errorf("%s did not say %q; it said:\n%s", filepath.Base(p.cmd.Path), pattern, tail(p.log))
-		}
-	}
-}
-
-func tail(name string) string {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-4096):])
-}
-
-// stop ends it in good order.
-func (p *process) stop() error {
-	if p == nil {
-		return nil
-	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-p.ended:
-		return p.err
-	case <-time.After(patience):
-		return errors.Join(errors.New("it does not stop; it was killed"), p.kill())
-	}
-}
-
-// kill ends it as a crash does.
-func (p *process) kill() error {
-	err := p.cmd.Process.Kill()
-	<-p.ended
-	return err
-}
-
-// cluster is a server with what works for it.
+// cluster is a server as users run it, with TLS and tokens, and what works for it.
 type cluster struct {
 	b      *bench
 	dir    string
 	server *process
 	worker *process
 	keeper int
-	// profiles is where the profiles of the server are, and of a worker of processes.
-	profiles, workerProfiles string
+	// environment tells programs where the server is and who they are.
+	environment []string
+	// admin is where metrics and profiles of the server are, workerProfiles where those of a
+	// worker of processes are.
+	admin, workerProfiles string
 	// client is as users have it; inside answers what only tools ask.
 	client *reeve.Client
 	inside *client.Client
@@ -142,45 +47,67 @@ func (b *bench) newCluster() (*cluster, error) {
 
 // startServer returns when it answers.
 func (c *cluster) startServer() (err error) {
-	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, "server", "--dev", "--data", c.dir+"/server",
-		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"); err != nil {
+	data := c.dir + "/server"
+	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, "server", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	if c.profiles, err = c.server.says(c.b.ctx, profilesAt); err != nil {
+	profiles, err := c.server.says(c.b.ctx, profilesAt)
+	if err != nil {
 		return err
 	}
+	c.admin = strings.TrimSuffix(profiles, "debug/pprof/")
 	address, err := c.server.says(c.b.ctx, `REEVE_ADDR=(\S+)`)
 	if err != nil {
 		return err
 	}
-	if c.client, err = reeve.New(reeve.Config{Addr: address}); err != nil {
+	tokenFile, caFile := data+"/admin.token", data+"/tls/ca.crt"
+	c.environment = append(os.Environ(), "REEVE_ADDR="+address, "REEVE_TOKEN_FILE="+tokenFile, "REEVE_CA="+caFile)
+	if c.client, err = reeve.New(reeve.Config{Addr: address, TokenFile: tokenFile, CAFile: caFile}); err != nil {
 		return err
 	}
-	if c.inside, err = client.New(client.Options{Address: address, UserAgent: "reeve-bench"}); err != nil {
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return err
+	}
+	tls, err := trust.ClientConfig(strings.TrimPrefix(address, "https://"), trust.ClientOptions{CAFile: caFile})
+	if err != nil {
+		return err
+	}
+	if c.inside, err = client.New(client.Options{Address: address, Token: strings.TrimSpace(string(token)), TLS: tls, UserAgent: "reeve-bench"}); err != nil {
 		return err
 	}
 	_, err = c.client.Ping(c.b.ctx)
 	return err
 }
 
-// work starts a worker of functions, and returns when it has joined.
-func (c *cluster) work(slots, prefetch int) (err error) {
+// prepareFunctions starts a worker of functions that joins when it is told to.
+func (c *cluster) prepareFunctions(slots, prefetch int) (err error) {
+	c.worker, err = c.b.startSelf(c.dir+"/worker.log", c.environment, workerCommand, strconv.Itoa(slots), strconv.Itoa(prefetch))
+	return err
+}
+
+// startSelf starts this program as another, and returns when it is ready to go on.
+func (b *bench) startSelf(log string, environment []string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.worker, err = c.b.start(c.dir+"/worker.log", self, workerCommand, c.client.Addr(), strconv.Itoa(slots), strconv.Itoa(prefetch))
+	cmd := exec.Command(self, args...) //nolint:noctx // it outlives calls, and stop ends it
+	cmd.Env = environment
+	p, err := startCommand(log, cmd)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.joined()
+	_, err = p.says(b.ctx, "^("+ready+")$")
+	return p, err
 }
 
 // workProcesses starts a worker of processes, and returns when it has joined.
 func (c *cluster) workProcesses(slots int) (err error) {
-	c.worker, err = c.b.start(c.dir+"/worker.log", c.b.binary, "worker", "--addr", c.client.Addr(), "--state", c.dir+"/worker",
+	cmd := exec.Command(c.b.binary, "worker", "--state", c.dir+"/worker", //nolint:noctx // it outlives calls, and stop ends it
 		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--keeper-idle", "1s", "--admin", "127.0.0.1:0")
-	if err != nil {
+	cmd.Env = c.environment
+	if c.worker, err = startCommand(c.dir+"/worker.log", cmd); err != nil {
 		return err
 	}
 	if c.workerProfiles, err = c.worker.says(c.b.ctx, profilesAt); err != nil {
@@ -189,7 +116,7 @@ func (c *cluster) workProcesses(slots int) (err error) {
 	if err := c.joined(); err != nil {
 		return err
 	}
-	c.keeper, err = childOf(c.worker.cmd.Process.Pid)
+	c.keeper, err = childOf(c.worker.pid())
 	return err
 }
 
@@ -200,26 +127,6 @@ func (c *cluster) joined() error {
 	})
 }
 
-// await asks until something holds.
-func await(ctx context.Context, holds func() (bool, error)) error {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
-		ok, err := holds()
-		if ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// pollEvery is how often the end of a run is looked for, and so how inexact its time is.
-const pollEvery = 5 * time.Millisecond
-
 // drained waits until no job is unfinished. The server's answer leaves it when all that
 // it saw is on disk.
 func (c *cluster) drained() error {
@@ -229,44 +136,63 @@ func (c *cluster) drained() error {
 	})
 }
 
-// settled waits until the tables have what the journal has.
-func (c *cluster) settled() error {
+// settle waits until the tables have what the journal has.
+func (c *cluster) settle() error {
 	return await(c.b.ctx, func() (bool, error) {
 		s, err := c.inside.Status(c.b.ctx)
 		return s.GetSequence() == s.GetProjectedSequence(), err
 	})
 }
 
+// parts are the processes of a cluster and this one, its client.
+func (c *cluster) parts() []part {
+	all := []part{itself(), {roleServer, c.server.pid(), alone}}
+	if c.worker != nil {
+		all = append(all, part{roleWorker, c.worker.pid(), alone})
+	}
+	if c.keeper != 0 {
+		all = append(all, part{roleKeeper, c.keeper, alone}, part{roleAttempts, c.keeper, itsEnded})
+	}
+	return all
+}
+
+// syncs counts the appends to the journal, an fsync each. The checkpoints of journal and
+// tables are not among them; the disk's own counter has those too.
+func (c *cluster) syncs() (int64, error) {
+	n, err := c.metric("reeve_journal_append_seconds_count")
+	return int64(n), err
+}
+
+// metric is what the server counts under a name without labels.
+func (c *cluster) metric(name string) (float64, error) {
+	text, err := answer(c.b.ctx, c.admin+"metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("the server does not count %s", name)
+}
+
 // close stops everything and removes its data.
 func (c *cluster) close() error {
 	err := errors.Join(c.worker.stop(), c.server.stop())
 	if c.keeper != 0 {
-		err = errors.Join(err, gone(c.b.ctx, c.keeper))
+		err = errors.Join(err, await(c.b.ctx, func() (bool, error) { return syscall.Kill(c.keeper, 0) != nil, nil }))
 	}
-	return errors.Join(err, os.RemoveAll(c.dir))
-}
-
-// gone waits until a process that is not our child has ended.
-func gone(ctx context.Context, pid int) error {
-	return await(ctx, func() (bool, error) {
-		return syscall.Kill(pid, 0) != nil, nil
-	})
+	if err != nil {
+		return err // with the logs left to read
+	}
+	c.client.Close()
+	return os.RemoveAll(c.dir)
 }
 
 // live is the bytes of the server's memory that are in use after a collection.
 func (c *cluster) live() (int64, error) {
-	ctx, cancel := context.WithTimeout(c.b.ctx, patience)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, c.profiles+"heap?gc=1&debug=1", http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	a, err := http.DefaultClient.Do(q)
-	if err != nil {
-		return 0, err
-	}
-	defer a.Body.Close()
-	text, err := io.ReadAll(a.Body)
+	text, err := answer(c.b.ctx, c.admin+"debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		return 0, err
 	}
@@ -294,7 +220,24 @@ func (c *cluster) record(name string) (wait func() error) {
 		}
 		done <- fetch(c.b.ctx, fmt.Sprintf("%sprofile?seconds=%d", from, profileSeconds), filepath.Join(c.b.profile, name+what))
 	}
-	go get(c.profiles, "-server.pprof")
+	go get(c.admin+"debug/pprof/", "-server.pprof")
 	go get(c.workerProfiles, "-worker.pprof")
 	return func() error { return errors.Join(<-done, <-done) }
+}
+
+// timedCluster measures on a fresh cluster, after what has to be there first.
+func (b *bench) timedCluster(name string, before, measure func(*cluster) error) (s spent, err error) {
+	c, err := b.newCluster()
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if before != nil {
+		if err := before(c); err != nil {
+			return s, err
+		}
+	}
+	recorded := c.record(name)
+	s, err = b.timed(&reeveQueue{c}, func() error { return measure(c) })
+	return s, errors.Join(err, recorded())
 }

@@ -2,13 +2,25 @@ module github.com/reeve-scheduler/reeve/bench
 
 go 1.26.0
 
-require github.com/reeve-scheduler/reeve v0.0.0
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/reeve-scheduler/reeve v0.0.0
+	modernc.org/sqlite v1.62.0
+)
 
 require (
 	connectrpc.com/connect v1.21.1 // indirect
+	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	modernc.org/libc v1.80.1 // indirect
+	modernc.org/mathutil v1.7.1 // indirect
+	modernc.org/memory v1.12.1 // indirect
 )
 
 replace github.com/reeve-scheduler/reeve => ../

@@ -4,72 +4,100 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
 )
 
-const latencyJobs = 500
+const (
+	latencyJobs = 500
+	// warmJobs come first and are not counted: connections and caches are made with them.
+	warmJobs = 20
+	// latencySlots are the worker's.
+	latencySlots = 2
+)
 
-// latency measures one job at a time on a system that does nothing else.
+// Cases of W3 that every system has.
+const (
+	caseStart = "submit → start"
+	caseSeen  = "submit → end seen"
+)
+
+// latencies are how long something took, each time.
+type latencies struct {
+	what string
+	took []time.Duration
+}
+
+// latency is W3: one job at a time on a system that does nothing else.
 func (b *bench) latency() error {
 	n := b.count(latencyJobs)
-	names := []string{"submit → acknowledged", "submit → start", "submit → end seen by a watch", "submit → end returned by Wait"}
-	p50, p99 := make([]sample, len(names)), make([]sample, len(names))
-	var others sample
-	for i := range b.runs {
-		var all [][]time.Duration
-		took, spent, err := b.once(fmt.Sprintf("latency-%d", i), func(c *cluster) error { return c.work(2, 0) }, func(c *cluster) (err error) {
-			all, err = c.oneByOne(n)
-			return err
+	err := b.inTurn("W3", func(s queueSystem, run int) error {
+		return b.with(s, func(q queue) error {
+			if err := errors.Join(q.prepare(workload{jobs: n + warmJobs, slots: latencySlots, kind: kindStamp}), q.work()); err != nil {
+				return err
+			}
+			recorded := b.record(q, fmt.Sprintf("latency-%d", run))
+			var all []latencies
+			spent, err := b.timed(q, func() (err error) {
+				all, err = q.oneByOne(n)
+				return err
+			})
+			if err := errors.Join(err, recorded()); err != nil {
+				return err
+			}
+			for _, l := range all {
+				r := s.row("W3", l.what)
+				b.figures.Add(r, "p50", "ms", quantile(l.took, 0.5).Seconds()*1000)
+				b.figures.Add(r, "p99", "ms", quantile(l.took, 0.99).Seconds()*1000)
+			}
+			b.figures.Cost(s.row("W3", ""), "others", "share", spent.others(spent.took))
+			return nil
 		})
-		if err != nil {
-			return err
-		}
-		for k := range names {
-			p50[k] = append(p50[k], quantile(all[k], 0.5).Seconds()*1000)
-			p99[k] = append(p99[k], quantile(all[k], 0.99).Seconds()*1000)
-		}
-		others = append(others, spent.others(took))
-	}
-	var rows [][]string
-	for k, name := range names {
-		rows = append(rows, []string{name, p50[k].show(hundredths), p99[k].show(hundredths)})
-	}
-	b.out.printf("\n### Latency, one function at a time, %d a run, in milliseconds (others: %s)\n\n", n, others.show(percent))
-	b.out.table([]string{"from → to", "p50", "p99"}, rows)
-	return nil
+	})
+	b.limitRow("W3", caseStart, limitSync, limitRound)
+	return err
+}
+
+// quantile is the smallest value that is not less than a share of all.
+func quantile(all []time.Duration, share float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
 }
 
 // oneByOne submits a job, waits for its end, and only then submits the next: n times
 // with a watch that is open all the while, n/5 times with Wait.
-func (c *cluster) oneByOne(n int) ([][]time.Duration, error) {
-	ctx, cancel := context.WithTimeout(c.b.ctx, patience*time.Duration(1+n/100))
+func (q *reeveQueue) oneByOne(n int) ([]latencies, error) {
+	ctx, cancel := context.WithTimeout(q.b.ctx, patience*time.Duration(1+n/100))
 	defer cancel()
-	ends, err := c.ends(ctx)
+	ends, err := q.ends(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all := make([][]time.Duration, 4)
+	acknowledged, start, seen := latencies{what: "submit → acknowledged"}, latencies{what: caseStart}, latencies{what: caseSeen}
 	ids := make([]string, 0, n)
 	submitted := make([]time.Time, 0, n)
-	for range n {
+	for i := range n + warmJobs {
 		began := time.Now()
-		id, err := c.client.Enqueue(ctx, "stamp", nil)
+		id, err := q.client.Enqueue(ctx, "stamp", nil)
 		if err != nil {
 			return nil, err
 		}
-		all[0] = append(all[0], time.Since(began))
-		seen, err := ends(id)
+		took := time.Since(began)
+		at, err := ends(id)
 		if err != nil {
 			return nil, err
 		}
-		all[2] = append(all[2], seen.Sub(began))
+		if i < warmJobs {
+			continue
+		}
+		acknowledged.took, seen.took = append(acknowledged.took, took), append(seen.took, at.Sub(began))
 		ids, submitted = append(ids, id), append(submitted, began)
 	}
 	for i, id := range ids {
-		j, err := c.client.Get(ctx, id)
+		j, err := q.client.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -77,20 +105,27 @@ func (c *cluster) oneByOne(n int) ([][]time.Duration, error) {
 		if err != nil {
 			return nil, fmt.Errorf("job %s is %s without an output: %w", id, j.State, err)
 		}
-		all[1] = append(all[1], time.Unix(0, at).Sub(submitted[i]))
+		start.took = append(start.took, time.Unix(0, at).Sub(submitted[i]))
 	}
-	for range max(n/5, 1) {
+	waited, err := q.waits(ctx, max(n/5, 1))
+	return []latencies{start, seen, acknowledged, waited}, err
+}
+
+// waits submits jobs and asks for each with Wait, which opens a watch of its own.
+func (q *reeveQueue) waits(ctx context.Context, n int) (latencies, error) {
+	l := latencies{what: "submit → end returned by Wait"}
+	for range n {
 		began := time.Now()
-		id, err := c.client.Enqueue(ctx, "stamp", nil)
+		id, err := q.client.Enqueue(ctx, "stamp", nil)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
-		if _, err := c.client.Wait(ctx, id); err != nil {
-			return nil, err
+		if _, err := q.client.Wait(ctx, id); err != nil {
+			return l, err
 		}
-		all[3] = append(all[3], time.Since(began))
+		l.took = append(l.took, time.Since(began))
 	}
-	return all, nil
+	return l, nil
 }
 
 // ends opens a watch, and returns the function that waits for the end of a job and says

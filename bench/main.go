@@ -1,7 +1,8 @@
-// Command bench measures the built binary: a server and its workers run as processes of
-// their own, on loopback, with every acknowledgement on disk. It prints Markdown:
+// Command bench measures the built binary, and beside it the programs that people would
+// use instead, each in turn on the same machine: servers, workers and clients run as
+// processes of their own on loopback. It prints Markdown:
 //
-//	go run . [-run PATTERN] [-runs N] [-scale F] [-write FILE]
+//	go run . [-run PATTERN] [-runs N] [-scale F] [-peers=false] [-write FILE]
 //
 // docs/performance.md says what each figure means.
 package main
@@ -17,18 +18,23 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == workerCommand {
-		if err := functionWorker(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench worker:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if as, ok := roles()[os.Args[1]]; ok {
+			if err := as(os.Args[2:]); err != nil {
+				fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -39,46 +45,73 @@ func main() {
 	}
 }
 
+// roles are what this program is when it starts itself as another.
+func roles() map[string]func(args []string) error {
+	return map[string]func([]string) error{workerCommand: functionWorker}
+}
+
 // bench is one run of the program.
 type bench struct {
-	ctx    context.Context
-	out    *report
-	binary string
+	ctx     context.Context
+	figures figure.Set
+	binary  string
 	// dir holds everything that servers and workers write.
 	dir  string
 	runs int
 	// scale multiplies the number of jobs.
 	scale float64
+	// slots is how many processes run at a time: one a processor.
+	slots int
+	// peers: not Reeve alone.
+	peers bool
 	// profile is where profiles of every run go, empty for none.
 	profile string
 }
 
 // section is one group of figures.
 type section struct {
-	name string
-	run  func(*bench) error
+	// name is the workload's, by which -run selects it.
+	name, title string
+	// about is what its table needs to be understood.
+	about string
+	run   func(*bench) error
 }
 
-// sections are in the order of the report: the longest come last.
+// limitsSection is always measured: its figures stand beside others.
+const limitsSection = "limits"
+
+// sections are in the order of the report.
 func sections() []section {
 	return []section{
-		{"noop", (*bench).noop},
-		{"latency", (*bench).latency},
-		{"process", (*bench).processes},
-		{"memory", (*bench).memory},
+		{limitsSection, "What the machine can do at best", "", (*bench).measureLimits},
+		{"W1", "W1: no-op functions", "", (*bench).throughput},
+		{"W2", "W2: a backlog that was there before", "", (*bench).drain},
+		{"W3", "W3: one job at a time", "", (*bench).latency},
+		{"W4", "W4: " + program + " as a process", "", (*bench).processes},
+		{"W6", "W6: what waits", "", (*bench).memory},
+	}
+}
+
+// panels are what the chart shows.
+func panels() []figure.Panel {
+	return []figure.Panel{
+		{Title: "No-op functions end to end (more is better)", Workload: "W1", Case: caseBoth, Metric: "throughput"},
+		{Title: "One job on an idle system, submit → end seen, median (less is better)", Workload: "W3", Case: caseSeen, Metric: "p50"},
 	}
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	b := &bench{ctx: ctx}
-	pattern := f.String("run", "", "only the sections that this regular expression matches: noop, latency, process, memory")
+	b := &bench{ctx: ctx, slots: runtime.NumCPU()}
+	pattern := f.String("run", "", "only the workloads whose name this regular expression matches: W1, W2, …")
 	f.StringVar(&b.binary, "binary", "", "the reeve binary (default: built from the repository around this module)")
 	parent := f.String("dir", os.TempDir(), "where servers keep their data: a real disk, since every figure depends on its fsync")
 	f.IntVar(&b.runs, "runs", 3, "how often each figure is measured")
 	f.Float64Var(&b.scale, "scale", 1, "multiplies the number of jobs")
+	f.BoolVar(&b.peers, "peers", true, "measure others beside Reeve")
 	f.StringVar(&b.profile, "profile", "", "a directory for profiles of the servers and workers, and of their memory")
-	write := f.String("write", "", "a Markdown file to write the report into too, between its lines "+beginMark+" and "+endMark)
+	write := f.String("write", "", "a Markdown file to write the report into too, between its lines "+beginMark+" and "+endMark+
+		"; beside it the figures go into a .json and a chart into a .svg of the same name")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -95,26 +128,41 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			return err
 		}
 	}
-	began := time.Now()
-	var text strings.Builder
-	b.out = &report{to: io.MultiWriter(out, &text)}
-	if err := b.describe(); err != nil {
+	about, text, err := b.measure(only, out)
+	if err != nil || *write == "" {
 		return err
 	}
+	return b.write(*write, about, text)
+}
+
+// measure runs sections and prints what they found as they end.
+func (b *bench) measure(only *regexp.Regexp, out io.Writer) (about figure.Run, text string, err error) {
+	if about, err = b.describe(); err != nil {
+		return about, "", err
+	}
+	var all strings.Builder
+	out = io.MultiWriter(out, &all)
+	fmt.Fprintf(out, "Machine: %s.\n", about.Machine)
+	for _, s := range about.Settings {
+		fmt.Fprintf(out, "%s\n", s)
+	}
 	for _, s := range sections() {
-		if !only.MatchString(s.name) {
+		if s.name != limitsSection && !only.MatchString(s.name) {
 			continue
 		}
 		b.say("%s: measuring %s", time.Now().Format(time.TimeOnly), s.name)
 		if err := s.run(b); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return about, "", fmt.Errorf("%s: %w", s.name, err)
 		}
+		fmt.Fprintf(out, "\n### %s\n", s.title)
+		if s.about != "" {
+			fmt.Fprintf(out, "\n%s\n", s.about)
+		}
+		b.figures.Markdown(out, s.name)
 	}
-	b.out.printf("\nThe whole run took %s.\n", time.Since(began).Round(time.Second))
-	if *write != "" {
-		return writeInto(*write, text.String())
-	}
-	return nil
+	about.Took = time.Since(about.Began)
+	fmt.Fprintf(out, "\nThe whole run took %s.\n", about.Took.Round(time.Second))
+	return about, all.String(), nil
 }
 
 // say tells whoever waits how far it is.
@@ -122,17 +170,25 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+
 
 // build makes the binary as a release does, from the source that this module stands in.
 func build(ctx context.Context, dir string) (string, error) {
-	const module = "github.com/reeve-scheduler/reeve"
-	source, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	source, err := source(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find the source, which is looked for from the folder bench on: %w", err)
+		return "", err
 	}
 	name := filepath.Join(dir, "reeve")
 	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", name, "./cmd/reeve")
-	c.Dir = strings.TrimSpace(string(source))
+	c.Dir = source
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	c.Stderr = os.Stderr
 	return name, c.Run()
+}
+
+// source is the folder of the product's source.
+func source(ctx context.Context) (string, error) {
+	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/reeve-scheduler/reeve").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the source, which is looked for from the folder bench on: %w", err)
+	}
+	return strings.TrimSpace(string(dir)), nil
 }
 
 // count scales a number of jobs.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 )
 
 // backlog is something that waits.
@@ -13,12 +14,10 @@ type backlog struct {
 	name   string
 	n      int
 	submit func(*cluster, int) error
-	// recover: the server is killed and started again.
-	recover bool
 }
 
-// memory measures what jobs that wait cost the server, and how long it takes to have
-// them again after it was killed. Each is measured once: it is memory, not time.
+// memory is W6: what jobs that wait cost the server, and how long it takes to have them
+// again after it was killed. Each is measured once: it is memory, not time.
 func (b *bench) memory() error {
 	single := func(c *cluster, n int) error { return c.submit(reeve.Function("noop", nil), n) }
 	array := func(c *cluster, n int) error {
@@ -27,68 +26,64 @@ func (b *bench) memory() error {
 		}}})
 		return err
 	}
-	var rows [][]string
 	for _, l := range []backlog{
-		{"single jobs", b.count(100_000), single, false},
-		{"single jobs", b.count(1_000_000), single, true},
-		{"elements of one array", b.count(10_000_000), array, true},
+		{"single jobs", b.count(1_000_000), single},
+		{"elements of one array", b.count(10_000_000), array},
 	} {
-		row, err := b.wait(l)
-		if err != nil {
+		if err := b.wait(l); err != nil {
 			return err
 		}
-		rows = append(rows, row)
 	}
-	b.out.printf("\n### What waits, and the way back after kill -9\n\n")
-	b.out.table([]string{"what", "submitted in", "per second", "server CPU-s", "server RSS", "live heap", "live bytes each", "ready again after", "RSS then"}, rows)
 	return nil
 }
 
 // wait measures one backlog.
-func (b *bench) wait(l backlog) (row []string, err error) {
+func (b *bench) wait(l backlog) (err error) {
 	c, err := b.newCluster()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	empty, err := c.live()
-	if err != nil {
-		return nil, err
-	}
-	recorded := c.record(fmt.Sprintf("submit-%d", l.n))
-	took, spent, err := c.timed(func() error { return l.submit(c, l.n) })
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(recorded(), c.settled()); err != nil {
-		return nil, err
-	}
-	rss, err := resident(c.server.cmd.Process.Pid)
-	if err != nil {
-		return nil, err
-	}
 	live, err := c.live()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	rss, err := resident(c.server.pid())
+	if err != nil {
+		return err
+	}
+	recorded := c.record(fmt.Sprintf("wait-%d", l.n))
+	spent, err := b.timed(&reeveQueue{c}, func() error { return l.submit(c, l.n) })
+	if err := errors.Join(err, recorded()); err != nil {
+		return err
+	}
+	if err := c.settle(); err != nil {
+		return err
+	}
+	full, err := resident(c.server.pid())
+	if err != nil {
+		return err
+	}
+	fullLive, err := c.live()
+	if err != nil {
+		return err
 	}
 	if b.profile != "" {
-		if err := fetch(b.ctx, c.profiles+"heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, l.n)); err != nil {
-			return nil, err
+		if err := fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, l.n)); err != nil {
+			return err
 		}
 	}
-	row = []string{
-		whole(float64(l.n)) + " " + l.name, seconds(took), whole(float64(l.n) / took.Seconds()), hundredths(spent.server.Seconds()), mebibytes(rss), mebibytes(live),
-		fmt.Sprintf("%.1f", float64(max(live-empty, 0))/float64(l.n)), "", "",
-	}
-	if !l.recover {
-		return row, nil
-	}
-	return row, c.comeBack(l.n, row[7:])
+	r := figure.Row{Workload: "W6", Case: fmt.Sprintf("%d %s", l.n, l.name), Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
+	b.figures.Add(r, "memory over the empty server", "MiB", float64(full-rss)/(1<<20))
+	b.figures.Add(r, "of it in use", "MiB", float64(fullLive-live)/(1<<20))
+	b.figures.Add(r, "submitted in", "s", spent.took.Seconds())
+	b.charge(r, spent, l.n)
+	return c.comeBack(r, l.n)
 }
 
 // comeBack kills the server and measures how long it takes until it answers, with
 // everything that was there.
-func (c *cluster) comeBack(n int, cells []string) error {
+func (c *cluster) comeBack(r figure.Row, n int) error {
 	if err := c.server.kill(); err != nil {
 		return err
 	}
@@ -104,11 +99,8 @@ func (c *cluster) comeBack(n int, cells []string) error {
 	if got := s.GetPending(); got != int64(n) && got != 1 { // an array is one job
 		return fmt.Errorf("%d of %d jobs are back", got, n)
 	}
-	rss, err := resident(c.server.cmd.Process.Pid)
-	cells[0], cells[1] = seconds(took), mebibytes(rss)
+	rss, err := resident(c.server.pid())
+	c.b.figures.Add(r, "back after kill -9", "s", took.Seconds())
+	c.b.figures.Add(r, "memory then", "MiB", float64(rss)/(1<<20))
 	return err
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
-
-func mebibytes(n int64) string { return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20)) }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
@@ -11,23 +14,31 @@ import (
 	"github.com/reeve-scheduler/reeve"
 )
 
-// workerCommand makes this program a worker: bench worker ADDR SLOTS PREFETCH.
-const workerCommand = "worker"
+const (
+	// workerCommand makes this program a worker: bench worker SLOTS PREFETCH, with the
+	// server in its environment.
+	workerCommand = "worker"
+	// ready is what a worker says when it could begin, goOn the answer that lets it: how
+	// long a program takes to start is not what is measured.
+	ready, goOn = "ready", "go"
+)
 
 // functionWorker runs the functions that are measured until it is told to end.
 func functionWorker(args []string) error {
-	if len(args) != 3 {
-		return fmt.Errorf("want ADDR SLOTS PREFETCH, got %q", args)
+	if len(args) != 2 {
+		return fmt.Errorf("want SLOTS PREFETCH, got %q", args)
 	}
-	slots, err := strconv.Atoi(args[1])
+	slots, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
-	prefetch, err := strconv.Atoi(args[2])
+	prefetch, err := strconv.Atoi(args[1])
 	if err != nil {
 		return err
 	}
-	c, err := reeve.New(reeve.Config{Addr: args[0]})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	c, err := reeve.New(reeve.FromEnv())
 	if err != nil {
 		return err
 	}
@@ -39,7 +50,20 @@ func functionWorker(args []string) error {
 		a.SetOutput("started", strconv.FormatInt(time.Now().UnixNano(), 10))
 		return nil
 	})
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	if _, err := c.Ping(ctx); err != nil {
+		return err
+	}
+	if err := awaitGo(os.Stdin); err != nil {
+		return err
+	}
 	return w.Run(ctx)
+}
+
+// awaitGo says that this program is ready, and waits for the word.
+func awaitGo(from io.Reader) error {
+	fmt.Println(ready)
+	if !bufio.NewScanner(from).Scan() {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }

@@ -165,7 +165,7 @@ func hidden(name string) bool {
 // otherModule reports whether a folder on the way to name has a go.mod of its own. bench has one so
 // that what it needs is not the product's to require; it is written in this house all the same.
 func otherModule(name string, texts map[string][]byte) bool {
-	if path.Dir(name) == "bench" {
+	if strings.HasPrefix(name, "bench/") {
 		return false
 	}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -216,7 +216,7 @@ func (p *pkg) importPath() string {
 func (p *pkg) testOnly() bool { return testOnlyDir(p.dir) }
 
 func testOnlyDir(dir string) bool {
-	return dir == "bench" || dir == "test" || strings.HasPrefix(dir, "test/") || strings.HasSuffix(dir, "test") ||
+	return dir == "bench" || strings.HasPrefix(dir, "bench/") || dir == "test" || strings.HasPrefix(dir, "test/") || strings.HasSuffix(dir, "test") ||
 		dir == "internal/store/faultstore" || dir == "internal/sim" || strings.HasPrefix(dir, "internal/sim/") || dir == "internal/tidy"
 }
 

@@ -1,0 +1,154 @@
+// Package figure keeps what was measured: each value once, with what it is a value of,
+// and from there every form in which people and programs read it.
+package figure
+
+import (
+	"slices"
+	"strings"
+)
+
+// Kind says what a row of figures is of.
+type Kind string
+
+// Kinds. A limit is what the machine can do at best, without a scheduler.
+const (
+	Reeve Kind = "reeve"
+	Peer  Kind = "peer"
+	Limit Kind = "limit"
+)
+
+// Durable names the strongest promise: what was acknowledged has been fsynced.
+const Durable = "D2"
+
+// Row is what the figures of one line of a table have in common.
+type Row struct {
+	// Workload is the section's short name, W1. Case tells apart what is measured in it:
+	// "submit alone".
+	Workload string `json:"workload"`
+	Case     string `json:"case,omitempty"`
+	Kind     Kind   `json:"kind"`
+	System   string `json:"system"`
+	// Durability is Durable, or in words how much of what was acknowledged a power loss
+	// can take: "1 s". Empty where nothing is acknowledged.
+	Durability string `json:"durability,omitempty"`
+}
+
+// Figure is one measured value over the runs.
+type Figure struct {
+	Row
+	Metric string `json:"metric"`
+	// Unit also says which way is better: of what ends in /s there is to be much, of
+	// everything else little. "jobs" only counts.
+	Unit string `json:"unit"`
+	// Cost is what the first figure of the row took: processor time, bytes, memory.
+	Cost bool `json:"cost,omitempty"`
+	Runs Runs `json:"runs"`
+}
+
+// Runs are the values of one figure, in the order in which they were measured.
+type Runs []float64
+
+// Median is the middle value, the upper one of two; 0 of none.
+func (r Runs) Median() float64 {
+	if len(r) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(r))[len(r)/2]
+}
+
+// Missing is a system that was not measured, and why.
+type Missing struct {
+	Workload string `json:"workload"`
+	System   string `json:"system"`
+	Reason   string `json:"reason"`
+}
+
+// Set is all figures of a run of the program, in order of their first value. It is used
+// by one goroutine at a time.
+type Set struct {
+	Figures []*Figure
+	Missing []Missing
+}
+
+// Add takes a value of what a row is about.
+func (s *Set) Add(r Row, metric, unit string, v float64) { s.add(r, metric, unit, false, v) }
+
+// Cost takes a value of what that took.
+func (s *Set) Cost(r Row, metric, unit string, v float64) { s.add(r, metric, unit, true, v) }
+
+func (s *Set) add(r Row, metric, unit string, cost bool, v float64) {
+	for _, f := range s.Figures {
+		if f.Row == r && f.Metric == metric && f.Unit == unit {
+			f.Runs = append(f.Runs, v)
+			return
+		}
+	}
+	s.Figures = append(s.Figures, &Figure{r, metric, unit, cost, Runs{v}})
+}
+
+// Miss records that a system was not measured. The first reason of each is kept.
+func (s *Set) Miss(workload, system, reason string) {
+	reason = strings.Join(strings.Fields(reason), " ")
+	if !slices.ContainsFunc(s.Missing, func(m Missing) bool { return m.Workload == workload && m.System == system }) {
+		s.Missing = append(s.Missing, Missing{workload, system, reason})
+	}
+}
+
+// of is the figures of a workload.
+func (s *Set) of(workload string) []*Figure {
+	var out []*Figure
+	for _, f := range s.Figures {
+		if f.Workload == workload {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Ratio compares the first figure of a row with that of Reeve in the same case.
+type Ratio struct {
+	Row
+	Metric string `json:"metric"`
+	// Times says how often Reeve is as good: of a rate Reeve's by the row's, of a time the
+	// row's by Reeve's.
+	Times float64 `json:"times"`
+	// Best marks the best of the peers that are as durable as Reeve.
+	Best bool `json:"best_durable_peer,omitempty"`
+}
+
+// Ratios compares every row of peers and limits that has a figure with the metric and unit of
+// the first that Reeve has in its case.
+func (s *Set) Ratios(workload string) []Ratio {
+	ours := map[string]*Figure{}
+	for _, f := range s.of(workload) {
+		if f.Kind == Reeve && !f.Cost && ours[f.Case] == nil {
+			ours[f.Case] = f
+		}
+	}
+	var out []Ratio
+	best := map[string]int{}
+	for _, f := range s.of(workload) {
+		o := ours[f.Case]
+		if f.Kind == Reeve || o == nil || f.Metric != o.Metric || f.Unit != o.Unit {
+			continue
+		}
+		a, b := o.Runs.Median(), f.Runs.Median()
+		if !more(f.Unit) {
+			a, b = b, a
+		}
+		if b == 0 {
+			continue
+		}
+		out = append(out, Ratio{Row: f.Row, Metric: f.Metric, Times: a / b})
+		if i, ok := best[f.Case]; f.Kind == Peer && f.Durability == Durable && (!ok || a/b < out[i].Times) {
+			best[f.Case] = len(out) - 1
+		}
+	}
+	for _, i := range best {
+		out[i].Best = true
+	}
+	return out
+}
+
+// more reports whether more is better.
+func more(unit string) bool { return strings.HasSuffix(unit, "/s") }

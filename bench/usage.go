@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// tick is the unit in which Linux counts processor time for its users, 1/100 s on every
+// machine that Go runs on.
+const tick = 10 * time.Millisecond
+
+// stat is what /proc says of a process.
+type stat struct {
+	parent int
+	// own is its processor time, children that of its children that have ended.
+	own, children time.Duration
+}
+
+func statOf(pid int) (stat, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return stat{}, err
+	}
+	// The name, in parentheses, may hold anything.
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(f) < 15 {
+		return stat{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
+	}
+	var n [15]int
+	for _, i := range []int{1, 11, 12, 13, 14} {
+		if n[i], err = strconv.Atoi(f[i]); err != nil {
+			return stat{}, err
+		}
+	}
+	return stat{n[1], time.Duration(n[11]+n[12]) * tick, time.Duration(n[13]+n[14]) * tick}, nil
+}
+
+// processTree is all processes that there are, by their parents.
+func processTree() (map[int][]int, error) {
+	names, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	children := map[int][]int{}
+	for _, name := range names {
+		pid, err := strconv.Atoi(filepath.Base(name))
+		if err != nil {
+			continue
+		}
+		if s, err := statOf(pid); err == nil { // else it has ended meanwhile
+			children[s.parent] = append(children[s.parent], pid)
+		}
+	}
+	return children, nil
+}
+
+// below is a process and all its descendants.
+func below(children map[int][]int, pid int) []int {
+	all := []int{pid}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all
+}
+
+// childOf finds the one child of a process.
+func childOf(pid int) (int, error) {
+	children, err := processTree()
+	if err == nil && len(children[pid]) == 0 {
+		err = fmt.Errorf("process %d has no child", pid)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return children[pid][0], nil
+}
+
+// resident is the memory that a process occupies; of pages that several processes of a
+// tree share, each counts its part.
+func resident(pid int) (int64, error) {
+	children, err := processTree()
+	if err != nil {
+		return 0, err
+	}
+	if len(children[pid]) == 0 {
+		return memoryOf(pid, "status", "VmRSS:")
+	}
+	var sum int64
+	for _, p := range below(children, pid) {
+		n, err := memoryOf(p, "smaps_rollup", "Pss:")
+		if err != nil && !gone(err) {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func memoryOf(pid int, file, key string) (int64, error) {
+	kb, err := field(fmt.Sprintf("/proc/%d/%s", pid, file), key)
+	return kb << 10, err
+}
+
+// field is the number after a key in a file of /proc.
+func field(name, key string) (int64, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			return strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no %s in %s", key, name)
+}
+
+// gone reports that a process has ended while it was looked at.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
+
+// role is what a program does for a system.
+type role string
+
+// Roles. Where there is no server the workers go to the database themselves.
+const (
+	roleClient   role = "client"
+	roleServer   role = "server"
+	roleDatabase role = "database"
+	roleWorker   role = "worker"
+	roleKeeper   role = "keeper"
+	// roleAttempts is what the processes took that were the jobs.
+	roleAttempts role = "attempts"
+)
+
+// part is a process of a system under measurement.
+type part struct {
+	role role
+	pid  int
+	// reach is which of its descendants count with it.
+	reach reach
+}
+
+type reach int
+
+const (
+	alone reach = iota
+	// itsEnded are its children that have ended, without itself.
+	itsEnded
+	// withEnded is itself and those.
+	withEnded
+	// wholeTree is itself and everything that it has started, living and ended.
+	wholeTree
+)
+
+// usage is what processes have used since they began.
+type usage struct {
+	cpu map[role]time.Duration
+	// machine is the processor time of everything on it.
+	machine time.Duration
+	// wrote is the bytes that parts gave to the disk, -1 where /proc does not say so.
+	wrote int64
+	// flushes is how often the disk of dir was told to make things durable, by anybody;
+	// -1 where it isn't known.
+	flushes int64
+}
+
+// used reads what parts have used.
+func used(parts []part, dir string) (u usage, err error) {
+	u = usage{cpu: map[role]time.Duration{}, flushes: diskFlushes(dir)}
+	children, err := processTree()
+	if err != nil {
+		return u, err
+	}
+	for _, p := range parts {
+		pids := []int{p.pid}
+		if p.reach == wholeTree {
+			pids = below(children, p.pid)
+		}
+		for _, pid := range pids {
+			s, err := statOf(pid)
+			if err != nil {
+				if gone(err) && pid != p.pid {
+					continue
+				}
+				return u, err
+			}
+			if p.reach != itsEnded {
+				u.cpu[p.role] += s.own
+			}
+			if p.reach != alone {
+				u.cpu[p.role] += s.children
+			}
+			if p.role == roleClient || p.reach == itsEnded || u.wrote < 0 {
+				continue
+			}
+			n, err := field(fmt.Sprintf("/proc/%d/io", pid), "write_bytes:")
+			if err != nil && !gone(err) {
+				n = -1 - u.wrote // another user's process
+			}
+			u.wrote += n
+		}
+	}
+	u.machine, err = busy()
+	return u, err
+}
+
+// since is what was used between two readings.
+func (u usage) since(o usage) usage {
+	d := usage{cpu: map[role]time.Duration{}, machine: u.machine - o.machine, wrote: -1, flushes: -1}
+	for r, t := range u.cpu {
+		d.cpu[r] = t - o.cpu[r]
+	}
+	if u.wrote >= 0 && o.wrote >= 0 {
+		d.wrote = u.wrote - o.wrote
+	}
+	if u.flushes >= 0 && o.flushes >= 0 {
+		d.flushes = u.flushes - o.flushes
+	}
+	return d
+}
+
+// ours is the processor time of all parts.
+func (u usage) ours() (sum time.Duration) {
+	for _, t := range u.cpu {
+		sum += t
+	}
+	return sum
+}
+
+// overhead is that of all parts but the jobs' own processes.
+func (u usage) overhead() time.Duration { return u.ours() - u.cpu[roleAttempts] }
+
+// others is the share of the machine that was spent on something else.
+func (u usage) others(took time.Duration) float64 {
+	return max((u.machine-u.ours()).Seconds()/took.Seconds()/float64(runtime.NumCPU()), 0)
+}
+
+// busy is the processor time that the whole machine has spent since it started.
+func busy() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	f := strings.Fields(line)
+	var sum time.Duration
+	for _, i := range []int{1, 2, 3, 6, 7} { // user, nice, system, interrupts; not idle, waiting, stolen
+		n, err := strconv.Atoi(f[i])
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
+// diskFlushes counts the flushes of the disk that a folder is on. A disk that does not
+// count them, or a file system over several, answers -1.
+func diskFlushes(dir string) int64 {
+	var s syscall.Stat_t
+	if err := syscall.Stat(dir, &s); err != nil {
+		return -1
+	}
+	major, minor := s.Dev>>8&0xfff, s.Dev&0xff|s.Dev>>12&0xfff00
+	device, err := filepath.EvalSymlinks(fmt.Sprintf("/sys/dev/block/%d:%d", major, minor))
+	if err != nil {
+		return -1
+	}
+	if _, err := os.Stat(device + "/partition"); err == nil {
+		device = filepath.Dir(device) // a flush is the whole disk's
+	}
+	text, err := os.ReadFile(device + "/stat")
+	f := strings.Fields(string(text))
+	if err != nil || len(f) < 17 {
+		return -1
+	}
+	n, err := strconv.ParseInt(f[15], 10, 64)
+	if err != nil || n == 0 {
+		return -1
+	}
+	return n
+}
