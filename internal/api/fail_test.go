@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/memstore"
@@ -58,7 +60,7 @@ func (h badHistory) Job(context.Context, uint64) (store.JobRow, uint64, error) {
 }
 
 // behind is a client of a door whose engine and history are bad, and its log.
-func behind(t *testing.T, e badEngine, historyErr error) (*clients, *said) {
+func behind(t *testing.T, e Engine, historyErr error) (*clients, *said) {
 	t.Helper()
 	log := &said{}
 	door, err := New(Options{
@@ -189,5 +191,63 @@ func TestNothingElse(t *testing.T) {
 		if allow := resp.Header.Get("Access-Control-Allow-Origin"); allow != "" {
 			t.Errorf("%s %s: pages of %s may call", test.method, test.path, allow)
 		}
+	}
+}
+
+// forgetful is an engine whose memory drops what has ended between a view and a command.
+type forgetful struct {
+	badEngine
+
+	memory *core.State
+	got    *core.Submit
+}
+
+func (e forgetful) View(_ context.Context, fn func(*core.State)) error {
+	fn(e.memory)
+	return nil
+}
+
+func (e forgetful) Do(_ context.Context, c core.Command) (any, error) {
+	*e.got = c.(core.Submit)
+	return []core.Submitted{{ID: 2}}, nil
+}
+
+// TestMemoryIsAFact: what memory says of a key and of a job to wait for goes along with
+// the submit, since memory may have forgotten it when the submit is decided.
+func TestMemoryIsAFact(t *testing.T) {
+	s := core.New(core.Config{})
+	apply := func(events ...core.Event) {
+		for _, e := range events {
+			s.Apply(e)
+		}
+	}
+	apply(s.Begin(1, 1, 1)...)
+	parsed, err := jobfile.Parse("", []byte("run: x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.Decide(core.Input{Now: 1}, core.Submit{
+		Namespace: core.DefaultName, Spec: parsed.Spec, Hash: parsed.Hash, Canonical: parsed.Canonical, Items: []core.Item{{Key: "night", Body: 7}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(d.Events...)
+	if d, err = s.Decide(core.Input{Now: 2}, core.Cancel{Job: 1, Task: core.NoTask, By: "anna"}); err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; d, more = s.Follow(2) {
+		apply(d.Events...)
+	}
+	var got core.Submit
+	c, _ := behind(t, forgetful{memory: s, got: &got}, nil)
+	q := file("run: x\nafter: {1: done}")
+	q.Items = []*reevev1.SubmitItem{{IdempotencyKey: "night"}}
+	do(t, c.jobs.Submit, q)
+	if diff := cmp.Diff([]core.EndedJob{{ID: 1, State: job.JobCancelled}}, got.Ended); diff != "" {
+		t.Errorf("what is said of the job to wait for (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&core.KeyFact{ID: 1, Body: 7}, got.Items[0].Existing); diff != "" {
+		t.Errorf("what is said of the key (-want +got):\n%s", diff)
 	}
 }

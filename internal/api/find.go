@@ -205,27 +205,36 @@ func (s *server) chunks(ctx context.Context, id job.ID, ti uint32, from uint64, 
 	return out, nil
 }
 
-// facts looks up what a submit needs to know of things that are not in memory: the
-// jobs it comes after, and those its keys stand for.
+// facts looks up what a submit needs to know and memory may no longer hold when it is
+// decided: the jobs it comes after, and those its keys stand for. What memory holds now
+// is a fact too: it may leave memory in between, without a change that would make what
+// was read outdated.
 func (s *server) facts(ctx context.Context, c *core.Submit) error {
+	c.Ended = nil
 	after := map[job.ID]bool{}
 	var keys []int
 	if err := s.Engine.View(ctx, func(state *core.State) {
 		c.ReadSeq = state.Seq()
 		for _, a := range c.Spec.After {
-			if _, ok := state.Image(a.Job); !ok {
+			m, ok := state.Image(a.Job)
+			if !ok {
 				after[a.Job] = true
+			} else if m.State.Terminal() && m.Namespace == c.Namespace {
+				c.Ended = append(c.Ended, core.EndedJob{ID: a.Job, State: m.State})
 			}
 		}
 		for i := range c.Items {
-			if k := c.Items[i].Key; k != "" && state.ByKey(c.Namespace, k) == 0 {
+			k := c.Items[i].Key
+			if k == "" {
+				continue
+			}
+			if c.Items[i].Existing = state.ByKey(c.Namespace, k); c.Items[i].Existing == nil {
 				keys = append(keys, i)
 			}
 		}
 	}); err != nil {
 		return err
 	}
-	c.Ended = nil
 	for id := range after {
 		row, _, err := s.History.Job(ctx, uint64(id))
 		if errors.Is(err, store.ErrNotFound) {
@@ -237,9 +246,6 @@ func (s *server) facts(ctx context.Context, c *core.Submit) error {
 		if row.Namespace == c.Namespace {
 			c.Ended = append(c.Ended, core.EndedJob{ID: id, State: job.State(row.State)})
 		}
-	}
-	for i := range c.Items {
-		c.Items[i].Existing = nil
 	}
 	return s.keyFacts(ctx, c, keys)
 }

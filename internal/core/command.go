@@ -18,9 +18,10 @@ type Submit struct {
 	Items     []Item
 	By        string
 	Held      bool
-	// Ended is what the tables said of jobs in Spec.After that are not in memory.
+	// Ended is what memory or the tables said of jobs in Spec.After that have ended.
 	Ended []EndedJob
-	// ReadSeq is the sequence that Ended and the items' Existing were read at.
+	// ReadSeq is the sequence that Ended and the items' Existing were read at, or an
+	// earlier one.
 	ReadSeq uint64
 }
 
@@ -31,19 +32,19 @@ type Item struct {
 	Payload []byte
 	Key     string
 	Body    uint64
-	// Existing is what the tables say of Key, nil for nothing.
+	// Existing is what memory or the tables say of Key, nil for nothing.
 	Existing *KeyFact
 	RetryOf  job.ID
 	Carry    []Carry
 }
 
-// EndedJob is a job that the tables hold as ended.
+// EndedJob is a job that is known to have ended.
 type EndedJob struct {
 	ID    job.ID
 	State job.State
 }
 
-// KeyFact is a job that the tables hold under an idempotency key.
+// KeyFact is a job that an idempotency key stands for.
 type KeyFact struct {
 	ID   job.ID
 	Body uint64

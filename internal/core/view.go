@@ -27,12 +27,13 @@ func (s *State) SpecOf(id job.ID) *job.Spec {
 	return nil
 }
 
-// ByKey returns the job in memory that an idempotency key stands for, 0 for none.
-func (s *State) ByKey(namespace, key string) job.ID {
+// ByKey returns the job in memory that an idempotency key stands for, nil for none. It is
+// a fact like one from the tables: the job may leave memory before a submit is decided.
+func (s *State) ByKey(namespace, key string) *KeyFact {
 	if j := s.keyed(nameKey{namespace, key}); j != nil {
-		return j.id
+		return &KeyFact{ID: j.id, Body: j.body}
 	}
-	return 0
+	return nil
 }
 
 // ElementView is what is known of one element.
