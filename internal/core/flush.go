@@ -235,9 +235,16 @@ type eviction struct {
 	job *jobState
 }
 
-// linger is how long a finished job stays in memory after it was projected, in
-// milliseconds: time for facts that were read from the tables to be used.
-const linger = 60_000
+const (
+	// linger is how long a finished job stays in memory after it was projected, in
+	// milliseconds: time for facts that were read from the tables to be used.
+	linger = 60_000
+	// crowd is how many such jobs stay for so long. While there are more, the oldest
+	// leave after leastLinger already (milliseconds): how much memory jobs that are over
+	// take must not grow with the rate at which jobs end.
+	crowd       = 200_000
+	leastLinger = 5_000
+)
 
 // Flushed says that the tables hold the flush that Encode finished. The jobs of it
 // that had ended leave memory a while later.
@@ -254,11 +261,19 @@ func (s *State) Flushed(now int64, ended []job.ID) {
 	}
 }
 
-// Evict drops finished jobs whose time in memory is over, at most a thousand.
+// Evict drops finished jobs whose time in memory is over, at most a thousand. It keeps
+// up with jobs that end if it is called as often as a thousand of them do.
 func (s *State) Evict(now int64) {
 	const most = 1000
 	n := 0
-	for ; n < len(s.evict) && n < most && s.evict[n].at <= now; n++ {
+	for ; n < len(s.evict) && n < most; n++ {
+		at := s.evict[n].at
+		if len(s.evict)-n > crowd {
+			at -= linger - leastLinger
+		}
+		if at > now {
+			break
+		}
 		s.forget(s.evict[n].job)
 		s.evict[n].job = nil
 	}
