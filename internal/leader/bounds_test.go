@@ -92,6 +92,57 @@ func TestLanes(t *testing.T) {
 	})
 }
 
+// TestSubmitsLeaveRoomForWork lets more submits wait than fit into a turn, and then into a
+// batch: a turn begins what can begin, and what a worker reports meanwhile is in the very
+// next batch, for which submits wait.
+func TestSubmitsLeaveRoomForWork(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		l := r.open()
+		p := newLoop(l)
+		h := hello("w1")
+		h.Hello.Slots, h.Hello.Capacity.CPU = 10, 1e9
+		r.post(h)
+		for range 20 {
+			r.post(submit(t, plain, 1000))
+		}
+		first := kinds(t, r.turnAlone(p))
+		count := func(kinds []string, kind string) (n int) {
+			for _, k := range kinds {
+				if k == kind {
+					n++
+				}
+			}
+			return n
+		}
+		if n := count(first, "AttemptAssigned"); n != 10 {
+			t.Errorf("a turn full of submits gave out %d attempts; want 10", n)
+		}
+		if n := count(first, "JobSubmitted"); n == 0 || n > turnSubmits+1000 {
+			t.Errorf("a turn took %d jobs; want some, at most %d", n, turnSubmits+1000)
+		}
+		p.flying = &batch{} // the journal is slow
+		for range 20 {
+			if _, err := p.turn(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.in.lanes[laneSubmit].len() == 0 || p.in.waiting(p.served()) {
+			t.Errorf("%d submits wait; want some, of which no turn takes notice", p.in.lanes[laneSubmit].len())
+		}
+		var fence link.Fence
+		for _, f := range allFences(10) {
+			if _, _, live := p.state.AttemptAt(uint64(f)); live {
+				fence = f
+			}
+		}
+		r.post(ended(1, fence))
+		p.flying = nil
+		if n := count(kinds(t, r.turnAlone(p)), "AttemptEnded"); n != 1 {
+			t.Errorf("the next batch has %d ends; want the 1 that was reported while it filled", n)
+		}
+	})
+}
+
 // TestViewsComeBeforeSubmits reads after a cancel and before a submit of the same turn.
 func TestViewsComeBeforeSubmits(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {

@@ -144,11 +144,11 @@ func (b *inbox) next(last lane) *request {
 	return nil
 }
 
-// waiting reports whether there is a request in any lane.
-func (b *inbox) waiting() bool {
+// waiting reports whether there is a request in the lanes up to last.
+func (b *inbox) waiting(last lane) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for l := range b.lanes {
+	for l := range last + 1 {
 		if b.lanes[l].len() > 0 {
 			return true
 		}

@@ -18,7 +18,9 @@ import (
 
 // Bounds of a turn.
 const (
-	turnRequests   = 512 // of each kind: what workers report, and all the rest
+	turnRequests = 512 // of each kind: what workers report, and all the rest
+	// turnSubmits is how many events submits may decide, but for what one more decides.
+	turnSubmits    = 1024
 	turnPlacements = 1024
 	turnRows       = 2000
 	tickEvery      = 100 * time.Millisecond
@@ -159,18 +161,39 @@ func (p *loop) turn() (more bool, err error) {
 	if p.flying == nil {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.in.waiting() || p.state.Due(now), nil
+	return p.unsettled || placed >= turnPlacements || p.in.waiting(p.served()) || p.state.Due(now), nil
 }
 
 // open reports whether more may be decided into the forming batch.
 func (p *loop) open() bool { return !p.unsettled && !p.forming.full() }
 
-func (p *loop) serveResults(now int64) error { return p.serveLanes(laneResult, now) }
-func (p *loop) serveAll(now int64) error     { return p.serveLanes(lanes-1, now) }
+// served is the last lane that the forming batch has room for. Half of a batch is out of
+// bounds for submits: however many there are, work that is there already goes on.
+func (p *loop) served() lane {
+	if p.forming.count >= maxEvents/2 || len(p.forming.payload) >= maxBytes/2 {
+		return laneView
+	}
+	return laneSubmit
+}
 
-func (p *loop) serveLanes(last lane, now int64) error {
+func (p *loop) serveResults(now int64) error {
+	return p.serveLanes(func() lane { return laneResult }, now)
+}
+
+func (p *loop) serveAll(now int64) error {
+	most := p.forming.count + turnSubmits
+	return p.serveLanes(func() lane {
+		if p.forming.count >= most {
+			return laneView
+		}
+		return p.served()
+	}, now)
+}
+
+// serveLanes serves requests of the lanes up to the one that last says each time.
+func (p *loop) serveLanes(last func() lane, now int64) error {
 	for n := 0; n < turnRequests && p.open(); n++ {
-		r := p.in.next(last)
+		r := p.in.next(last())
 		if r == nil {
 			break
 		}
@@ -415,8 +438,8 @@ func (p *loop) upkeep(now int64) error {
 		if err := p.giveUpSilent(now); err != nil {
 			return err
 		}
-		p.state.Evict(now)
 	}
+	p.state.Evict(now)
 	if time.Since(p.counted) >= censusEvery {
 		p.counted = time.Now()
 		c := p.state.Census()
