@@ -48,7 +48,7 @@ func (s *State) Apply(e Event) {
 		s.applyJobEnded(e)
 	case TaskReady, ElementsOpened, ElementsEnded, ElementWoken:
 		s.applyElements(e)
-	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped:
+	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped, AttemptsStopped:
 		s.applyAttempt(e)
 	case WorkerJoined, WorkerAway, WorkerDrained, WorkerUnfit, WorkerForgotten:
 		s.applyWorker(e)

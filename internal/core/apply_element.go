@@ -119,7 +119,28 @@ func (s *State) applyAttempt(e Event) {
 	case AttemptStopped:
 		a := s.held(uint64(e.Fence))
 		a.stop, a.grace = e.Cause, e.Grace
+	case AttemptsStopped:
+		s.applyStopped(e)
 	}
+}
+
+// applyStopped asks what is live of a task to end; Follow then tells the workers.
+func (s *State) applyStopped(e AttemptsStopped) {
+	j := s.change(e.Job)
+	t := &j.tasks[e.Task]
+	if e.Cause.Kind == job.CauseMaxFails {
+		t.seldom().asked = e.Cause.Code
+	}
+	for a := t.nextLive(0); a != nil; a = t.nextLive(a.position + 1) {
+		if !e.asks(a) {
+			continue
+		}
+		a.stop, a.grace = e.Cause, e.Grace
+		if t.arr != nil {
+			t.arr.touched.Add(a.position / element.ChunkSize)
+		}
+	}
+	s.follow.stopped(e)
 }
 
 // held returns a live attempt whose job is about to change.

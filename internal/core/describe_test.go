@@ -33,7 +33,7 @@ func (l *lab) describe(e Event) string {
 		return "worker " + l.workerName(e.ID) + when(e.Why != "", " unfit: "+e.Why) + when(e.Why == "", " fit again")
 	case WorkerForgotten:
 		return "worker " + l.workerName(e.ID) + " forgotten" + when(e.Lost, ", lost")
-	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped:
+	case AttemptAssigned, AttemptStarted, AttemptEnded, AttemptReturned, AttemptRecalled, AttemptStopped, AttemptsStopped:
 		return l.describeAttempt(e)
 	}
 	return l.describeJob(e)
@@ -62,6 +62,8 @@ func (l *lab) describeAttempt(e Event) string {
 		return l.ref(e.Fence) + " recalled"
 	case AttemptStopped:
 		return l.ref(e.Fence) + " stopped: " + e.Cause.String() + ", grace " + ago(e.Grace)
+	case AttemptsStopped:
+		return l.task(e.Job, e.Task) + when(e.Spans != nil, " "+spans(e.Spans)) + " stopped: " + e.Cause.String() + ", grace " + ago(e.Grace)
 	}
 	return fmt.Sprintf("%#v", e)
 }

@@ -189,6 +189,23 @@ type AttemptStopped struct {
 	Grace int64
 }
 
+// AttemptsStopped says that all that was live of a task, or of some of its elements, was
+// asked to end, and why: in one event, however much it is.
+type AttemptsStopped struct {
+	Job  job.ID
+	Task uint32
+	// Spans is positions, nil for all.
+	Spans []element.Span
+	Cause job.Cause
+	// Grace is in milliseconds; 0 kills, also what was asked to end with a grace before.
+	Grace int64
+}
+
+// asks reports whether the event is for a live attempt of its task.
+func (e *AttemptsStopped) asks(a *attempt) bool {
+	return within(e.Spans, a.position) && (a.stop.Kind == job.CauseNone || e.Grace == 0 && a.grace > 0)
+}
+
 // NoTask in a field Task means the job as a whole.
 const NoTask = ^uint32(0)
 
@@ -259,6 +276,7 @@ func (AttemptEnded) event()    {}
 func (AttemptReturned) event() {}
 func (AttemptRecalled) event() {}
 func (AttemptStopped) event()  {}
+func (AttemptsStopped) event() {}
 func (CancelRequested) event() {}
 func (HoldSet) event()         {}
 func (WorkerJoined) event()    {}

@@ -16,6 +16,7 @@ type worklist struct {
 	tasks []taskKey
 	ready []readyTask
 	spans []endedSpan
+	stops []stopping
 	over  []job.ID
 }
 
@@ -40,6 +41,13 @@ type endedSpan struct {
 	need int
 }
 
+// stopping is attempts that were asked to end, those from a position on, whose workers
+// are to be told. Who is not told, since the leader has died, hears of it when it compares.
+type stopping struct {
+	AttemptsStopped
+	from int64
+}
+
 func (w *worklist) job(id job.ID)   { w.jobs = append(w.jobs, id) }
 func (w *worklist) ended(id job.ID) { w.over = append(w.over, id) }
 func (w *worklist) task(id job.ID, ti uint32) {
@@ -51,6 +59,8 @@ func (w *worklist) readied(id job.ID, ti uint32) {
 func (w *worklist) elements(id job.ID, ti uint32, span element.Span) {
 	w.spans = append(w.spans, endedSpan{taskKey: taskKey{id, ti}, span: span})
 }
+
+func (w *worklist) stopped(e AttemptsStopped) { w.stops = append(w.stops, stopping{e, 0}) }
 
 // Forget drops what Follow would look at: for replicas that only apply.
 func (s *State) Forget() { s.follow = worklist{} }
@@ -120,6 +130,10 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		id := w.jobs[0]
 		w.jobs = pop(w.jobs)
 		s.followJob(&d, id, now)
+	case len(w.stops) > 0:
+		e := w.stops[0]
+		w.stops = pop(w.stops)
+		s.followStopped(&d, e)
 	case len(w.over) > 0:
 		id := w.over[0]
 		w.over = pop(w.over)
@@ -151,9 +165,7 @@ func (s *State) followJob(d *Decision, id job.ID, now int64) {
 			return
 		}
 		s.evaluate(d, j, uint32(i), now)
-		if rule := j.spec.spec.Tasks[i].MaxFails; rule != nil && rule.Pending != "run" { // else each failure counts anew
-			s.checkMaxFails(d, j, uint32(i), now)
-		}
+		s.checkMaxFails(d, j, uint32(i), now)
 	}
 	if len(d.Events) == 0 {
 		s.conclude(d, j, now)
@@ -405,21 +417,29 @@ func (s *State) eachMet(j *jobState, ti uint32, p int64) bool {
 	return true
 }
 
-// checkMaxFails ends an array of which too many elements have failed.
+// checkMaxFails ends an array of which too many elements have failed. Where what waits runs
+// on, each further failure asks what runs by then to end.
 func (s *State) checkMaxFails(d *Decision, j *jobState, ti uint32, now int64) {
 	t, rule := &j.tasks[ti], j.spec.spec.Tasks[ti].MaxFails
+	if rule == nil || t.arr == nil {
+		return
+	}
 	c := t.counts()
 	failed := c[job.Failed] + c[job.TimedOut]
-	if rule == nil || t.arr == nil || t.over() || t.stop.Kind != job.CauseNone || !rule.Reached(failed, t.n) {
+	if t.over() || t.stop.Kind != job.CauseNone || !rule.Reached(failed, t.n) {
 		return
 	}
 	cause := job.Cause{Kind: job.CauseMaxFails, Code: int32(min(failed, 1<<30))}
 	if rule.Pending != "run" {
 		d.Events = append(d.Events, CancelRequested{Job: j.id, Task: ti, Cause: cause, At: now})
 		s.skip(d, j, ti, cause, now)
+		if rule.Running == "cancel" {
+			s.stopLive(d, j, ti, nil, cause, false)
+		}
+		return
 	}
-	if rule.Running == "cancel" {
-		s.stopLive(d, j, ti, nil, cause, false)
+	if rule.Running == "cancel" && cause.Code > t.asked { // in one event, which also says for how many
+		d.Events = append(d.Events, AttemptsStopped{Job: j.id, Task: ti, Cause: cause, Grace: millis(j.spec.spec.Tasks[ti].Grace)})
 	}
 }
 
@@ -497,25 +517,51 @@ func doom(id job.ID, cause job.Cause, now int64) CancelRequested {
 	return CancelRequested{Job: id, Task: NoTask, Kill: true, Cause: cause, At: now}
 }
 
-// stopLive asks the live attempts of a task, or of some of its elements, to end.
-func (s *State) stopLive(d *Decision, j *jobState, ti uint32, spans []element.Span, c job.Cause, kill bool) int64 {
-	grace := int64(0)
+// stopLive asks the live attempts of a task, or of some of its elements, to end: each by
+// an event of its own, unless they are many. It returns how many there are.
+func (s *State) stopLive(d *Decision, j *jobState, ti uint32, spans []element.Span, c job.Cause, kill bool) (live int64) {
+	all := AttemptsStopped{Job: j.id, Task: ti, Spans: spans, Cause: c}
 	if !kill {
-		grace = millis(j.spec.spec.Tasks[ti].Grace)
+		all.Grace = millis(j.spec.spec.Tasks[ti].Grace)
 	}
-	var n int64
+	var asked []*attempt
 	for a := j.tasks[ti].nextLive(0); a != nil; a = j.tasks[ti].nextLive(a.position + 1) {
 		if !within(spans, a.position) {
 			continue
 		}
-		n++
-		if a.stop.Kind != job.CauseNone && !(kill && a.grace > 0) {
-			continue
+		live++
+		if len(asked) <= sliceEvents && all.asks(a) {
+			asked = append(asked, a)
 		}
-		d.Events = append(d.Events, AttemptStopped{Fence: a.fence, Cause: c, Grace: grace})
-		d.Sends = append(d.Sends, Send{Worker: a.worker.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, grace, c)}})
 	}
-	return n
+	if len(asked) > sliceEvents {
+		d.Events = append(d.Events, all)
+		return live
+	}
+	for _, a := range asked {
+		d.Events = append(d.Events, AttemptStopped{Fence: a.fence, Cause: c, Grace: all.Grace})
+		d.Sends = append(d.Sends, Send{Worker: a.worker.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, all.Grace, c)}})
+	}
+	return live
+}
+
+// followStopped tells the workers of a slice of what was asked to end at once.
+func (s *State) followStopped(d *Decision, e stopping) {
+	j := s.jobs.get(e.Job)
+	if j == nil {
+		return
+	}
+	t := &j.tasks[e.Task]
+	for a := t.nextLive(e.from); a != nil; a = t.nextLive(a.position + 1) {
+		if len(d.Sends) >= sliceEvents {
+			e.from = a.position
+			s.follow.stops = append(s.follow.stops, e)
+			return
+		}
+		if a.stop == e.Cause && a.grace == e.Grace {
+			d.Sends = append(d.Sends, Send{Worker: a.worker.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
+		}
+	}
 }
 
 func within(spans []element.Span, p int64) bool {

@@ -70,9 +70,11 @@ type JobImage struct {
 // TaskImage is a task within a JobImage. Of an array it has only what is not in
 // chunks.
 type TaskImage struct {
-	N              int64
-	Ready, Held    bool
-	Stop           job.Cause
+	N           int64
+	Ready, Held bool
+	Stop        job.Cause
+	// Asked is how many elements had failed when what ran was asked to end for that.
+	Asked          int32
 	Items          []string
 	Outputs        []byte
 	Started, Ended int64
@@ -157,7 +159,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 	for i := range j.tasks {
 		t := &j.tasks[i]
 		m.Tasks[i] = TaskImage{
-			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Items: t.items, Outputs: t.outputs,
+			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Asked: t.asked, Items: t.items, Outputs: t.outputs,
 			Started: t.one.started, Ended: t.one.ended, Counts: t.counts(), Record: t.one.rec,
 			Retry: RetryImage{Spent: t.one.retry.spent, At: t.one.retry.at},
 		}
@@ -276,8 +278,8 @@ func (l *Loaded) Job(m JobImage) error {
 		if image.Started != 0 || image.Ended != 0 {
 			t.single().started, t.single().ended = image.Started, image.Ended
 		}
-		if image.Stop.Kind != job.CauseNone || image.Outputs != nil {
-			t.seldom().stop, t.seldom().outputs = image.Stop, image.Outputs
+		if image.Stop.Kind != job.CauseNone || image.Outputs != nil || image.Asked != 0 {
+			t.seldom().stop, t.seldom().outputs, t.seldom().asked = image.Stop, image.Outputs, image.Asked
 		}
 		if t.arr != nil {
 			continue

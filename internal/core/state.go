@@ -201,6 +201,8 @@ type taskSeldom struct {
 	stop    job.Cause // why it was asked to end
 	items   []string
 	outputs []byte
+	// asked is how many elements had failed when what ran was asked to end for that.
+	asked int32
 	// own: it is one task's alone.
 	own bool
 }

@@ -127,6 +127,8 @@ func (r *reader) kindOfJobEvent(m reader) core.Event {
 		return m.jobEnded()
 	case kindCancelRequested:
 		return m.cancelRequested()
+	case kindAttemptsStopped:
+		return m.attemptsStopped()
 	case kindHoldSet:
 		return m.holdSet()
 	}

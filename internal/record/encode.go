@@ -34,6 +34,7 @@ const (
 	kindWorkerDrained   field = 24
 	kindWorkerForgotten field = 25
 	kindWorkerUnfit     field = 26
+	kindAttemptsStopped field = 27
 )
 
 // eventsField is the number of the events in a batch.
@@ -158,6 +159,10 @@ func putJobEvent(b []byte, e core.Event) ([]byte, bool) {
 		b, at = begin(b, kindCancelRequested)
 		b = putBool(putTask(b, uint64(e.Job), e.Task), 3, e.Kill)
 		b = putInt(putCause(b, 4, e.Cause), 5, e.At)
+	case core.AttemptsStopped:
+		b, at = begin(b, kindAttemptsStopped)
+		b = putSpans(putTask(b, uint64(e.Job), e.Task), 3, e.Spans)
+		b = putInt(putCause(b, 4, e.Cause), 5, e.Grace)
 	case core.HoldSet:
 		b, at = begin(b, kindHoldSet)
 		b = putBool(putTask(b, uint64(e.Job), e.Task), 3, e.Held)

@@ -405,6 +405,26 @@ func (r *reader) cancelRequested() (e core.CancelRequested) {
 	return e
 }
 
+func (r *reader) attemptsStopped() (e core.AttemptsStopped) {
+	for r.next() {
+		switch r.field {
+		case 1:
+			e.Job = job.ID(r.uint())
+		case 2:
+			e.Task = r.uint32()
+		case 3:
+			e.Spans = append(e.Spans, r.span())
+		case 4:
+			e.Cause = r.cause()
+		case 5:
+			e.Grace = r.int()
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
 func (r *reader) holdSet() (e core.HoldSet) {
 	for r.next() {
 		switch r.field {

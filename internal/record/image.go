@@ -139,6 +139,7 @@ func putTaskImage(b []byte, f field, t *core.TaskImage) []byte {
 	if t.Live != nil {
 		b = putAttempt(b, 12, t.Live)
 	}
+	b = putSigned(b, 13, int64(t.Asked))
 	return end(b, at)
 }
 
@@ -171,6 +172,8 @@ func (r *reader) taskImage() (t core.TaskImage) {
 		case 12:
 			live := m.attempt()
 			t.Live = &live
+		case 13:
+			t.Asked = m.int32()
 		default:
 			m.unknown()
 		}

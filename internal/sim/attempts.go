@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -48,13 +51,31 @@ func (h *history) marked(e core.Event) {
 		a.running = true
 		h.promote(a)
 	case core.AttemptStopped:
-		a := h.current(e.Fence, "is asked to end")
-		a.stop = e.Cause.Kind
-		if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
-			h.w.fail(Obeyed, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
+		h.stopped(e)
+	case core.AttemptsStopped:
+		within := func(p int64) func(element.Span) bool {
+			return func(s element.Span) bool { return s.First <= p && p <= s.Last }
 		}
-		a.stopBy = h.w.now + time.Duration(e.Grace)*time.Millisecond + stopSlack
+		for _, f := range slices.Sorted(maps.Keys(h.attempts)) {
+			a := h.attempts[f]
+			if a.over || a.place.job != e.Job || a.place.task != e.Task || e.Spans != nil && !slices.ContainsFunc(e.Spans, within(a.place.position)) {
+				continue
+			}
+			if a.stop == job.CauseNone || e.Grace == 0 && a.stopGrace > 0 {
+				h.stopped(core.AttemptStopped{Fence: f, Cause: e.Cause, Grace: e.Grace})
+			}
+		}
 	}
+}
+
+// stopped takes in that an attempt is asked to end.
+func (h *history) stopped(e core.AttemptStopped) {
+	a := h.current(e.Fence, "is asked to end")
+	a.stop, a.stopGrace = e.Cause.Kind, e.Grace
+	if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
+		h.w.fail(Obeyed, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
+	}
+	a.stopBy = h.w.now + time.Duration(e.Grace)*time.Millisecond + stopSlack
 }
 
 // current is the attempt of a fence, which must be its element's current one.
@@ -142,7 +163,7 @@ func (h *history) ended(e core.AttemptEnded) {
 // noteFull notes when too many elements of an array have failed.
 func (h *history) noteFull(at place) {
 	if t := &h.jobs[at.job].tasks[at.task]; t.full == 0 && h.full(at) {
-		t.full, t.fullIn = h.batches, h.epoch
+		t.full = h.batches
 	}
 }
 

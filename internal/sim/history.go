@@ -57,8 +57,6 @@ type pastTask struct {
 	live   int64
 	// full is the batch in which too many had failed, 0 for none.
 	full uint64
-	// fullIn is the term that saw it.
-	fullIn uint64
 }
 
 type pastElement struct {
@@ -86,6 +84,8 @@ type pastAttempt struct {
 	// stopBy is when it must have ended at the latest in a calm run, 0 if it was not
 	// asked to.
 	stopBy time.Duration
+	// stopGrace is within what it was asked to end, in milliseconds.
+	stopGrace int64
 }
 
 type pastWorker struct {
@@ -195,7 +195,7 @@ func (h *history) take(e core.Event) {
 		h.ended(e)
 	case core.AttemptReturned:
 		h.returned(e)
-	case core.AttemptStarted, core.AttemptStopped:
+	case core.AttemptStarted, core.AttemptStopped, core.AttemptsStopped:
 		h.marked(e)
 	default:
 		h.takeJob(e)

@@ -157,10 +157,7 @@ func (h *history) forbids(j *pastJob, ti uint32, p int64) string {
 func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
 	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
 	rule := h.task(a.place).MaxFails
-	// Where what waits runs on, each failure stops what runs at that moment alone: a leader
-	// that dies between the two leaves it running.
-	told := t.full > 0 && (t.fullIn == h.epoch || rule.Pending != "run")
-	if told && a.given < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
+	if t.full > 0 && a.given < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
 		w.fail(Obeyed, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
 	}
 	want := job.Failed

@@ -108,6 +108,7 @@ type Event struct {
 	//	*Event_WorkerDrained
 	//	*Event_WorkerForgotten
 	//	*Event_WorkerUnfit
+	//	*Event_AttemptsStopped
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -384,6 +385,15 @@ func (x *Event) GetWorkerUnfit() *WorkerUnfit {
 	return nil
 }
 
+func (x *Event) GetAttemptsStopped() *AttemptsStopped {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_AttemptsStopped); ok {
+			return x.AttemptsStopped
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -492,6 +502,10 @@ type Event_WorkerUnfit struct {
 	WorkerUnfit *WorkerUnfit `protobuf:"bytes,26,opt,name=worker_unfit,json=workerUnfit,proto3,oneof"`
 }
 
+type Event_AttemptsStopped struct {
+	AttemptsStopped *AttemptsStopped `protobuf:"bytes,27,opt,name=attempts_stopped,json=attemptsStopped,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -543,6 +557,8 @@ func (*Event_WorkerDrained) isEvent_Kind() {}
 func (*Event_WorkerForgotten) isEvent_Kind() {}
 
 func (*Event_WorkerUnfit) isEvent_Kind() {}
+
+func (*Event_AttemptsStopped) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -1996,6 +2012,83 @@ func (x *AttemptStopped) GetGrace() int64 {
 	return 0
 }
 
+// AttemptsStopped is core.AttemptsStopped.
+type AttemptsStopped struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Task          uint32                 `protobuf:"varint,2,opt,name=task,proto3" json:"task,omitempty"`
+	Spans         []*Span                `protobuf:"bytes,3,rep,name=spans,proto3" json:"spans,omitempty"`
+	Cause         *Cause                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Grace         int64                  `protobuf:"varint,5,opt,name=grace,proto3" json:"grace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttemptsStopped) Reset() {
+	*x = AttemptsStopped{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttemptsStopped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttemptsStopped) ProtoMessage() {}
+
+func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
+func (*AttemptsStopped) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AttemptsStopped) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *AttemptsStopped) GetTask() uint32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *AttemptsStopped) GetSpans() []*Span {
+	if x != nil {
+		return x.Spans
+	}
+	return nil
+}
+
+func (x *AttemptsStopped) GetCause() *Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return nil
+}
+
+func (x *AttemptsStopped) GetGrace() int64 {
+	if x != nil {
+		return x.Grace
+	}
+	return 0
+}
+
 // CancelRequested is core.CancelRequested.
 type CancelRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2011,7 +2104,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2023,7 +2116,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2036,7 +2129,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2087,7 +2180,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2192,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2205,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2148,7 +2241,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2253,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2266,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2207,7 +2300,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2312,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2325,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2253,7 +2346,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2358,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2371,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2306,7 +2399,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2411,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2424,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2359,7 +2452,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2464,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2477,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2408,7 +2501,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\x8a\x0e\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xd9\x0e\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2439,7 +2532,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"workerAway\x12G\n" +
 	"\x0eworker_drained\x18\x18 \x01(\v2\x1e.reeve.record.v1.WorkerDrainedH\x00R\rworkerDrained\x12M\n" +
 	"\x10worker_forgotten\x18\x19 \x01(\v2 .reeve.record.v1.WorkerForgottenH\x00R\x0fworkerForgotten\x12A\n" +
-	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfitB\x06\n" +
+	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfit\x12M\n" +
+	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStoppedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2566,7 +2660,13 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x0eAttemptStopped\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12,\n" +
 	"\x05cause\x18\x02 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12\x14\n" +
-	"\x05grace\x18\x03 \x01(\x03R\x05grace\"\x89\x01\n" +
+	"\x05grace\x18\x03 \x01(\x03R\x05grace\"\xa8\x01\n" +
+	"\x0fAttemptsStopped\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\rR\x04task\x12+\n" +
+	"\x05spans\x18\x03 \x03(\v2\x15.reeve.record.v1.SpanR\x05spans\x12,\n" +
+	"\x05cause\x18\x04 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12\x14\n" +
+	"\x05grace\x18\x05 \x01(\x03R\x05grace\"\x89\x01\n" +
 	"\x0fCancelRequested\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x12\n" +
@@ -2606,7 +2706,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -2630,20 +2730,21 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*AttemptReturned)(nil), // 19: reeve.record.v1.AttemptReturned
 	(*AttemptRecalled)(nil), // 20: reeve.record.v1.AttemptRecalled
 	(*AttemptStopped)(nil),  // 21: reeve.record.v1.AttemptStopped
-	(*CancelRequested)(nil), // 22: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 23: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 24: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 25: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 26: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 27: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 28: reeve.record.v1.WorkerForgotten
-	(*Token)(nil),           // 29: reeve.record.v1.Token
-	(*Wait)(nil),            // 30: reeve.record.v1.Wait
-	(*Span)(nil),            // 31: reeve.record.v1.Span
-	(*Cause)(nil),           // 32: reeve.record.v1.Cause
-	(*Usage)(nil),           // 33: reeve.record.v1.Usage
-	(*Spent)(nil),           // 34: reeve.record.v1.Spent
-	(*Hello)(nil),           // 35: reeve.record.v1.Hello
+	(*AttemptsStopped)(nil), // 22: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 23: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 24: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 25: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 26: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 27: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 28: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 29: reeve.record.v1.WorkerForgotten
+	(*Token)(nil),           // 30: reeve.record.v1.Token
+	(*Wait)(nil),            // 31: reeve.record.v1.Wait
+	(*Span)(nil),            // 32: reeve.record.v1.Span
+	(*Cause)(nil),           // 33: reeve.record.v1.Cause
+	(*Usage)(nil),           // 34: reeve.record.v1.Usage
+	(*Spent)(nil),           // 35: reeve.record.v1.Spent
+	(*Hello)(nil),           // 36: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -2666,32 +2767,35 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	19, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
 	20, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
 	21, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	22, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	23, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	24, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	25, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	26, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	28, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	27, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	29, // 27: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	30, // 28: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	8,  // 29: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	31, // 30: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	31, // 31: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	31, // 32: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	32, // 33: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	32, // 34: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	32, // 35: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	33, // 36: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	34, // 37: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	32, // 38: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	32, // 39: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	35, // 40: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	23, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	24, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	25, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	26, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	27, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	29, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	28, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	22, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	30, // 28: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	31, // 29: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	8,  // 30: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	32, // 31: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	32, // 32: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	32, // 33: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	33, // 34: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	33, // 35: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	33, // 36: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	34, // 37: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	35, // 38: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	33, // 39: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	32, // 40: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	33, // 41: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	33, // 42: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	36, // 43: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -2727,6 +2831,7 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_WorkerDrained)(nil),
 		(*Event_WorkerForgotten)(nil),
 		(*Event_WorkerUnfit)(nil),
+		(*Event_AttemptsStopped)(nil),
 	}
 	file_reeve_record_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
@@ -2738,7 +2843,7 @@ func file_reeve_record_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -580,6 +580,7 @@ type Task struct {
 	Record        *Element `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
 	Retry         *Retry   `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
 	Live          *Attempt `protobuf:"bytes,12,opt,name=live,proto3" json:"live,omitempty"`
+	Asked         int32    `protobuf:"zigzag32,13,opt,name=asked,proto3" json:"asked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -696,6 +697,13 @@ func (x *Task) GetLive() *Attempt {
 		return x.Live
 	}
 	return nil
+}
+
+func (x *Task) GetAsked() int32 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
 }
 
 // Element is element.Record.
@@ -1276,7 +1284,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05tasks\x18\x16 \x03(\v2\x15.reeve.record.v1.TaskR\x05tasksB\t\n" +
 	"\a_paramsB\n" +
 	"\n" +
-	"\b_payload\"\x81\x03\n" +
+	"\b_payload\"\x97\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x12\n" +
@@ -1290,7 +1298,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x06record\x18\n" +
 	" \x01(\v2\x18.reeve.record.v1.ElementR\x06record\x12,\n" +
 	"\x05retry\x18\v \x01(\v2\x16.reeve.record.v1.RetryR\x05retry\x12,\n" +
-	"\x04live\x18\f \x01(\v2\x18.reeve.record.v1.AttemptR\x04liveB\n" +
+	"\x04live\x18\f \x01(\v2\x18.reeve.record.v1.AttemptR\x04live\x12\x14\n" +
+	"\x05asked\x18\r \x01(\x11R\x05askedB\n" +
 	"\n" +
 	"\b_outputs\"\xf9\x01\n" +
 	"\aElement\x12\x14\n" +
