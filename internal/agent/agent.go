@@ -64,6 +64,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	settings := a.cfg.settings(st.instance, s.about)
 	if st.incarnation != 0 {
 		settings.Hello.Incarnation = st.incarnation
+		settings.Hello.Place = st.place
 	}
 	s.machine = will.New(settings)
 	return s.loop(ctx, adopted)

@@ -43,9 +43,11 @@ type state struct {
 	instance string
 	// incarnation is greater than that of every process before; 0 without a directory.
 	incarnation uint64
-	temp        sync.Once
-	tempErr     error
-	isTemp      bool
+	// place is where the directory is, as link.Hello has it.
+	place   string
+	temp    sync.Once
+	tempErr error
+	isTemp  bool
 }
 
 const (
@@ -96,6 +98,7 @@ func openState(dir string) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("agent: another worker uses the state directory %s: stop it, or give this one its own", dir), lock.Close())
 	}
 	s.lock = lock
+	s.place = placeOf(lock)
 	name := filepath.Join(dir, "instance")
 	if b, err := os.ReadFile(name); err == nil && len(strings.TrimSpace(string(b))) == len(s.instance) {
 		s.instance = strings.TrimSpace(string(b))
@@ -106,6 +109,17 @@ func openState(dir string) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("agent: state directory: %w", err), s.close())
 	}
 	return s, nil
+}
+
+// placeOf tells the directory of a lock from every other, also from its copies and from
+// itself after the machine was restarted; empty where the boot of a machine has no name.
+func placeOf(lock *os.File) string {
+	boot := bootID()
+	var is unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &is); err != nil || boot == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.64s/%d:%d", boot, is.Dev, is.Ino)
 }
 
 // check fails once the directory is no longer the one that this agent has locked: it

@@ -50,6 +50,35 @@ func TestStateIsForOne(t *testing.T) {
 	}
 }
 
+// TestPlace is the same for whoever opens the directory again, also by another name, and
+// another for a copy.
+func TestPlace(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	placeIn := func(dir string) string {
+		s := open(t, dir)
+		defer s.close() //nolint:errcheck // it is a test's
+		return s.place
+	}
+	place := placeIn(dir)
+	copied := filepath.Join(t.TempDir(), "copied")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	moved := dir + "-moved"
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	if again := placeIn(moved); place == "" || again != place {
+		t.Errorf("place %q, was %q", again, place)
+	}
+	if other := placeIn(copied); other == place {
+		t.Errorf("a copy has the same place, %q", other)
+	}
+	if none := placeIn(""); none != "" {
+		t.Errorf("without a directory the place is %q", none)
+	}
+}
+
 // TestIncarnationsRise whatever the clock and the record say.
 func TestIncarnationsRise(t *testing.T) {
 	dir := t.TempDir()

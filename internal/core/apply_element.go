@@ -298,7 +298,10 @@ func (s *State) applyWorker(e Event) {
 	case WorkerForgotten:
 		w := s.workers[e.ID]
 		delete(s.workers, e.ID)
-		delete(s.instances, w.hello.Instance)
+		same := slices.DeleteFunc(s.instances[w.hello.Instance], func(id uint64) bool { return id == e.ID })
+		if s.instances[w.hello.Instance] = same; len(same) == 0 {
+			delete(s.instances, w.hello.Instance)
+		}
 		s.workerIDs = slices.DeleteFunc(s.workerIDs, func(id uint64) bool { return id == e.ID })
 		s.plan.RemoveWorker(e.ID)
 		s.flush.object(workerKey(e.ID))
@@ -312,10 +315,10 @@ func (s *State) applyJoined(e WorkerJoined) {
 		s.workers[e.ID] = w
 		s.workerIDs = append(s.workerIDs, e.ID)
 		s.nextWorker = max(s.nextWorker, e.ID+1)
+		s.instances[e.Hello.Instance] = append(s.instances[e.Hello.Instance], e.ID)
 	}
 	s.hellos++
 	w.hello, w.away, w.session = e.Hello, false, s.hellos
-	s.instances[e.Hello.Instance] = e.ID
 	s.offer(w)
 }
 

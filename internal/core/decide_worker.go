@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -24,28 +25,57 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	if h.Generation > s.generation {
 		return Decision{}, refuse(job.Refused, "worker %s has seen generation %d, this server is at %d: its data is older than what the worker knows", h.Name, h.Generation, s.generation)
 	}
-	id, again := s.instances[h.Instance]
-	if !again {
-		for _, other := range s.workerIDs {
-			if w := s.workers[other]; w.hello.Name == h.Name {
-				if !w.away || w.held > 0 {
-					return Decision{}, refuse(job.Exists, "a worker named %s exists already; choose another name, or wait until its lease has run out", h.Name)
-				}
-			}
-		}
-		if len(s.workers) >= MaxWorkers {
-			return Decision{}, refuse(job.Refused, "there are %d workers; no more are allowed", len(s.workers))
-		}
-		id = s.nextWorker
-	}
-	if again && h.Incarnation < s.workers[id].hello.Incarnation {
-		return Decision{}, refuse(job.Refused, "a later process of worker %s has greeted; this one must be gone", h.Name)
+	id, err := s.identify(&h)
+	if err != nil {
+		return Decision{}, err
 	}
 	held := h.Held
 	h.Held, h.Unfit = nil, job.Cause{Detail: h.Unfit}.Trim().Detail
 	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
-	s.reconcile(&d, in, id, h.Incarnation, held)
+	s.reconcile(&d, in, id, &h, held)
 	return d, nil
+}
+
+// identify says which worker greets: one that is known, or the next. A worker's state
+// directory in another place is a copy of it, or the machine has been restarted: what the
+// worker held runs on there, for all that is known here, until its lease is over. So it
+// stays the old one's, which is another worker from then on; and while that one is here,
+// the new one is not let in.
+func (s *State) identify(h *link.Hello) (uint64, error) {
+	known := s.instances[h.Instance]
+	var id uint64
+	for _, other := range known {
+		switch w := s.workers[other]; {
+		case w.hello.Near(h):
+			id = other
+		case !w.away:
+			return 0, refuse(job.Exists, "worker %s runs on %s, from another place with the same state directory: a copy needs a directory of its own; after a restart of the machine this one is let in once nothing was heard of the other for its lease",
+				h.Name, w.hello.Host)
+		}
+	}
+	if id != 0 {
+		if h.Incarnation < s.workers[id].hello.Incarnation {
+			return 0, refuse(job.Refused, "a later process of worker %s has greeted; this one must be gone", h.Name)
+		}
+		return id, nil
+	}
+	for _, other := range s.workerIDs {
+		if w := s.workers[other]; w.hello.Name == h.Name && w.hello.Instance != h.Instance && (!w.away || w.held > 0) {
+			return 0, refuse(job.Exists, "a worker named %s exists already; choose another name, or wait until its lease has run out", h.Name)
+		}
+	}
+	if len(s.workers) >= MaxWorkers {
+		return 0, refuse(job.Refused, "there are %d workers; no more are allowed", len(s.workers))
+	}
+	return s.nextWorker, nil
+}
+
+// replaced reports whether a worker has come back from another place, where it does not
+// see what it had here.
+func (s *State) replaced(w *worker) bool {
+	return slices.ContainsFunc(s.instances[w.hello.Instance], func(id uint64) bool {
+		return s.workers[id].hello.Incarnation > w.hello.Incarnation
+	})
 }
 
 func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
@@ -54,14 +84,14 @@ func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
 	if w == nil || w.session != c.Session {
 		return d, refuse(job.NotFound, "worker %d is not known in this session", c.Worker)
 	}
-	s.reconcile(&d, in, c.Worker, w.hello.Incarnation, c.Held)
+	s.reconcile(&d, in, c.Worker, &w.hello, c.Held)
 	return d, nil
 }
 
 // reconcile compares what a worker holds with what it should hold. What it lacks
 // is sent again, or is lost if another process of it had it; what it should not
 // hold is to be forgotten.
-func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []link.Held) {
+func (s *State) reconcile(d *Decision, in Input, id uint64, hello *link.Hello, held []link.Held) {
 	has := make(map[link.Fence]bool, len(held))
 	var again []link.Fence
 	for _, h := range held {
@@ -81,6 +111,9 @@ func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []
 			}
 			continue
 		}
+		if a := s.attempts[h.Fence]; a != nil && h.Phase == link.Ended && a.worker.hello.Instance == hello.Instance {
+			continue // it is a worker's that this one has replaced: the result comes with a report
+		}
 		if h.Phase == link.Ended {
 			d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Ack: []link.Fence{h.Fence}}})
 		} else {
@@ -95,7 +128,7 @@ func (s *State) reconcile(d *Decision, in Input, id, incarnation uint64, held []
 		if has[a.fence] {
 			continue
 		}
-		if w.hello.Incarnation == incarnation {
+		if w.hello.Incarnation == hello.Incarnation {
 			again = append(again, a.fence)
 			continue
 		}
@@ -139,7 +172,9 @@ func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 // keeper has killed the attempt by then. A session that is still open, as that of a
 // stopped agent may be, is ended: a worker that comes back begins with a hello, which
 // is what makes it known again. An attempt's silence begins no earlier than its
-// assignment: a worker beats as often as the leases ask that it knows of.
+// assignment: a worker beats as often as the leases ask that it knows of. Where a worker was
+// replaced by itself from another place, nobody is left to say that what never counts as
+// lost has ended: it has the default lease.
 func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	var d Decision
 	w := s.workers[c.Worker]
@@ -149,7 +184,11 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	left := w.held
 	promoted, done := map[link.Fence]bool{}, map[link.Fence]bool{}
 	for a := w.first; a != nil; a = a.next {
-		if least := a.lease + a.lease/10; a.lease > 0 && c.For >= least && in.Now-a.assigned >= least {
+		lease := a.lease
+		if lease == 0 && s.replaced(w) {
+			lease = s.config.Lease
+		}
+		if least := lease + lease/10; lease > 0 && c.For >= least && in.Now-a.assigned >= least {
 			done[a.fence] = true
 		}
 	}
@@ -196,7 +235,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	for i := range c.Report.Ended {
 		r := &c.Report.Ended[i]
 		acks = append(acks, r.Fence)
-		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && !done[r.Fence] {
+		if a := s.attempts[r.Fence]; a != nil && !done[r.Fence] && s.mayEnd(c.Worker, a, r) {
 			done[r.Fence] = true
 			s.endAttempt(&d, in, a, *r)
 			s.promote(&d, a, promoted, done)
@@ -229,6 +268,17 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		d.Sends = append(d.Sends, Send{Worker: c.Worker, Msg: link.ToWorker{Ack: acks}})
 	}
 	return d, nil
+}
+
+// mayEnd reports whether a worker's result of an attempt counts: the attempt is its own, or
+// that of a worker which it has replaced, and the result was kept on disk. That such an
+// attempt is lost nobody there can know.
+func (s *State) mayEnd(worker uint64, a *attempt, r *link.Result) bool {
+	if a.worker.id == worker {
+		return true
+	}
+	w := s.workers[worker]
+	return w != nil && w.hello.Instance == a.worker.hello.Instance && r.Cause.Kind != job.CauseWorkerLost
 }
 
 // endsHere spares an event for what started and ended between two reports.
@@ -406,7 +456,7 @@ func (s *State) decideDrain(c Drain) (Decision, error) {
 }
 
 func (s *State) findWorker(name string) *worker {
-	for _, id := range s.workerIDs {
+	for _, id := range slices.Backward(s.workerIDs) { // the one that has replaced itself last
 		if w := s.workers[id]; w.hello.Name == name || fmt.Sprint(id) == name {
 			return w
 		}

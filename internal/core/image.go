@@ -236,7 +236,7 @@ func (l *Loaded) Worker(m WorkerImage) {
 	w := &worker{id: m.ID, hello: m.Hello, joined: m.Joined, draining: m.Draining, away: m.Away}
 	l.s.workers[m.ID] = w
 	l.s.workerIDs = append(l.s.workerIDs, m.ID)
-	l.s.instances[m.Hello.Instance] = m.ID
+	l.s.instances[m.Hello.Instance] = append(l.s.instances[m.Hello.Instance], m.ID)
 	l.s.plan.SetWorker(planWorker(w))
 }
 

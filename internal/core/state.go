@@ -38,12 +38,14 @@ type State struct {
 	tokenIDs   []string
 	workers    map[uint64]*worker
 	workerIDs  []uint64
-	instances  map[string]uint64
-	attempts   map[link.Fence]*attempt
-	keys       keyTable
-	waiters    map[job.ID][]job.ID
-	timers     timers
-	plan       *plan.Index
+	// instances is the workers that say they are the same: more than one while one that
+	// was replaced from another place has not been forgotten.
+	instances map[string][]uint64
+	attempts  map[link.Fence]*attempt
+	keys      keyTable
+	waiters   map[job.ID][]job.ID
+	timers    timers
+	plan      *plan.Index
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -317,7 +319,7 @@ func New(config Config) *State {
 	return &State{
 		config: config, nextJob: 1, nextWorker: 1, nextFence: 1,
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
-		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string]uint64{},
+		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(),
 	}

@@ -13,6 +13,7 @@ import (
 // Bounds of a hello. The server keeps it, and writes it down at every greeting.
 const (
 	maxInstance  = 64   // bytes
+	maxPlace     = 128  // bytes
 	maxWords     = 1024 // bytes of one text: a label's value, the host, a word of About
 	maxExecutors = 16
 	maxAbout     = 32
@@ -24,6 +25,12 @@ const (
 	maxCPU    = 1_000_000_000
 	maxMemory = 1 << 60
 )
+
+// Near reports whether two processes of a worker have the same state directory before them,
+// as far as is known: each sees what the other has left.
+func (h *Hello) Near(other *Hello) bool {
+	return h.Place == other.Place || h.Place == "" || other.Place == ""
+}
 
 // Check refuses what no worker says of itself: a hello that lacks something, or that is
 // larger than the server should keep.
@@ -39,6 +46,7 @@ func (h *Hello) Check() error {
 		n, most int64
 	}{
 		{"bytes of identity", int64(len(h.Instance)), maxInstance},
+		{"bytes of place", int64(len(h.Place)), maxPlace},
 		{"slots", int64(h.Slots), MaxSlots},
 		{"attempts to hold ready", int64(h.Prefetch), MaxSlots},
 		{"thousandths of a processor", h.Capacity.CPU, maxCPU},

@@ -46,8 +46,13 @@ type Hello struct {
 	// Incarnation is new in every process of it, and rises: once a later process has
 	// greeted, what is left of an earlier one on the way counts for nothing.
 	Incarnation uint64
-	Labels      map[string]string
-	Capacity    job.Resources
+	// Place tells where the state directory is: the boot of a machine, and the directory on
+	// it. Whoever has the same sees what an earlier process of this worker has left there;
+	// whoever has another, such as a copy of the directory, does not. Empty for not known,
+	// which passes for any.
+	Place    string
+	Labels   map[string]string
+	Capacity job.Resources
 	// Slots is how many attempts run at the same time.
 	Slots int
 	// Prefetch is how many more attempts it takes, to have the next at hand.

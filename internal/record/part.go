@@ -222,6 +222,7 @@ func putHello(b []byte, f field, h *link.Hello) []byte {
 	b = putUint(b, 14, h.Generation)
 	b = putUint(b, 15, h.Seq)
 	b = putString(b, 16, h.Unfit)
+	b = putString(b, 17, h.Place)
 	return end(b, at)
 }
 
@@ -263,6 +264,8 @@ func (r *reader) hello() (h link.Hello) {
 			h.Generation = m.uint()
 		case 16:
 			h.Unfit = m.string()
+		case 17:
+			h.Place = m.string()
 		case 15:
 			h.Seq = m.uint()
 		default:

@@ -100,7 +100,7 @@ func (n *node) startAgent() {
 	}
 	n.agents++
 	hello := n.hello
-	hello.Incarnation = uint64(n.agents)
+	hello.Incarnation, hello.Place = uint64(n.agents), fmt.Sprint("boot ", n.boots)
 	a := &agent{n: n, w: n.w, life: n.agents, lanes: map[string]time.Duration{}}
 	a.machine = will.New(will.Settings{
 		Hello: hello, Seed: n.w.opt.Seed ^ uint64(n.agents), ReadSpec: n.w.readSpec, Durable: true,

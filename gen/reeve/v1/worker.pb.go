@@ -656,7 +656,7 @@ type Hello struct {
 	Name     string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Random, kept in the worker's state directory: who it is.
 	Instance string `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
-	// Random, new in every process.
+	// New in every process, and rises.
 	Incarnation uint64            `protobuf:"varint,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	Labels      map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	CpuMilli    int64             `protobuf:"varint,6,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
@@ -674,7 +674,10 @@ type Hello struct {
 	Sequence   uint64 `protobuf:"varint,16,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Host       string `protobuf:"bytes,17,opt,name=host,proto3" json:"host,omitempty"`
 	// Why it can take nothing at the moment; empty if it can.
-	Unfit         string `protobuf:"bytes,18,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Unfit string `protobuf:"bytes,18,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	// Where its state directory is: equal as long as an attempt of it may still run there.
+	// Empty for not known.
+	Place         string `protobuf:"bytes,19,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -831,6 +834,13 @@ func (x *Hello) GetHost() string {
 func (x *Hello) GetUnfit() string {
 	if x != nil {
 		return x.Unfit
+	}
+	return ""
+}
+
+func (x *Hello) GetPlace() string {
+	if x != nil {
+		return x.Place
 	}
 	return ""
 }
@@ -3032,7 +3042,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04beat\x18\x02 \x01(\v2\x0e.reeve.v1.BeatH\x00R\x04beat\x12*\n" +
 	"\x06report\x18\x03 \x01(\v2\x10.reeve.v1.ReportH\x00R\x06report\x12-\n" +
 	"\aleaving\x18\x04 \x01(\v2\x11.reeve.v1.LeavingH\x00R\aleavingB\t\n" +
-	"\amessage\"\xcd\x04\n" +
+	"\amessage\"\xe3\x04\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3054,7 +3064,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"generation\x12\x1a\n" +
 	"\bsequence\x18\x10 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04host\x18\x11 \x01(\tR\x04host\x12\x14\n" +
-	"\x05unfit\x18\x12 \x01(\tR\x05unfit\x1a9\n" +
+	"\x05unfit\x18\x12 \x01(\tR\x05unfit\x12\x14\n" +
+	"\x05place\x18\x13 \x01(\tR\x05place\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +

@@ -280,8 +280,9 @@ func TestKeeperWithoutADirectory(t *testing.T) {
 	})
 }
 
-// TestCopiedDirectory: the keeper of a copy of a directory that is in use does not start,
-// because all that bears the mark would count as left by its predecessor.
+// TestCopiedDirectory: the keeper of a copy of a directory that is in use has a word of its
+// own, so that it leaves alone what bears the original's. Where the word does not say whose it
+// is, as one of an earlier version, and is in use, it does not start.
 func TestCopiedDirectory(t *testing.T) {
 	r := &rig{T: t, root: stateDir(t)}
 	r.open()
@@ -290,11 +291,7 @@ func TestCopiedDirectory(t *testing.T) {
 		t.Skip("no cgroup can be used here: " + r.ex.About())
 	}
 	pids := r.pids(r.say(r.task("a", `echo $$; exec sleep 1000`), 1))
-	copied := stateDir(t)
 	word, err := os.ReadFile(filepath.Join(r.root, "keeper.id"))
-	if err == nil {
-		err = errors.Join(os.MkdirAll(copied, 0o700), os.WriteFile(filepath.Join(copied, "keeper.id"), word, 0o600))
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,9 +299,19 @@ func TestCopiedDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(exe, "keeper", "--dir", copied).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "is a copy of that one") {
+	keeperOf := func(word string) (string, error) {
+		copied := stateDir(t)
+		if err := errors.Join(os.MkdirAll(copied, 0o700), os.WriteFile(filepath.Join(copied, "keeper.id"), []byte(word), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(exe, "keeper", "--dir", copied, "--idle", "1ms").CombinedOutput()
+		return string(out), err
+	}
+	if out, err := keeperOf(string(word)); err != nil || !strings.Contains(out, "ready") {
 		t.Errorf("the keeper of the copy: %v\n%s", err, out)
+	}
+	if out, err := keeperOf(strings.Fields(string(word))[0]); err == nil || !strings.Contains(out, "is a copy of that one") {
+		t.Errorf("the keeper of the copy whose word is not its own: %v\n%s", err, out)
 	}
 	for _, pid := range pids {
 		if !alive(pid) {

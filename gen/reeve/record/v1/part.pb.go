@@ -440,6 +440,7 @@ type Hello struct {
 	Generation    uint64                 `protobuf:"varint,14,opt,name=generation,proto3" json:"generation,omitempty"`
 	Seq           uint64                 `protobuf:"varint,15,opt,name=seq,proto3" json:"seq,omitempty"`
 	Unfit         string                 `protobuf:"bytes,16,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Place         string                 `protobuf:"bytes,17,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +587,13 @@ func (x *Hello) GetUnfit() string {
 	return ""
 }
 
+func (x *Hello) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
 // Resources is job.Resources.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -675,7 +683,7 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\acreated\x18\x06 \x01(\x03R\acreated\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x03R\aexpires\x12\x18\n" +
 	"\arevoked\x18\b \x01(\x03R\arevoked\x12\x0e\n" +
-	"\x02by\x18\t \x01(\tR\x02by\"\x9e\x04\n" +
+	"\x02by\x18\t \x01(\tR\x02by\"\xb4\x04\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -695,7 +703,8 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"generation\x18\x0e \x01(\x04R\n" +
 	"generation\x12\x10\n" +
 	"\x03seq\x18\x0f \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05unfit\x18\x10 \x01(\tR\x05unfit\x1a9\n" +
+	"\x05unfit\x18\x10 \x01(\tR\x05unfit\x12\x14\n" +
+	"\x05place\x18\x11 \x01(\tR\x05place\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +

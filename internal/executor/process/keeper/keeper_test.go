@@ -160,4 +160,28 @@ func TestMarkerIsKept(t *testing.T) {
 	if again, err := readMarker(path); err != nil || again != first {
 		t.Errorf("marker = %q, %v; want %q again", again, err, first)
 	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), markFile)
+	for _, tt := range []struct {
+		name, text string
+		kept       bool
+	}{
+		{"a copy", string(b), false},
+		{"cut short", first[:9], false},
+		{"of a version that named no file", first + "\n", true},
+	} {
+		if err := os.WriteFile(elsewhere, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readMarker(elsewhere)
+		if err != nil || !isWord(got) || (got == first) != tt.kept {
+			t.Errorf("%s: marker = %q, %v; it was %q", tt.name, got, err, first)
+		}
+		if again, err := readMarker(elsewhere); err != nil || again != got {
+			t.Errorf("%s: marker = %q, %v; want %q again", tt.name, again, err, got)
+		}
+	}
 }

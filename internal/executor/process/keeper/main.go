@@ -147,13 +147,31 @@ func holds(lock *os.File) bool {
 	return os.SameFile(mine, now)
 }
 
-// readMarker returns the directory's own word, made up once.
+// readMarker returns the directory's own word, made up once. Behind it stands which file
+// this is: in a copy of the directory it is another, whose keeper must not take for its own,
+// and kill, what the first one runs.
 func readMarker(path string) (string, error) {
-	if b, err := os.ReadFile(path); err == nil && len(b) >= wordLen {
-		return strings.TrimSpace(string(b)), nil
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var is unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &is); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	this := fmt.Sprintf("%d:%d", is.Dev, is.Ino)
+	var b [64]byte
+	n, _ := f.ReadAt(b[:], 0) // what can't be read is made up anew
+	if word, file, _ := strings.Cut(strings.TrimSpace(string(b[:n])), " "); isWord(word) && (file == "" || file == this) {
+		return word, nil
 	}
 	word := strings.ToLower(rand.Text()[:wordLen])
-	return word, os.WriteFile(path, []byte(word+"\n"), 0o600)
+	if err := f.Truncate(0); err != nil {
+		return "", err
+	}
+	_, err = f.WriteAt([]byte(word+" "+this+"\n"), 0)
+	return word, err
 }
 
 // wordLen is the length of a directory's own word.
