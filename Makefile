@@ -94,9 +94,12 @@ cross: ## compile for every platform we ship
 	  GOOS=$${p%/*} GOARCH=$${p#*/} go build ./...; \
 	done
 
+# Flags for the benchmark, such as BENCH='-run W1 -peers=false'.
+BENCH ?=
 .PHONY: bench
-bench: ## measure this machine and write the figures into docs/performance.md (nothing else should run)
-	@cd bench && go run . -write ../docs/performance.md
+bench: ## measure Reeve and its peers on this machine, into docs/performance.md (nothing else should run)
+	@tools/debian.sh peers || echo 'what is missing is not measured' >&2
+	cd bench && go run . -write ../docs/performance.md $(BENCH)
 
 FUZZTIME ?= 30s
 .PHONY: fuzz

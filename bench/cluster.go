@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/trust"
 )
@@ -20,8 +23,8 @@ import (
 type cluster struct {
 	b      *bench
 	dir    string
-	server *process
-	worker *process
+	server *proc.Process
+	worker *proc.Process
 	keeper int
 	// environment tells programs where the server is and who they are.
 	environment []string
@@ -51,12 +54,12 @@ func (c *cluster) startServer() (err error) {
 	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, "server", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	profiles, err := c.server.says(c.b.ctx, profilesAt)
+	profiles, err := c.server.Says(c.b.ctx, profilesAt)
 	if err != nil {
 		return err
 	}
 	c.admin = strings.TrimSuffix(profiles, "debug/pprof/")
-	address, err := c.server.says(c.b.ctx, `REEVE_ADDR=(\S+)`)
+	address, err := c.server.Says(c.b.ctx, `REEVE_ADDR=(\S+)`)
 	if err != nil {
 		return err
 	}
@@ -82,24 +85,8 @@ func (c *cluster) startServer() (err error) {
 
 // prepareFunctions starts a worker of functions that joins when it is told to.
 func (c *cluster) prepareFunctions(slots, prefetch int) (err error) {
-	c.worker, err = c.b.startSelf(c.dir+"/worker.log", c.environment, workerCommand, strconv.Itoa(slots), strconv.Itoa(prefetch))
+	c.worker, err = proc.StartSelf(c.b.ctx, c.dir+"/worker.log", c.environment, workerCommand, strconv.Itoa(slots), strconv.Itoa(prefetch))
 	return err
-}
-
-// startSelf starts this program as another, and returns when it is ready to go on.
-func (b *bench) startSelf(log string, environment []string, args ...string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(self, args...) //nolint:noctx // it outlives calls, and stop ends it
-	cmd.Env = environment
-	p, err := startCommand(log, cmd)
-	if err != nil {
-		return nil, err
-	}
-	_, err = p.says(b.ctx, "^("+ready+")$")
-	return p, err
 }
 
 // workProcesses starts a worker of processes, and returns when it has joined.
@@ -107,16 +94,16 @@ func (c *cluster) workProcesses(slots int) (err error) {
 	cmd := exec.Command(c.b.binary, "worker", "--state", c.dir+"/worker", //nolint:noctx // it outlives calls, and stop ends it
 		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--keeper-idle", "1s", "--admin", "127.0.0.1:0")
 	cmd.Env = c.environment
-	if c.worker, err = startCommand(c.dir+"/worker.log", cmd); err != nil {
+	if c.worker, err = proc.Start(c.dir+"/worker.log", cmd); err != nil {
 		return err
 	}
-	if c.workerProfiles, err = c.worker.says(c.b.ctx, profilesAt); err != nil {
+	if c.workerProfiles, err = c.worker.Says(c.b.ctx, profilesAt); err != nil {
 		return err
 	}
 	if err := c.joined(); err != nil {
 		return err
 	}
-	c.keeper, err = childOf(c.worker.pid())
+	c.keeper, err = proc.ChildOf(c.worker.PID())
 	return err
 }
 
@@ -144,14 +131,27 @@ func (c *cluster) settle() error {
 	})
 }
 
+// start runs a program that outlives calls; what it says is kept in a file of its name.
+func (b *bench) start(log string, name string, args ...string) (*proc.Process, error) {
+	return proc.Start(log, exec.Command(name, args...)) //nolint:noctx // Stop ends it
+}
+
+// await asks until something holds.
+func await(ctx context.Context, holds func() (bool, error)) error {
+	return proc.Await(ctx, pollEvery, holds)
+}
+
+// pollEvery is how often the end of a run is looked for, and so how inexact its time is.
+const pollEvery = 5 * time.Millisecond
+
 // parts are the processes of a cluster and this one, its client.
-func (c *cluster) parts() []part {
-	all := []part{itself(), {roleServer, c.server.pid(), alone}}
+func (c *cluster) parts() []proc.Part {
+	all := []proc.Part{proc.Itself(), {Role: proc.Server, PID: c.server.PID()}}
 	if c.worker != nil {
-		all = append(all, part{roleWorker, c.worker.pid(), alone})
+		all = append(all, proc.Part{Role: proc.Worker, PID: c.worker.PID()})
 	}
 	if c.keeper != 0 {
-		all = append(all, part{roleKeeper, c.keeper, alone}, part{roleAttempts, c.keeper, itsEnded})
+		all = append(all, proc.Part{Role: proc.Keeper, PID: c.keeper}, proc.Part{Role: proc.Attempts, PID: c.keeper, Reach: proc.ItsEnded})
 	}
 	return all
 }
@@ -179,7 +179,7 @@ func (c *cluster) metric(name string) (float64, error) {
 
 // close stops everything and removes its data.
 func (c *cluster) close() error {
-	err := errors.Join(c.worker.stop(), c.server.stop())
+	err := errors.Join(c.worker.Stop(), c.server.Stop())
 	if c.keeper != 0 {
 		err = errors.Join(err, await(c.b.ctx, func() (bool, error) { return syscall.Kill(c.keeper, 0) != nil, nil }))
 	}

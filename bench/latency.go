@@ -9,55 +9,43 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 const (
 	latencyJobs = 500
-	// warmJobs come first and are not counted: connections and caches are made with them.
-	warmJobs = 20
 	// latencySlots are the worker's.
 	latencySlots = 2
 )
 
-// Cases of W3 that every system has.
-const (
-	caseStart = "submit → start"
-	caseSeen  = "submit → end seen"
-)
-
-// latencies are how long something took, each time.
-type latencies struct {
-	what string
-	took []time.Duration
-}
-
 // latency is W3: one job at a time on a system that does nothing else.
 func (b *bench) latency() error {
 	n := b.count(latencyJobs)
-	err := b.inTurn("W3", func(s queueSystem, run int) error {
-		return b.with(s, func(q queue) error {
-			if err := errors.Join(q.prepare(workload{jobs: n + warmJobs, slots: latencySlots, kind: kindStamp}), q.work()); err != nil {
+	err := b.inTurn("W3", func(s peer.System, run int) error {
+		return b.with(s, func(q peer.Queue) error {
+			if err := errors.Join(q.Prepare(peer.Workload{Jobs: n + peer.WarmJobs, Slots: latencySlots, Kind: peer.Stamp}), q.Work()); err != nil {
 				return err
 			}
 			recorded := b.record(q, fmt.Sprintf("latency-%d", run))
-			var all []latencies
+			var all []peer.Latencies
 			spent, err := b.timed(q, func() (err error) {
-				all, err = q.oneByOne(n)
+				all, err = q.OneByOne(n)
 				return err
 			})
 			if err := errors.Join(err, recorded()); err != nil {
 				return err
 			}
 			for _, l := range all {
-				r := s.row("W3", l.what)
-				b.figures.Add(r, "p50", "ms", quantile(l.took, 0.5).Seconds()*1000)
-				b.figures.Add(r, "p99", "ms", quantile(l.took, 0.99).Seconds()*1000)
+				r := rowOf(s, "W3", l.What)
+				b.figures.Add(r, "p50", "ms", quantile(l.Took, 0.5).Seconds()*1000)
+				b.figures.Add(r, "p99", "ms", quantile(l.Took, 0.99).Seconds()*1000)
 			}
-			b.figures.Cost(s.row("W3", ""), "others", "share", spent.others(spent.took))
+			b.figures.Cost(rowOf(s, "W3", ""), "others", "share", spent.Others(spent.took))
 			return nil
 		})
 	})
-	b.limitRow("W3", caseStart, limitSync, limitRound)
+	b.limitRow("W3", peer.Start, limitSync, limitRound)
 	return err
 }
 
@@ -67,19 +55,19 @@ func quantile(all []time.Duration, share float64) time.Duration {
 	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
 }
 
-// oneByOne submits a job, waits for its end, and only then submits the next: n times
+// OneByOne submits a job, waits for its end, and only then submits the next: n times
 // with a watch that is open all the while, n/5 times with Wait.
-func (q *reeveQueue) oneByOne(n int) ([]latencies, error) {
-	ctx, cancel := context.WithTimeout(q.b.ctx, patience*time.Duration(1+n/100))
+func (q *reeveQueue) OneByOne(n int) ([]peer.Latencies, error) {
+	ctx, cancel := context.WithTimeout(q.b.ctx, proc.Patience*time.Duration(1+n/100))
 	defer cancel()
 	ends, err := q.ends(ctx)
 	if err != nil {
 		return nil, err
 	}
-	acknowledged, start, seen := latencies{what: "submit → acknowledged"}, latencies{what: caseStart}, latencies{what: caseSeen}
+	acknowledged, start, seen := peer.Latencies{What: "submit → acknowledged"}, peer.Latencies{What: peer.Start}, peer.Latencies{What: peer.Seen}
 	ids := make([]string, 0, n)
 	submitted := make([]time.Time, 0, n)
-	for i := range n + warmJobs {
+	for i := range n + peer.WarmJobs {
 		began := time.Now()
 		id, err := q.client.Enqueue(ctx, "stamp", nil)
 		if err != nil {
@@ -90,10 +78,10 @@ func (q *reeveQueue) oneByOne(n int) ([]latencies, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i < warmJobs {
+		if i < peer.WarmJobs {
 			continue
 		}
-		acknowledged.took, seen.took = append(acknowledged.took, took), append(seen.took, at.Sub(began))
+		acknowledged.Took, seen.Took = append(acknowledged.Took, took), append(seen.Took, at.Sub(began))
 		ids, submitted = append(ids, id), append(submitted, began)
 	}
 	for i, id := range ids {
@@ -105,15 +93,15 @@ func (q *reeveQueue) oneByOne(n int) ([]latencies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("job %s is %s without an output: %w", id, j.State, err)
 		}
-		start.took = append(start.took, time.Unix(0, at).Sub(submitted[i]))
+		start.Took = append(start.Took, time.Unix(0, at).Sub(submitted[i]))
 	}
 	waited, err := q.waits(ctx, max(n/5, 1))
-	return []latencies{start, seen, acknowledged, waited}, err
+	return []peer.Latencies{start, seen, acknowledged, waited}, err
 }
 
 // waits submits jobs and asks for each with Wait, which opens a watch of its own.
-func (q *reeveQueue) waits(ctx context.Context, n int) (latencies, error) {
-	l := latencies{what: "submit → end returned by Wait"}
+func (q *reeveQueue) waits(ctx context.Context, n int) (peer.Latencies, error) {
+	l := peer.Latencies{What: "submit → end returned by Wait"}
 	for range n {
 		began := time.Now()
 		id, err := q.client.Enqueue(ctx, "stamp", nil)
@@ -123,7 +111,7 @@ func (q *reeveQueue) waits(ctx context.Context, n int) (latencies, error) {
 		if _, err := q.client.Wait(ctx, id); err != nil {
 			return l, err
 		}
-		l.took = append(l.took, time.Since(began))
+		l.Took = append(l.Took, time.Since(began))
 	}
 	return l, nil
 }

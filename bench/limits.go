@@ -21,6 +21,8 @@ import (
 	_ "modernc.org/sqlite" // the product's driver
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // limit is something that no scheduler on this machine can beat.
@@ -143,7 +145,7 @@ func (b *bench) rowRate() (rate float64, err error) {
 	row := make([]byte, 200)
 	began := time.Now()
 	for id := 0; id < n; {
-		if id, err = insertRows(b.ctx, db, row, id, min(id+batch, n)); err != nil {
+		if id, err = insertRows(b.ctx, db, row, id, min(id+peer.Batch, n)); err != nil {
 			return 0, err
 		}
 	}
@@ -237,6 +239,6 @@ func (b *bench) xargsRate() (float64, error) {
 	c := exec.CommandContext(b.ctx, "xargs", "-P"+strconv.Itoa(b.slots), "-n1", program)
 	c.Stdin = strings.NewReader(strings.Repeat("x\n", n))
 	began := time.Now()
-	_, err := outputOf(c)
+	_, err := proc.Output(c)
 	return float64(n) / time.Since(began).Seconds(), err
 }

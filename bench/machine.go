@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // background is the share of the machine that others use, looked at for a second.
 func background(ctx context.Context) (float64, error) {
-	before, err := busy()
+	before, err := proc.Busy()
 	if err != nil {
 		return 0, err
 	}
@@ -24,7 +26,7 @@ func background(ctx context.Context) (float64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	after, err := busy()
+	after, err := proc.Busy()
 	return (after - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU()), err
 }
 
@@ -50,7 +52,7 @@ func machine() string {
 
 // answer is what an address answers.
 func answer(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, proc.Patience)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 )
 
 func main() {
@@ -47,7 +48,9 @@ func main() {
 
 // roles are what this program is when it starts itself as another.
 func roles() map[string]func(args []string) error {
-	return map[string]func([]string) error{workerCommand: functionWorker}
+	all := peer.Programs()
+	all[workerCommand] = functionWorker
+	return all
 }
 
 // bench is one run of the program.
@@ -64,6 +67,8 @@ type bench struct {
 	slots int
 	// peers: not Reeve alone.
 	peers bool
+	// source is this module's folder.
+	source string
 	// profile is where profiles of every run go, empty for none.
 	profile string
 }
@@ -88,6 +93,7 @@ func sections() []section {
 		{"W2", "W2: a backlog that was there before", "", (*bench).drain},
 		{"W3", "W3: one job at a time", "", (*bench).latency},
 		{"W4", "W4: " + program + " as a process", "", (*bench).processes},
+		{"W7", "W7: functions that need each other", "", (*bench).graphs},
 		{"W6", "W6: what waits", "", (*bench).memory},
 	}
 }
@@ -96,7 +102,7 @@ func sections() []section {
 func panels() []figure.Panel {
 	return []figure.Panel{
 		{Title: "No-op functions end to end (more is better)", Workload: "W1", Case: caseBoth, Metric: "throughput"},
-		{Title: "One job on an idle system, submit → end seen, median (less is better)", Workload: "W3", Case: caseSeen, Metric: "p50"},
+		{Title: "One job on an idle system, submit → end seen, median (less is better)", Workload: "W3", Case: peer.Seen, Metric: "p50"},
 	}
 }
 
@@ -123,8 +129,14 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	module, err := moduleSource(ctx)
+	if err != nil {
+		return err
+	}
+	b.source = filepath.Join(module, "bench")
 	if b.binary == "" {
-		if b.binary, err = build(ctx, b.dir); err != nil {
+		b.binary = filepath.Join(b.dir, "reeve")
+		if err := build(ctx, module, b.binary); err != nil {
 			return err
 		}
 	}
@@ -168,22 +180,17 @@ func (b *bench) measure(only *regexp.Regexp, out io.Writer) (about figure.Run, t
 // say tells whoever waits how far it is.
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// build makes the binary as a release does, from the source that this module stands in.
-func build(ctx context.Context, dir string) (string, error) {
-	source, err := source(ctx)
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "reeve")
+// build makes the binary as a release does.
+func build(ctx context.Context, module, name string) error {
 	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", name, "./cmd/reeve")
-	c.Dir = source
+	c.Dir = module
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	c.Stderr = os.Stderr
-	return name, c.Run()
+	return c.Run()
 }
 
-// source is the folder of the product's source.
-func source(ctx context.Context) (string, error) {
+// moduleSource is the folder of the product's source, which this module stands in.
+func moduleSource(ctx context.Context) (string, error) {
 	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/reeve-scheduler/reeve").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the source, which is looked for from the folder bench on: %w", err)

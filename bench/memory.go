@@ -7,6 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve"
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // backlog is something that waits.
@@ -48,7 +49,7 @@ func (b *bench) wait(l backlog) (err error) {
 	if err != nil {
 		return err
 	}
-	rss, err := resident(c.server.pid())
+	rss, err := proc.Resident(c.server.PID())
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (b *bench) wait(l backlog) (err error) {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	full, err := resident(c.server.pid())
+	full, err := proc.Resident(c.server.PID())
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (b *bench) wait(l backlog) (err error) {
 // comeBack kills the server and measures how long it takes until it answers, with
 // everything that was there.
 func (c *cluster) comeBack(r figure.Row, n int) error {
-	if err := c.server.kill(); err != nil {
+	if err := c.server.Kill(); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -99,7 +100,7 @@ func (c *cluster) comeBack(r figure.Row, n int) error {
 	if got := s.GetPending(); got != int64(n) && got != 1 { // an array is one job
 		return fmt.Errorf("%d of %d jobs are back", got, n)
 	}
-	rss, err := resident(c.server.pid())
+	rss, err := proc.Resident(c.server.PID())
 	c.b.figures.Add(r, "back after kill -9", "s", took.Seconds())
 	c.b.figures.Add(r, "memory then", "MiB", float64(rss)/(1<<20))
 	return err

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // reeveQueue is Reeve as a queue of functions.
@@ -17,7 +19,7 @@ const (
 	reeveSlots, reevePrefetch = 64, 2048
 )
 
-func (b *bench) startReeve() (queue, error) {
+func (b *bench) startReeve(*peer.Site) (peer.Queue, error) {
 	c, err := b.newCluster()
 	if c == nil {
 		return nil, err
@@ -25,25 +27,35 @@ func (b *bench) startReeve() (queue, error) {
 	return &reeveQueue{c}, err
 }
 
-func (q *reeveQueue) fill(n int) error { return q.submit(reeve.Function("noop", nil), n) }
+func (q *reeveQueue) Fill(n int) error { return q.submit(reeve.Function("noop", nil), n) }
 
-func (q *reeveQueue) prepare(w workload) error {
-	slots := w.slots
+func (q *reeveQueue) Prepare(w peer.Workload) error {
+	slots := w.Slots
 	if slots == 0 {
 		slots = reeveSlots
 	}
 	return errors.Join(q.settle(), q.prepareFunctions(slots, reevePrefetch))
 }
 
-func (q *reeveQueue) work() error { return errors.Join(q.worker.tell(goOn), q.joined()) }
+func (q *reeveQueue) Work() error { return errors.Join(q.worker.Tell(proc.GoOn), q.joined()) }
+
+// Drained is an answer of the server, which leaves it when all that it saw is on disk.
+func (q *reeveQueue) Drained() error { return q.drained() }
+
+// Syncs are the appends to the journal.
+func (q *reeveQueue) Syncs(bool) (int64, error) { return q.syncs() }
+
+func (q *reeveQueue) Parts() []proc.Part { return q.parts() }
+
+func (q *reeveQueue) Close() error { return q.close() }
 
 // submit submits n jobs, and returns when all are acknowledged.
 func (c *cluster) submit(j reeve.Job, n int) error {
-	errs := make([]error, submitters)
+	errs := make([]error, peer.Submitters)
 	var wg sync.WaitGroup
-	for i := range submitters {
+	for i := range peer.Submitters {
 		wg.Go(func() {
-			_, errs[i] = c.client.SubmitMany(c.b.ctx, j, empty(n*(i+1)/submitters-n*i/submitters))
+			_, errs[i] = c.client.SubmitMany(c.b.ctx, j, empty(n*(i+1)/peer.Submitters-n*i/peer.Submitters))
 		})
 	}
 	wg.Wait()

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // describe says what is measured and where.
@@ -18,7 +20,7 @@ func (b *bench) describe() (figure.Run, error) {
 	if err != nil {
 		return r, err
 	}
-	version, err := b.output(b.binary, "version")
+	version, err := proc.Output(exec.CommandContext(b.ctx, b.binary, "version"))
 	if err != nil {
 		return r, err
 	}

@@ -3,15 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 )
 
-const (
-	noopJobs = 100_000
-	// batch is how many jobs a call submits.
-	batch = 1000
-	// submitters is how many submit at the same time.
-	submitters = 2
-)
+const noopJobs = 100_000
 
 // Cases of W1, which the chart names too.
 const caseBoth = "submit and work"
@@ -20,8 +16,8 @@ const caseBoth = "submit and work"
 // alone.
 func (b *bench) throughput() error {
 	n := b.count(noopJobs)
-	err := b.inTurn("W1", func(s queueSystem, run int) error {
-		n := s.most(n, 0)
+	err := b.inTurn("W1", func(s peer.System, run int) error {
+		n := most(s, n, 0)
 		if err := b.both(s, n, run); err != nil {
 			return err
 		}
@@ -32,17 +28,17 @@ func (b *bench) throughput() error {
 }
 
 // both measures submitting while a worker works.
-func (b *bench) both(s queueSystem, n, run int) error {
-	return b.with(s, func(q queue) error {
-		if err := errors.Join(q.prepare(workload{jobs: n}), q.work()); err != nil {
+func (b *bench) both(s peer.System, n, run int) error {
+	return b.with(s, func(q peer.Queue) error {
+		if err := errors.Join(q.Prepare(peer.Workload{Jobs: n}), q.Work()); err != nil {
 			return err
 		}
 		recorded := b.record(q, fmt.Sprintf("both-%d", run))
-		spent, err := b.timed(q, func() error { return errors.Join(q.fill(n), q.drained()) })
+		spent, err := b.timed(q, func() error { return errors.Join(q.Fill(n), q.Drained()) })
 		if err := errors.Join(err, recorded()); err != nil {
 			return err
 		}
-		r := s.row("W1", caseBoth)
+		r := rowOf(s, "W1", caseBoth)
 		b.figures.Add(r, "throughput", "jobs/s", float64(n)/spent.took.Seconds())
 		b.charge(r, spent, n)
 		return b.occupy(r, q)
@@ -50,25 +46,25 @@ func (b *bench) both(s queueSystem, n, run int) error {
 }
 
 // apart measures submitting without a worker, and then a worker without submits.
-func (b *bench) apart(s queueSystem, n, run int) error {
-	return b.with(s, func(q queue) error {
+func (b *bench) apart(s peer.System, n, run int) error {
+	return b.with(s, func(q peer.Queue) error {
 		recorded := b.record(q, fmt.Sprintf("submit-%d", run))
-		spent, err := b.timed(q, func() error { return q.fill(n) })
+		spent, err := b.timed(q, func() error { return q.Fill(n) })
 		if err := errors.Join(err, recorded()); err != nil {
 			return err
 		}
-		r := s.row("W1", "submit alone")
+		r := rowOf(s, "W1", "submit alone")
 		b.figures.Add(r, "throughput", "jobs/s", float64(n)/spent.took.Seconds())
 		b.charge(r, spent, n)
-		if err := q.prepare(workload{jobs: n}); err != nil {
+		if err := q.Prepare(peer.Workload{Jobs: n}); err != nil {
 			return err
 		}
 		recorded = b.record(q, fmt.Sprintf("work-%d", run))
-		spent, err = b.timed(q, func() error { return errors.Join(q.work(), q.drained()) })
+		spent, err = b.timed(q, func() error { return errors.Join(q.Work(), q.Drained()) })
 		if err := errors.Join(err, recorded()); err != nil {
 			return err
 		}
-		r = s.row("W1", "work alone")
+		r = rowOf(s, "W1", "work alone")
 		b.figures.Add(r, "throughput", "jobs/s", float64(n)/spent.took.Seconds())
 		b.charge(r, spent, n)
 		return nil
@@ -83,9 +79,9 @@ const backlogJobs = 50_000
 // drain is W2: a backlog that was there before, worked off with more and more slots.
 func (b *bench) drain() error {
 	n := b.count(backlogJobs)
-	return b.inTurn("W2", func(s queueSystem, run int) error {
+	return b.inTurn("W2", func(s peer.System, run int) error {
 		for _, slots := range slotCounts() {
-			if err := b.drainWith(s, s.most(n, slots), slots, run); err != nil {
+			if err := b.drainWith(s, most(s, n, slots), slots, run); err != nil {
 				return err
 			}
 		}
@@ -93,17 +89,17 @@ func (b *bench) drain() error {
 	})
 }
 
-func (b *bench) drainWith(s queueSystem, n, slots, run int) error {
-	return b.with(s, func(q queue) error {
-		if err := errors.Join(q.fill(n), q.prepare(workload{jobs: n, slots: slots})); err != nil {
+func (b *bench) drainWith(s peer.System, n, slots, run int) error {
+	return b.with(s, func(q peer.Queue) error {
+		if err := errors.Join(q.Fill(n), q.Prepare(peer.Workload{Jobs: n, Slots: slots})); err != nil {
 			return err
 		}
 		recorded := b.record(q, fmt.Sprintf("drain-%d-%d", slots, run))
-		spent, err := b.timed(q, func() error { return errors.Join(q.work(), q.drained()) })
+		spent, err := b.timed(q, func() error { return errors.Join(q.Work(), q.Drained()) })
 		if err := errors.Join(err, recorded()); err != nil {
 			return err
 		}
-		r := s.row("W2", fmt.Sprintf("%d slots", slots))
+		r := rowOf(s, "W2", fmt.Sprintf("%d slots", slots))
 		b.figures.Add(r, "throughput", "jobs/s", float64(n)/spent.took.Seconds())
 		b.charge(r, spent, n)
 		return nil
@@ -114,16 +110,16 @@ func (b *bench) drainWith(s queueSystem, n, slots, run int) error {
 const secondsOfRun = 4
 
 // most is how many of n jobs a system is given, that a run takes no more than some seconds.
-func (s queueSystem) most(n, slots int) int {
-	if s.rate == nil {
+func most(s peer.System, n, slots int) int {
+	if s.Rate == nil {
 		return n
 	}
-	return min(n, s.rate(slots)*secondsOfRun)
+	return min(n, s.Rate(slots)*secondsOfRun)
 }
 
 // record keeps a profile of Reeve's processors for a run in its first seconds, if asked
 // for.
-func (b *bench) record(q queue, name string) (wait func() error) {
+func (b *bench) record(q peer.Queue, name string) (wait func() error) {
 	if r, ok := q.(*reeveQueue); ok {
 		return r.record(name)
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -12,16 +10,12 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
-const (
-	// workerCommand makes this program a worker: bench worker SLOTS PREFETCH, with the
-	// server in its environment.
-	workerCommand = "worker"
-	// ready is what a worker says when it could begin, goOn the answer that lets it: how
-	// long a program takes to start is not what is measured.
-	ready, goOn = "ready", "go"
-)
+// workerCommand makes this program a worker: bench worker SLOTS PREFETCH, with the server
+// in its environment.
+const workerCommand = "worker"
 
 // functionWorker runs the functions that are measured until it is told to end.
 func functionWorker(args []string) error {
@@ -53,17 +47,8 @@ func functionWorker(args []string) error {
 	if _, err := c.Ping(ctx); err != nil {
 		return err
 	}
-	if err := awaitGo(os.Stdin); err != nil {
+	if err := proc.AwaitGo(os.Stdin); err != nil {
 		return err
 	}
 	return w.Run(ctx)
-}
-
-// awaitGo says that this program is ready, and waits for the word.
-func awaitGo(from io.Reader) error {
-	fmt.Println(ready)
-	if !bufio.NewScanner(from).Scan() {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
 }

@@ -29,6 +29,9 @@ func example() *Set {
 		s.Add(ours, "throughput", "jobs/s", v)
 	}
 	s.Cost(ours, "CPU", "µs/job", 34.56)
+	s.Cost(ours, "memory", "MiB", 0.03)
+	s.Cost(river, "CPU", "µs/job", 88)
+	s.Cost(river, "database", "µs/job", 60)
 	s.Add(other, "throughput", "jobs/s", 200_000)
 	s.Add(river, "throughput", "jobs/s", 20_000)
 	s.Add(graph, "throughput", "jobs/s", 25_000)
@@ -69,9 +72,10 @@ func TestMarkdown(t *testing.T) {
 | both   | *disk*    |         | 150,000                 | 0.33 ×   |
 | submit | **Reeve** | D2      | 200,000                 |          |
 
-| what | system    | durable | CPU, µs/job |
-|------|-----------|---------|-------------|
-| both | **Reeve** | D2      | 34.6        |
+| what | system    | durable | CPU, µs/job | database, µs/job | memory, MiB |
+|------|-----------|---------|-------------|------------------|-------------|
+| both | **Reeve** | D2      | 34.6        |                  | 0.03        |
+| both | River     | D2      | 88.0        | 60.0             |             |
 
 Slow: not measured: it is not there.
 `

@@ -57,6 +57,7 @@ func pivot(to io.Writer, figures []*Figure, times map[Row]string, show func(Runs
 	var rows []Row
 	var columns []string
 	cell := map[Row]map[string]string{}
+	last := map[Row]string{}
 	for _, f := range figures {
 		column := f.Metric
 		if f.Unit != "" {
@@ -66,9 +67,10 @@ func pivot(to io.Writer, figures []*Figure, times map[Row]string, show func(Runs
 			cell[f.Row] = map[string]string{}
 			rows = append(rows, f.Row)
 		}
-		if !slices.Contains(columns, column) {
-			columns = append(columns, column)
+		if !slices.Contains(columns, column) { // after the one before it in its row
+			columns = slices.Insert(columns, slices.Index(columns, last[f.Row])+1, column)
 		}
+		last[f.Row] = column
 		cell[f.Row][column] = show(f.Runs, f.Unit)
 	}
 	rows = byCase(rows)
@@ -161,8 +163,11 @@ func (r Runs) show(unit string) string {
 // spell writes a value as its unit is read: shares in percent, the rest with three digits
 // or all before the point.
 func spell(v float64, unit string) string {
-	if unit == "share" {
+	switch unit {
+	case "share":
 		return fmt.Sprintf("%.0f %%", 100*v)
+	case "":
+		return whole(v)
 	}
 	return short(v)
 }

@@ -1,4 +1,4 @@
-package main
+package proc
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// tick is the unit in which Linux counts processor time for its users, 1/100 s on every
+// Tick is the unit in which Linux counts processor time for its users, 1/100 s on every
 // machine that Go runs on.
-const tick = 10 * time.Millisecond
+const Tick = 10 * time.Millisecond
 
 // stat is what /proc says of a process.
 type stat struct {
@@ -41,7 +41,7 @@ func statOf(pid int) (stat, error) {
 			return stat{}, err
 		}
 	}
-	return stat{n[1], time.Duration(n[11]+n[12]) * tick, time.Duration(n[13]+n[14]) * tick}, nil
+	return stat{n[1], time.Duration(n[11]+n[12]) * Tick, time.Duration(n[13]+n[14]) * Tick}, nil
 }
 
 // processTree is all processes that there are, by their parents.
@@ -72,8 +72,8 @@ func below(children map[int][]int, pid int) []int {
 	return all
 }
 
-// childOf finds the one child of a process.
-func childOf(pid int) (int, error) {
+// ChildOf finds the one child of a process.
+func ChildOf(pid int) (int, error) {
 	children, err := processTree()
 	if err == nil && len(children[pid]) == 0 {
 		err = fmt.Errorf("process %d has no child", pid)
@@ -84,9 +84,9 @@ func childOf(pid int) (int, error) {
 	return children[pid][0], nil
 }
 
-// resident is the memory that a process occupies; of pages that several processes of a
+// Resident is the memory that a process occupies; of pages that several processes of a
 // tree share, each counts its part.
-func resident(pid int) (int64, error) {
+func Resident(pid int) (int64, error) {
 	children, err := processTree()
 	if err != nil {
 		return 0, err
@@ -129,125 +129,126 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// role is what a program does for a system.
-type role string
+// Role is what a program does for a system.
+type Role string
 
 // Roles. Where there is no server the workers go to the database themselves.
 const (
-	roleClient   role = "client"
-	roleServer   role = "server"
-	roleDatabase role = "database"
-	roleWorker   role = "worker"
-	roleKeeper   role = "keeper"
-	// roleAttempts is what the processes took that were the jobs.
-	roleAttempts role = "attempts"
+	Client   Role = "client"
+	Server   Role = "server"
+	Database Role = "database"
+	Worker   Role = "worker"
+	Keeper   Role = "keeper"
+	// Attempts is what the processes took that were the jobs.
+	Attempts Role = "attempts"
 )
 
-// part is a process of a system under measurement.
-type part struct {
-	role role
-	pid  int
-	// reach is which of its descendants count with it.
-	reach reach
+// Part is a process of a system under measurement.
+type Part struct {
+	Role  Role
+	PID   int
+	Reach Reach
 }
 
-type reach int
+// Reach is which descendants of a process count with it.
+type Reach int
 
+// Reaches.
 const (
-	alone reach = iota
-	// itsEnded are its children that have ended, without itself.
-	itsEnded
-	// withEnded is itself and those.
-	withEnded
-	// wholeTree is itself and everything that it has started, living and ended.
-	wholeTree
+	Alone Reach = iota
+	// ItsEnded are its children that have ended, without itself.
+	ItsEnded
+	// WithEnded is itself and those.
+	WithEnded
+	// WholeTree is itself and everything that it has started, living and ended.
+	WholeTree
 )
 
-// usage is what processes have used since they began.
-type usage struct {
-	cpu map[role]time.Duration
+// Usage is what processes have used since they began.
+type Usage struct {
+	CPU map[Role]time.Duration
 	// machine is the processor time of everything on it.
-	machine time.Duration
+	Machine time.Duration
 	// wrote is the bytes that parts gave to the disk, -1 where /proc does not say so.
-	wrote int64
+	Wrote int64
 	// flushes is how often the disk of dir was told to make things durable, by anybody;
 	// -1 where it isn't known.
-	flushes int64
+	Flushes int64
 }
 
-// used reads what parts have used.
-func used(parts []part, dir string) (u usage, err error) {
-	u = usage{cpu: map[role]time.Duration{}, flushes: diskFlushes(dir)}
+// Used reads what parts have used.
+func Used(parts []Part, dir string) (u Usage, err error) {
+	u = Usage{CPU: map[Role]time.Duration{}, Flushes: diskFlushes(dir)}
 	children, err := processTree()
 	if err != nil {
 		return u, err
 	}
 	for _, p := range parts {
-		pids := []int{p.pid}
-		if p.reach == wholeTree {
-			pids = below(children, p.pid)
+		pids := []int{p.PID}
+		if p.Reach == WholeTree {
+			pids = below(children, p.PID)
 		}
 		for _, pid := range pids {
 			s, err := statOf(pid)
 			if err != nil {
-				if gone(err) && pid != p.pid {
+				if gone(err) && pid != p.PID {
 					continue
 				}
 				return u, err
 			}
-			if p.reach != itsEnded {
-				u.cpu[p.role] += s.own
+			if p.Reach != ItsEnded {
+				u.CPU[p.Role] += s.own
 			}
-			if p.reach != alone {
-				u.cpu[p.role] += s.children
+			if p.Reach != Alone {
+				u.CPU[p.Role] += s.children
 			}
-			if p.role == roleClient || p.reach == itsEnded || u.wrote < 0 {
+			if p.Role == Client || p.Reach == ItsEnded || u.Wrote < 0 {
 				continue
 			}
 			n, err := field(fmt.Sprintf("/proc/%d/io", pid), "write_bytes:")
 			if err != nil && !gone(err) {
-				n = -1 - u.wrote // another user's process
+				n = -1 - u.Wrote // another user's process
 			}
-			u.wrote += n
+			u.Wrote += n
 		}
 	}
-	u.machine, err = busy()
+	u.Machine, err = Busy()
 	return u, err
 }
 
-// since is what was used between two readings.
-func (u usage) since(o usage) usage {
-	d := usage{cpu: map[role]time.Duration{}, machine: u.machine - o.machine, wrote: -1, flushes: -1}
-	for r, t := range u.cpu {
-		d.cpu[r] = t - o.cpu[r]
+// Since is what was used between two readings.
+func (u Usage) Since(o Usage) Usage {
+	d := Usage{CPU: map[Role]time.Duration{}, Machine: u.Machine - o.Machine, Wrote: -1, Flushes: -1}
+	for r, t := range u.CPU {
+		d.CPU[r] = t - o.CPU[r]
 	}
-	if u.wrote >= 0 && o.wrote >= 0 {
-		d.wrote = u.wrote - o.wrote
+	if u.Wrote >= 0 && o.Wrote >= 0 {
+		d.Wrote = u.Wrote - o.Wrote
 	}
-	if u.flushes >= 0 && o.flushes >= 0 {
-		d.flushes = u.flushes - o.flushes
+	if u.Flushes >= 0 && o.Flushes >= 0 {
+		d.Flushes = u.Flushes - o.Flushes
 	}
 	return d
 }
 
-// ours is the processor time of all parts.
-func (u usage) ours() (sum time.Duration) {
-	for _, t := range u.cpu {
+// Ours is the processor time of all parts.
+func (u Usage) Ours() (sum time.Duration) {
+	for _, t := range u.CPU {
 		sum += t
 	}
 	return sum
 }
 
-// overhead is that of all parts but the jobs' own processes.
-func (u usage) overhead() time.Duration { return u.ours() - u.cpu[roleAttempts] }
+// Overhead is that of all parts but the jobs' own processes.
+func (u Usage) Overhead() time.Duration { return u.Ours() - u.CPU[Attempts] }
 
-// others is the share of the machine that was spent on something else.
-func (u usage) others(took time.Duration) float64 {
-	return max((u.machine-u.ours()).Seconds()/took.Seconds()/float64(runtime.NumCPU()), 0)
+// Others is the share of the machine that was spent on something else.
+func (u Usage) Others(took time.Duration) float64 {
+	return max((u.Machine-u.Ours()).Seconds()/took.Seconds()/float64(runtime.NumCPU()), 0)
 }
 
-// busy is the processor time that the whole machine has spent since it started.
-func busy() (time.Duration, error) {
+// Busy is the processor time that the whole machine has spent since it started.
+func Busy() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
@@ -260,7 +261,7 @@ func busy() (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		sum += time.Duration(n) * tick
+		sum += time.Duration(n) * Tick
 	}
 	return sum, nil
 }
@@ -291,3 +292,6 @@ func diskFlushes(dir string) int64 {
 	}
 	return n
 }
+
+// Itself is this process where it is the client, with the programs that it has run as one.
+func Itself() Part { return Part{Role: Client, PID: os.Getpid(), Reach: WithEnded} }

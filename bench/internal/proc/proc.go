@@ -1,4 +1,6 @@
-package main
+// Package proc starts programs, waits for what they say, ends them, and reads what they
+// have used from /proc.
+package proc
 
 import (
 	"bufio"
@@ -14,11 +16,12 @@ import (
 	"time"
 )
 
-// patience bounds what should happen soon.
-const patience = time.Minute
+// Patience bounds what should happen soon.
+const Patience = time.Minute
 
-// process is one that we started: a server, a worker, a client of its own.
-type process struct {
+// Process is one that we started: a server, a worker, a client of its own. The methods
+// that wait for it are for one goroutine at a time.
+type Process struct {
 	cmd *exec.Cmd
 	// to is its standard input.
 	to io.WriteCloser
@@ -30,18 +33,14 @@ type process struct {
 	log   string
 }
 
-// start runs a program; what it says is kept in a file of its name.
-func (b *bench) start(log string, name string, args ...string) (*process, error) {
-	return startCommand(log, exec.Command(name, args...)) //nolint:noctx // it outlives calls, and stop ends it
-}
-
-// startCommand runs a command whose standard streams are not set.
-func startCommand(log string, cmd *exec.Cmd) (*process, error) {
+// Start runs a command whose standard streams are not set; what it says is kept in a file
+// of that name. It ends with the program that started it.
+func Start(log string, cmd *exec.Cmd) (*Process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, lines: make(chan string, 1024), ended: make(chan struct{}), log: log}
+	p := &Process{cmd: cmd, lines: make(chan string, 1024), ended: make(chan struct{}), log: log}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -82,17 +81,17 @@ func startCommand(log string, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// pid is 0 of a process that there isn't.
-func (p *process) pid() int {
+// PID is 0 of a process that there isn't.
+func (p *Process) PID() int {
 	if p == nil {
 		return 0
 	}
 	return p.cmd.Process.Pid
 }
 
-// says waits for a line that a pattern matches, and returns its first group.
-func (p *process) says(ctx context.Context, pattern string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// Says waits for a line that a pattern matches, and returns its first group.
+func (p *Process) Says(ctx context.Context, pattern string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	re := regexp.MustCompile(pattern)
 	for {
@@ -109,8 +108,8 @@ func (p *process) says(ctx context.Context, pattern string) (string, error) {
 	}
 }
 
-// tell writes a line to its standard input.
-func (p *process) tell(line string) error {
+// Tell writes a line to its standard input.
+func (p *Process) Tell(line string) error {
 	_, err := fmt.Fprintln(p.to, line)
 	return err
 }
@@ -123,11 +122,11 @@ func tail(name string) string {
 	return string(text[max(0, len(text)-4096):])
 }
 
-// stop ends it in good order.
-func (p *process) stop() error { return p.stopBy(syscall.SIGTERM) }
+// Stop ends it in good order.
+func (p *Process) Stop() error { return p.StopBy(syscall.SIGTERM) }
 
-// stopBy ends it by a signal that it takes for that.
-func (p *process) stopBy(s os.Signal) error {
+// StopBy ends it by a signal that it takes for that.
+func (p *Process) StopBy(s os.Signal) error {
 	if p == nil {
 		return nil
 	}
@@ -137,24 +136,21 @@ func (p *process) stopBy(s os.Signal) error {
 	select {
 	case <-p.ended:
 		return p.err
-	case <-time.After(patience):
-		return errors.Join(errors.New("it does not stop; it was killed"), p.kill())
+	case <-time.After(Patience):
+		return errors.Join(errors.New("it does not stop; it was killed"), p.Kill())
 	}
 }
 
-// kill ends it as a crash does.
-func (p *process) kill() error {
+// Kill ends it as a crash does.
+func (p *Process) Kill() error {
 	err := p.cmd.Process.Kill()
 	<-p.ended
 	return err
 }
 
-// output runs a program and returns what it writes to its standard output.
-func (b *bench) output(name string, args ...string) (string, error) {
-	return outputOf(exec.CommandContext(b.ctx, name, args...))
-}
-
-func outputOf(c *exec.Cmd) (string, error) {
+// Output runs a command and returns what it writes to its standard output; what it
+// writes to the other is in the error.
+func Output(c *exec.Cmd) (string, error) {
 	text, err := c.Output()
 	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
 		err = fmt.Errorf("%s: %w: %.300s", filepath.Base(c.Path), err, e.Stderr)
@@ -162,12 +158,8 @@ func outputOf(c *exec.Cmd) (string, error) {
 	return string(text), err
 }
 
-// await asks until something holds.
-func await(ctx context.Context, holds func() (bool, error)) error {
-	return awaitEvery(ctx, pollEvery, holds)
-}
-
-func awaitEvery(ctx context.Context, every time.Duration, holds func() (bool, error)) error {
+// Await asks until something holds, again after every pause.
+func Await(ctx context.Context, every time.Duration, holds func() (bool, error)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -183,5 +175,36 @@ func awaitEvery(ctx context.Context, every time.Duration, holds func() (bool, er
 	}
 }
 
-// pollEvery is how often the end of a run is looked for, and so how inexact its time is.
-const pollEvery = 5 * time.Millisecond
+const (
+	// Ready is what a worker says when it could begin: how long a program takes to start is
+	// not what is measured.
+	Ready = "ready"
+	// GoOn is the answer that lets it.
+	GoOn = "go"
+)
+
+// StartSelf starts this program with other arguments and environment, and returns when it
+// is ready.
+func StartSelf(ctx context.Context, log string, environment []string, args ...string) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, args...) //nolint:noctx // it outlives calls, and Stop ends it
+	cmd.Env = environment
+	p, err := Start(log, cmd)
+	if err != nil {
+		return nil, err
+	}
+	_, err = p.Says(ctx, "^("+Ready+")$")
+	return p, err
+}
+
+// AwaitGo says that this program is ready, and waits for the word.
+func AwaitGo(from io.Reader) error {
+	fmt.Println(Ready)
+	if !bufio.NewScanner(from).Scan() {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
