@@ -193,7 +193,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := checkDir(c.Dir); err != nil {
 		return err
 	}
-	if s.store, err = sqlstore.OpenSQLite(ctx, c.Dir, sqlstore.Options{}); err != nil {
+	if s.store, err = sqlstore.OpenSQLite(ctx, c.Dir, sqlstore.Options{Span: part(c.Retention, minSpan, maxSpan)}); err != nil {
 		return err
 	}
 	// Before anything is decided: a server that nobody could reach must not begin to lead.
@@ -220,13 +220,29 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
 		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
-		Observer: s.metrics,
+		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery),
 	}
 	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
 		return err
 	}
 	s.leading.Store(s.leader)
 	return nil
+}
+
+// What is past its retention goes a span of submission at a time, and is looked for every
+// so often.
+const (
+	minSpan, maxSpan = 10 * time.Second, 24 * time.Hour
+	minRetainEvery   = time.Second
+)
+
+// part is the part of the default retention at which its end is looked for: finished jobs
+// are kept at most so much longer than they say.
+func part(retention, least, most time.Duration) time.Duration {
+	if retention == 0 {
+		retention = leader.DefaultRetention
+	}
+	return min(max(retention/8, least), most)
 }
 
 // vitals is the leader's, once it has recovered.

@@ -258,6 +258,17 @@ func TestPortInUse(t *testing.T) {
 }
 
 // TestBadConfigs are refused before anything is opened.
+// TestPart: what is past its retention is looked for often enough, whatever that is.
+func TestPart(t *testing.T) {
+	for _, c := range []struct{ retention, want time.Duration }{
+		{0, maxSpan}, {30 * 24 * time.Hour, maxSpan}, {24 * time.Hour, 3 * time.Hour}, {time.Second, minSpan},
+	} {
+		if got := part(c.retention, minSpan, maxSpan); got != c.want {
+			t.Errorf("part of %s is %s, want %s", c.retention, got, c.want)
+		}
+	}
+}
+
 func TestBadConfigs(t *testing.T) {
 	for name, test := range map[string]struct {
 		c    ServerConfig

@@ -58,8 +58,10 @@ const (
 	DefaultMaxUnprojected  = 2_000_000
 	DefaultFlushEvery      = 200 * time.Millisecond
 	DefaultTrimEvery       = 15 * time.Second
-	DefaultKeepBatches     = 1_000
-	DefaultRetainEvery     = 10 * time.Minute
+	// DefaultKeepBatches is little: a batch may have megabytes, and who reads the journal
+	// is never far behind.
+	DefaultKeepBatches = 100
+	DefaultRetainEvery = 10 * time.Minute
 )
 
 func (s *Settings) defaults() {

@@ -12,8 +12,8 @@
 //
 // # Partitions
 //
-// Jobs, their parts and their specs stand in tables of their own per day of
-// submission. Ids rise with time, so a partition is a contiguous range of ids, and
+// Jobs, their parts and their specs stand in tables of their own per span of
+// submission, a day or what part of the retention a server chooses. Ids rise with time, so a partition is a contiguous range of ids, and
 // the partitions table maps each range's first id to its number. Retention drops
 // tables. It never deletes rows on the path of a flush.
 //

@@ -32,7 +32,7 @@ labels = excluded.labels, sum = excluded.sum, body = excluded.body`
 ON CONFLICT (job, task, kind, n) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, body = excluded.body`
 	insertSpecs = `INSERT INTO specs_{{n}} (hash, sum, body) VALUES {{rows}} ON CONFLICT (hash) DO NOTHING`
 
-	insertPartition = `INSERT INTO partitions (number, first, day, keep_min, keep_max) VALUES (?, ?, ?, ?, ?)`
+	insertPartition = `INSERT INTO partitions (number, first, begins, keep_min, keep_max) VALUES (?, ?, ?, ?, ?)`
 	updateKeep      = `UPDATE partitions SET keep_min = CASE WHEN keep_min > ? THEN ? ELSE keep_min END,
 keep_max = CASE WHEN keep_max < ? THEN ? ELSE keep_max END WHERE number = ?`
 	// updateMeta is the fence of the tables: it changes nothing when another process
@@ -173,21 +173,21 @@ func (t *tables) jobs(ctx context.Context, s *session, f *store.Flush) error {
 }
 
 // place returns the index of the partition for a job, and creates it for the first
-// job of a later day.
+// job of a later span.
 func (s *session) place(ctx context.Context, j *store.JobRow) (int, error) {
 	l := &s.layout
-	day := dayOf(j.Submitted)
+	begins := s.db.begins(j.Submitted)
 	i := l.find(j.ID)
-	starts := int64(j.ID) > l.maxJob && (len(l.parts) == 0 || day > l.parts[len(l.parts)-1].day)
+	starts := int64(j.ID) > l.maxJob && (len(l.parts) == 0 || begins > l.parts[len(l.parts)-1].begins)
 	if i >= 0 && !starts {
 		return i, nil
 	}
 	l.numbers++
-	p := partition{number: l.numbers, first: int64(j.ID), day: day, keepMin: math.MaxInt64, keepMax: math.MinInt64}
+	p := partition{number: l.numbers, first: int64(j.ID), begins: begins, keepMin: math.MaxInt64, keepMax: math.MinInt64}
 	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(partitionSchema, p.number)); err != nil {
 		return 0, err
 	}
-	if _, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.day, p.keepMin, p.keepMax); err != nil {
+	if _, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.begins, p.keepMin, p.keepMax); err != nil {
 		return 0, err
 	}
 	l.version++
@@ -205,7 +205,7 @@ func (s *session) run(p int, jobs []store.JobRow) int {
 		case i == 0:
 		case !last && id >= l.parts[p+1].first:
 			return i
-		case last && id > l.maxJob && dayOf(jobs[i].Submitted) > l.parts[p].day:
+		case last && id > l.maxJob && s.db.begins(jobs[i].Submitted) > l.parts[p].begins:
 			return i
 		}
 	}

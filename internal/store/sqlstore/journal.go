@@ -21,12 +21,17 @@ ON CONFLICT (seq) DO NOTHING`
 	selectStanding = `SELECT id, epoch FROM journal WHERE seq = ?`
 	selectBatches  = `SELECT seq, epoch, id, sum, payload FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`
 	selectBounds   = `SELECT coalesce((SELECT min(seq) FROM journal), 1), coalesce((SELECT max(seq) FROM journal), 0)`
+	selectSizes    = `SELECT seq, length(payload) FROM journal WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?`
 	deleteBatches  = `DELETE FROM journal WHERE seq < ?`
 )
 
-// trimSlice is how many batches one transaction of a trim drops, so that appends
-// don't wait long behind it.
-const trimSlice = 256
+// trimSlice is how many batches one transaction of a trim drops, and trimBytes how many
+// bytes of them but for one batch more: appends wait behind it, and each page of what goes
+// is looked at.
+const (
+	trimSlice = 256
+	trimBytes = 4 << 20
+)
 
 // readSlice is how many batches one statement of a read asks for.
 const readSlice = 256
@@ -166,12 +171,15 @@ func (j journal) Trim(ctx context.Context, below uint64) error {
 				return err
 			}
 			below = min(below, uint64(l))
-			first = min(uint64(f)+trimSlice, below)
-			if first <= uint64(f) {
+			if uint64(f) >= below {
 				first = below
 				return nil
 			}
-			_, err := s.exec(ctx, statement{text: deleteBatches}, 0, int64(first))
+			var err error
+			if first, err = s.trimmed(ctx, uint64(f), below); err != nil {
+				return err
+			}
+			_, err = s.exec(ctx, statement{text: deleteBatches}, 0, int64(first))
 			return err
 		})
 		if err != nil {
@@ -182,6 +190,22 @@ func (j journal) Trim(ctx context.Context, below uint64) error {
 		return nil
 	}
 	return j.db.say(j.db.tidy(ctx))
+}
+
+// trimmed returns where the journal begins after the next slice of a trim, at most at
+// below.
+func (s *session) trimmed(ctx context.Context, from, below uint64) (first uint64, err error) {
+	first = from
+	bytes := int64(0)
+	err = s.query(ctx, statement{text: selectSizes}, func(rows *sql.Rows) (bool, error) {
+		var seq, size integer
+		if err := rows.Scan(&seq, &size); err != nil {
+			return false, err
+		}
+		first, bytes = uint64(seq)+1, bytes+int64(size)
+		return bytes < trimBytes, nil
+	}, int64(from), int64(below), int64(trimSlice))
+	return first, err
 }
 
 // check reads the newest batch: the cheapest proof that the journal's end is what

@@ -5,14 +5,13 @@ import (
 	"database/sql"
 	"sort"
 	"strings"
-	"time"
 )
 
-// partition is a day's range of job ids and the number in its tables' names.
+// partition is the range of job ids of a span of time, and the number in its tables' names.
 type partition struct {
 	number  int64
 	first   int64
-	day     int64
+	begins  int64
 	keepMin int64
 	keepMax int64
 }
@@ -31,7 +30,7 @@ type layout struct {
 
 const (
 	selectMeta       = `SELECT projected, layout, max_job, numbers FROM meta WHERE one = 1`
-	selectPartitions = `SELECT number, first, day, keep_min, keep_max FROM partitions ORDER BY first`
+	selectPartitions = `SELECT number, first, begins, keep_min, keep_max FROM partitions ORDER BY first`
 )
 
 // refresh reads meta and, if the layout changed, the partitions. It is the first
@@ -48,11 +47,11 @@ func (s *session) refresh(ctx context.Context) error {
 	}
 	var parts []partition
 	err := s.query(ctx, statement{text: selectPartitions}, func(rows *sql.Rows) (bool, error) {
-		var number, first, day, keepMin, keepMax integer
-		if err := rows.Scan(&number, &first, &day, &keepMin, &keepMax); err != nil {
+		var number, first, begins, keepMin, keepMax integer
+		if err := rows.Scan(&number, &first, &begins, &keepMin, &keepMax); err != nil {
 			return false, err
 		}
-		parts = append(parts, partition{int64(number), int64(first), int64(day), int64(keepMin), int64(keepMax)})
+		parts = append(parts, partition{int64(number), int64(first), int64(begins), int64(keepMin), int64(keepMax)})
 		return true, nil
 	})
 	if err != nil {
@@ -108,12 +107,13 @@ func byKeys(n int) string {
 	return `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
 }
 
-// dayOf returns the day of a moment in Unix milliseconds.
-func dayOf(ms int64) int64 {
-	const day = int64(24 * time.Hour / time.Millisecond)
-	d := ms / day
-	if ms%day < 0 {
-		d--
+// begins rounds a moment (Unix milliseconds) down to the beginning of a partition's span.
+// It rises with time whatever the span was before, so that it may be another after each
+// start.
+func (db *database) begins(ms int64) int64 {
+	past := ms % db.span
+	if past < 0 {
+		past += db.span
 	}
-	return d
+	return ms - past
 }

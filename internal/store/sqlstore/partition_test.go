@@ -25,7 +25,7 @@ func spans(t *testing.T, s *Store) (all []span) {
 			if err := r.row(ctx, statement{text: "SELECT count(*) FROM jobs_{{n}}", partition: p.number}, nil, &n); err != nil {
 				return err
 			}
-			all = append(all, span{p.first, p.day, int64(n)})
+			all = append(all, span{p.first, p.begins / 86_400_000, int64(n)})
 		}
 		return nil
 	})
@@ -65,6 +65,41 @@ func TestPartitions(t *testing.T) {
 		write(st.jobs...)
 		if d := cmp.Diff(st.want, spans(t, s)); d != "" {
 			t.Errorf("%s (-want +got):\n%s", st.name, d)
+		}
+	}
+}
+
+// TestSpans changes the span of partitions from start to start: whatever it was, a job
+// that was submitted in a later span than the last partition's begins one.
+func TestSpans(t *testing.T) {
+	dir := t.TempDir()
+	seq := uint64(0)
+	for _, st := range []struct {
+		span      time.Duration
+		submitted time.Duration
+		want      int
+	}{
+		{10 * time.Second, 0, 1},
+		{10 * time.Second, 9 * time.Second, 1},
+		{10 * time.Second, 10 * time.Second, 2},
+		{24 * time.Hour, time.Minute, 2},
+		{24 * time.Hour, 24 * time.Hour, 3},
+		{time.Hour, 24*time.Hour + 59*time.Minute, 3},
+		{time.Hour, 25 * time.Hour, 4},
+	} {
+		s := openWith(t, dir, Options{Span: st.span})
+		seq++
+		if err := s.Journal().Append(t.Context(), store.Batch{Seq: seq, Epoch: 1, ID: [16]byte{1}, Payload: []byte{1}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Tables().Flush(t.Context(), &store.Flush{Seq: seq, Jobs: []store.JobRow{{ID: seq, Submitted: st.submitted.Milliseconds()}}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(spans(t, s)); got != st.want {
+			t.Errorf("a job at %s in spans of %s: %d partitions, want %d", st.submitted, st.span, got, st.want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -224,7 +224,7 @@ func (s *session) rewrite(ctx context.Context, p partition, now int64) error {
 	if err := s.row(ctx, name, []any{int64(math.MaxInt64), int64(math.MinInt64)}, &keepMin, &keepMax); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.day, int64(keepMin), int64(keepMax))
+	_, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.begins, int64(keepMin), int64(keepMax))
 	return err
 }
 

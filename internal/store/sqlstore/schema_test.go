@@ -103,11 +103,12 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-func TestDayOf(t *testing.T) {
+func TestBegins(t *testing.T) {
 	const day = 86_400_000
-	for ms, want := range map[int64]int64{0: 0, day - 1: 0, day: 1, -1: -1, -day: -1, -day - 1: -2} {
-		if got := dayOf(ms); got != want {
-			t.Errorf("dayOf(%d) = %d, want %d", ms, got, want)
+	db := database{span: day}
+	for ms, want := range map[int64]int64{0: 0, day - 1: 0, day: day, -1: -day, -day: -day, -day - 1: -2 * day} {
+		if got := db.begins(ms); got != want {
+			t.Errorf("begins(%d) = %d, want %d", ms, got, want)
 		}
 	}
 }

@@ -144,6 +144,8 @@ type database struct {
 	// intact says, after a write, that what was written is where it will be looked for;
 	// nil where the engine sees to it. Only the holder of the writer calls it.
 	intact func() error
+	// span is how much time of submission one partition is for, in milliseconds.
+	span int64
 	// walLimit is the size in bytes of a write-ahead log that tidy cuts back.
 	walLimit int64
 }

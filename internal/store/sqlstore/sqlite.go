@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -69,6 +70,9 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if opts.Readers <= 0 {
 		opts.Readers = 4
 	}
+	if opts.Span <= 0 {
+		opts.Span = 24 * time.Hour
+	}
 	// By fdatasync(2), where there is one, a commit is as durable as by fsync(2) and
 	// writes less. The switch is the process's; darwin has no such call and says so.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
@@ -88,6 +92,7 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 		if err != nil {
 			return fail(err)
 		}
+		db.span = opts.Span.Milliseconds()
 		opened = append(opened, db)
 	}
 	s.journal = journal{opened[0]}

@@ -17,7 +17,12 @@ func TestConformance(t *testing.T) {
 // openIn opens a store that the test closes, unless it is closed before.
 func openIn(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := OpenSQLite(t.Context(), dir, Options{})
+	return openWith(t, dir, Options{})
+}
+
+func openWith(t testing.TB, dir string, o Options) *Store {
+	t.Helper()
+	s, err := OpenSQLite(t.Context(), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

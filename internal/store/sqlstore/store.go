@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -13,6 +14,10 @@ import (
 type Options struct {
 	// Readers is how many reads run at the same time, 4 if 0.
 	Readers int
+	// Span is how much time of submission one partition is for, a day if 0. What is past
+	// its retention goes with its partition: a span is to be a small part of the retention,
+	// but a look at a key goes through all partitions.
+	Span time.Duration
 }
 
 // Store is an open store. All methods may run concurrently.

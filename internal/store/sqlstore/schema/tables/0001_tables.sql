@@ -21,7 +21,7 @@ CREATE TABLE objects (
 CREATE TABLE partitions (
     number   {{key}},
     first    BIGINT NOT NULL,
-    day      BIGINT NOT NULL, -- of submission, since 1970-01-01 UTC
+    begins   BIGINT NOT NULL, -- of submission: Unix milliseconds, rounded down to a span
     keep_min BIGINT NOT NULL, -- bounds of keep_until among its finished jobs
     keep_max BIGINT NOT NULL
 );
