@@ -55,6 +55,9 @@ type Options struct {
 	// Join makes a join token around a worker's credential, or says why this server
 	// can't.
 	Join func(credential string) (string, error)
+	// Full is the refusal that submits get while there is too much to do, nil otherwise: it
+	// is asked before any work is done on one. It may be nil.
+	Full func() error
 	// Calls is told of each call. It may be nil.
 	Calls guard.Calls
 	// Version is what the server says it is.

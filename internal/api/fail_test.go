@@ -194,6 +194,22 @@ func TestNothingElse(t *testing.T) {
 	}
 }
 
+// TestFull: a submit that would be refused is refused before anything is done about it.
+func TestFull(t *testing.T) {
+	full := &job.Error{Code: job.Busy, Message: "the server has its hands full"}
+	door, err := New(Options{
+		Engine: badEngine{view: good, do: func() (any, error) { return nil, errors.New("it got through") }}, Open: true,
+		Full: func() error { return full }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(door)
+	t.Cleanup(s.Close)
+	_, err = reevev1connect.NewJobServiceClient(http.DefaultClient, s.URL).Submit(t.Context(), connect.NewRequest(file("this: is: no file")))
+	wantError(t, err, connect.CodeResourceExhausted, "hands full")
+}
+
 // forgetful is an engine whose memory drops what has ended between a view and a command.
 type forgetful struct {
 	badEngine

@@ -25,6 +25,11 @@ type jobs struct{ *server }
 
 // Submit checks a job file and has its jobs made.
 func (s *jobs) Submit(ctx context.Context, req *connect.Request[reevev1.SubmitRequest]) (*connect.Response[reevev1.SubmitResponse], error) {
+	if s.Full != nil {
+		if err := s.Full(); err != nil {
+			return nil, err
+		}
+	}
 	m := req.Msg
 	parsed, err := parse(m)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -219,16 +220,21 @@ func unsent(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-// busy reports whether a server wants to be asked again later. Without the header it
-// is a message that is too large, and will be.
-func busy(err error) bool {
+// busy reports whether a server wants to be asked again later, and how much later.
+// Without the header it is a message that is too large, and will be.
+func busy(err error) (after time.Duration, ok bool) {
 	e, ok := errors.AsType[*connect.Error](err)
-	return ok && e.Code() == connect.CodeResourceExhausted && e.Meta().Get("Retry-After") != ""
+	if !ok || e.Code() != connect.CodeResourceExhausted {
+		return 0, false
+	}
+	seconds, err := strconv.ParseUint(e.Meta().Get("Retry-After"), 10, 16)
+	return time.Duration(seconds) * time.Second, err == nil
 }
 
-// retry repeats unary calls that an unavailable or busy server did not answer, with
-// full jitter, until patience runs out; refused is the patience while nothing
-// listens at the address.
+// retry repeats unary calls that an unavailable or busy server did not answer, no sooner
+// than the server asks for, with jitter, so that those who were refused together do not come
+// back together; until patience runs out. refused is the patience while nothing listens at
+// the address.
 func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
@@ -237,17 +243,22 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 				resp, err := next(ctx, req)
 				code := codeOf(err)
 				// A server that is stopping may cancel what it has not answered.
-				again := busy(err) || (code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) &&
+				after, again := busy(err)
+				again = again || (code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) &&
 					(unsent(err) || repeats(req.Any()))
 				limit := patience
 				if err != nil && unreachable(err) {
 					limit = refused
 				}
-				if err == nil || !again || time.Since(begin)+wait > limit {
+				if err == nil || !again || time.Since(begin)+max(wait, after) > limit {
 					return resp, err
 				}
+				pause := rand.N(wait) + wait/2
+				if after > 0 {
+					pause = after + rand.N(max(wait, after))
+				}
 				select {
-				case <-time.After(rand.N(wait) + wait/2):
+				case <-time.After(pause):
 				case <-ctx.Done():
 					return nil, err
 				}

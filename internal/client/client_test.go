@@ -560,3 +560,19 @@ func TestCalls(t *testing.T) {
 	})
 	check("watch", errors.Is(err, enough), nil)
 }
+
+// TestAsLateAsTheServerAsks: whoever was refused comes again no sooner than the server says.
+func TestAsLateAsTheServerAsks(t *testing.T) {
+	c := scripted(t, &script{codes: []connect.Code{connect.CodeResourceExhausted}, busy: true}, Options{Patience: time.Minute})
+	began := time.Now()
+	if _, err := c.Get(t.Context(), "1", false); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("the call was made again within %s of a server that asked for a second", took)
+	}
+	c = scripted(t, &script{codes: []connect.Code{connect.CodeResourceExhausted}, busy: true}, Options{Patience: 900 * time.Millisecond})
+	if _, err := c.Get(t.Context(), "1", false); job.CodeOf(err) != job.Busy {
+		t.Errorf("a client without the patience to wait for as long says %v", err)
+	}
+}

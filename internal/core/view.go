@@ -291,6 +291,9 @@ func (s *State) Totals() Totals {
 	}
 }
 
+// Ready is how many tasks, arrays counted once, wait only for room on a worker.
+func (s *State) Ready() int64 { return int64(s.plan.Groups()) }
+
 // AttemptAt names the live attempt of a fence and its job's uid, for whoever checks
 // what a worker sends about it.
 func (s *State) AttemptAt(fence uint64) (ref job.Ref, uid UID, ok bool) {

@@ -127,6 +127,7 @@ type Leader struct {
 	durable   uint64
 
 	stall  stall
+	gate   gate
 	census atomic.Pointer[core.Census]
 
 	done chan struct{} // closed when Run has ended

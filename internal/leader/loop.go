@@ -212,12 +212,26 @@ func (p *loop) serve(r *request, now int64) error {
 	p.forming.answers = append(p.forming.answers, held{to: r}) // in front of the mail that it causes
 	if r.view != nil {
 		a.err = p.look(r.view)
-	} else if _, ok := r.command.(core.Submit); ok && p.state.Dirty() > p.settings.MaxUnprojected {
-		a.err = &job.Error{Code: job.Busy, Message: "the server has more changes than its tables can follow; try again in a second"}
-	} else {
+	} else if a.err = p.refusal(r.command); a.err == nil {
 		a, err = p.command(r.command, now)
 	}
 	p.forming.answers[at].answer = a
+	return err
+}
+
+// refusal keeps new work out while there is too much already.
+func (p *loop) refusal(c core.Command) error {
+	s, ok := c.(core.Submit)
+	if !ok {
+		return nil
+	}
+	err := p.gate.take(len(s.Items))
+	if err == nil && p.state.Dirty() > p.settings.MaxUnprojected {
+		err = &job.Error{Code: job.Busy, Message: "the server has more changes than its tables can follow; try again in a second"}
+	}
+	if err != nil {
+		p.settings.Observer.Refused(laneSubmit.String())
+	}
 	return err
 }
 
@@ -346,6 +360,8 @@ func (p *loop) apply(e core.Event) {
 		p.notice(e)
 	}
 	switch e := e.(type) {
+	case core.AttemptEnded:
+		p.gate.ended++
 	case core.WorkerJoined: // its session may break before it beats
 		p.Heard(e.ID)
 	case core.WorkerForgotten:
@@ -440,6 +456,7 @@ func (p *loop) upkeep(now int64) error {
 		}
 	}
 	p.state.Evict(now)
+	p.gate.look(time.Now(), p.state.Ready())
 	if time.Since(p.counted) >= censusEvery {
 		p.counted = time.Now()
 		c := p.state.Census()

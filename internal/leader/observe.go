@@ -15,7 +15,8 @@ type Observer interface {
 	Appended(events, bytes int, took time.Duration)
 	// Flushed says that the tables have so many more rows.
 	Flushed(rows int, took time.Duration)
-	// Refused says that a request was turned away since its lane was full.
+	// Refused says that a request was turned away since its lane was full, or since there
+	// is too much to do already.
 	Refused(lane string)
 	// Applied says that an event was decided and applied; it becomes durable with its
 	// batch. A term that ends first may have told of events that never did.

@@ -38,7 +38,7 @@ func NewServer(version string) *Server {
 	s := &Server{
 		factory:     f,
 		turns:       f.histogram("reeve_leader_turn_seconds", "How long turns of the leader's loop take.", seconds),
-		refused:     f.counters("reeve_leader_refused_total", "Requests turned away since too many waited, by lane.", "lane"),
+		refused:     f.counters("reeve_leader_refused_total", "Requests turned away since there was too much to do, by lane.", "lane"),
 		appends:     f.histogram("reeve_journal_append_seconds", "How long batches take to be durable.", seconds),
 		batchEvents: f.histogram("reeve_journal_batch_events", "Events in a batch.", counts),
 		batchBytes:  f.histogram("reeve_journal_batch_bytes", "Bytes of a batch.", sizes),

@@ -194,6 +194,9 @@ func (x *Index) removeGroup(key groupKey, id uint32) {
 	}
 }
 
+// Groups is how many groups have elements that are ready.
+func (x *Index) Groups() int { return x.groups.n }
+
 // SetPaused keeps a queue, or with an empty queue a whole namespace, from being
 // placed, or lets it go on. Groups stay known while they are paused.
 func (x *Index) SetPaused(namespace, queue string, paused bool) {

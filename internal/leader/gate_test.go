@@ -1,0 +1,99 @@
+package leader
+
+import (
+	"testing"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// TestGate lets as many come as may, a second at a time.
+func TestGate(t *testing.T) {
+	for _, c := range []struct {
+		what         string
+		ended, ready int64 // in a second, and at each look
+		want         int   // let in, of far more
+	}{
+		{"nothing ends", 0, 10_000_000, -1},
+		{"the workers set the pace", gatePace - 100, 10_000_000, -1},
+		{"little waits", 40_000, gateWait * 39_000, -1},
+		{"much waits", 40_000, gateWait * 41_000, 40_000},
+		{"much waits on slow workers", gatePace + 500, 10_000_000, gateLeast},
+	} {
+		var g gate
+		now := time.Unix(1, 0)
+		taken := 0
+		for step := range 100 { // of a tenth of a second; the first nine seconds only show the pace
+			g.ended += c.ended / 10
+			now = now.Add(gateEvery)
+			g.look(now, c.ready)
+			for range 1000 {
+				if step < 90 {
+					break
+				}
+				full := g.full()
+				err := g.take(100)
+				if full != (err != nil) {
+					t.Fatalf("%s: full says %v, take %v", c.what, full, err)
+				}
+				if err != nil {
+					wantCode(t, err, job.Busy, "try again in a second")
+					break
+				}
+				taken += 100
+			}
+		}
+		if c.want < 0 && taken != 1_000_000 {
+			t.Errorf("%s: %d were let in, want all", c.what, taken)
+		}
+		if slack := 1000; c.want >= 0 && (taken < c.want-slack || taken > c.want+slack) {
+			t.Errorf("%s: %d were let in, want about %d", c.what, taken, c.want)
+		}
+	}
+}
+
+// TestGateKeepsAccount: a submit larger than the room there is takes from the room to come.
+func TestGateKeepsAccount(t *testing.T) {
+	g := gate{pace: 20_000}
+	g.ended = 2000
+	g.look(time.Unix(1, 0), 1_000_000)
+	if err := g.take(5000); err != nil {
+		t.Fatal(err)
+	}
+	for step := range 2 {
+		g.ended = 2000
+		g.look(time.Unix(1, 0).Add(time.Duration(step+1)*gateEvery), 1_000_000)
+		if err := g.take(1); (err == nil) != (step == 1) {
+			t.Errorf("%d looks after a submit of 2.5 times the room: %v", step+1, err)
+		}
+	}
+}
+
+// TestOnlySubmitsAreRefusedAtTheGate shuts it: what is no submit goes on, and when what
+// waits has become less, submits do too.
+func TestOnlySubmitsAreRefusedAtTheGate(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		worker := r.join("w1")
+		r.do(submit(t, plain, 2))
+		r.state(func(s *core.State) {
+			if s.Ready() != 1 {
+				t.Errorf("%d tasks are ready beside the one that was given out, want 1", s.Ready())
+			}
+			r.leader.gate.tight, r.leader.gate.looked = true, time.Now().Add(time.Minute)
+			r.leader.gate.shut.Store(true)
+		})
+		_, err := r.leader.Do(t.Context(), submit(t, plain, 1))
+		wantCode(t, err, job.Busy, "hands full")
+		wantCode(t, r.leader.Full(), job.Busy, "hands full")
+		r.do(ended(worker, r.given(worker)[0]))
+		r.do(core.Cancel{Job: 2, Task: core.NoTask, By: "anna"})
+		after(time.Minute + 2*gateEvery)
+		if err := r.leader.Full(); err != nil {
+			t.Error(err)
+		}
+		r.do(submit(t, plain, 1))
+		r.end()
+	})
+}
