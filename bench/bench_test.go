@@ -34,8 +34,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("what was printed is not what was written:\n%s", text)
 	}
 	for _, want := range []string{
-		"| submit and work ", "| work alone ", "| 1024 slots ", "| submit → end returned by Wait ", "| bare fork and exec, ",
-		"| single jobs ", "| 1000 single jobs ", "| 10000 elements of one array |", "(performance.svg)",
+		"| submit and work ", "| work alone ", "| 1024 slots ", "| submit → end returned by Wait ", "*fork and exec, ",
+		"| **Reeve, single jobs** ", "| 1000 single jobs ", "| 10000 elements of one array |", "(performance.svg)",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in the report:\n%s", want, text)

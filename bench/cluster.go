@@ -224,20 +224,3 @@ func (c *cluster) record(name string) (wait func() error) {
 	go get(c.workerProfiles, "-worker.pprof")
 	return func() error { return errors.Join(<-done, <-done) }
 }
-
-// timedCluster measures on a fresh cluster, after what has to be there first.
-func (b *bench) timedCluster(name string, before, measure func(*cluster) error) (s spent, err error) {
-	c, err := b.newCluster()
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	if before != nil {
-		if err := before(c); err != nil {
-			return s, err
-		}
-	}
-	recorded := c.record(name)
-	s, err = b.timed(&reeveQueue{c}, func() error { return measure(c) })
-	return s, errors.Join(err, recorded())
-}

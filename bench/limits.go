@@ -8,13 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +17,6 @@ import (
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
-	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 // limit is something that no scheduler on this machine can beat.
@@ -37,8 +31,6 @@ const (
 	limitSync  = "fdatasync of 4 KiB"
 	limitRows  = "SQLite, a row each, 1,000 a transaction"
 	limitRound = "TCP round trip on loopback"
-	limitStart = "bare fork and exec, " // with the number at a time
-	limitXargs = "xargs -P, "
 )
 
 func (b *bench) limits() []limit {
@@ -48,13 +40,8 @@ func (b *bench) limits() []limit {
 		{limitSync, "throughput", "fdatasyncs/s", (*bench).syncRate},
 		{limitRows, "throughput", "jobs/s", (*bench).rowRate},
 		{limitRound, "p50", "ms", (*bench).roundTrip},
-		{limitStart + b.atATime(), "throughput", "processes/s", (*bench).startRate},
-		{limitXargs + b.atATime(), "throughput", "processes/s", (*bench).xargsRate},
 	}
 }
-
-// atATime spells as many as there are processors.
-func (b *bench) atATime() string { return fmt.Sprintf("%d at a time", b.slots) }
 
 // measureLimits measures each as often as everything else.
 func (b *bench) measureLimits() error {
@@ -205,40 +192,4 @@ func (b *bench) roundTrip() (float64, error) {
 		took = append(took, time.Since(began))
 	}
 	return quantile(took, 0.5).Seconds() * 1000, nil
-}
-
-func (b *bench) startRate() (float64, error) {
-	n := b.count(processJobs)
-	began := time.Now()
-	err := startAll(b.ctx, n, b.slots)
-	return float64(n) / time.Since(began).Seconds(), err
-}
-
-// startAll starts the program n times with a goroutine for each that runs at a time, and
-// nothing else.
-func startAll(ctx context.Context, n, atOnce int) error {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make([]error, atOnce)
-	for i := range atOnce {
-		wg.Go(func() {
-			for next.Add(1) <= int64(n) {
-				if err := exec.CommandContext(ctx, program).Run(); err != nil {
-					errs[i] = err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func (b *bench) xargsRate() (float64, error) {
-	n := b.count(processJobs)
-	c := exec.CommandContext(b.ctx, "xargs", "-P"+strconv.Itoa(b.slots), "-n1", program)
-	c.Stdin = strings.NewReader(strings.Repeat("x\n", n))
-	began := time.Now()
-	_, err := proc.Output(c)
-	return float64(n) / time.Since(began).Seconds(), err
 }

@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -92,7 +91,7 @@ func sections() []section {
 		{"W1", "W1: no-op functions", "", (*bench).throughput},
 		{"W2", "W2: a backlog that was there before", "", (*bench).drain},
 		{"W3", "W3: one job at a time", "", (*bench).latency},
-		{"W4", "W4: " + program + " as a process", "", (*bench).processes},
+		{"W4", "W4: processes", "", (*bench).processes},
 		{"W7", "W7: functions that need each other", "", (*bench).graphs},
 		{"W6", "W6: what waits", "", (*bench).memory},
 	}
@@ -108,7 +107,7 @@ func panels() []figure.Panel {
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	b := &bench{ctx: ctx, slots: runtime.NumCPU()}
+	b := &bench{ctx: ctx, slots: peer.AtOnce()}
 	pattern := f.String("run", "", "only the workloads whose name this regular expression matches: W1, W2, …")
 	f.StringVar(&b.binary, "binary", "", "the reeve binary (default: built from the repository around this module)")
 	parent := f.String("dir", os.TempDir(), "where servers keep their data: a real disk, since every figure depends on its fsync")

@@ -24,27 +24,32 @@ func (b *bench) queues() []peer.System {
 	return all
 }
 
-// inTurn measures every system once per run, one after the other. A peer that fails is
-// not measured further in this workload, and the report says why.
+// inTurn measures every queue once per run, one after the other.
 func (b *bench) inTurn(workload string, measure func(s peer.System, run int) error) error {
-	failed := map[string]bool{}
 	for run := range b.runs {
 		for _, s := range b.queues() {
-			if failed[s.Name+s.Durability] {
-				continue
+			if err := b.attempt(workload, s.Name, s.Kind, func() error { return measure(s, run) }); err != nil {
+				return err
 			}
-			err := measure(s, run)
-			if err == nil {
-				continue
-			}
-			if s.Kind == figure.Reeve || b.ctx.Err() != nil {
-				return fmt.Errorf("%s: %w", s.Name, err)
-			}
-			failed[s.Name+s.Durability] = true
-			b.miss(workload, s.Name, err)
 		}
 	}
 	return nil
+}
+
+// attempt measures a system. A peer that fails is not measured any more in this workload,
+// and the report says why; only Reeve must not fail.
+func (b *bench) attempt(workload, system string, kind figure.Kind, measure func() error) error {
+	if b.figures.Missed(workload, system) {
+		return nil
+	}
+	err := measure()
+	if err == nil || kind == figure.Peer && b.ctx.Err() == nil {
+		if err != nil {
+			b.miss(workload, system, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: %w", system, err)
 }
 
 // miss records that a peer could not be measured.
@@ -73,8 +78,11 @@ type spent struct {
 	syncs int64
 }
 
-// timed is what f takes, of all parts of a queue.
-func (b *bench) timed(q peer.Queue, f func() error) (spent, error) {
+// measured is a system that knows its processes.
+type measured interface{ Parts() []proc.Part }
+
+// timed is what f takes, of all parts of a system.
+func (b *bench) timed(q measured, f func() error) (spent, error) {
 	syncs, err := syncsOf(q, false)
 	if err != nil {
 		return spent{}, err
@@ -99,8 +107,8 @@ func (b *bench) timed(q peer.Queue, f func() error) (spent, error) {
 	return spent{after.Since(before), took, n - syncs}, err
 }
 
-// syncsOf is -1 of a queue that doesn't count them.
-func syncsOf(q peer.Queue, last bool) (int64, error) {
+// syncsOf is -1 of one that doesn't count them.
+func syncsOf(q measured, last bool) (int64, error) {
 	if s, ok := q.(peer.Synced); ok {
 		return s.Syncs(last)
 	}
@@ -112,7 +120,7 @@ func (b *bench) charge(r figure.Row, s spent, n int) {
 	each := float64(n)
 	b.figures.Cost(r, "jobs", "", each)
 	micros := func(d time.Duration) float64 { return float64(d.Microseconds()) / each }
-	b.figures.Cost(r, "CPU", "µs/job", micros(s.Overhead()))
+	b.figures.Cost(r, "CPU", "µs/job", micros(s.Ours()))
 	for _, p := range []proc.Role{proc.Client, proc.Server, proc.Database, proc.Worker, proc.Keeper, proc.Attempts} {
 		if d, ok := s.CPU[p]; ok {
 			b.figures.Cost(r, string(p), "µs/job", micros(d))

@@ -88,10 +88,14 @@ func (s *Set) add(r Row, metric, unit string, cost bool, v float64) {
 
 // Miss records that a system was not measured. The first reason of each is kept.
 func (s *Set) Miss(workload, system, reason string) {
-	reason = strings.Join(strings.Fields(reason), " ")
-	if !slices.ContainsFunc(s.Missing, func(m Missing) bool { return m.Workload == workload && m.System == system }) {
-		s.Missing = append(s.Missing, Missing{workload, system, reason})
+	if !s.Missed(workload, system) {
+		s.Missing = append(s.Missing, Missing{workload, system, strings.Join(strings.Fields(reason), " ")})
 	}
+}
+
+// Missed reports whether a system is known not to be measured.
+func (s *Set) Missed(workload, system string) bool {
+	return slices.ContainsFunc(s.Missing, func(m Missing) bool { return m.Workload == workload && m.System == system })
 }
 
 // of is the figures of a workload.

@@ -162,6 +162,9 @@ const (
 	WithEnded
 	// WholeTree is itself and everything that it has started, living and ended.
 	WholeTree
+	// Rest is itself and everything on the machine that no other part is, for what leaves
+	// its parent.
+	Rest
 )
 
 // Usage is what processes have used since they began.
@@ -178,42 +181,54 @@ type Usage struct {
 
 // Used reads what parts have used.
 func Used(parts []Part, dir string) (u Usage, err error) {
-	u = Usage{CPU: map[Role]time.Duration{}, Flushes: diskFlushes(dir)}
+	u = Usage{CPU: map[Role]time.Duration{}, Flushes: diskFlushes(dir), Wrote: -1}
 	children, err := processTree()
 	if err != nil {
 		return u, err
 	}
+	wrote := int64(0)
 	for _, p := range parts {
 		pids := []int{p.PID}
 		if p.Reach == WholeTree {
 			pids = below(children, p.PID)
 		}
 		for _, pid := range pids {
-			s, err := statOf(pid)
-			if err != nil {
-				if gone(err) && pid != p.PID {
-					continue
-				}
+			if err := u.add(p, pid); err != nil && (!gone(err) || pid == p.PID) {
 				return u, err
 			}
-			if p.Reach != ItsEnded {
-				u.CPU[p.Role] += s.own
-			}
-			if p.Reach != Alone {
-				u.CPU[p.Role] += s.children
-			}
-			if p.Role == Client || p.Reach == ItsEnded || u.Wrote < 0 {
+			if p.Role == Client || p.Reach == ItsEnded || wrote < 0 {
 				continue
 			}
 			n, err := field(fmt.Sprintf("/proc/%d/io", pid), "write_bytes:")
 			if err != nil && !gone(err) {
-				n = -1 - u.Wrote // another user's process
+				n = -1 - wrote // another user's process
 			}
-			u.Wrote += n
+			wrote += n
+			u.Wrote = wrote
 		}
 	}
 	u.Machine, err = Busy()
+	for _, p := range parts {
+		if p.Reach == Rest {
+			u.CPU[p.Role] += u.Machine - u.Ours()
+		}
+	}
 	return u, err
+}
+
+// add counts the processor time of a process of a part.
+func (u *Usage) add(p Part, pid int) error {
+	s, err := statOf(pid)
+	if err != nil {
+		return err
+	}
+	if p.Reach != ItsEnded {
+		u.CPU[p.Role] += s.own
+	}
+	if p.Reach != Alone {
+		u.CPU[p.Role] += s.children
+	}
+	return nil
 }
 
 // Since is what was used between two readings.
@@ -238,9 +253,6 @@ func (u Usage) Ours() (sum time.Duration) {
 	}
 	return sum
 }
-
-// Overhead is that of all parts but the jobs' own processes.
-func (u Usage) Overhead() time.Duration { return u.Ours() - u.CPU[Attempts] }
 
 // Others is the share of the machine that was spent on something else.
 func (u Usage) Others(took time.Duration) float64 {
