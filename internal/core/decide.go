@@ -245,7 +245,8 @@ func (s *State) fire(d *Decision, t timer, in Input) {
 			s.giveUp(d, j, job.Cause{Kind: job.CauseDeadline}, in.Now)
 		}
 	case timerBackoff:
-		if r := j.tasks[t.task].retryOf(t.position); r.at > 0 && r.at <= in.Now {
+		// Recovery sets a timer for a backoff that the rows still have and the tail ends.
+		if r := j.tasks[t.task].retryOf(t.position); r.at == t.at {
 			d.Events = append(d.Events, ElementWoken{Job: j.id, Task: t.task, Position: t.position})
 		}
 	}

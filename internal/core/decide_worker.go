@@ -242,8 +242,10 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		}
 	}
 	// After what ended, whose place an attempt may have that was prefetched before.
+	begun := make(map[link.Fence]bool, len(c.Report.Started))
 	for _, r := range c.Report.Started {
-		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !endsHere(&c.Report, r.Fence) {
+		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !begun[r.Fence] && !endsHere(&c.Report, r.Fence) {
+			begun[r.Fence] = true
 			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
 		}
 	}

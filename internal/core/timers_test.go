@@ -96,6 +96,44 @@ func TestATimerThatPanicsGoesAlone(t *testing.T) {
 	}
 }
 
+// retrying is a lab whose one element has failed and backs off.
+func retrying(t *testing.T) (l *lab, until int64) {
+	l = testLab(t)
+	if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 1,
+		Capacity: job.Resources{CPU: 1000}, Executors: []string{"process"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.submit("run: \"false\"\nretry: {max_attempts: 3, delay: 30s}\n", nil); err != nil {
+		t.Fatal(err)
+	}
+	w := l.workers["w1"]
+	l.finish(w, w.held[0], link.Result{Cause: job.Cause{Kind: job.CauseExit, Code: 1}})
+	return l, l.s.NextTimer()
+}
+
+// TestOneBackoffEndsOnce has two timers of one element come due in one tick, as after a
+// recovery whose rows have the backoff before: it is woken once.
+func TestOneBackoffEndsOnce(t *testing.T) {
+	l, until := retrying(t)
+	l.s.timers.push(timer{at: until - 1, job: 1, kind: timerBackoff})
+	d, err := l.s.Decide(Input{Now: until}, Tick{})
+	if err != nil || len(d.Events) != 1 || d.Events[0] != (ElementWoken{Job: 1}) {
+		t.Errorf("the tick decides %v (%v); want the element woken once", d.Events, err)
+	}
+}
+
+// TestOneStartIsNotedOnce has a worker report a start twice in one report.
+func TestOneStartIsNotedOnce(t *testing.T) {
+	l, until := retrying(t)
+	l.advance(until - l.now)
+	w := l.workers["w1"]
+	began := link.Started{Fence: w.held[0].fence, At: until}
+	d, err := l.s.Decide(Input{Now: until}, WorkerReport{Worker: w.id, Session: w.session, Report: link.Report{Started: []link.Started{began, began}}})
+	if want := (AttemptStarted{Fence: began.Fence, At: until}); err != nil || len(d.Events) != 1 || d.Events[0] != want {
+		t.Errorf("the report decides %v (%v); want %+v once", d.Events, err, want)
+	}
+}
+
 // TestNothingIsPlacedTooLate submits more jobs than one tick takes whose start_before has
 // passed, beside an idle worker: none of them may start, nor what is due to be stopped.
 func TestNothingIsPlacedTooLate(t *testing.T) {

@@ -1,6 +1,7 @@
 package will
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (m *Machine) maxHeld() int {
 func (m *Machine) repeat(a *attempt) {
 	switch {
 	case a.forgotten:
-	case a.phase == running && a.result.Started != 0:
+	case a.phase == running && a.result.Started != 0 && !slices.Contains(m.sess.started, a.fence):
 		m.queueStarted(a)
 	case a.phase == ended:
 		m.queueResult(a)
