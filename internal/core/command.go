@@ -182,5 +182,6 @@ type Decision struct {
 	Events []Event
 	Reply  any
 	Sends  []Send
-	bytes  int // about what those events take whose size has no other bound
+	bytes  int             // about what those events take whose size has no other bound
+	over   map[job.ID]bool // jobs that are given up for want of time
 }

@@ -245,6 +245,9 @@ func (s *State) fire(d *Decision, t timer, in Input) {
 			s.giveUp(d, j, job.Cause{Kind: job.CauseDeadline}, in.Now)
 		}
 	case timerBackoff:
+		if d.over[j.id] && !s.cleansUp(j, t.task) {
+			return // it is skipped
+		}
 		// Recovery sets a timer for a backoff that the rows still have and the tail ends.
 		if r := j.tasks[t.task].retryOf(t.position); r.at == t.at {
 			d.Events = append(d.Events, ElementWoken{Job: j.id, Task: t.task, Position: t.position})
@@ -255,6 +258,10 @@ func (s *State) fire(d *Decision, t timer, in Input) {
 // giveUp ends a job for want of time: what waits is skipped, what runs is stopped.
 func (s *State) giveUp(d *Decision, j *jobState, cause job.Cause, now int64) {
 	d.Events = append(d.Events, CancelRequested{Job: j.id, Task: NoTask, Cause: cause, At: now})
+	if d.over == nil {
+		d.over = map[job.ID]bool{}
+	}
+	d.over[j.id] = true
 	for i := range j.tasks {
 		ti := uint32(i)
 		if s.cleansUp(j, ti) {

@@ -97,13 +97,14 @@ func TestATimerThatPanicsGoesAlone(t *testing.T) {
 }
 
 // retrying is a lab whose one element has failed and backs off.
-func retrying(t *testing.T) (l *lab, until int64) {
+func retrying(t *testing.T, more string) (l *lab, until int64) {
+	t.Helper()
 	l = testLab(t)
 	if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 1,
 		Capacity: job.Resources{CPU: 1000}, Executors: []string{"process"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.submit("run: \"false\"\nretry: {max_attempts: 3, delay: 30s}\n", nil); err != nil {
+	if _, err := l.submit("run: \"false\"\nretry: {max_attempts: 3, delay: 30s}\n"+more, nil); err != nil {
 		t.Fatal(err)
 	}
 	w := l.workers["w1"]
@@ -114,7 +115,7 @@ func retrying(t *testing.T) (l *lab, until int64) {
 // TestOneBackoffEndsOnce has two timers of one element come due in one tick, as after a
 // recovery whose rows have the backoff before: it is woken once.
 func TestOneBackoffEndsOnce(t *testing.T) {
-	l, until := retrying(t)
+	l, until := retrying(t, "")
 	l.s.timers.push(timer{at: until - 1, job: 1, kind: timerBackoff})
 	d, err := l.s.Decide(Input{Now: until}, Tick{})
 	if err != nil || len(d.Events) != 1 || d.Events[0] != (ElementWoken{Job: 1}) {
@@ -122,9 +123,26 @@ func TestOneBackoffEndsOnce(t *testing.T) {
 	}
 }
 
+// TestNothingIsWokenThatIsSkipped has the deadline of a job come due in one tick with the end
+// of a backoff.
+func TestNothingIsWokenThatIsSkipped(t *testing.T) {
+	const deadline = began + 3_600_000
+	for _, first := range []int64{began + 1, deadline + 1} { // which of the two comes due first
+		l, _ := retrying(t, "deadline: 1h\n")
+		l.s.timers.push(timer{at: first, job: 1, kind: timerBackoff})
+		l.s.jobs.get(1).tasks[0].setRetry(0, retry{at: first})
+		d, err := l.s.Decide(Input{Now: deadline + 2}, Tick{})
+		woken := slices.IndexFunc(d.Events, func(e Event) bool { return e == Event(ElementWoken{Job: 1}) })
+		ended := slices.IndexFunc(d.Events, func(e Event) bool { _, is := e.(ElementsEnded); return is })
+		if err != nil || ended < 0 || woken > ended {
+			t.Errorf("the tick decides %v (%v); want nothing woken after it was skipped", d.Events, err)
+		}
+	}
+}
+
 // TestOneStartIsNotedOnce has a worker report a start twice in one report.
 func TestOneStartIsNotedOnce(t *testing.T) {
-	l, until := retrying(t)
+	l, until := retrying(t, "")
 	l.advance(until - l.now)
 	w := l.workers["w1"]
 	began := link.Started{Fence: w.held[0].fence, At: until}
