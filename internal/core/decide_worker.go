@@ -32,7 +32,7 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	held := h.Held
 	h.Held, h.Unfit = nil, job.Cause{Detail: h.Unfit}.Trim().Detail
 	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
-	s.reconcile(&d, in, id, &h, held)
+	s.reconcile(&d, in, WorkerHeld{Worker: id, Held: held}, &h)
 	return d, nil
 }
 
@@ -84,17 +84,18 @@ func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
 	if w == nil || w.session != c.Session {
 		return d, refuse(job.NotFound, "worker %d is not known in this session", c.Worker)
 	}
-	s.reconcile(&d, in, c.Worker, &w.hello, c.Held)
+	s.reconcile(&d, in, c, &w.hello)
 	return d, nil
 }
 
 // reconcile compares what a worker holds with what it should hold. What it lacks
 // is sent again, or is lost if another process of it had it; what it should not
-// hold is to be forgotten.
-func (s *State) reconcile(d *Decision, in Input, id uint64, hello *link.Hello, held []link.Held) {
-	has := make(map[link.Fence]bool, len(held))
+// hold is to be forgotten. A session of 0 is one that begins: nothing is on its way.
+func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello) {
+	id := c.Worker
+	has := make(map[link.Fence]bool, len(c.Held))
 	var again []link.Fence
-	for _, h := range held {
+	for _, h := range c.Held {
 		has[h.Fence] = true
 		if a := s.attempts[h.Fence]; a != nil && a.worker.id == id {
 			if h.Phase == link.Waiting && !a.prefetched {
@@ -124,19 +125,30 @@ func (s *State) reconcile(d *Decision, in Input, id uint64, hello *link.Hello, h
 	if w == nil {
 		return
 	}
+	var stops []Send
+	promoted := map[link.Fence]bool{}
 	for a := w.first; a != nil; a = a.next {
-		if has[a.fence] {
-			continue
-		}
-		if w.hello.Incarnation == hello.Incarnation {
+		stopping := a.stop.Kind != job.CauseNone
+		switch {
+		case has[a.fence]:
+		case w.hello.Incarnation != hello.Incarnation:
+			s.lose(d, in, a, w.hello.Name+" restarted without it")
+		case stopping && c.Session == 0: // nobody starts what is to end
+			s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop})
+			if next := s.promote(d, a, promoted, nil); next != 0 && has[next] {
+				again = append(again, next)
+			}
+		default:
 			again = append(again, a.fence)
-			continue
+			if stopping {
+				stops = append(stops, Send{Worker: id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
+			}
 		}
-		s.lose(d, in, a, w.hello.Name+" restarted without it")
 	}
 	if again != nil {
 		d.Sends = append(d.Sends, Send{Worker: id, Assign: again})
 	}
+	d.Sends = append(d.Sends, stops...)
 }
 
 // lose ends an attempt whose worker no longer has it.
@@ -294,10 +306,10 @@ func endsHere(r *link.Report, f link.Fence) bool {
 }
 
 // promote gives the place of an attempt that has just been ended to the oldest
-// prefetched one of the same shape: the worker does the same.
-func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fence]bool) {
+// prefetched one of the same shape, and returns that: the worker does the same.
+func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fence]bool) link.Fence {
 	if ended.prefetched && !promoted[ended.fence] {
-		return
+		return 0
 	}
 	shape := &ended.job.spec.shapes[ended.task]
 	for a := ended.worker.first; a != nil; a = a.next {
@@ -306,8 +318,9 @@ func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fen
 		}
 		promoted[a.fence] = true
 		d.promotes(ended.fence, a.fence)
-		return
+		return a.fence
 	}
+	return 0
 }
 
 // promotes notes in the event that ends an attempt, one of the last, which takes its

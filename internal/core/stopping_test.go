@@ -1,0 +1,65 @@
+package core
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
+
+// cancelledUnheard is a lab with a cancelled job whose attempt its worker never heard of.
+func cancelledUnheard(t *testing.T) (l *lab, w *hand, fence link.Fence) {
+	t.Helper()
+	l = testLab(t)
+	if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 1, Prefetch: 1,
+		Capacity: job.Resources{CPU: 1000}, Executors: []string{"process"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second waits for the place of the first
+		if _, err := l.submit("run: \"true\"\n", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w = l.workers["w1"]
+	fence = w.held[0].fence
+	w.up = false
+	w.drop(fence)
+	if _, err := l.turn(Cancel{Job: 1, Task: NoTask, By: "anna"}); err != nil {
+		t.Fatal(err)
+	}
+	return l, w, fence
+}
+
+// TestWhatIsCancelledIsNotSentAgain has a worker come back that never heard of an attempt
+// which was cancelled meanwhile: it is not sent, and its place goes to the next.
+func TestWhatIsCancelledIsNotSentAgain(t *testing.T) {
+	l, w, fence := cancelledUnheard(t)
+	sent := []link.Fence{}
+	l.note = func(x any) {
+		if m, ok := x.(toHand); ok && m.msg.Assign != nil {
+			for _, a := range m.msg.Assign.Attempts {
+				sent = append(sent, a.Fence)
+			}
+		}
+	}
+	if err := l.join(w.hello); err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := l.s.Image(1); !ok || m.State != job.JobCancelled {
+		t.Errorf("the cancelled job is %s", m.State)
+	}
+	if slices.Contains(sent, fence) || !slices.Contains(sent, fence+1) {
+		t.Errorf("the worker is sent %v; want %d, which takes the place of %d", sent, fence+1, fence)
+	}
+}
+
+// TestWhatIsCancelledIsStoppedWhenSentAgain has a worker in the middle of a session lack an
+// attempt that is to end: it may be on its way, so that its end is told behind it.
+func TestWhatIsCancelledIsStoppedWhenSentAgain(t *testing.T) {
+	l, w, fence := cancelledUnheard(t)
+	d, err := l.s.Decide(Input{Now: l.now}, WorkerHeld{Worker: w.id, Session: w.session, Held: w.list()})
+	if err != nil || len(d.Sends) != 2 || !slices.Equal(d.Sends[0].Assign, []link.Fence{fence}) || d.Sends[1].Msg.Stop == nil || d.Sends[1].Msg.Stop.Fence != fence {
+		t.Errorf("the worker is sent %+v (%v); want attempt %d and then its stop", d.Sends, err, fence)
+	}
+}
