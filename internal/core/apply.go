@@ -17,7 +17,7 @@ import (
 func (s *State) Apply(e Event) {
 	switch e := e.(type) {
 	case EpochStarted:
-		s.epoch, s.generation = e.Epoch, e.Generation
+		s.epoch, s.generation, s.termFence = e.Epoch, e.Generation, s.nextFence
 	case NamespaceSet:
 		s.applyNamespace(e)
 	case QueueSet:

@@ -184,9 +184,10 @@ func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 // keeper has killed the attempt by then. A session that is still open, as that of a
 // stopped agent may be, is ended: a worker that comes back begins with a hello, which
 // is what makes it known again. An attempt's silence begins no earlier than its
-// assignment: a worker beats as often as the leases ask that it knows of. Where a worker was
-// replaced by itself from another place, nobody is left to say that what never counts as
-// lost has ended: it has the default lease.
+// assignment: a worker beats as often as the leases ask that it knows of. What an earlier
+// term assigned, by a clock that may have been ahead of this one's, was so before silence
+// was counted. Where a worker was replaced by itself from another place, nobody is left to
+// say that what never counts as lost has ended: it has the default lease.
 func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	var d Decision
 	w := s.workers[c.Worker]
@@ -200,7 +201,7 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 		if lease == 0 && s.replaced(w) {
 			lease = s.config.Lease
 		}
-		if least := lease + lease/10; lease > 0 && c.For >= least && in.Now-a.assigned >= least {
+		if least := lease + lease/10; lease > 0 && c.For >= least && (a.fence < s.termFence || in.Now-a.assigned >= least) {
 			done[a.fence] = true
 		}
 	}

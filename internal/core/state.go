@@ -29,6 +29,8 @@ type State struct {
 	nextJob    job.ID
 	nextWorker uint64
 	nextFence  link.Fence
+	// termFence is the first fence of this term: clocks of two terms may disagree.
+	termFence link.Fence
 
 	specs      map[Hash]*spec
 	jobs       jobTable

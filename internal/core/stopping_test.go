@@ -63,3 +63,18 @@ func TestWhatIsCancelledIsStoppedWhenSentAgain(t *testing.T) {
 		t.Errorf("the worker is sent %+v (%v); want attempt %d and then its stop", d.Sends, err, fence)
 	}
 }
+
+// TestAnEarlierTermsClockDelaysNoLoss has a server come back whose clock was set back: what
+// was assigned before, in its future, is lost with its worker all the same.
+func TestAnEarlierTermsClockDelaysNoLoss(t *testing.T) {
+	l, until := retrying(t, "")
+	l.advance(until - l.now)
+	w := l.workers["w1"]
+	w.up = false
+	l.now -= 3_600_000
+	l.failOver()
+	d, err := l.s.Decide(Input{Now: l.now + 70_000}, WorkerSilent{Worker: w.id, For: 70_000})
+	if err != nil || !slices.ContainsFunc(d.Events, func(e Event) bool { _, ended := e.(AttemptEnded); return ended }) {
+		t.Errorf("after silence for longer than the lease it is decided: %v (%v)", d.Events, err)
+	}
+}
