@@ -201,9 +201,10 @@ type AttemptsStopped struct {
 	Grace int64
 }
 
-// asks reports whether the event is for a live attempt of its task.
+// asks reports whether the event is for a live attempt of its task. One that is preempted
+// would be tried again, unless what asks now is the reason for its end.
 func (e *AttemptsStopped) asks(a *attempt) bool {
-	return within(e.Spans, a.position) && (a.stop.Kind == job.CauseNone || e.Grace == 0 && a.grace > 0)
+	return within(e.Spans, a.position) && (a.stop.Kind == job.CauseNone || a.stop.Kind == job.CausePreempted || e.Grace == 0 && a.grace > 0)
 }
 
 // NoTask in a field Task means the job as a whole.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -76,5 +77,35 @@ func TestAnEarlierTermsClockDelaysNoLoss(t *testing.T) {
 	d, err := l.s.Decide(Input{Now: l.now + 70_000}, WorkerSilent{Worker: w.id, For: 70_000})
 	if err != nil || !slices.ContainsFunc(d.Events, func(e Event) bool { _, ended := e.(AttemptEnded); return ended }) {
 		t.Errorf("after silence for longer than the lease it is decided: %v (%v)", d.Events, err)
+	}
+}
+
+// TestWhatIsPreemptedCanBeCancelled cancels an element whose attempt a drain has asked to
+// end: it is not tried again.
+func TestWhatIsPreemptedCanBeCancelled(t *testing.T) {
+	l := testLab(t)
+	if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 1,
+		Capacity: job.Resources{CPU: 1000}, Executors: []string{"process"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.submit("run: sleep 100\narray: 0-1\n", nil); err != nil {
+		t.Fatal(err)
+	}
+	w := l.workers["w1"]
+	l.begin(w, w.held[0])
+	for _, c := range []Command{
+		Drain{Worker: "w1", Draining: true, Stop: true, By: "anna"},
+		Cancel{Job: 1, Task: 0, Spans: []element.Span{{First: 0, Last: 0}}, By: "anna"},
+	} {
+		if _, err := l.turn(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.held[0].stop; got == nil || got.Cause.Kind != job.CauseCancelled {
+		t.Errorf("after the cancel the worker was told %+v", got)
+	}
+	l.finish(w, w.held[0], link.Result{Cause: job.Cause{Kind: job.CauseSignal, Code: 15}})
+	if m, _ := l.s.Image(1); m.Tasks[0].Counts[job.Cancelled] != 1 {
+		t.Errorf("after it ended the elements are %v; want the first cancelled", m.Tasks[0].Counts)
 	}
 }
