@@ -82,6 +82,11 @@ func (a *agent) step() {
 			a.w.after(a.w.between(time.Second, 2*a.w.faults.lease), a.n.startAgent)
 			return
 		}
+		if a.w.chance(a.w.faults.dieWithin) {
+			a.w.count("agent dies within a step")
+			a.n.killAgent()
+			return
+		}
 		a.do(x)
 	}
 }
@@ -291,23 +296,38 @@ func (a *agent) start(x will.Start) {
 			a.put(will.Refused{Fence: r.fence, Cause: job.Cause{Kind: job.CauseRejected, Detail: "its lease ran out before it could start"}})
 			return
 		}
-		a.toKeeper(func(k *keeper) { k.start(r, x.Deadline) })
+		a.toKeeper(r.fence, func(k *keeper) { k.start(r, x.Deadline) })
 	})
 }
 
 // call has the keeper do something, after earlier calls of the same lane.
 func (a *agent) call(lane string, do func(*keeper)) {
-	a.later(lane, a.w.between(time.Microsecond, 5*time.Millisecond), func(a *agent) { a.toKeeper(do) })
+	a.later(lane, a.w.between(time.Microsecond, 5*time.Millisecond), func(a *agent) { a.toKeeper(0, do) })
 }
 
 // toKeeper is a request on its way to the keeper, which gets it even if the agent dies
-// or is stopped meanwhile.
-func (a *agent) toKeeper(do func(*keeper)) {
-	n := a.n
-	boots := n.boots
+// or is stopped meanwhile. If the keeper dies first, the next one gets it, but for a start
+// that the dead one may have seen, which is lost.
+func (a *agent) toKeeper(start link.Fence, do func(*keeper)) {
+	n, k := a.n, a.n.keeper
+	seen := start != 0 && a.w.oneIn(2)
 	a.w.after(a.w.between(time.Microsecond, 300*time.Microsecond), func() {
-		if n.keeper != nil && n.boots == boots {
+		dies := !k.dead && a.w.chance(a.w.faults.dieWithin)
+		if dies && a.w.oneIn(2) {
+			n.dieWithin()
+		}
+		switch {
+		case !k.dead:
+			do(k)
+		case a.dead:
+		case seen:
+			x := will.Exit{Cause: job.Cause{Kind: job.CauseWorkerLost, Detail: "its keeper died"}, Ended: n.wall()}
+			a.later("", a.w.between(time.Millisecond, 200*time.Millisecond), func(a *agent) { a.put(will.Ended{Fence: start, Exit: x}) })
+		default:
 			do(n.keeper)
+		}
+		if dies && !k.dead {
+			n.dieWithin()
 		}
 	})
 }

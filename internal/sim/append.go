@@ -8,6 +8,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 )
@@ -15,8 +16,11 @@ import (
 // batch is what one or more turns decided, and what leaves, in order, once it is durable.
 type batch struct {
 	events  []core.Event
+	at      []int64 // when each was decided
 	payload []byte
 	out     []func()
+	notices []replica.Notice
+	wanted  bool
 	seq     uint64
 }
 
@@ -29,7 +33,7 @@ type flushJob struct {
 
 // enter encodes decided events into a batch and returns what is read back, as the loop
 // does: that is what is applied, and what would be recovered.
-func (s *server) enter(b *batch, list []core.Event) []core.Event {
+func (s *server) enter(b *batch, now int64, list []core.Event) []core.Event {
 	if len(b.payload) == 0 {
 		b.payload = record.BeginBatch(b.payload)
 	}
@@ -51,6 +55,9 @@ func (s *server) enter(b *batch, list []core.Event) []core.Event {
 		}
 	}
 	b.events = append(b.events, list...)
+	for range list {
+		b.at = append(b.at, now)
+	}
 	return list
 }
 
@@ -77,6 +84,9 @@ func (s *server) launch() {
 	s.state.Batch(r.Seq)
 	s.flying, s.forming = s.forming, &batch{}
 	b := s.flying
+	if s.w.opt.Bug == BugTellEarly {
+		s.publish(b)
+	}
 	s.append(r, b, func() { s.landed(b) })
 	s.beginFlush()
 }
@@ -87,20 +97,22 @@ func (s *server) launch() {
 func (s *server) append(r store.Batch, b *batch, landed func()) {
 	s.after(s.w.between(50*time.Microsecond, 5*time.Millisecond), func() {
 		if s.w.chance(s.w.faults.crashAppend) {
+			s.w.count("crash beside an append")
 			s.crash("before an append is durable")
 			return
 		}
-		if s.w.chance(s.w.faults.unknown) {
-			s.w.count("append of unknown outcome")
-			if s.w.rnd.IntN(2) == 0 {
-				s.commit(r, b)
-			}
+		err := s.commit(r, b)
+		switch {
+		case errors.Is(err, store.ErrBroken):
+			s.crash("since its journal is broken")
+			return
+		case err != nil:
 			s.w.trace("the append at %d has an unknown outcome", r.Seq)
 			s.after(s.w.between(10*time.Millisecond, time.Second), func() { s.append(r, b, landed) })
 			return
 		}
-		s.commit(r, b)
 		if chance := s.w.faults.crashAppend; s.w.chance(chance) || s.unsettled && s.w.chance(10*chance) {
+			s.w.count("crash beside an append")
 			s.crash("after an append is durable")
 			return
 		}
@@ -108,13 +120,19 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 	})
 }
 
-func (s *server) commit(r store.Batch, b *batch) {
-	if err := s.journal.Append(context.Background(), r); err != nil {
+// commit tries to make a record durable, and takes note when it is, whoever knows. Only
+// the faults of the store may refuse it.
+func (s *server) commit(r store.Batch, b *batch) error {
+	_, was, _ := s.disk.Journal().Bounds(s.w.ctx())
+	err := s.journal.Append(s.w.ctx(), r)
+	if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) {
 		s.w.fail(Law, "append at %d: %v", r.Seq, err)
 	}
-	if s.w.past.batches < r.Seq {
-		s.w.past.batch(r.Seq, b.events)
+	if _, last, _ := s.disk.Journal().Bounds(s.w.ctx()); last > was {
+		_, _ = s.w.sum.Write(r.Payload)
+		s.w.past.batch(r.Seq, b.events, b.at)
 	}
+	return err
 }
 
 func (s *server) landed(b *batch) {
@@ -140,10 +158,15 @@ func (s *server) release(b *batch) {
 	}
 	for i, send := range b.out {
 		if i == crashAt {
+			s.w.count("crash within a release")
 			s.crash("with half of a batch released")
 			return
 		}
 		send()
+	}
+	if len(b.events) > 0 && s.up && s.w.opt.Bug != BugTellEarly {
+		s.publish(b)
+		s.published = b.seq
 	}
 }
 
@@ -179,15 +202,20 @@ func (s *server) sendFlush() {
 // project writes a flush, again and again until the tables have it.
 func (s *server) project(f *flushJob) {
 	s.after(s.w.between(100*time.Microsecond, 20*time.Millisecond), func() {
-		written := !s.w.chance(s.w.faults.failFlush)
-		if written || s.w.rnd.IntN(2) == 0 {
-			if err := s.tables.Flush(context.Background(), f.rows.Flush(f.seq)); err != nil {
-				s.w.fail(Law, "flush at %d: %v", f.seq, err)
-			}
-		}
-		if !written {
-			s.w.count("flush fails")
+		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.seq))
+		switch {
+		case errors.Is(err, store.ErrBroken):
+			s.crash("since its tables are broken")
+			return
+		case errors.Is(err, errDisk):
 			s.project(f)
+			return
+		case err != nil:
+			s.w.fail(Law, "flush at %d: %v", f.seq, err)
+		}
+		if s.w.chance(s.w.faults.crashFlush) {
+			s.w.count("crash beside a flush")
+			s.crash("after a flush")
 			return
 		}
 		s.loop(s.w.between(time.Microsecond, time.Millisecond), func() {
@@ -198,12 +226,12 @@ func (s *server) project(f *flushJob) {
 }
 
 func (s *server) trim() {
-	ctx := context.Background()
+	ctx := s.w.ctx()
 	covered, err := s.tables.Durable(ctx)
 	if err == nil && covered > keepBatches {
 		err = s.journal.Trim(ctx, covered-keepBatches)
 	}
-	if err != nil && !errors.Is(err, store.ErrTrimmed) {
+	if err != nil && !errors.Is(err, store.ErrTrimmed) && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) {
 		s.w.fail(Law, "trim: %v", err)
 	}
 	s.after(trimEvery, s.trim)
@@ -212,12 +240,12 @@ func (s *server) trim() {
 // loseTail is BugLoseTail: the last batch is gone, as if it had never been synced.
 func (s *server) loseTail() {
 	ctx := context.Background()
-	first, last, err := s.journal.Bounds(ctx)
-	covered, err2 := s.tables.Durable(ctx)
+	first, last, err := s.disk.Journal().Bounds(ctx)
+	covered, err2 := s.disk.Tables().Durable(ctx)
 	if err != nil || err2 != nil || first > 1 || covered >= last || last < first {
 		return
 	}
-	batches, err := s.journal.Read(ctx, first, 1<<30)
+	batches, err := s.disk.Journal().Read(ctx, first, 1<<30)
 	if err != nil {
 		s.w.fail(Law, "read: %v", err)
 	}
@@ -227,7 +255,7 @@ func (s *server) loseTail() {
 			s.w.fail(Law, "append: %v", err)
 		}
 	}
-	s.disk, s.journal, s.tables = fresh, fresh.Journal(), fresh.Tables()
+	s.disk = fresh
 }
 
 // swapping is BugSwap: the events of each batch are read in another order.

@@ -30,12 +30,15 @@ func (h *history) assigned(e core.AttemptAssigned) {
 		h.w.count("attempt is alone")
 	}
 	el, spec := h.element(at), h.task(at)
-	el.state, el.tries, el.fence = job.Assigned, e.Attempt, e.Fence
+	h.move(at, job.Pending, job.Assigned)
+	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].begun = true
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, worker: e.Worker, given: h.batches, prefetched: true}
-	h.attempts[e.Fence] = a
+	a := &pastAttempt{place: at, worker: e.Worker, given: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, epoch: h.epoch}
+	h.attempts[e.Fence], h.held[e.Fence] = a, a
+	h.workers[e.Worker].holds++
+	delete(h.hungry, h.jobs[e.Job].at)
 	if !e.Prefetched {
 		h.promote(a)
 		h.judgeRoom(at, h.workers[e.Worker])
@@ -47,25 +50,62 @@ func (h *history) marked(e core.Event) {
 	switch e := e.(type) {
 	case core.AttemptStarted:
 		a := h.current(e.Fence, "starts")
-		h.element(a.place).state = job.Running
+		h.move(a.place, job.Assigned, job.Running)
 		a.running = true
 		h.promote(a)
 	case core.AttemptStopped:
 		h.stopped(e)
 	case core.AttemptsStopped:
-		within := func(p int64) func(element.Span) bool {
-			return func(s element.Span) bool { return s.First <= p && p <= s.Last }
-		}
-		for _, f := range slices.Sorted(maps.Keys(h.attempts)) {
-			a := h.attempts[f]
-			if a.over || a.place.job != e.Job || a.place.task != e.Task || e.Spans != nil && !slices.ContainsFunc(e.Spans, within(a.place.position)) {
-				continue
-			}
-			if a.stop == job.CauseNone || e.Grace == 0 && a.stopGrace > 0 {
-				h.stopped(core.AttemptStopped{Fence: f, Cause: e.Cause, Grace: e.Grace})
-			}
+		h.stoppedAll(e)
+	case core.AttemptRecalled:
+		if a := h.current(e.Fence, "is recalled"); !a.prefetched {
+			h.w.fail(Legal, "attempt %d of %s is recalled and has a place", e.Fence, a.place)
 		}
 	}
+}
+
+// stoppedAll takes in that many attempts are asked to end.
+func (h *history) stoppedAll(e core.AttemptsStopped) {
+	for _, f := range slices.Sorted(maps.Keys(h.held)) {
+		a := h.held[f]
+		meant := a.place.job == e.Job && a.place.task == e.Task && (e.Spans == nil || slices.ContainsFunc(e.Spans, covers(a.place.position)))
+		if meant && (a.goesOn() || e.Grace == 0 && a.stopGrace > 0) {
+			h.stopped(core.AttemptStopped{Fence: f, Cause: e.Cause, Grace: e.Grace})
+		}
+	}
+}
+
+// goesOn reports whether nobody has asked an attempt to end, so that its element does too.
+func (a *pastAttempt) goesOn() bool { return a.stop == job.CauseNone || a.stop == job.CausePreempted }
+
+// covers reports whether a span has a position.
+func covers(p int64) func(element.Span) bool {
+	return func(s element.Span) bool { return s.First <= p && p <= s.Last }
+}
+
+// asked notes until when an attempt must have ended that is asked to now. A worker that
+// does not hear of it does not renew its lease either: once that has run out, a message
+// that was on its way may at most begin the grace.
+func (a *pastAttempt) asked(now, grace time.Duration) {
+	by := func(old, d time.Duration) time.Duration {
+		if by := now + d + stopSlack; old == 0 || by < old {
+			return by
+		}
+		return old
+	}
+	a.stopBy = by(a.stopBy, grace)
+	if a.lease > 0 {
+		a.stopAnyhow = by(a.stopAnyhow, grace+a.lease+a.lease/10)
+	}
+}
+
+// move takes an element from a state that it must be in to another one.
+func (h *history) move(at place, from, to job.ElementState) {
+	el := h.element(at)
+	if el.state != from || !job.CanMove(from, to) {
+		h.w.fail(Legal, "%s goes from %s to %s", at, el.state, to)
+	}
+	el.state = to
 }
 
 // stopped takes in that an attempt is asked to end.
@@ -73,9 +113,9 @@ func (h *history) stopped(e core.AttemptStopped) {
 	a := h.current(e.Fence, "is asked to end")
 	a.stop, a.stopGrace = e.Cause.Kind, e.Grace
 	if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
-		h.w.fail(Obeyed, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
+		h.w.fail(Cancelled, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
 	}
-	a.stopBy = h.w.now + time.Duration(e.Grace)*time.Millisecond + stopSlack
+	a.asked(h.w.now, time.Duration(e.Grace)*time.Millisecond)
 }
 
 // current is the attempt of a fence, which must be its element's current one.
@@ -90,10 +130,12 @@ func (h *history) current(f link.Fence, what string) *pastAttempt {
 // settle takes an attempt out of its place, and lets another have it.
 func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 	a.over = true
+	delete(h.held, h.element(a.place).fence)
 	el := h.element(a.place)
 	el.fence = 0
 	h.jobs[a.place.job].tasks[a.place.task].live--
 	w := h.workers[a.worker]
+	w.holds--
 	if !a.prefetched {
 		w.used, w.running = w.used.Minus(h.task(a.place).Resources), w.running-1
 		if el.spent.Isolated() {
@@ -128,8 +170,8 @@ func (h *history) ended(e core.AttemptEnded) {
 	w, a := h.w, h.current(e.Fence, "ends")
 	at := a.place
 	el := h.settle(a, e.Promotes)
-	if !job.CanMove(el.state, e.Next) {
-		w.fail(OneEnd, "%s goes from %s to %s", at, el.state, e.Next)
+	if !el.state.Live() || !job.CanMove(el.state, e.Next) {
+		w.fail(Legal, "%s goes from %s to %s", at, el.state, e.Next)
 	}
 	el.cause = e.Cause
 	w.count(because(e.Cause.Kind))
@@ -152,6 +194,7 @@ func (h *history) ended(e core.AttemptEnded) {
 		el.started = false // by the worker's word it never ran
 	}
 	h.judgeEnd(e, a)
+	h.judgeBackoff(e, at, el.spent)
 	el.state, el.retryAt = e.Next, e.RetryAt
 	if e.Next == job.Succeeded {
 		el.won = e.Fence
@@ -173,7 +216,8 @@ func (h *history) returned(e core.AttemptReturned) {
 	if ps := h.w.truth.byFence[e.Fence]; len(ps) > 0 {
 		h.w.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
 	}
-	el.state, el.tries, el.started = job.Pending, el.tries-1, false
+	h.move(a.place, job.Assigned, job.Pending)
+	el.tries, el.started = el.tries-1, false
 }
 
 // misread is BugNoFence: a result of an attempt that is over is taken for its element's

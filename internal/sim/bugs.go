@@ -1,5 +1,7 @@
 package sim
 
+import "github.com/reeve-scheduler/reeve/internal/core"
+
 // Bug is something that the world does wrong on purpose, so that a test can prove that
 // the judge sees it.
 type Bug string
@@ -41,6 +43,30 @@ const (
 	BugSilent Bug = "explain nothing"
 	// BugForgetKeys submits without the idempotency key.
 	BugForgetKeys Bug = "forget keys"
+	// BugSubmitTwice is a server that carries out submits without a key twice.
+	BugSubmitTwice Bug = "submit twice"
+	// BugStutter is a server that notes twice that attempts have started.
+	BugStutter Bug = "note starts twice"
+	// BugHideOnce, BugOtherNeeds, BugNoBackoff and BugNoTimes hide or change more of jobs.
+	BugHideOnce   Bug = "hide at_most_once"
+	BugOtherNeeds Bug = "change needs"
+	BugNoBackoff  Bug = "hide backoffs"
+	BugNoTimes    Bug = "hide times"
+	BugNoMaxFails Bug = "hide max_fails"
+	// BugDropCancel answers cancels and does nothing.
+	BugDropCancel Bug = "drop cancels"
+	// BugDeaf is a keeper that does not hear what it is to stop.
+	BugDeaf Bug = "keeper does not hear stops"
+	// BugSkipNotice does not tell watchers the last of each batch.
+	BugSkipNotice Bug = "skip notices"
+	// BugTellEarly tells watchers before the batch is durable.
+	BugTellEarly Bug = "tell watchers before durable"
+	// BugStaleReads answers from the tables alone.
+	BugStaleReads Bug = "read the tables alone"
+	// BugNoExpiry is a server that gives nobody up.
+	BugNoExpiry Bug = "give up nobody"
+	// BugIdle is a server that places nothing for a minute, every other minute.
+	BugIdle Bug = "place nothing for a while"
 	// BugDropMail is a server that has forgotten some messages once a batch is durable, and
 	// never repeats them.
 	BugDropMail Bug = "forget messages after durable"
@@ -64,24 +90,50 @@ func Bugs() []Breach {
 		return m
 	}
 	return []Breach{
-		{BugReplyEarly, Durable, also(Obeyed, OneEnd)},
+		{BugReplyEarly, Durable, also(Cancelled, Held, OneEnd, Reads)},
 		{BugLoseTail, Durable, nil},
 		{BugTwoEnds, OneEnd, nil},
 		{BugNoFence, Fenced, also(Truthful, NoTwins)},
-		{BugNoKill, NoTwins, also(Obeyed)},
+		{BugNoKill, NoTwins, also(Cancelled)},
 		{BugStartTwice, Once, nil},
 		{BugNoNeeds, Order, nil},
 		{BugNoThrottle, Throttled, nil},
 		{BugNoBudget, Budgets, nil},
 		{BugNoResources, Room, nil},
-		{BugNoTimeout, Obeyed, nil},
+		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
-		{BugDropHold, Obeyed, nil},
+		{BugDropHold, Held, nil},
 		{BugSwap, Law, nil},
 		{BugGarble, Codec, nil},
 		{BugLie, Truthful, also(Budgets)},
 		{BugSilent, Says, nil},
 		{BugForgetKeys, OneJob, nil},
 		{BugDropMail, Ends, nil},
+		{BugSubmitTwice, NoPhantom, nil},
+		{BugStutter, Legal, nil},
+		{BugHideOnce, Once, nil},
+		{BugOtherNeeds, Order, nil},
+		{BugNoBackoff, Backoff, nil},
+		{BugNoTimes, InTime, nil},
+		{BugNoMaxFails, Stopped, nil},
+		{BugDropCancel, Cancelled, nil},
+		{BugDeaf, Cancelled, nil},
+		{BugSkipNotice, Streams, nil},
+		{BugTellEarly, Streams, nil},
+		{BugStaleReads, Reads, also(OneEnd)},
+		{BugNoExpiry, Renewed, nil},
+		{BugIdle, Progress, nil},
 	}
+}
+
+// twice is events as BugStutter notes them.
+func twice(events []core.Event) []core.Event {
+	var out []core.Event
+	for _, e := range events {
+		out = append(out, e)
+		if _, ok := e.(core.AttemptStarted); ok {
+			out = append(out, e)
+		}
+	}
+	return out
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/replica"
 )
 
 // faults is how ill a run is. Each kind has a rate of its own, drawn per seed and often
@@ -21,6 +23,12 @@ type faults struct {
 	forgetful                                  int // answers to users that get lost
 	stall                                      int // of the server, with messages of workers unread
 	disk                                       int // what a worker's disk does not take
+	broken, failRead, crashFlush               int // per append; call of tables and journal that reads; flush
+	power                                      int // of the server's crashes
+	double                                     int // messages that come twice
+	dieWithin                                  int // of the steps of an agent, and the calls of a keeper
+	late                                       int // submits whose facts get old
+	hangUp                                     int // of a watcher's reads
 	// every is the mean time between two faults of a kind, zero for never.
 	every struct{ crash, stall, agentKill, agentStop, keeperKill, bothKill, reboot, leave, cut, clock time.Duration }
 	// drift is by how much workers' clocks are fast or slow at most, in thousandths. A
@@ -35,6 +43,8 @@ type faults struct {
 	// batch is after how many events a batch is full.
 	batch      int
 	flushEvery time.Duration
+	// ring is how much the hub of watchers keeps.
+	ring int
 }
 
 // settleFor is how long a healed cluster is watched after everything has ended.
@@ -62,6 +72,9 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 		forgetful: rate(300), stall: rate(3), disk: rate(30), dropTail: r.IntN(2) == 0,
 		batch: []int{1, 2, 20, 10_000, 10_000, 10_000}[r.IntN(6)], rows: []int{1, 3, 2000}[r.IntN(3)], flushEvery: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second}[r.IntN(3)],
 	}
+	f.broken, f.failRead, f.crashFlush, f.power = rate(5), rate(30), rate(20), rate(1000)
+	f.double, f.dieWithin, f.late, f.hangUp = rate(30), rate(3), rate(60), rate(200)
+	f.ring = []int{4, 100, replica.DefaultRing}[r.IntN(3)]
 	if f.calm = r.IntN(8) == 0 || bug == BugNoRenewal; f.calm {
 		f.quiet()
 		return f
@@ -78,62 +91,42 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 // quiet takes every fault out of what goes on all the time.
 func (f *faults) quiet() {
 	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.stall, f.disk = 0, 0, 0, 0, 0, 0, 0, 0, 0
+	f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp = 0, 0, 0, 0, 0, 0, 0, 0
 }
 
 func (f faults) String() string {
-	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d disk %d forgetful %d drop %v rows %d flush every %v drift %d, %+v",
-		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.disk, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift, f.every)
+	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d disk %d forgetful %d drop %v rows %d flush every %v drift %d, broken %d reads %d crash %d power %d double %d within %d late %d hang up %d ring %d, %+v",
+		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.disk, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift,
+		f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp, f.ring, f.every)
 }
 
 // drift draws how fast a worker's clock is.
 func (w *world) drift() int { return w.rnd.IntN(2*w.faults.drift+1) - w.faults.drift }
 
-// plague begins each kind of fault.
+// plague begins each kind of fault, and near the end those that did not come by chance.
 func (w *world) plague() {
-	e := w.faults.every
-	w.haunt(e.crash, func() { w.server.crash("at random") })
-	w.haunt(e.stall, w.server.stall)
-	w.haunt(e.clock, func() {
-		w.count("clock steps")
-		step := time.Duration(w.rnd.Int64N(int64(10*time.Minute))) - 5*time.Minute
-		if k := w.rnd.IntN(len(w.nodes) + 1); k < len(w.nodes) {
-			w.nodes[k].wallOff += step
-		} else {
-			w.server.wallOff += step
+	for _, c := range w.claims() {
+		if c.do != nil {
+			w.haunt(c.mean, c.do)
 		}
-		w.trace("a wall clock steps by %v", step)
-	})
-	some := func() *node { return w.nodes[w.rnd.IntN(len(w.nodes))] }
-	w.haunt(e.agentKill, func() { some().killAgent() })
-	w.haunt(e.agentStop, func() { some().stopAgent(w.between(100*time.Millisecond, 2*w.faults.lease)) })
-	w.haunt(e.keeperKill, func() { some().killKeeper() })
-	w.haunt(e.bothKill, func() { some().killBoth() })
-	w.haunt(e.reboot, func() { some().reboot() })
-	w.haunt(e.leave, func() { some().leave() })
-	w.haunt(e.cut, func() {
-		w.count("cut")
-		n, lease := some(), w.faults.lease
-		d := w.between(100*time.Millisecond, 2*lease)
-		switch w.rnd.IntN(4) {
-		case 0:
-			n.cutOff(toServer, d)
-		case 1:
-			n.cutOff(toWorker, d)
-		case 2:
-			n.cutOff(toServer, d)
-			n.cutOff(toWorker, d)
-		default: // it is heard for the last time, and is answered late
-			n.cutOff(toWorker, w.between(0, lease/2))
-			w.after(w.between(0, time.Second), func() { n.cutOff(toServer, lease+d) })
-		}
-	})
+	}
+	w.after(w.faults.length/2, w.insist)
+}
+
+// stepClock sets a wall clock forward or back.
+func (w *world) stepClock() {
+	w.count("clock steps")
+	step := time.Duration(w.rnd.Int64N(int64(10*time.Minute))) - 5*time.Minute
+	if k := w.rnd.IntN(len(w.nodes) + 1); k < len(w.nodes) {
+		w.nodes[k].wallOff += step
+	} else {
+		w.server.wallOff += step
+	}
+	w.trace("a wall clock steps by %v", step)
 }
 
 // haunt does something again and again until the world is healed.
 func (w *world) haunt(mean time.Duration, do func()) {
-	if mean == 0 {
-		return
-	}
 	w.after(mean/10+time.Duration(w.rnd.Int64N(int64(2*mean))), func() {
 		if w.healed {
 			return
@@ -146,6 +139,9 @@ func (w *world) haunt(mean time.Duration, do func()) {
 // heal ends every fault and lets nothing new begin.
 func (w *world) heal() {
 	w.trace("everything heals")
+	for _, c := range w.unseen() {
+		w.voids = append(w.voids, c.by[0])
+	}
 	w.healed = true
 	f := &w.faults
 	f.quiet()

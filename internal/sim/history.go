@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/replica"
 )
 
 // history is what the journal says, read by rules of its own: a model of jobs that is
@@ -17,15 +18,32 @@ type history struct {
 	w        *world
 	batches  uint64
 	follower *core.State
+	alone    bool // there is no follower, since what is taken in makes no sense to it
 	specs    map[core.Hash]*job.Spec
 	jobs     map[job.ID]*pastJob
 	last     job.ID
 	epoch    uint64
 	fence    link.Fence
 	attempts map[link.Fence]*pastAttempt
+	held     map[link.Fence]*pastAttempt // those that have not ended
+	uids     map[core.UID]job.ID
 	paused   map[string]bool // namespaces, and queues as namespace/queue
 	workers  map[uint64]*pastWorker
 	live     int // jobs that have not ended
+	// at is when the event that is taken in was decided, by the leader's clock.
+	at int64
+	// latest is the latest that clock has shown: a leader that starts on a wall clock that was
+	// set back begins earlier.
+	latest int64
+	// waits is how long retries wait, each as a part of what they wait at most, and how
+	// many there were of those.
+	waits  float64
+	waited int
+	// hungry is since when a queue has had work and an idle worker that takes it.
+	hungry map[string]time.Duration
+	// told is what watchers are to be told, and first where each batch begins in it.
+	told  []replica.Notice
+	first map[uint64]int
 }
 
 type pastJob struct {
@@ -43,6 +61,10 @@ type pastJob struct {
 	woken  bool
 	stop   job.CauseKind
 	killed bool
+	// cancels is those that were acknowledged.
+	cancels []core.Cancel
+	// turned counts how often it was held or released.
+	turned int
 	// startAfter, startBefore and deadline are 0 for none.
 	startAfter, startBefore, deadline int64
 	begun                             bool
@@ -50,6 +72,7 @@ type pastJob struct {
 
 type pastTask struct {
 	n      int64
+	ready  bool
 	held   bool
 	stop   bool
 	items  map[int64]*pastElement
@@ -81,9 +104,12 @@ type pastAttempt struct {
 	running bool
 	over    bool
 	stop    job.CauseKind
-	// stopBy is when it must have ended at the latest in a calm run, 0 if it was not
-	// asked to.
-	stopBy time.Duration
+	lease   time.Duration // 0 for never lost
+	at      int64         // when it was given out, by the leader's clock
+	epoch   uint64
+	// stopBy is when it must have ended at the latest in a calm run, stopAnyhow in any: 0
+	// if it was not asked to, or has no lease.
+	stopBy, stopAnyhow time.Duration
 	// stopGrace is within what it was asked to end, in milliseconds.
 	stopGrace int64
 }
@@ -93,6 +119,7 @@ type pastWorker struct {
 	hello    link.Hello
 	used     job.Resources
 	running  int
+	holds    int // attempts, those that wait included
 	alone    int // attempts in a place that must have the worker to themselves
 	draining bool
 	away     bool
@@ -101,7 +128,8 @@ type pastWorker struct {
 func newHistory(w *world) *history {
 	return &history{
 		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
-		paused: map[string]bool{}, workers: map[uint64]*pastWorker{},
+		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, workers: map[uint64]*pastWorker{},
+		hungry: map[string]time.Duration{}, first: map[uint64]int{},
 	}
 }
 
@@ -135,20 +163,41 @@ func (h *history) element(p place) *pastElement {
 	return e
 }
 
-// batch takes in a batch at the moment at which it is durable.
-func (h *history) batch(seq uint64, events []core.Event) {
+// batch takes in a batch at the moment at which it is durable; at is when each of its
+// events was decided.
+func (h *history) batch(seq uint64, events []core.Event, at []int64) {
 	if h.follower == nil {
 		h.follower = core.New(h.w.server.config)
 	}
-	h.batches = seq
-	for _, e := range events {
+	if seq != h.batches+1 {
+		h.w.fail(Legal, "batch %d is durable after batch %d", seq, h.batches)
+	}
+	h.batches, h.first[seq] = seq, len(h.told)
+	for i, e := range events {
+		h.at, h.latest = at[i], max(h.latest, at[i])
 		h.w.trace("journal %d: %T %+v", seq, e, brief(e))
 		h.w.count(kindOf(e))
-		h.follower.Apply(e)
+		h.follow(e)
 		h.take(e)
 	}
-	h.follower.Batch(seq)
-	h.follower.Forget()
+	if !h.alone {
+		h.follower.Batch(seq)
+		h.follower.Forget()
+	}
+}
+
+// follow has the follower apply an event, and notes what watchers are to be told of it.
+func (h *history) follow(e core.Event) {
+	if h.alone {
+		return
+	}
+	if core.Before(e) {
+		h.tell(e)
+	}
+	h.follower.Apply(e)
+	if !core.Before(e) {
+		h.tell(e)
+	}
 }
 
 // brief leaves out of an event what would fill a screen.
@@ -163,6 +212,11 @@ func brief(e core.Event) any {
 }
 
 func (h *history) take(e core.Event) {
+	if id := jobOf(e); id != 0 {
+		if j := h.jobs[id]; j == nil || j.state.Terminal() {
+			h.w.fail(OneEnd, "%T %+v: the job is %+v", e, brief(e), j)
+		}
+	}
 	switch e := e.(type) {
 	case core.EpochStarted:
 		if e.Epoch <= h.epoch {
@@ -195,7 +249,7 @@ func (h *history) take(e core.Event) {
 		h.ended(e)
 	case core.AttemptReturned:
 		h.returned(e)
-	case core.AttemptStarted, core.AttemptStopped, core.AttemptsStopped:
+	case core.AttemptStarted, core.AttemptStopped, core.AttemptsStopped, core.AttemptRecalled:
 		h.marked(e)
 	default:
 		h.takeJob(e)
@@ -217,33 +271,47 @@ func (h *history) takeJob(e core.Event) {
 		h.submitted(e)
 	case core.JobWoken:
 		j := h.jobs[e.Job]
-		if now := h.w.server.time(); now < j.startAfter {
-			h.w.fail(Obeyed, "job %d may start at %d, %d ms before its start_after", e.Job, now, j.startAfter-now)
+		if h.at < j.startAfter {
+			h.w.fail(InTime, "job %d may start at %d, %d ms before its start_after", e.Job, h.at, j.startAfter-h.at)
+		}
+		if j.woken {
+			h.w.fail(Legal, "%+v, again", e)
 		}
 		j.woken = true
 	case core.ElementWoken:
 		el := h.element(place{e.Job, e.Task, e.Position})
-		if now := h.w.server.time(); now < el.retryAt {
-			h.w.fail(Obeyed, "%+v %d ms before its backoff is over", e, el.retryAt-now)
+		if h.at < el.retryAt {
+			h.w.fail(Backoff, "%+v %d ms before its backoff is over", e, el.retryAt-h.at)
+		}
+		if el.retryAt == 0 {
+			h.w.fail(Legal, "%+v, which does not back off", e)
 		}
 		el.retryAt = 0
 	case core.AfterMet:
 		h.afterMet(e)
 	case core.HoldSet:
 		j := h.jobs[e.Job]
+		if *j.hold(e.Task) == e.Held {
+			h.w.fail(Legal, "%+v, again", e)
+		}
 		*j.hold(e.Task) = e.Held
+		j.turned++
 		if !e.Held {
 			j.letGo = h.batches
 		}
 	case core.CancelRequested:
 		if j := h.jobs[e.Job]; e.Task == core.NoTask {
+			h.judgeDoom(j, e)
 			j.stop, j.killed = e.Cause.Kind, j.killed || e.Kill
 		} else {
 			j.tasks[e.Task].stop = true
 		}
 	case core.TaskReady:
 		t := &h.jobs[e.Job].tasks[e.Task]
-		t.n = e.Count
+		if t.ready || t.n >= 0 && t.n != e.Count {
+			h.w.fail(Legal, "task %d of job %d is ready with %d elements, and has %d (ready %v)", e.Task, e.Job, e.Count, t.n, t.ready)
+		}
+		t.n, t.ready = e.Count, true
 	case core.ElementsEnded:
 		h.elementsEnded(e)
 	case core.JobEnded:
@@ -264,9 +332,14 @@ func (h *history) submitted(e core.JobSubmitted) {
 		h.w.fail(Durable, "job %d is submitted after job %d", e.ID, h.last)
 	}
 	h.last = e.ID
+	if same := h.uids[e.UID]; same != 0 || !h.w.users.sent[e.UID] {
+		h.w.fail(NoPhantom, "job %d, whose item %s nobody sent, or is job %d already", e.ID, e.UID, same)
+	}
+	h.uids[e.UID] = e.ID
 	spec := h.specs[e.Spec]
-	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held, woken: e.StartAfter <= e.At,
-		startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline}
+	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held,
+		startAfter: spec.StartAfter.Resolve(e.At), startBefore: spec.StartBefore.Resolve(e.At), deadline: spec.Deadline.Resolve(e.At)}
+	j.woken = j.startAfter <= e.At
 	j.at = e.Namespace + "/" + spec.Queue
 	if spec.Queue == "" {
 		j.at = e.Namespace + "/" + core.DefaultName
@@ -310,12 +383,16 @@ func (h *history) elementsEnded(e core.ElementsEnded) {
 			if t.n >= 0 && p >= t.n && p > 0 {
 				break
 			}
-			if el := h.element(place{e.Job, e.Task, p}); el.state == job.Pending {
-				el.state, el.cause = e.State, e.Cause
+			at := place{e.Job, e.Task, p}
+			if el := h.element(at); el.state == job.Pending {
+				h.judgeSkip(e, at)
+				h.move(at, job.Pending, e.State)
+				el.cause, el.retryAt = e.Cause, 0
 			}
 		}
 	}
 	if t.n < 0 { // it never came to have elements
+		h.judgeSkip(e, place{e.Job, e.Task, 0})
 		t.others = e.State
 		return
 	}
@@ -324,9 +401,6 @@ func (h *history) elementsEnded(e core.ElementsEnded) {
 
 func (h *history) jobEnded(e core.JobEnded) {
 	j := h.jobs[e.Job]
-	if j.state.Terminal() {
-		h.w.fail(OneEnd, "job %d is %s and ends again, as %s", e.Job, j.state, e.State)
-	}
 	j.state = e.State
 	h.live--
 	ends := make([]job.End, len(j.tasks))
@@ -357,8 +431,37 @@ func (h *history) jobEnded(e core.JobEnded) {
 		h.w.fail(Truthful, "job %d ends with %d; by its attempts with %d", e.Job, e.Code, code)
 	}
 	if late := e.At - j.deadline; h.w.faults.calm && j.deadline > 0 && late > 1000 && j.stop == job.CauseNone {
-		h.w.fail(Obeyed, "job %d ends %d ms after its deadline, which asked nothing of it", e.Job, late)
+		h.w.fail(InTime, "job %d ends %d ms after its deadline, which asked nothing of it", e.Job, late)
 	}
+}
+
+// jobOf is the job that an event changes, 0 if it does not say.
+func jobOf(e core.Event) job.ID {
+	switch e := e.(type) {
+	case core.JobWoken:
+		return e.Job
+	case core.AfterMet:
+		return e.Job
+	case core.TaskReady:
+		return e.Job
+	case core.ElementsOpened:
+		return e.Job
+	case core.ElementsEnded:
+		return e.Job
+	case core.ElementWoken:
+		return e.Job
+	case core.JobEnded:
+		return e.Job
+	case core.AttemptAssigned:
+		return e.Job
+	case core.AttemptsStopped:
+		return e.Job
+	case core.CancelRequested:
+		return e.Job
+	case core.HoldSet:
+		return e.Job
+	}
+	return 0
 }
 
 // task is the number of a task, by its name.

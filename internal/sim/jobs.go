@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -211,6 +212,20 @@ func (u *users) hide(canonical []byte) *job.Spec {
 			t.Retry.MaxAttempts, t.Retry.OnLost, t.Retry.ExitCodes, t.Retry.NotExitCodes = 9, 9, nil, nil
 		case BugNoResources:
 			t.Resources = job.Resources{}
+		case BugHideOnce:
+			t.AtMostOnce, t.Retry.MaxAttempts = false, 3
+		case BugOtherNeeds:
+			for k := range t.Needs {
+				if need := &t.Needs[k]; need.Condition == job.OnSucceeded && (t.Array == nil || t.Array.From == "") {
+					need.Condition = job.OnFailed
+				}
+			}
+		case BugNoBackoff:
+			t.Retry.Delay, t.Retry.MaxDelay = job.Duration(time.Millisecond), job.Duration(time.Millisecond)
+		case BugNoTimes:
+			spec.StartAfter, spec.StartBefore, spec.Deadline = nil, nil, nil
+		case BugNoMaxFails:
+			t.MaxFails = nil
 		default:
 			return nil
 		}

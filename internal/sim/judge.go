@@ -1,13 +1,11 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
-	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -35,11 +33,13 @@ func (h *history) judgeAssigned(e core.AttemptAssigned, at place) {
 	}
 	switch {
 	case j.held || t.held:
-		w.fail(Obeyed, "%s is given out while it is held", at)
+		w.fail(Held, "%s is given out while it is held", at)
 	case t.stop || j.killed || j.stop != job.CauseNone && !spec.CleanUp():
-		w.fail(Obeyed, "%s is given out after it was asked to end", at)
+		w.fail(Cancelled, "%s is given out after it was asked to end", at)
+	case slices.ContainsFunc(j.cancels, func(c core.Cancel) bool { return h.meant(c, at) }):
+		w.fail(Cancelled, "%s is given out after its cancel was answered", at)
 	case h.paused[j.space] || h.paused[j.at]:
-		w.fail(Obeyed, "%s is given out while %s is paused", at, j.at)
+		w.fail(Held, "%s is given out while %s is paused", at, j.at)
 	}
 	if a := spec.Array; a != nil && a.Throttle > 0 && t.live >= a.Throttle {
 		w.fail(Throttled, "%s is given out beside %d others; its throttle is %d", at, t.live, a.Throttle)
@@ -76,14 +76,20 @@ func (w *pastWorker) has(labels []string) bool {
 func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 	w, j, el := h.w, h.jobs[e.Job], h.element(at)
 	spec := &j.spec.Tasks[e.Task]
-	if el.retryAt > 0 {
-		w.fail(Obeyed, "%s is tried again before its backoff until %d is over", at, el.retryAt)
-	}
-	if late := e.At - j.startBefore; w.faults.calm && !j.begun && j.startBefore > 0 && late > 1000 {
-		w.fail(Obeyed, "%s is the first to start, %d ms after its start_before", at, late)
+	switch {
+	case e.At != h.at:
+		w.fail(InTime, "%s is given out at %d and says at %d", at, h.at, e.At)
+	case el.retryAt > 0:
+		w.fail(Backoff, "%s is tried again before its backoff until %d is over", at, el.retryAt)
+	case h.latest < j.startAfter:
+		w.fail(InTime, "%s is given out %d ms before its start_after", at, j.startAfter-h.latest)
+	case !j.begun && j.startBefore > 0 && h.at >= j.startBefore:
+		w.fail(InTime, "%s is the first to start, %d ms after its start_before", at, h.at-j.startBefore)
+	case j.deadline > 0 && h.at >= j.deadline && !spec.CleanUp():
+		w.fail(InTime, "%s is given out %d ms after its deadline", at, h.at-j.deadline)
 	}
 	if h.full(at) && spec.MaxFails.Pending != "run" {
-		w.fail(Obeyed, "%s is given out after too many have failed: %v", at, h.counts(j, e.Task))
+		w.fail(Stopped, "%s is given out after too many have failed: %v", at, h.counts(j, e.Task))
 	}
 	lease := w.faults.lease
 	if l := spec.LostAfter; l != nil {
@@ -153,12 +159,77 @@ func (h *history) forbids(j *pastJob, ti uint32, p int64) string {
 	return ""
 }
 
+// judgeSkip wants a reason for an element that is skipped for what it needs.
+func (h *history) judgeSkip(e core.ElementsEnded, at place) {
+	j := h.jobs[at.job]
+	if e.State != job.Skipped || e.Cause.Kind != job.CauseDependency || j.stop == job.CauseDependency {
+		return
+	}
+	for _, need := range j.spec.Tasks[at.task].Needs {
+		u := uint32(j.task(need.Task))
+		c := h.counts(j, u)
+		end, over := c.TaskState(), c.Ended() == c.Total()
+		if need.Each && j.tasks[u].n >= 0 {
+			end = h.element(place{j.id, u, at.position}).state
+			over = end.Terminal()
+		}
+		if over && job.Decide(need.Condition, end) == job.Skip {
+			return
+		}
+	}
+	h.w.fail(Order, "%s is skipped (%s), and nothing that it needs rules it out", at, e.Cause)
+}
+
+// judgeDoom wants a reason for a job that ends for what it runs after.
+func (h *history) judgeDoom(j *pastJob, e core.CancelRequested) {
+	if e.Cause.Kind != job.CauseDependency {
+		return
+	}
+	for _, after := range j.spec.After {
+		if end := h.jobs[after.Job].state; end.Terminal() && job.Decide(after.Condition, job.AfterJob(end)) == job.Skip {
+			return
+		}
+	}
+	h.w.fail(Order, "job %d ends (%s), and nothing that it runs after rules it out", j.id, e.Cause)
+}
+
+// Bounds of judgeBackoff.
+const (
+	longWait = 500 * time.Millisecond // what is shorter says little in whole milliseconds
+	manyWait = 25                     // waits are enough to say that they are too short in all
+)
+
+// judgeBackoff holds how long an element is to wait against its rules, by a reading of
+// its own of what the documents say: between nothing and a bound that doubles, evenly.
+func (h *history) judgeBackoff(e core.AttemptEnded, at place, s job.Spent) {
+	if e.Next != job.Pending {
+		return
+	}
+	r := &h.task(at).Retry
+	n := int(s.Failed) + int(s.TimedOut) + int(s.Lost)
+	most := float64(r.Delay)
+	for i := 1; i < n; i++ {
+		most *= float64(max(r.Factor, 100)) / 100
+	}
+	most = min(most, float64(r.MaxDelay)) / float64(time.Millisecond)
+	wait := float64(e.RetryAt - e.At)
+	if wait < 1 || wait > max(most, 1) {
+		h.w.fail(Backoff, "%s is to wait for %.0f ms after %+v; want at most %.0f for %+v", at, wait, s, most, *r)
+	}
+	if most >= float64(longWait.Milliseconds()) && e.Cause.Kind == job.CauseExit {
+		h.waits, h.waited = h.waits+wait/most, h.waited+1
+	}
+	if mean := h.waits / float64(max(h.waited, 1)); h.waited >= manyWait && (mean < 0.15 || mean > 0.85) {
+		h.w.fail(Backoff, "%d retries wait for %.2f of what they may, in the mean", h.waited, mean)
+	}
+}
+
 // judgeEnd holds an element's next state against how its attempt ended.
 func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
 	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
 	rule := h.task(a.place).MaxFails
 	if t.full > 0 && a.given < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
-		w.fail(Obeyed, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
+		w.fail(Stopped, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
 	}
 	want := job.Failed
 	switch {
@@ -243,27 +314,41 @@ func (h *history) mayStart(p *process, starts int) {
 	}
 }
 
-// judgeCancel wants everything that was to end asked to, once that is answered. What
-// cleans up goes on.
+// meant reports whether a cancel is about an element. What cleans up goes on.
+func (h *history) meant(c core.Cancel, at place) bool {
+	switch {
+	case at.job != c.Job || c.Task != core.NoTask && at.task != c.Task:
+		return false
+	case c.Task == core.NoTask && !c.Kill && h.task(at).CleanUp():
+		return false
+	}
+	return c.Spans == nil || slices.ContainsFunc(c.Spans, covers(at.position))
+}
+
+// judgeCancel wants everything that a cancel is about to have ended or to be asked to,
+// once that is answered, and nothing of it to start any more.
 func (h *history) judgeCancel(c core.Cancel) {
-	for _, f := range slices.Sorted(maps.Keys(h.attempts)) {
-		a := h.attempts[f]
-		at := a.place
-		switch {
-		case a.over || at.job != c.Job || c.Task != core.NoTask && at.task != c.Task:
-		case c.Task == core.NoTask && !c.Kill && h.task(at).CleanUp():
-		case c.Spans != nil && !slices.ContainsFunc(c.Spans, func(s element.Span) bool { return s.First <= at.position && at.position <= s.Last }):
-		case a.stop == job.CauseNone:
-			h.w.fail(Obeyed, "the cancel of %+v is answered, and attempt %d of %s goes on", c, f, at)
+	j := h.jobs[c.Job]
+	for ti := range j.tasks {
+		for p := range max(j.tasks[ti].n, 1) {
+			at := place{c.Job, uint32(ti), p}
+			if j.tasks[ti].n == 0 || !h.meant(c, at) {
+				continue
+			}
+			el := h.element(at)
+			if a := h.attempts[el.fence]; !el.state.Terminal() && (a == nil || a.goesOn()) {
+				h.w.fail(Cancelled, "the cancel of %+v is answered, and %s is %s and goes on", c, at, el.state)
+			}
 		}
 	}
+	j.cancels = append(j.cancels, c)
 }
 
 // judgeHold wants what was to be held held, once that is answered. It may have been
 // released in the same batch.
 func (h *history) judgeHold(c core.Hold) {
 	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
-		h.w.fail(Obeyed, "the hold of %+v is answered and not durable", c)
+		h.w.fail(Held, "the hold of %+v is answered and not durable", c)
 	}
 }
 

@@ -178,6 +178,9 @@ func (k *keeper) renew(keys []string, d executor.Deadline) {
 }
 
 func (k *keeper) stop(key string, grace time.Duration, cause job.Cause) {
+	if k.w.opt.Bug == BugDeaf {
+		return
+	}
 	k.watch.Stop(key, k.n.clock(), grace, cause)
 	k.step()
 }

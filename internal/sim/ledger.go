@@ -123,11 +123,17 @@ func (p *process) end(code int32) {
 	delete(l.running[p.n], p)
 	l.arrays[taskAt{p.place.job, p.place.task}]--
 	slack := 100*time.Millisecond + p.limit/20 // its worker's clock may be slow
-	if a := w.past.attempts[p.fence]; w.faults.calm && a != nil && a.stopBy > 0 && w.now > a.stopBy {
-		w.fail(Obeyed, "attempt %d of %s was to have ended %v ago", p.fence, p.place, w.now-a.stopBy)
+	if a := w.past.attempts[p.fence]; a != nil {
+		by := a.stopAnyhow
+		if w.faults.calm {
+			by = a.stopBy
+		}
+		if by > 0 && w.now > by {
+			w.fail(Cancelled, "attempt %d of %s was to have ended %v ago", p.fence, p.place, w.now-by)
+		}
 	}
 	if ran := p.ended - p.begun; p.limit > 0 && ran > p.limit+slack {
-		w.fail(Obeyed, "attempt %d of %s ran for %v; its timeout and grace are %v", p.fence, p.place, ran, p.limit)
+		w.fail(TimedOut, "attempt %d of %s ran for %v; its timeout and grace are %v", p.fence, p.place, ran, p.limit)
 	}
 }
 

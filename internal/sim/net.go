@@ -87,20 +87,35 @@ func (c *conn) reset() {
 
 // sendUp carries a message to the server.
 func (c *conn) sendUp(m link.FromWorker) {
-	c.carry(toServer, func() {
-		if c.session != nil && !c.closedByServer {
-			c.session.receive(m)
-		}
-	})
+	for range c.w.copies() {
+		c.carry(toServer, func() {
+			if c.session != nil && !c.closedByServer {
+				c.session.receive(m)
+			}
+		})
+	}
 }
 
 // sendDown carries a message to the worker.
 func (c *conn) sendDown(m link.ToWorker) {
-	c.carry(toWorker, func() {
-		if !c.closedByAgent {
-			c.n.received(c, m)
-		}
-	})
+	for range c.w.copies() {
+		m := cloneDown(m)
+		c.carry(toWorker, func() {
+			if !c.closedByAgent {
+				c.n.received(c, m)
+			}
+		})
+	}
+}
+
+// copies is how often a message comes: what is told again at another level may come
+// twice, whatever carries it.
+func (w *world) copies() int {
+	if !w.chance(w.faults.double) {
+		return 1
+	}
+	w.count("message comes twice")
+	return 2
 }
 
 // hangUp is the agent closing its end, or dying.

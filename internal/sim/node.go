@@ -185,6 +185,17 @@ func (n *node) stopAgent(d time.Duration) {
 	n.w.after(d, a.resume)
 }
 
+// dieWithin ends the keeper just before or after it was asked for something, perhaps
+// with its agent.
+func (n *node) dieWithin() {
+	n.w.count("keeper dies within a call")
+	if n.w.oneIn(2) {
+		n.killBoth()
+		return
+	}
+	n.killKeeper()
+}
+
 // killKeeper ends the keeper alone: what it ran dies, and the agent starts another.
 func (n *node) killKeeper() {
 	if n.keeper == nil || n.agent == nil {
@@ -242,6 +253,25 @@ func (n *node) cutOff(direction int, d time.Duration) {
 	}
 	n.w.trace("%s: the network %s is cut for %v", n.name, []string{"from it", "to it"}[direction], d)
 	n.cut[direction] = max(n.cut[direction], n.w.now+d)
+}
+
+// cutSome cuts the network to or from a worker, or both.
+func (n *node) cutSome() {
+	w, lease := n.w, n.w.faults.lease
+	w.count("cut")
+	d := w.between(100*time.Millisecond, 2*lease)
+	switch w.rnd.IntN(4) {
+	case 0:
+		n.cutOff(toServer, d)
+	case 1:
+		n.cutOff(toWorker, d)
+	case 2:
+		n.cutOff(toServer, d)
+		n.cutOff(toWorker, d)
+	default: // it is heard for the last time, and is answered late
+		n.cutOff(toWorker, w.between(0, lease/2))
+		w.after(w.between(0, time.Second), func() { n.cutOff(toServer, lease+d) })
+	}
 }
 
 // leave asks the agent to end in good order; it comes back a while later.

@@ -9,8 +9,12 @@ const (
 	NoPanic Promise = "no panic"
 	// Durable: what was acknowledged exists (P1).
 	Durable Promise = "P1 nothing accepted is lost"
+	// NoPhantom: a job exists by one item of one submit, and that item makes no other.
+	NoPhantom Promise = "no phantom jobs"
 	// OneEnd: a terminal state that was told never changes (P2).
 	OneEnd Promise = "P2 one end"
+	// Legal: elements take no step but those of their graph, and the journal has no gap.
+	Legal Promise = "steps are legal"
 	// Fenced: the result of a superseded attempt is refused, numbers and fences rise (P3).
 	Fenced Promise = "P3 fenced"
 	// NoTwins: no two attempts of an element overlap (P4).
@@ -25,8 +29,18 @@ const (
 	Throttled Promise = "throttles hold"
 	// Budgets: no element is tried more often than its rules allow.
 	Budgets Promise = "retry budgets hold"
-	// Obeyed: what is held, paused, cancelled or timed out does not start or run on.
-	Obeyed Promise = "holds, cancels and timeouts are obeyed"
+	// Backoff: an element waits as long as its rules say before it is tried again.
+	Backoff Promise = "backoffs hold"
+	// Held: what is held or paused does not start.
+	Held Promise = "holds and pauses hold"
+	// Cancelled: what was cancelled does not start any more, and what runs of it ends.
+	Cancelled Promise = "cancels are obeyed"
+	// InTime: nothing starts before its time or after it.
+	InTime Promise = "times are kept"
+	// TimedOut: no process runs longer than its timeout and grace.
+	TimedOut Promise = "timeouts are obeyed"
+	// Stopped: too many failures stop the rest of an array.
+	Stopped Promise = "max_fails is obeyed"
 	// Steady: where nothing fails, no attempt is lost.
 	Steady Promise = "nothing is lost without a fault"
 	// Law: tables and the journal's tail together are the state.
@@ -37,6 +51,17 @@ const (
 	Truthful Promise = "results are true"
 	// Says: whatever waits is explained (P7).
 	Says Promise = "P7 it says why"
+	// Streams: who watches is told everything, in order, once, and only what is durable.
+	Streams Promise = "watches miss nothing"
+	// Reads: an answer shows what had been acknowledged when it was asked for, and nothing
+	// that is not durable.
+	Reads Promise = "reads are fresh"
+	// Renewed: nothing counts as running for longer than its lease after its worker was
+	// last heard.
+	Renewed Promise = "nothing runs without a renewed lease"
+	// Progress: where a queue has work that may start and an idle worker takes it, it
+	// starts.
+	Progress Promise = "queues with work and workers move"
 	// OneJob: an idempotency key stands for one job.
 	OneJob Promise = "one job per key"
 	// Ends: once faults are over, everything ends, and every worker is of use.
@@ -46,6 +71,7 @@ const (
 // Promises lists every promise.
 func Promises() []Promise {
 	return []Promise{
-		NoPanic, Durable, OneEnd, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Obeyed, Steady, Law, Codec, Truthful, Says, OneJob, Ends,
+		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
+		Stopped, Steady, Law, Codec, Truthful, Says, Streams, Reads, Renewed, Progress, OneJob, Ends,
 	}
 }

@@ -17,19 +17,23 @@ import (
 func (w *world) ctx() context.Context { return context.Background() }
 
 // find returns a job as the server shows it, from memory or else from the tables.
-func (s *server) find(state *core.State, id job.ID) (core.JobImage, bool) {
-	if m, ok := state.Image(id); ok {
-		return m, true
+func (s *server) find(state *core.State, id job.ID) (m core.JobImage, found bool, err error) {
+	if m, ok := state.Image(id); ok && s.w.opt.Bug != BugStaleReads {
+		return m, true, nil
 	}
-	row, _, err := s.disk.History().Job(s.w.ctx(), uint64(id))
-	if err != nil {
-		return core.JobImage{}, false
+	row, _, err := s.rows.Job(s.w.ctx(), uint64(id))
+	switch {
+	case errors.Is(err, store.ErrNotFound) && s.w.opt.Bug == BugStaleReads:
+		return core.JobImage{}, false, errDisk
+	case errors.Is(err, store.ErrNotFound):
+		return core.JobImage{}, false, nil
+	case err != nil:
+		return core.JobImage{}, false, err
 	}
-	m, err := record.Job(row)
-	if err != nil {
+	if m, err = record.Job(row); err != nil {
 		s.w.fail(Codec, "the row of job %d: %v", id, err)
 	}
-	return m, true
+	return m, true, nil
 }
 
 // outputs is what the elements of a task left, by position, as the server shows it.
@@ -38,7 +42,7 @@ func (s *server) outputs(m *core.JobImage, ti uint32) map[int64]string {
 	if out := m.Tasks[ti].Outputs; out != nil {
 		all[0] = string(out)
 	}
-	rows, err := s.disk.History().Parts(s.w.ctx(), uint64(m.ID), ti, store.PartOutput, 0, store.MaxPage)
+	rows, err := s.rows.Parts(s.w.ctx(), uint64(m.ID), ti, store.PartOutput, 0, store.MaxPage)
 	if err != nil {
 		s.w.fail(Law, "the outputs of job %d: %v", m.ID, err)
 	}
@@ -58,14 +62,20 @@ func (s *server) outputs(m *core.JobImage, ti uint32) map[int64]string {
 // lookAt reads a job, and holds what it is told against what was told before.
 func (u *users) lookAt(id job.ID) {
 	var m core.JobImage
-	found := false
+	var found bool
+	var err error
+	known := u.knownOf(id)
 	u.ask(&call{
 		what: "look", lane: laneView, heard: func(any, error) {},
-		view: func(s *core.State) { m, found = u.w.server.find(s, id) },
+		view: func(s *core.State) { m, found, err = u.w.server.find(s, id) },
 		leaves: func(any, error) {
-			if !found {
+			switch {
+			case err != nil:
+				return
+			case !found:
 				u.w.fail(Durable, "job %d was acknowledged and is not found", id)
 			}
+			u.judgeFresh(known, &m)
 			if u.w.opt.Bug == BugTwoEnds && m.State.Terminal() && u.w.oneIn(2) {
 				m.State = job.JobFailed
 				if u.w.oneIn(2) {
@@ -75,6 +85,50 @@ func (u *users) lookAt(id job.ID) {
 			u.remember(m)
 		},
 	})
+}
+
+// knownOf is what was durable of a job when somebody asked for it.
+type known struct {
+	counts []job.Counts
+	turned int
+	stop   bool
+}
+
+func (u *users) knownOf(id job.ID) *known {
+	h := u.w.past
+	j := h.jobs[id]
+	k := &known{turned: j.turned, stop: j.stop != job.CauseNone}
+	for ti := range j.tasks {
+		k.counts = append(k.counts, h.counts(j, uint32(ti)))
+	}
+	return k
+}
+
+// judgeFresh holds an answer against what was durable when it was asked for, which it
+// must show, and against what is when it leaves, beyond which it may not go.
+func (u *users) judgeFresh(then *known, m *core.JobImage) {
+	w := u.w
+	now, j := u.knownOf(m.ID), w.past.jobs[m.ID]
+	if then.turned == now.turned && (m.Held != j.held || slices.ContainsFunc(m.Tasks, func(t core.TaskImage) bool { return t.Held }) && !j.someHeld()) {
+		w.fail(Reads, "job %d is told to be held %v; the journal says %v, and did when it was asked for", m.ID, m.Held, j.held)
+	}
+	if told := m.Stop.Kind != job.CauseNone; then.stop && !told || told && !now.stop {
+		w.fail(Reads, "job %d is told to stop %v; it was asked to %v when that was asked for, and is now %v", m.ID, told, then.stop, now.stop)
+	}
+	for ti := range m.Tasks {
+		if j.tasks[ti].n == 0 {
+			continue
+		}
+		for _, s := range job.ElementStates() {
+			if n := m.Tasks[ti].Counts[s]; s.Terminal() && (n < then.counts[ti][s] || n > now.counts[ti][s]) {
+				w.fail(Reads, "job %d task %d is told with %d %s; there were %d when that was asked for, and are %d now", m.ID, ti, n, s, then.counts[ti][s], now.counts[ti][s])
+			}
+		}
+	}
+}
+
+func (j *pastJob) someHeld() bool {
+	return slices.ContainsFunc(j.tasks, func(t pastTask) bool { return t.held })
 }
 
 // remember holds an image against the last one that was told, and against the journal.
@@ -149,8 +203,14 @@ func (u *users) retrySome() {
 	})
 }
 
-// heal lets go of everything that users keep from running, again and again.
+// heal lets go of everything, again and again.
 func (u *users) heal() {
+	u.letGo()
+	u.w.after(5*time.Second, u.heal)
+}
+
+// letGo lets go of everything that users keep from running.
+func (u *users) letGo() {
 	h := u.w.past
 	for _, id := range slices.Sorted(h.unfinished()) {
 		j := h.jobs[id]
@@ -178,8 +238,10 @@ func (u *users) heal() {
 			u.until("undrain", laneControl, func(*server) core.Command { return core.Drain{Worker: w.name, By: "anna"} })
 		}
 	}
-	u.w.after(5*time.Second, u.heal)
 }
+
+// rested reports whether nobody does anything any more.
+func (u *users) rested() bool { return u.probing && u.probes == 0 }
 
 // done reports whether everything has ended, and every worker has shown its use.
 func (u *users) done() bool {
@@ -222,8 +284,11 @@ func (w *world) judgeEnd() {
 	w.past.compare("the leader at rest", s.state)
 	w.past.recoverable()
 	for _, id := range slices.Sorted(maps.Keys(w.past.jobs)) {
-		m, ok := s.find(s.state, id)
-		if !ok {
+		m, ok, err := s.find(s.state, id)
+		if w.opt.Bug == BugStaleReads {
+			continue
+		}
+		if err != nil || !ok {
 			w.fail(Durable, "job %d was submitted and is not found", id)
 		}
 		w.users.remember(m)

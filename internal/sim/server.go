@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -45,10 +46,12 @@ type request struct {
 // what package leader's does in the same order: decide, apply, append, and release only
 // what is durable.
 type server struct {
-	w       *world
-	disk    *memstore.Store
+	w    *world
+	disk *memstore.Store
+	// journal, tables and rows are the disk's, with faults.
 	journal store.Journal
 	tables  store.Tables
+	rows    store.History
 	config  core.Config
 	wallOff time.Duration
 
@@ -58,6 +61,10 @@ type server struct {
 	// stalled is until when the process does nothing, busy until when its loop alone
 	// does not.
 	stalled, busy time.Duration
+	// waking is how long it had been awake when it last began to do nothing, and lastHeard
+	// when each worker was heard, for the judge.
+	waking    time.Duration
+	lastHeard map[uint64]time.Duration
 
 	state           *core.State
 	live            leader.Liveness
@@ -73,7 +80,9 @@ type server struct {
 	durable         uint64
 	generation      uint64
 	hub             hub
-	ready           bool // recovered, and its epoch is durable
+	watches         *replica.Hub
+	published       uint64 // the last batch that watchers were told of
+	ready           bool   // recovered, and its epoch is durable
 }
 
 // wallClock is wall time that never goes back and never stands still, as package
@@ -104,9 +113,8 @@ func (c *wallClock) read(now time.Duration) int64 {
 }
 
 func newServer(w *world) *server {
-	disk := memstore.New()
 	return &server{
-		w: w, disk: disk, journal: disk.Journal(), tables: disk.Tables(),
+		w: w, disk: memstore.New(),
 		config: core.Config{Lease: w.faults.lease.Milliseconds(), Retention: (24 * time.Hour).Milliseconds()},
 	}
 }
@@ -153,6 +161,9 @@ func (s *server) stall() {
 		return
 	}
 	d := s.w.between(10*time.Millisecond, s.w.faults.lease*3/2)
+	if s.asleep() <= s.w.now {
+		s.waking = s.awake()
+	}
 	if s.w.oneIn(3) {
 		s.w.count("loop is busy")
 		s.w.trace("the server's loop is busy for %v", d)
@@ -167,8 +178,9 @@ func (s *server) stall() {
 // start begins a process: it recovers and begins a term, as leader.New does.
 func (s *server) start() {
 	s.life++
-	s.up, s.ready, s.stalled, s.busy, s.planned = true, false, 0, 0, false
-	s.live, s.clock = leader.Liveness{}, wallClock{}
+	s.up, s.ready, s.stalled, s.busy, s.waking, s.planned = true, false, 0, 0, 0, false
+	s.live, s.clock, s.lastHeard = leader.Liveness{}, wallClock{}, map[uint64]time.Duration{}
+	s.mount()
 	s.lanes = [lanes][]*request{}
 	s.forming, s.flying, s.flush, s.due, s.anchored, s.unsettled = &batch{}, nil, nil, 0, s.w.now, true
 	s.hub = newHub(s)
@@ -181,6 +193,10 @@ func (s *server) recover() {
 		journal = swapping{journal}
 	}
 	found, err := replica.Recover(context.Background(), s.config, journal, s.tables)
+	if errors.Is(err, errDisk) {
+		s.crash("since it can't recover")
+		return
+	}
 	if err != nil {
 		s.w.fail(Law, "recovery: %v", err)
 	}
@@ -189,7 +205,7 @@ func (s *server) recover() {
 	s.clock.set(s.w.now, s.wall())
 	s.state, s.generation = state, max(state.Generation(), 1)
 	b := &batch{}
-	for _, e := range s.enter(b, state.Begin(s.time(), state.Epoch()+1, s.generation)) {
+	for _, e := range s.enter(b, s.time(), state.Begin(s.time(), state.Epoch()+1, s.generation)) {
 		state.Apply(e)
 	}
 	s.w.trace("server %d recovers at %d: epoch %d, %d jobs live", s.life, found.Last, state.Epoch(), state.Totals().Live)
@@ -199,10 +215,14 @@ func (s *server) recover() {
 	s.append(r, b, func() {
 		s.durable = r.Seq
 		for _, w := range state.Workers() {
-			s.live.Heard(w.ID)
+			s.heard(w.ID)
 		}
 		s.ready = true
+		s.watches = replica.NewHub(s.w.faults.ring, replica.Cursor{Generation: s.generation, Seq: r.Seq})
+		s.published = r.Seq
+		clear(s.w.past.hungry)
 		s.tick()
+		s.judgeNow()
 		s.after(trimEvery, s.trim)
 	})
 }
@@ -216,6 +236,11 @@ func (s *server) crash(when string) {
 	s.w.trace("server %d crashes %s", s.life, when)
 	s.up = false
 	s.hub.die()
+	if s.w.chance(s.w.faults.power) {
+		s.w.count("power is lost")
+		s.w.trace("what was not synced of the tables is lost")
+		s.disk.LosePower()
+	}
 	if s.w.opt.Bug == BugLoseTail {
 		s.loseTail()
 	}
@@ -260,6 +285,9 @@ func (s *server) tick() {
 func (s *server) turn() {
 	s.planned = false
 	now := s.time()
+	if len(s.forming.events) == 0 {
+		s.forming.wanted = s.watches.Wanted()
+	}
 	s.settle(now)
 	s.serveLanes(laneResult, now)
 	s.upkeep(now)
@@ -316,10 +344,16 @@ func (s *server) serve(r *request, now int64) {
 	if !early {
 		s.forming.out = append(s.forming.out, answer)
 	}
-	if r.view != nil {
+	switch {
+	case r.view != nil:
 		r.view(s.state)
-	} else {
+	case r.command == nil:
+		err = &job.Error{Code: job.Unavailable, Message: "the tables can't be read"}
+	default:
 		reply, err = s.command(r.command, now)
+		if c, ok := r.command.(core.Submit); ok && err == nil && c.Items[0].Key == "" && s.w.opt.Bug == BugSubmitTwice {
+			_, _ = s.command(c, now)
+		}
 	}
 	if early {
 		answer()
@@ -335,10 +369,20 @@ func (s *server) command(c core.Command, now int64) (any, error) {
 		}
 		return nil, err
 	}
-	if _, ok := c.(core.Hold); ok && s.w.opt.Bug == BugDropHold {
-		d = core.Decision{}
+	switch c.(type) {
+	case core.Hold:
+		if s.w.opt.Bug == BugDropHold {
+			d = core.Decision{}
+		}
+	case core.Cancel:
+		if s.w.opt.Bug == BugDropCancel {
+			d = core.Decision{}
+		}
 	}
-	s.applyAll(s.enter(s.forming, d.Events), d.Sends)
+	if s.w.opt.Bug == BugStutter {
+		d.Events = twice(d.Events)
+	}
+	s.applyAll(s.enter(s.forming, now, d.Events), d.Sends)
 	s.unsettled = true
 	s.settle(now)
 	return d.Reply, nil
@@ -350,17 +394,23 @@ func (s *server) settle(now int64) {
 	for s.unsettled && !s.full() {
 		d, more := s.state.Follow(now)
 		if s.unsettled = more; more {
-			s.applyAll(s.enter(s.forming, d.Events), d.Sends)
+			s.applyAll(s.enter(s.forming, now, d.Events), d.Sends)
 		}
 	}
 }
 
 func (s *server) applyAll(list []core.Event, sends []core.Send) {
 	for _, e := range list {
+		if core.Before(e) {
+			s.notice(e)
+		}
 		s.state.Apply(e)
+		if !core.Before(e) {
+			s.notice(e)
+		}
 		switch e := e.(type) {
 		case core.WorkerJoined:
-			s.live.Heard(e.ID)
+			s.heard(e.ID)
 		case core.WorkerForgotten:
 			s.live.Forget(e.ID)
 		}
@@ -370,11 +420,14 @@ func (s *server) applyAll(list []core.Event, sends []core.Send) {
 
 // place lets the plan fill what is free.
 func (s *server) place(now int64) (more bool) {
-	if !s.open() {
+	if !s.open() || s.w.opt.Bug == BugIdle && s.w.now/time.Minute%2 == 1 {
 		return false
 	}
 	d := s.state.Place(now, turnPlacements)
-	s.enter(s.forming, d.Events)
+	for _, e := range d.Events {
+		s.notice(e)
+	}
+	s.enter(s.forming, now, d.Events)
 	s.mail(d.Sends)
 	return len(d.Events) >= turnPlacements
 }
@@ -436,7 +489,9 @@ func (s *server) upkeep(now int64) {
 	if s.w.now-s.anchored >= tickEvery {
 		s.anchored = s.w.now
 		s.clock.set(s.w.now, s.wall())
-		s.giveUpSilent(now)
+		if s.w.opt.Bug != BugNoExpiry {
+			s.giveUpSilent(now)
+		}
 		s.state.Evict(now)
 	}
 	s.flushSome()

@@ -143,9 +143,9 @@ func (x *session) step(e reevesession.Event) {
 	for _, a := range x.machine.Step(reevesession.Position{Generation: s.generation, Seq: s.durable}, e) {
 		switch {
 		case a.Send != nil:
-			x.conn.sendDown(cloneDown(*a.Send))
+			x.conn.sendDown(*a.Send)
 		case a.Heard != 0:
-			s.live.Heard(a.Heard)
+			s.heard(a.Heard)
 		case a.Do != nil:
 			x.do(a.Do)
 		case a.Close != "":

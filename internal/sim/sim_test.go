@@ -26,17 +26,29 @@ func TestSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%+v", res)
+		if res.Void != nil {
+			t.Errorf("the run is void: %v", res.Void)
+		}
 		return
 	}
-	all := sim.Tally{}
+	all, void := sim.Tally{}, 0
 	for i := range uint64(*seeds) {
 		res, err := sim.Run(sim.Options{Seed: *first + i})
 		if err != nil {
 			t.Error(err)
+			continue
+		}
+		if res.Void != nil {
+			t.Logf("seed %d is void: it claims faults that did not come about, or did hardly anything: %v", *first+i, res.Void)
+			void++
+			continue
 		}
 		all.Add(res.Tally)
 	}
-	t.Logf("%v", all)
+	t.Logf("%d seeds, %d of them void: %v", *seeds, void, all)
+	if void > *seeds/10 {
+		t.Errorf("%d of %d runs are void", void, *seeds)
+	}
 	if *seeds < budget {
 		return
 	}

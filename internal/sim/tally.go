@@ -35,6 +35,10 @@ func happenings() []string {
 		"server crashes", "server stalls", "loop is busy", "append of unknown outcome", "flush fails", "answer gets lost",
 		"agent is killed", "agent is stopped", "agent leaves", "keeper is killed", "agent and keeper are killed", "reboot",
 		"disk is full", "cut", "reset", "slow message", "clock steps", "submit is repeated", "calm run",
+		"store is broken", "recovery fails", "lookup fails", "trim fails", "power is lost",
+		"crash beside an append", "crash beside a flush", "crash within a release",
+		"message comes twice", "agent dies within a step", "keeper dies within a call", "facts are old",
+		"watch is told", "watch is resynced", "watch is begun again", "watch loses an answer",
 		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "worker is unfit", "job is retried",
 	}
 	for _, e := range []core.Event{

@@ -25,6 +25,7 @@ type users struct {
 	order   []string
 	acked   []job.ID
 	told    map[job.ID]core.JobImage
+	sent    map[core.UID]bool // the items of all submits
 	drained map[string]bool
 	// probes are jobs, one for each worker, that show that it is of use after all.
 	probing bool
@@ -38,8 +39,9 @@ type keyed struct {
 
 // call is one request of a user.
 type call struct {
-	what    string
-	lane    int
+	what string
+	lane int
+	// command may be nil, when what it takes from the tables could not be read.
 	command func(*server) core.Command
 	view    func(*core.State)
 	// leaves judges the answer at the moment at which it leaves the server.
@@ -54,7 +56,7 @@ var errLost = errors.New("no answer came")
 const patience = 10 * time.Second
 
 func newUsers(w *world) *users {
-	return &users{w: w, meant: map[core.Hash]*job.Spec{}, keys: map[string]*keyed{}, told: map[job.ID]core.JobImage{}, drained: map[string]bool{}}
+	return &users{w: w, meant: map[core.Hash]*job.Spec{}, keys: map[string]*keyed{}, told: map[job.ID]core.JobImage{}, sent: map[core.UID]bool{}, drained: map[string]bool{}}
 }
 
 // String says what users still wait for.
@@ -101,10 +103,19 @@ func (u *users) ask(c *call) {
 			}
 			w.after(w.latency(), func() { settle(reply, err) })
 		}}
+		wait := w.between(0, 20*time.Millisecond)
 		if c.command != nil {
 			r.command = c.command(s)
+			if _, ok := r.command.(core.Submit); ok && w.chance(w.faults.late) {
+				w.count("facts are old")
+				wait = w.between(time.Minute, 90*time.Second)
+			}
 		}
-		s.after(w.between(0, 20*time.Millisecond), func() { s.put(c.lane, r) })
+		s.after(wait, func() {
+			if wait < patience || !w.healed {
+				s.put(c.lane, r)
+			}
+		})
 	})
 	w.after(patience, func() { settle(nil, errLost) })
 }
@@ -114,15 +125,21 @@ func (u *users) begin() {
 	u.until("make a queue", laneControl, func(*server) core.Command {
 		return core.PutQueue{Namespace: core.DefaultName, Name: "night", Create: true}
 	})
-	var act func()
-	act = func() {
-		if u.w.healed {
-			return
+	clients := 1 + u.w.rnd.IntN(4)
+	for range clients {
+		var act func()
+		act = func() {
+			if u.w.healed {
+				return
+			}
+			u.act()
+			u.w.after(u.w.between(10*time.Millisecond, time.Duration(3+clients)*time.Second), act)
 		}
-		u.act()
-		u.w.after(u.w.between(10*time.Millisecond, 4*time.Second), act)
+		u.w.after(2*time.Second, act)
 	}
-	u.w.after(2*time.Second, act)
+	for range 2 {
+		u.w.watch()
+	}
 }
 
 // until repeats a command until it is done, or refused for good.
@@ -203,7 +220,7 @@ func (u *users) submit(text, key string, held bool) {
 				switch {
 				case err == nil:
 					u.accepted(reply)
-				case job.CodeOf(err) == job.Stale, errors.Is(err, errLost) && key != "":
+				case job.CodeOf(err) == job.Stale, (errors.Is(err, errLost) || job.CodeOf(err) == job.Unavailable) && key != "":
 					w.count("submit is repeated")
 					w.after(w.between(0, time.Second), ask)
 				}
@@ -229,6 +246,7 @@ func (s *submission) command(srv *server) core.Command {
 		for i := range item.UID {
 			item.UID[i] = byte(srv.w.rnd.Uint32())
 		}
+		srv.w.users.sent[item.UID] = true
 		c.Items = append(c.Items, item)
 	}
 	return srv.withFacts(c)
@@ -250,7 +268,7 @@ func (u *users) submittedTo(reply any, err error, key, text string) {
 			if k == nil || k.id != 0 && k.text == text {
 				w.fail(OneJob, "key %q is refused for the body that it stands for: %v", key, err)
 			}
-		case job.Stale, job.NotFound:
+		case job.Stale, job.NotFound, job.Unavailable:
 		default:
 			w.fail(NoPanic, "submit: %v\n%s", err, text)
 		}
@@ -273,23 +291,25 @@ func (u *users) submittedTo(reply any, err error, key, text string) {
 	k.id, k.text = id, text
 }
 
-// withFacts adds what the tables say, as package api does.
-func (s *server) withFacts(c core.Submit) core.Submit {
-	h := s.disk.History()
+// withFacts adds what the tables say, as package api does; nil if they can't be read.
+func (s *server) withFacts(c core.Submit) core.Command {
+	h := s.rows
 	ctx := s.w.ctx()
 	for _, a := range c.Spec.After {
-		if row, at, err := h.Job(ctx, uint64(a.Job)); err == nil || errors.Is(err, store.ErrNotFound) {
-			c.ReadSeq = at
-			if err == nil && !row.Live {
-				c.Ended = append(c.Ended, core.EndedJob{ID: a.Job, State: job.State(row.State)})
-			}
+		row, at, err := h.Job(ctx, uint64(a.Job))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		c.ReadSeq = at
+		if err == nil && !row.Live {
+			c.Ended = append(c.Ended, core.EndedJob{ID: a.Job, State: job.State(row.State)})
 		}
 	}
 	for i := range c.Items {
 		item := &c.Items[i]
 		rows, at, err := h.JobsByKey(ctx, record.KeyHash(c.Namespace, item.Key))
 		if err != nil {
-			s.w.fail(NoPanic, "%v", err)
+			return nil
 		}
 		if len(c.Spec.After) == 0 {
 			c.ReadSeq = at

@@ -25,9 +25,13 @@ type Result struct {
 	// Events and Virtual are how much happened in how much simulated time.
 	Events  int
 	Virtual time.Duration
-	// Trace is a hash of everything that was traced: the same seed gives the same.
+	// Trace is a hash of everything that was traced and journaled: the same seed gives the
+	// same.
 	Trace uint64
 	Tally Tally
+	// Void is why the run proves nothing, if it does not: faults that it claims and that
+	// did not come about.
+	Void []string
 }
 
 // BrokenError is a promise that was broken, with what led to it.
@@ -50,6 +54,9 @@ const traceTail = 400
 
 // quietFor bounds the true time from the end of all faults until everything has ended.
 const quietFor = 2 * time.Hour
+
+// patient is how much longer than planned a run goes on for what it claims to come about.
+const patient = time.Minute
 
 // maxSteps bounds what happens in one run: it is far more than any takes.
 const maxSteps = 1_000_000
@@ -80,11 +87,37 @@ type world struct {
 	past   *history
 	// healed: no new fault begins.
 	healed bool
+	// wanting: what the run claims has not come about yet.
+	wanting bool
+	// voids is why the run proves nothing.
+	voids []string
+	// calm is what to do once something was counted that came for the asking.
+	calm map[string]func()
 }
 
 // Run simulates one cluster. The error is a *BrokenError.
-func Run(opt Options) (res Result, err error) {
-	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail), tally: Tally{}}
+func Run(opt Options) (Result, error) {
+	w := newWorld(opt)
+	n := 0
+	if err := w.watched(func() {
+		w.build()
+		n = w.run()
+	}); err != nil {
+		return Result{}, err
+	}
+	return Result{Events: n, Virtual: w.now - bootedAt, Trace: w.sum.Sum64(), Tally: w.tally, Void: w.voids}, nil
+}
+
+func newWorld(opt Options) *world {
+	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail), tally: Tally{}, calm: map[string]func(){}}
+	w.truth = newLedger(w)
+	w.past = newHistory(w)
+	w.users = newUsers(w)
+	return w
+}
+
+// watched does something and returns the promise that it breaks, if any.
+func (w *world) watched(do func()) (err error) {
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -94,20 +127,16 @@ func Run(opt Options) (res Result, err error) {
 			err = w.violation(NoPanic, "%v\n%s", x, debug.Stack())
 		}
 	}()
-	w.build()
-	n := w.run()
-	return Result{Events: n, Virtual: w.now - bootedAt, Trace: w.sum.Sum64(), Tally: w.tally}, nil
+	do()
+	return nil
 }
 
 func (w *world) build() {
 	w.faults = drawFaults(w.rnd, w.opt.Bug)
-	w.truth = newLedger(w)
-	w.past = newHistory(w)
 	w.server = newServer(w)
 	for i := range 2 + w.rnd.IntN(3) {
 		w.nodes = append(w.nodes, newNode(w, i))
 	}
-	w.users = newUsers(w)
 	w.trace("faults %s", w.faults)
 	if w.faults.calm {
 		w.count("calm run")
@@ -123,7 +152,7 @@ func (w *world) build() {
 // run lets everything happen: first with faults, then without, until all has ended.
 func (w *world) run() (n int) {
 	end := w.now + w.faults.length
-	for ; w.now < end; n++ {
+	for ; w.now < end || w.wanting && w.now < end+patient; n++ {
 		w.step()
 	}
 	w.heal()
@@ -138,6 +167,7 @@ func (w *world) run() (n int) {
 		w.step()
 	}
 	w.judgeEnd()
+	w.voids = append(w.voids, w.idle()...)
 	return n
 }
 
@@ -151,7 +181,13 @@ func (w *world) step() {
 }
 
 // count notes that something happened.
-func (w *world) count(name string) { w.tally[name]++ }
+func (w *world) count(name string) {
+	w.tally[name]++
+	if calm := w.calm[name]; calm != nil && !w.healed {
+		calm()
+		delete(w.calm, name)
+	}
+}
 
 // after plans something.
 func (w *world) after(d time.Duration, do func()) {
