@@ -117,6 +117,13 @@ FROM  ?= $(shell date +%s)000
 sim: ## whole simulated clusters under faults, from SEEDS (1000) seeds; what breaks prints its seed
 	go test ./internal/sim -run 'TestSeeds$$' -v -timeout 0 -sim.from $(FROM) -sim.seeds $(SEEDS)
 
+CHAOS ?= 10m
+# Other choices each time; the seed that a run prints repeats its choices.
+SEED  ?= 0
+.PHONY: chaos
+chaos: build ## faults of every kind on the built program under load, for CHAOS (10m); SEED repeats the choices of a run
+	REEVE_TEST_BINARY=$(CURDIR)/bin/reeve go test ./test/blackbox -run 'TestChaos$$' -v -timeout 0 -chaos $(CHAOS) -chaos-seed $(SEED)
+
 .PHONY: deps
 deps: $(BUF) ## install what the tests need beside Go and Node
 	@tools/debian.sh

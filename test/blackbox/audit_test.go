@@ -1,204 +1,145 @@
 package blackbox
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 
 	"github.com/reeve-scheduler/reeve"
 )
 
-// book is a file that jobs append to. Its order is the order in which things
-// happened, whatever Reeve says.
-type book struct{ path string }
-
-// mark is a line of a book.
-type mark struct {
-	verb string // begin, tick, end
-	// job, task and index are the element.
-	job, task string
-	index     int
-	attempt   int
-	fence     uint64
-	boot      string
-	// up is the machine's seconds since it started, a clock that only runs forwards.
-	up float64
-}
-
-func (m *mark) element() string { return fmt.Sprintf("%s.%s.%d", m.job, m.task, m.index) }
-
-// bookShell defines the function with which jobs write to a book. One short line is
-// one write, and a write at the end of a file is atomic.
-const bookShell = `mark() { up=0; if [ -r /proc/uptime ]; then read -r up _ < /proc/uptime; fi
-printf '%s %s %s %s %s %s %s %s\n' "$1" "$REEVE_JOB_ID" "$REEVE_TASK" "${REEVE_ARRAY_INDEX:-0}" "$REEVE_ATTEMPT" "$REEVE_FENCE" "$BOOT" "$up" >> "$BOOK"; }
-`
-
-// env is what a job needs to write here.
-func (b book) env() map[string]string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		boot = []byte("unknown")
-	}
-	return map[string]string{"BOOK": b.path, "BOOT": strings.TrimSpace(string(boot))}
-}
-
-func (b book) size() int64 {
-	info, err := os.Stat(b.path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// read returns the whole lines so far.
-func (b book) read(t *testing.T) []mark {
-	t.Helper()
-	f, err := os.Open(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var all []mark
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var m mark
-		if n, err := fmt.Sscan(lines.Text(), &m.verb, &m.job, &m.task, &m.index, &m.attempt, &m.fence, &m.boot, &m.up); err != nil {
-			t.Fatalf("line %q of the book: only %d words: %v", lines.Text(), n, err)
+// audit holds against each other what clients were told, what Reeve says, what it told
+// while it went along, and what jobs wrote. It returns what does not fit, each with the
+// name of the rule that it breaks.
+func audit(h *history) []string {
+	a := &auditor{history: h, byJob: map[string]*record{}, byElement: map[string][]mark{}}
+	for i := range h.Records {
+		if info := h.Records[i].Info; info != nil {
+			a.byJob[info.ID] = &h.Records[i]
 		}
-		all = append(all, m)
 	}
-	return all
-}
-
-// order is a job that a client wants.
-type order struct {
-	n    int
-	kind string
-	// id is the job's once the submit was acknowledged.
-	id string
-	// cancelled: the client has asked for its end.
-	cancelled bool
-}
-
-// record is what Reeve says of a job in the end.
-type record struct {
-	info *reeve.JobInfo
-	// ends is how often a watch heard that it ended, and as what.
-	ends []reeve.State
-	// elements are its elements, by reference.
-	elements map[string]reeve.ElementInfo
-}
-
-// audit holds what Reeve says against what clients were told and what jobs wrote. It
-// returns what does not fit.
-func audit(orders []order, records map[string]record, marks []mark) []string {
-	a := &auditor{orders: orders, records: records, marks: marks, byElement: map[string][]mark{}}
-	for _, m := range marks {
+	for _, m := range h.Marks {
 		a.byElement[m.element()] = append(a.byElement[m.element()], m)
 	}
-	a.acknowledged()
-	a.oneEnd()
-	a.noTwins()
-	a.successes()
-	a.atMostOnce()
-	a.graphs()
-	a.outcomes()
+	for _, rule := range []struct {
+		name string
+		hold func()
+	}{
+		{"accepted", a.accepted}, {"no phantoms", a.noPhantoms}, {"one end", a.oneEnd}, {"reads", a.reading},
+		{"no twins", a.noTwins}, {"at most once", a.atMostOnce}, {"fences", a.fences}, {"truthful", a.truthful}, {"outcomes", a.outcomes},
+		{"attempts", a.attempts}, {"graphs", a.graphs}, {"room", a.room}, {"throttle", a.throttles}, {"times", a.times}, {"limits", a.limits},
+		{"cancels", a.cancels}, {"logs", a.logs}, {"events", a.events}, {"strangers", a.strangers},
+	} {
+		a.rule = rule.name
+		rule.hold()
+	}
 	return a.faults
 }
 
 type auditor struct {
-	orders    []order
-	records   map[string]record
-	marks     []mark
+	*history
+
+	byJob     map[string]*record
 	byElement map[string][]mark
+	rule      string
 	faults    []string
 }
 
 func (a *auditor) fault(format string, args ...any) {
-	a.faults = append(a.faults, fmt.Sprintf(format, args...))
+	a.faults = append(a.faults, a.rule+": "+fmt.Sprintf(format, args...))
 }
 
-// acknowledged: every acknowledged job exists, once, and nothing ran that nobody
-// ordered.
-func (a *auditor) acknowledged() {
+// kind is what sort of job it is.
+func (a *auditor) kind(job string) string {
+	if r := a.byJob[job]; r != nil {
+		return r.Info.Labels["kind"]
+	}
+	return ""
+}
+
+// accepted: every acknowledged job exists, once.
+func (a *auditor) accepted() {
 	jobs := map[string][]string{}
-	for id, r := range a.records {
-		n := r.info.Labels["n"]
+	for id, r := range a.byJob {
+		n := r.Info.Labels["n"]
 		jobs[n] = append(jobs[n], id)
 	}
-	for _, o := range a.orders {
-		got := jobs[strconv.Itoa(o.n)]
+	for i := range a.Orders {
+		o := &a.Orders[i]
+		got := jobs[strconv.Itoa(o.N)]
 		switch {
 		case len(got) > 1:
-			a.fault("order %d became %d jobs: %v", o.n, len(got), got)
-		case o.id != "" && !slices.Contains(got, o.id):
-			a.fault("order %d was acknowledged as job %s, which is lost", o.n, o.id)
-		}
-	}
-	for _, m := range a.marks {
-		if _, ok := a.records[m.job]; !ok {
-			a.fault("%s ran and is not in the history", m.element())
-			return
+			a.fault("order %d became %d jobs: %v", o.N, len(got), got)
+		case o.ID != "" && !slices.Contains(got, o.ID):
+			a.fault("order %d was acknowledged as job %s, which is lost", o.N, o.ID)
 		}
 	}
 }
 
-// oneEnd: every job and element has ended, and nobody heard two ends.
+// noPhantoms: every job was ordered, and nothing ran that is not a job's.
+func (a *auditor) noPhantoms() {
+	ordered := map[string]bool{}
+	for i := range a.Orders {
+		ordered[strconv.Itoa(a.Orders[i].N)] = true
+	}
+	for id, r := range a.byJob {
+		if !ordered[r.Info.Labels["n"]] {
+			a.fault("job %s (%v) was not ordered by anybody", id, r.Info.Labels)
+		}
+	}
+	for element, marks := range a.byElement {
+		if a.byJob[marks[0].Job] == nil {
+			a.fault("%s ran and is not in the history", element)
+		}
+	}
+}
+
+// oneEnd: every job and element has ended, and nobody heard another end.
 func (a *auditor) oneEnd() {
-	for id, r := range a.records {
-		if !r.info.State.Ended() {
-			a.fault("job %s is still %s", id, r.info.State)
+	for id, r := range a.byJob {
+		if !r.Info.State.Ended() {
+			a.fault("job %s is still %s", id, r.Info.State)
 		}
-		if len(r.ends) > 1 {
-			a.fault("job %s ended %d times: %v", id, len(r.ends), r.ends)
+		switch {
+		case len(r.Ends) > 1:
+			a.fault("job %s ended %d times: %v", id, len(r.Ends), r.Ends)
+		case len(r.Ends) == 1 && r.Ends[0] != r.Info.State:
+			a.fault("job %s ended as %s and is now %s", id, r.Ends[0], r.Info.State)
+		case len(r.Ends) == 0 && !a.About.Resync:
+			a.fault("nobody heard of the end of job %s", id)
 		}
-		if len(r.ends) == 1 && r.ends[0] != r.info.State {
-			a.fault("job %s ended as %s and is now %s", id, r.ends[0], r.info.State)
-		}
-		for ref, e := range r.elements {
-			if !e.State.Ended() {
-				a.fault("%s is still %s", ref, e.State)
+		for ref := range r.Elements {
+			if state := r.Elements[ref].State; !state.Ended() {
+				a.fault("%s is still %s", ref, state)
 			}
 		}
 	}
 }
 
-// noTwins: nothing of an attempt is written after a later one has begun, and fences
-// rise with the attempts.
+// reading: what was read as ended stays as it was read.
+func (a *auditor) reading() {
+	for _, read := range a.Reads {
+		if r := a.byJob[read.Job]; r != nil && read.State.Ended() && read.State != r.Info.State {
+			a.fault("job %s was read as %s and is now %s", read.Job, read.State, r.Info.State)
+		}
+	}
+}
+
+// noTwins: nothing of an attempt is written after a later one has begun.
 func (a *auditor) noTwins() {
 	for element, marks := range a.byElement {
 		newest := mark{}
 		for _, m := range marks {
-			if m.verb == "begin" && m.attempt > newest.attempt {
-				if m.fence <= newest.fence {
-					a.fault("%s: attempt %d has fence %d, the one before %d", element, m.attempt, m.fence, newest.fence)
-				}
+			switch {
+			case m.Verb == "begin" && m.Attempt > newest.Attempt:
 				newest = m
-			} else if m.verb == "begin" {
-				a.fault("%s: attempt %d began after attempt %d", element, m.attempt, newest.attempt)
+			case m.Verb == "begin":
+				a.fault("%s: attempt %d began after attempt %d", element, m.Attempt, newest.Attempt)
 			}
-			if m.attempt != newest.attempt {
-				a.fault("twins: %s: attempt %d (%s at %.2f) was there after attempt %d had begun at %.2f", element, m.attempt, m.verb, m.up, newest.attempt, newest.up)
+			if m.Attempt != newest.Attempt {
+				a.fault("%s: attempt %d (%s at %.2f) was there after attempt %d had begun at %.2f", element, m.Attempt, m.Verb, m.Up, newest.Attempt, newest.Up)
 				break
-			}
-		}
-	}
-}
-
-// successes: what succeeded in the history has a success in the book, of its last
-// attempt.
-func (a *auditor) successes() {
-	for _, r := range a.records {
-		for ref, e := range r.elements {
-			if e.State != reeve.Succeeded {
-				continue
-			}
-			if !slices.ContainsFunc(a.byElement[ref], func(m mark) bool { return m.verb == "end" && m.attempt == e.Attempts }) {
-				a.fault("%s succeeded in attempt %d, which never said so in the book", ref, e.Attempts)
 			}
 		}
 	}
@@ -207,14 +148,12 @@ func (a *auditor) successes() {
 // atMostOnce: what may begin once began at most once.
 func (a *auditor) atMostOnce() {
 	for element, marks := range a.byElement {
-		job, _, _ := strings.Cut(element, ".")
-		r, known := a.records[job]
-		if !known || !strings.HasPrefix(r.info.Labels["kind"], "once") {
+		if !strings.HasPrefix(a.kind(marks[0].Job), "once") {
 			continue
 		}
 		begins := 0
 		for _, m := range marks {
-			if m.verb == "begin" {
+			if m.Verb == "begin" {
 				begins++
 			}
 		}
@@ -224,69 +163,81 @@ func (a *auditor) atMostOnce() {
 	}
 }
 
-// graphs: "second" begins after "first" has said its success.
-func (a *auditor) graphs() {
-	firstEnded := map[string]bool{}
-	for _, m := range a.marks {
-		if m.task == "first" && m.verb == "end" {
-			firstEnded[m.job] = true
-		}
-		if m.task == "second" && m.verb == "begin" && !firstEnded[m.job] {
-			a.fault("%s began before what it needs had ended", m.element())
-		}
-	}
-}
-
-// outcomes: all these jobs succeed if nothing happens to them. What kept one from it
-// is a cancel, or workers that were lost.
-func (a *auditor) outcomes() {
-	for _, o := range a.orders {
-		r, ok := a.records[o.id]
-		if ok && r.info.State != reeve.Succeeded && !o.cancelled && !strings.Contains(r.info.Cause, "worker") {
-			a.fault("job %s (%s) is %s: %s", o.id, o.kind, r.info.State, r.info.Cause)
-		}
-	}
-}
-
-// TestAudit shows the auditor each kind of lie.
-func TestAudit(t *testing.T) {
-	t.Parallel()
-	job := func(n, id, kind string, state reeve.State, ends ...reeve.State) record {
-		return record{
-			info: &reeve.JobInfo{ID: id, State: state, Labels: map[string]string{"n": n, "kind": kind}}, ends: ends,
-			elements: map[string]reeve.ElementInfo{id + ".main.0": {State: state, Attempts: 1}},
-		}
-	}
-	at := func(verb, job, task string, attempt int, fence uint64) mark {
-		return mark{verb: verb, job: job, task: task, attempt: attempt, fence: fence}
-	}
-	good := []mark{at("begin", "7", "main", 1, 3), at("end", "7", "main", 1, 3)}
-	done := map[string]record{"7": job("1", "7", "quick", reeve.Succeeded, reeve.Succeeded)}
-	orders := []order{{n: 1, id: "7"}}
-	for _, test := range []struct {
-		name, want string
-		records    map[string]record
-		marks      []mark
-	}{
-		{"truth", "", done, good},
-		{"lost", "is lost", map[string]record{}, nil},
-		{"twice", "became 2 jobs", map[string]record{"7": done["7"], "8": job("1", "8", "quick", reeve.Failed)}, good},
-		{"phantom", "not in the history", done, append([]mark{at("begin", "9", "main", 1, 9)}, good...)},
-		{"never ends", "still running", map[string]record{"7": job("1", "7", "quick", reeve.Running)}, good},
-		{"two ends", "ended 2 times", map[string]record{"7": job("1", "7", "quick", reeve.Succeeded, reeve.Failed, reeve.Succeeded)}, good},
-		{"changed its end", "and is now", map[string]record{"7": job("1", "7", "quick", reeve.Succeeded, reeve.Failed)}, good},
-		{"twins", "twins", done, []mark{good[0], at("begin", "7", "main", 2, 4), good[1]}},
-		{"fence falls", "has fence 2", done, []mark{good[0], good[1], at("begin", "7", "main", 2, 2)}},
-		{"no success", "never said so", done, good[:1]},
-		{"once twice", "began 2 times", map[string]record{"7": job("1", "7", "once", reeve.Succeeded)}, append(slices.Clone(good), at("begin", "7", "main", 2, 4))},
-		{"no reason", "is failed", map[string]record{"7": job("1", "7", "quick", reeve.Failed)}, good},
-		{"too early", "before what it needs", done, append([]mark{at("begin", "7", "second", 1, 2)}, good...)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := strings.Join(audit(orders, test.records, test.marks), "\n")
-			if test.want == "" && got != "" || !strings.Contains(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
+// fences: they rise with the attempts, and each attempt has its own.
+func (a *auditor) fences() {
+	owner := map[uint64]string{}
+	for element, marks := range a.byElement {
+		of := map[int]uint64{}
+		highest := mark{}
+		for _, m := range marks {
+			if of[m.Attempt] == 0 {
+				of[m.Attempt] = m.Fence
+				if other := owner[m.Fence]; other != "" {
+					a.fault("%s and %s have the same fence %d", element, other, m.Fence)
+				}
+				owner[m.Fence] = element
 			}
-		})
+			switch {
+			case of[m.Attempt] != m.Fence:
+				a.fault("%s: attempt %d has fences %d and %d", element, m.Attempt, of[m.Attempt], m.Fence)
+			case m.Attempt > highest.Attempt && m.Fence <= highest.Fence:
+				a.fault("%s: attempt %d has fence %d, the one before %d", element, m.Attempt, m.Fence, highest.Fence)
+			}
+			if m.Attempt > highest.Attempt {
+				highest = m
+			}
+		}
+	}
+}
+
+// said reports whether an attempt of an element wrote that in the book.
+func (a *auditor) said(element string, attempt int, verb string) bool {
+	return slices.ContainsFunc(a.byElement[element], func(m mark) bool { return m.Verb == verb && m.Attempt == attempt })
+}
+
+// truthful: what succeeded in the history says so in the book, by that attempt; what ended
+// there with a code does too.
+func (a *auditor) truthful() {
+	for _, r := range a.byJob {
+		for ref := range r.Elements {
+			e := r.Elements[ref]
+			if e.State == reeve.Succeeded && !a.said(ref, e.Attempts, "end") {
+				a.fault("%s succeeded in attempt %d, which never said so in the book", ref, e.Attempts)
+			}
+		}
+		for ref, attempts := range r.Attempts {
+			for i := range attempts {
+				t := &attempts[i]
+				exited := strings.HasPrefix(t.Cause, "exit ")
+				switch {
+				case t.State == reeve.Succeeded && !a.said(ref, t.Number, "end"):
+					a.fault("%s@%d succeeded and never said so in the book", ref, t.Number)
+				case exited && a.said(ref, t.Number, "end"):
+					a.fault("%s@%d ended well in the book and is %s: %s", ref, t.Number, t.State, t.Cause)
+				case exited && !a.said(ref, t.Number, "fail"):
+					a.fault("%s@%d is %s (%s), which it never said in the book", ref, t.Number, t.State, t.Cause)
+				}
+			}
+		}
+	}
+}
+
+// outcomes: each kind of job has an end that it comes to if nothing happens to it. What
+// kept one from it is a cancel, or workers that were lost or could not take it.
+func (a *auditor) outcomes() {
+	want := map[string]reeve.State{"timeout": reeve.Failed, "failing": reeve.Failed}
+	for i := range a.Orders {
+		o := &a.Orders[i]
+		r := a.byJob[o.ID]
+		if r == nil || o.Cancelled || strings.Contains(r.Info.Cause, "worker") {
+			continue
+		}
+		state := want[o.Kind]
+		if state == "" {
+			state = reeve.Succeeded
+		}
+		if r.Info.State != state && !(o.Kind == "hasty" && r.Info.State == reeve.Cancelled) {
+			a.fault("job %s (%s) is %s: %s; want %s", o.ID, o.Kind, r.Info.State, r.Info.Cause, state)
+		}
 	}
 }

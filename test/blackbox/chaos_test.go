@@ -4,11 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,42 +17,49 @@ import (
 )
 
 var (
-	chaosFor  = flag.Duration("chaos", 0, "how long the mixed-fault run makes faults; without it 10,000 jobs meet each fault once")
-	chaosSeed = flag.Uint64("chaos-seed", 0, "repeat the choices of an earlier mixed-fault run")
+	chaosFor     = flag.Duration("chaos", 0, "how long the mixed-fault run makes faults; without it each fault is made once")
+	chaosSeed    = flag.Uint64("chaos-seed", 0, "repeat the choices of an earlier mixed-fault run")
+	chaosHistory = flag.String("chaos-history", "", "audit the history that an earlier mixed-fault run has kept in this directory")
 )
 
 const (
 	chaosLease = 2 * time.Second
-	chaosJobs  = 10_000
-	// chaosAhead bounds how many jobs of a long run have not ended.
+	chaosSlots = 12
+	// chaosPast is how long a fault lasts that is to last longer than a lease.
+	chaosPast = chaosLease + chaosLease/2
+	// chaosAhead bounds how many jobs have not ended.
 	chaosAhead = 2000
+	// chaosPace is how long each of sixteen submitters waits between two jobs, at least.
+	chaosPace = 100 * time.Millisecond
 	// chaosDrain is how long the rest may take once the faults are over.
 	chaosDrain = 3 * time.Minute
 )
 
 // TestChaos lets two clients submit jobs of every kind while servers, agents,
-// keepers and connections fail. Then what clients were told, what Reeve says and
-// what the jobs wrote must fit together.
+// keepers, connections and disks fail. Then what clients were told, what Reeve says and
+// what the jobs wrote must fit together, and nothing may be left.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	seed := *chaosSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d: go test ./test/blackbox -run 'TestChaos$' -chaos %s -chaos-seed %d", seed, *chaosFor, seed)
+	t.Logf("seed %d: make chaos CHAOS=%s SEED=%d", seed, *chaosFor, seed)
 	z := newZoo(t, seed)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	var watcher sync.WaitGroup
-	defer watcher.Wait()
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
 	defer stop()
 	opened := make(chan struct{})
-	watcher.Go(func() { z.load.watch(ctx, z.clients[0], opened) })
+	watchers.Go(func() { z.load.watch(ctx, z.clients[0], opened) })
+	watchers.Go(func() { z.load.readEnds(ctx, z.clients[1]) })
 	select {
 	case <-opened:
 	case <-within(t).Done():
 		t.Fatal("the watch does not open")
 	}
+	before := z.sizes()
 	clients := z.submit(ctx)
 	if *chaosFor == 0 {
 		z.faultsOnce()
@@ -69,7 +74,25 @@ func TestChaos(t *testing.T) {
 		t.Fatalf("the clients are not done %s after the last fault", chaosDrain)
 	}
 	z.drain(ctx)
-	z.judge(ctx)
+	h := z.history(ctx)
+	h.Left = z.left(before)
+	stop()
+	watchers.Wait()
+	h.Left = append(h.Left, z.leave()...)
+	z.judge(h)
+}
+
+// TestChaosHistory audits what an earlier run has kept.
+func TestChaosHistory(t *testing.T) {
+	t.Parallel()
+	if *chaosHistory == "" {
+		t.Skip("-chaos-history names no directory")
+	}
+	h, err := loadHistory(*chaosHistory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict(t, h)
 }
 
 // zoo is a cluster in which everything is reached over a proxy that can be broken.
@@ -77,24 +100,59 @@ type zoo struct {
 	t       *testing.T
 	c       *cluster
 	load    *workload
+	seed    uint64
 	rnd     *rand.Rand
 	front   *proxy // the clients'
 	clients []*reeve.Client
 	workers []*victim
+	admin   string
+	// server and clientele are held by who breaks the server or the clients' way to it.
+	server, clientele sync.Mutex
+	// disk is the server's; nil where it can't be broken.
+	disk disk
+	// crowd is the file in which processes beside the jobs are written down; "" where there
+	// are none.
+	crowd   string
+	ballast atomic.Int64
 	taken   atomic.Int64
 	over    atomic.Bool
+
+	mu      sync.Mutex
+	strikes []strike
 }
 
-// victim is a worker with its own way to the server.
+// disk is a file system that can be filled, and lose its power.
+type disk interface {
+	// cut returns what shows that it takes nothing any more.
+	cut() string
+	restore()
+	// fill leaves no room until empty is called.
+	fill() (empty func())
+}
+
+// victim is a worker with its own way to the server. Who breaks it holds mu.
 type victim struct {
-	name string
-	p    *proc
-	link *proxy
+	name  string
+	link  *proxy
+	admin string
+	// disk is of its state directory; nil where it can't be broken.
+	disk disk
+	// inside is the start of a command line that runs the rest where this worker lives.
+	inside []string
+
+	mu sync.Mutex
+	p  *proc
 }
 
 func newZoo(t *testing.T, seed uint64) *zoo {
 	t.Helper()
-	z := &zoo{t: t, c: newCluster(t, "--lease", chaosLease.String()), load: newWorkload(t, seed), rnd: rand.New(rand.NewPCG(seed, 1))}
+	z := &zoo{t: t, c: plainCluster(t), load: newWorkload(t, seed), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), admin: freeAddress(t)}
+	z.c.args = []string{"--dev", "--lease", chaosLease.String(), "--admin", z.admin}
+	for i := range 3 {
+		z.workers = append(z.workers, &victim{name: fmt.Sprint("w", i+1), admin: freeAddress(t)})
+	}
+	z.furnish()
+	z.c.serve()
 	z.front = newProxy(t, z.c.listen)
 	for range 2 {
 		client, err := reeve.New(reeve.Config{Addr: z.front.url(), Patience: 20 * time.Second})
@@ -104,53 +162,77 @@ func newZoo(t *testing.T, seed uint64) *zoo {
 		t.Cleanup(client.Close)
 		z.clients = append(z.clients, client)
 	}
-	for i := range 3 {
-		v := &victim{name: fmt.Sprint("w", i+1), link: newProxy(t, z.c.listen)}
-		v.p = z.startWorker(v)
-		z.workers = append(z.workers, v)
+	for _, v := range z.workers {
+		v.link = newProxy(t, z.c.listen)
+		z.start(v)
+		v.p.says(t, "connected as worker")
 	}
 	return z
 }
 
-func (z *zoo) startWorker(v *victim) *proc {
-	return z.c.idleWorker(v.name, "--addr", v.link.url(), "--cpu", "16", "--slots", "8", "--prefetch", "32")
+// start starts a worker, again if it ran before.
+func (z *zoo) start(v *victim) {
+	here := *z.c
+	here.inside = v.inside
+	v.p = here.idleWorker(v.name, "--addr", v.link.url(), "--admin", v.admin, "--cpu", "16", "--slots", fmt.Sprint(chaosSlots), "--prefetch", "32",
+		"--keeper-idle", "300ms")
+	z.t.Cleanup(func() { z.signal(v, syscall.SIGKILL) })
+}
+
+// agent is the worker's process, which may have others before it on its command line.
+func (z *zoo) agent(v *victim) (pids []int) {
+	state := z.c.state(v.name)
+	return processes(z.t, func(args string) bool { return isAgent(args, state) })
+}
+
+// signal sends a signal to a worker's process and to what runs it.
+func (z *zoo) signal(v *victim, s syscall.Signal) {
+	for _, pid := range z.agent(v) {
+		_ = syscall.Kill(pid, s)
+	}
+	if s == syscall.SIGCONT {
+		v.p.signal(s) // it stops with what it runs
+	}
+}
+
+// kill ends a worker as a crash would.
+func (z *zoo) kill(v *victim) {
+	z.t.Helper()
+	z.signal(v, syscall.SIGKILL)
+	v.p.exit(z.t)
 }
 
 // submit has both clients submit, several jobs at a time. The channel is closed when
 // they have no more.
 func (z *zoo) submit(ctx context.Context) <-chan struct{} {
 	take := func() (int, bool) {
-		if *chaosFor == 0 {
-			n := int(z.taken.Add(1))
-			return n, n <= chaosJobs
-		}
 		return int(z.taken.Add(1)), !z.over.Load() && z.roomForMore(ctx)
 	}
-	var wg sync.WaitGroup
+	var submits, cancels sync.WaitGroup
 	for _, c := range z.clients {
 		for range 8 {
-			wg.Go(func() { z.load.submit(ctx, c, take) })
+			submits.Go(func() { z.load.submit(ctx, c, take) })
+		}
+		for range 4 {
+			cancels.Go(func() { z.load.cancelLate(ctx, c) })
 		}
 	}
 	done := make(chan struct{})
 	go func() {
-		wg.Wait()
+		submits.Wait()
+		close(z.load.cancels)
+		cancels.Wait()
 		close(done)
 	}()
 	return done
 }
 
-// roomForMore waits until not too many jobs are ahead of the workers.
+// roomForMore waits for a moment, so that there are jobs for as long as there are faults,
+// and then until not too many are ahead of the workers.
 func (z *zoo) roomForMore(ctx context.Context) bool {
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(chaosPace)
 	defer tick.Stop()
-	for {
-		z.load.mu.Lock()
-		ahead := len(z.load.orders) - len(z.load.ends)
-		z.load.mu.Unlock()
-		if ahead < chaosAhead {
-			return true
-		}
+	for first := true; first || z.load.ahead() >= chaosAhead; first = false {
 		select {
 		case <-tick.C:
 			if z.over.Load() {
@@ -160,91 +242,7 @@ func (z *zoo) roomForMore(ctx context.Context) bool {
 			return false
 		}
 	}
-}
-
-// pass lets time pass in which a fault lasts.
-func (z *zoo) pass(d time.Duration) { <-time.After(d) }
-
-// work waits until the jobs have written a little more, or for a moment: a fault is
-// to hit work.
-func (z *zoo) work() {
-	from := z.load.book.size()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for until := time.Now().Add(2 * time.Second); time.Now().Before(until) && z.load.book.size() < from+20_000; {
-		<-tick.C
-	}
-}
-
-// faults are what can happen, by name.
-func (z *zoo) faults() map[string]func() {
-	past := chaosLease + chaosLease/2
-	return map[string]func(){
-		"server killed":              func() { z.c.server.kill(z.t); z.c.serve() },
-		"server killed twice":        func() { z.c.server.kill(z.t); z.c.serve(); z.c.server.kill(z.t); z.c.serve() },
-		"server stopped":             func() { z.c.server.signal(syscall.SIGSTOP); z.pass(past); z.c.server.signal(syscall.SIGCONT) },
-		"server asked to end":        func() { z.c.server.stop(z.t); z.c.serve() },
-		"agent killed":               func() { v := z.someone(); v.p.kill(z.t); v.p = z.startWorker(v) },
-		"agent killed for a while":   func() { v := z.someone(); v.p.kill(z.t); z.pass(past); v.p = z.startWorker(v) },
-		"agent stopped":              func() { v := z.someone(); v.p.signal(syscall.SIGSTOP); z.pass(past); v.p.signal(syscall.SIGCONT) },
-		"keeper killed":              func() { z.killKeeper(z.someone()) },
-		"agent and keeper killed":    func() { v := z.someone(); z.killKeeper(v); v.p.kill(z.t); v.p = z.startWorker(v) },
-		"agent asked to end":         func() { v := z.someone(); v.p.stop(z.t); v.p = z.startWorker(v) },
-		"connections of one cut":     func() { z.someone().link.cut() },
-		"connections of clients cut": func() { z.front.cut() },
-		"one held past the lease":    func() { v := z.someone(); v.link.hold(); z.pass(past); v.link.release() },
-		"one held for a moment":      func() { v := z.someone(); v.link.hold(); z.pass(chaosLease / 4); v.link.release() },
-		"clients held":               func() { z.front.hold(); z.pass(chaosLease / 2); z.front.release() },
-	}
-}
-
-func (z *zoo) someone() *victim { return z.workers[z.rnd.IntN(len(z.workers))] }
-
-func (z *zoo) killKeeper(v *victim) {
-	for _, pid := range keepers(z.t, z.c.state(v.name)) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-}
-
-// shuffled is the names of all faults in an order that the seed decides.
-func (z *zoo) shuffled(faults map[string]func()) []string {
-	names := slices.Sorted(maps.Keys(faults)) // the order of a map is not the seed's
-	z.rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	return names
-}
-
-func (z *zoo) inflict(name string, fault func()) {
-	z.work()
-	z.t.Logf("%s %s", time.Now().Format("15:04:05.000"), name)
-	fault()
-}
-
-// faultsOnce makes every fault once.
-func (z *zoo) faultsOnce() {
-	faults := z.faults()
-	for _, name := range z.shuffled(faults) {
-		z.inflict(name, faults[name])
-	}
-}
-
-// faultsFor makes faults for a time.
-func (z *zoo) faultsFor(d time.Duration) {
-	faults := z.faults()
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		for _, name := range z.shuffled(faults) {
-			if time.Now().Before(end) {
-				z.inflict(name, faults[name])
-			}
-		}
-	}
-}
-
-// heal ends what may still be broken.
-func (z *zoo) heal() {
-	z.front.release()
-	for _, v := range z.workers {
-		v.link.release()
-	}
+	return true
 }
 
 // drain waits until every job has ended.
@@ -258,48 +256,75 @@ func (z *zoo) drain(ctx context.Context) {
 			return
 		}
 	}
-	z.t.Fatalf("%s after the last fault %d jobs have not ended: %v\n%s", chaosDrain, left, err, z.c.ok("ls", "--state", "pending,running", "--limit", "5"))
+	stuck := z.c.ok("ls", "--state", "pending,running", "--limit", "5")
+	z.keep(z.history(ctx))
+	z.t.Fatalf("%s after the last fault %d jobs have not ended: %v\n%s", chaosDrain, left, err, stuck)
 }
 
-func (z *zoo) judge(ctx context.Context) {
+// history collects what is known of the run.
+func (z *zoo) history(ctx context.Context) *history {
 	z.t.Helper()
-	records, err := z.load.history(ctx, z.clients[1])
+	records, err := z.load.records(ctx, z.clients[1])
 	if err != nil {
-		z.t.Fatal(err)
+		z.t.Error(err)
 	}
-	orders, faults := z.load.acknowledged()
-	marks := z.load.book.read(z.t)
+	h := &history{
+		About: about{
+			Seed: z.seed, Among: z.workers[2].name, Lease: chaosLease.Seconds(), Slots: chaosSlots, Pause: chaosPast.Seconds(),
+			Least: least{Jobs: 500, Attempts: 500, Strikes: 10, Lost: 1, Late: 1},
+		},
+		Records: records, Marks: z.load.book.read(z.t), Strangers: strangersIn(z.t, z.crowd),
+	}
+	z.mu.Lock()
+	h.Strikes = append(h.Strikes, z.strikes...)
+	z.mu.Unlock()
+	z.load.mu.Lock()
+	defer z.load.mu.Unlock()
+	h.About.Resync = z.load.resync
+	h.Heard, h.Reads, h.Told = z.load.heard, z.load.reads, z.load.told
+	for _, o := range z.load.orders {
+		h.Orders = append(h.Orders, *o)
+	}
+	return h
+}
+
+func (z *zoo) judge(h *history) {
+	z.t.Helper()
 	states := map[reeve.State]int{}
-	for _, r := range records {
-		states[r.info.State]++
+	for i := range h.Records {
+		if info := h.Records[i].Info; info != nil {
+			states[info.State]++
+		}
 	}
-	z.t.Logf("%d jobs acknowledged, %d in the history: %v; %d lines in the book; resync %v; %v",
-		len(orders), len(records), states, len(marks), z.load.resync, kindsSeen(orders))
-	faults = append(faults, audit(orders, records, marks)...)
-	for i, f := range faults {
-		if i == 20 {
-			z.t.Errorf("… and %d more", len(faults)-i)
+	z.t.Logf("%d orders, %d jobs in the history: %v; %d lines in the book, %d events heard, resync %v; %v; %+v; %d numbers of processes came again",
+		len(h.Orders), len(h.Records), states, len(h.Marks), len(h.Heard), h.About.Resync, kindsSeen(h.Orders), count(h), comeAgain(h))
+	verdict(z.t, h)
+	if z.t.Failed() {
+		z.keep(h)
+	}
+}
+
+// verdict fails a test with what is wrong with a history.
+func verdict(t *testing.T, h *history) {
+	t.Helper()
+	wrong := append(append(audit(h), h.Told...), h.Left...)
+	for i, f := range append(wrong, void(h)...) {
+		if i == 30 {
+			t.Errorf("… and more")
 			break
 		}
-		z.t.Error(f)
-	}
-	if len(faults) > 0 {
-		z.keepEvidence()
-	}
-	if *chaosFor == 0 && len(orders) != chaosJobs {
-		z.t.Errorf("%d jobs were acknowledged, want %d", len(orders), chaosJobs)
+		t.Error(f)
 	}
 }
 
-// keepEvidence copies the book to where it outlives the test.
-func (z *zoo) keepEvidence() {
+// keep writes the history to where it outlives the test.
+func (z *zoo) keep(h *history) {
 	dir, err := os.MkdirTemp("", "reeve-chaos-")
-	if err != nil {
-		return
-	}
-	text, err := os.ReadFile(z.load.book.path)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "book"), text, 0o600)
+		err = h.save(dir)
 	}
-	z.t.Logf("the book is kept in %s (%v)", dir, err)
+	z.t.Logf("the history is kept (%v): go test ./test/blackbox -run TestChaosHistory -chaos-history %s", err, dir)
+	for _, p := range append([]*proc{z.c.server}, z.workers[0].p, z.workers[1].p, z.workers[2].p) {
+		_ = os.WriteFile(filepath.Join(dir, p.name+".log"), []byte(p.err.String()), 0o600)
+	}
 }

@@ -111,6 +111,12 @@ func keepers(t *testing.T, state string) []int {
 	})
 }
 
+// isAgent says whether a command line is that of the agent of a state directory, and not
+// of what has started it.
+func isAgent(args, state string) bool {
+	return strings.HasPrefix(args, binary+" worker ") && strings.Contains(args, "--state "+state+" ")
+}
+
 // processes finds processes by their command line.
 func processes(t *testing.T, match func(args string) bool) []int {
 	t.Helper()

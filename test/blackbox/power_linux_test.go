@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,18 +16,18 @@ type plug struct {
 	device, dir string
 }
 
-// newPlug makes one and mounts it at dir.
-func newPlug(t *testing.T, dir string) *plug {
+// newPlug makes one of that many bytes and mounts it at dir.
+func newPlug(t *testing.T, dir string, size int64) *plug {
 	t.Helper()
-	needsRoot(t, "mkfs.ext4", "losetup", "mount", "umount")
+	needsRoot(t, "mkfs.ext4", "losetup", "mount", "umount", "nsenter")
 	image := filepath.Join(t.TempDir(), "disk")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(image, 256<<20); err != nil {
+	if err := os.Truncate(image, size); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "mkfs.ext4", "-q", "-F", image)
+	must(t, "mkfs.ext4", "-q", "-F", "-m", "0", image)
 	p := &plug{t: t, dir: dir}
 	p.device = strings.TrimSpace(must(t, "losetup", "--find", "--show", image))
 	t.Cleanup(func() { must(t, "losetup", "--detach", p.device) })
@@ -46,8 +47,8 @@ func (p *plug) mount() {
 	}
 }
 
-// cut loses all that is not on the disk yet, in the file system's own journal too.
-func (p *plug) cut() {
+// shutDown loses all that is not on the disk yet, in the file system's own journal too.
+func (p *plug) shutDown() {
 	p.t.Helper()
 	const shutdown, noLogFlush = 0x8004587d, 2
 	d, err := os.Open(p.dir)
@@ -64,7 +65,24 @@ func (p *plug) cut() {
 func (p *plug) restore() {
 	p.t.Helper()
 	must(p.t, "umount", p.dir)
+	p.leaveElsewhere()
 	p.mount()
+}
+
+// leaveElsewhere unmounts it in the mount namespaces of others, which have taken it with
+// them when they were made: while one has it, it stays without power.
+func (p *plug) leaveElsewhere() {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, e := range entries {
+		mounts, err := os.ReadFile(filepath.Join("/proc", e.Name(), "mountinfo"))
+		if err == nil && strings.Contains(string(mounts), " "+p.dir+" ") {
+			// An error says that its process is gone, or that another one has done it.
+			_ = exec.Command("nsenter", "--target", e.Name(), "--mount", "--pid", "--", "umount", "-l", p.dir).Run()
+		}
+	}
 }
 
 // TestPowerLoss cuts the power of the server's disk while clients submit: what was
@@ -72,7 +90,7 @@ func (p *plug) restore() {
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	c := plainCluster(t)
-	p := newPlug(t, filepath.Join(c.dir, "data"))
+	p := newPlug(t, filepath.Join(c.dir, "data"), 256<<20)
 	c.args = []string{"--dev"}
 	c.serve()
 	c.worker("w1", "--cpu", "8", "--slots", "4")
@@ -100,7 +118,7 @@ func TestPowerLoss(t *testing.T) {
 		for i := range before {
 			before[i] = <-ids
 		}
-		p.cut()
+		p.shutDown()
 		if code := c.server.exit(t); code == 0 {
 			t.Error("a server that lost its disk ended as if all was well")
 		}

@@ -64,7 +64,7 @@ func (c *cluster) tree(t *testing.T, task, script string, cancel bool) {
 	id := c2.submit(quoted(t, job))
 	l.seen(1, "made", task)
 	if cancel {
-		if n := len(marked(t, "TREE="+mark)); n < 2 {
+		if n := len(marked("TREE=" + mark)); n < 2 {
 			t.Errorf("%d processes bear the mark while it runs", n)
 		}
 		c2.ok("cancel", id)
@@ -73,18 +73,17 @@ func (c *cluster) tree(t *testing.T, task, script string, cancel bool) {
 	if state := c2.show(id).State; cancel != (state == "cancelled") {
 		t.Errorf("it is %s", state)
 	}
-	if left := marked(t, "TREE="+mark); len(left) > 0 {
+	if left := marked("TREE=" + mark); len(left) > 0 {
 		t.Errorf("processes are left after its end: %v", left)
 	}
 }
 
 // marked finds the processes with a variable, zombies left out.
-func marked(t *testing.T, variable string) []int {
-	t.Helper()
+func marked(variable string) []int {
 	var pids []int
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())

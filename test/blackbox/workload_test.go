@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,61 +16,81 @@ import (
 	"github.com/reeve-scheduler/reeve"
 )
 
+// What the kinds of jobs of a mixed-fault run promise themselves.
+const (
+	throttle    = 3
+	maxAttempts = 3
+	laterBy     = 1500 * time.Millisecond
+	hastyWithin = 3 * time.Second
+	limitOf     = 600 * time.Millisecond
+	graceOf     = 200 * time.Millisecond
+	linesOf     = 40
+)
+
 // workload is what clients of a mixed-fault run submit, and what they were told.
 type workload struct {
 	book book
 	seed uint64
+	// cancels are orders whose end a client asks for once it has a moment.
+	cancels chan *order
 
 	mu     sync.Mutex
-	orders []order
+	orders []*order
 	ends   map[string][]reeve.State
+	heard  []heard
+	reads  []reading
 	resync bool
-	faults []string
+	told   []string
+	// refusals counts submits that were turned away with a text.
+	refusals map[string]int
 }
 
 func newWorkload(t *testing.T, seed uint64) *workload {
 	t.Helper()
-	return &workload{book: book{t.TempDir() + "/book"}, seed: seed, ends: map[string][]reeve.State{}}
+	return &workload{
+		book: book{t.TempDir() + "/book"}, seed: seed, ends: map[string][]reeve.State{}, refusals: map[string]int{}, cancels: make(chan *order, 10_000),
+	}
 }
 
+// fault notes what no client may be told.
 func (w *workload) fault(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults = append(w.faults, fmt.Sprintf(format, args...))
+	w.told = append(w.told, fmt.Sprintf(format, args...))
+}
+
+// rare are the kinds of jobs that few are of, by the last two digits of their number.
+func rare() map[int]string {
+	return map[int]string{
+		7: "slow", 57: "slow", 17: "once-slow", 27: "graph", 67: "graph", 37: "array", 47: "stubborn", 3: "timeout", 13: "doomed",
+		23: "later", 33: "hasty", 43: "chatty", 93: "chatty", 53: "patient", 63: "failing",
+		10: "flaky", 20: "flaky", 30: "flaky", 40: "flaky", 50: "flaky", 60: "flaky",
+		15: "once", 25: "once", 35: "once", 45: "once", 55: "once", 65: "once",
+	}
 }
 
 // kindOf is the kind of the n-th job: mostly short ones, and some of everything that
 // faults can hurt.
 func kindOf(n int) string {
-	switch n % 100 {
-	case 7, 57:
-		return "slow"
-	case 17:
-		return "once-slow"
-	case 27, 67:
-		return "graph"
-	case 37:
-		return "array"
-	case 47:
-		return "stubborn"
-	case 10, 20, 30, 40, 50, 60:
-		return "flaky"
-	case 15, 25, 35, 45, 55, 65:
-		return "once"
+	if kind := rare()[n%100]; kind != "" {
+		return kind
 	}
 	return "quick"
 }
 
-// job is the n-th job. Each begins, some tick, and each says its success last.
-func (w *workload) job(n int) reeve.Job {
-	kind := kindOf(n)
-	const ticking = `i=0; while [ $i -lt 12 ]; do mark tick; sleep 0.1; i=$((i+1)); done; `
-	task := func(script string) reeve.Task {
-		return reeve.Task{
-			Command: []string{"sh", "-c", bookShell + "mark begin; " + script + "mark end"}, Resources: reeve.Resources{CPU: 0.1},
-			Grace: 200 * time.Millisecond, Retry: reeve.Retry{MaxAttempts: 3, OnLost: 50, Delay: 10 * time.Millisecond},
-		}
+// ticking is a script that says for 1.2 seconds that it lives.
+const ticking = `i=0; while [ $i -lt 12 ]; do mark tick; sleep 0.1; i=$((i+1)); done; `
+
+// task is one that begins, does what the script says, and says its success last.
+func task(script string) reeve.Task {
+	return reeve.Task{
+		Command: []string{"sh", "-c", bookShell + "mark begin; " + script + "mark end"}, Resources: reeve.Resources{CPU: 0.1}, Grace: graceOf,
+		Retry: reeve.Retry{MaxAttempts: maxAttempts, OnLost: 50, Delay: 10 * time.Millisecond},
 	}
+}
+
+// job is the n-th job.
+func (w *workload) job(n int, kind string) reeve.Job {
 	j := reeve.Job{
 		Labels: map[string]string{"n": strconv.Itoa(n), "kind": kind}, Env: w.book.env(), Tasks: []reeve.Task{task("")},
 	}
@@ -75,23 +98,56 @@ func (w *workload) job(n int) reeve.Job {
 	switch kind {
 	case "slow":
 		*main = task(ticking)
+	case "patient":
+		*main = task(ticking)
+		main.LostAfter = -1
 	case "stubborn":
 		*main = task("trap '' TERM; " + ticking + ticking)
+	case "timeout":
+		*main = task(strings.Repeat(ticking, 10))
+		main.Timeout, main.Retry.MaxAttempts = limitOf, 1
 	case "flaky":
-		*main = task(`[ $REEVE_ATTEMPT -gt 1 ] || exit 7; `)
+		*main = task(`[ $REEVE_ATTEMPT -gt 1 ] || { mark fail; exit 7; }; `)
+	case "failing":
+		*main = task(`mark fail; exit 3; `)
+	case "later":
+		j.StartAfter = reeve.In(laterBy)
+	case "hasty":
+		j.StartBefore = reeve.In(hastyWithin)
+	case "chatty":
+		*main = task(fmt.Sprintf(`i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); [ $((i%%10)) -gt 0 ] || sleep 0.05; done; `, linesOf))
 	case "array":
-		main.Array = &reeve.Array{Indexes: "0-4", Throttle: 3}
+		main.Array = &reeve.Array{Indexes: "0-7", Throttle: throttle}
+		main.Command = task("sleep 0.05; ").Command
 	case "graph":
 		second := task("")
 		main.Name, second.Name, second.Needs = "first", "second", reeve.Needs("first")
 		j.Tasks = append(j.Tasks, second)
+	case "doomed":
+		first, handler, never := task("mark fail; exit 3; "), task(""), task("")
+		first.Name, handler.Name, never.Name = "first", "handler", "never"
+		first.Retry.MaxAttempts = 1
+		handler.Needs, never.Needs = []reeve.Need{{Task: "first", On: reeve.OnFailed}}, reeve.Needs("first")
+		j.Tasks = []reeve.Task{first, handler, never}
 	case "once", "once-slow":
 		if kind == "once-slow" {
 			*main = task(ticking)
 		}
 		main.AtMostOnce, main.Retry = true, reeve.Retry{}
+	case "ballast":
+		*main = task("cat > /dev/null; ")
+		main.Stdin = strings.Repeat("x", 300_000)
 	}
 	return j
+}
+
+// place puts an order on the list, before anything is known of it.
+func (w *workload) place(n int, kind string) *order {
+	o := &order{N: n, Kind: kind, Asked: uptime()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.orders = append(w.orders, o)
+	return o
 }
 
 // submit orders jobs until take has no more numbers. Unknown outcomes are repeated
@@ -103,47 +159,129 @@ func (w *workload) submit(ctx context.Context, c *reeve.Client, take func() (n i
 			return
 		}
 		rnd := rand.New(rand.NewPCG(w.seed, uint64(n)))
-		o := order{n: n, kind: kindOf(n)}
-		if o.id = w.submitOne(ctx, c, n); o.id == "" {
+		o := w.place(n, kindOf(n))
+		id := w.submitOne(ctx, c, o)
+		if id == "" {
 			return
 		}
-		if rnd.IntN(50) == 0 {
-			if again := w.submitOne(ctx, c, n); again != "" && again != o.id {
-				w.fault("order %d was acknowledged as job %s, and repeated as job %s", n, o.id, again)
-			}
-		}
-		if rnd.IntN(100) == 0 {
-			o.cancelled = true
-			if _, err := c.Cancel(ctx, o.id, "the client changed its mind"); err != nil && ctx.Err() == nil && !retryable(err) {
-				w.fault("cancel job %s: %v", o.id, err)
-			}
-		}
 		w.mu.Lock()
-		w.orders = append(w.orders, o)
+		o.ID, o.Told = id, uptime()
 		w.mu.Unlock()
+		if rnd.IntN(50) == 0 {
+			if again := w.submitOne(ctx, c, o); again != "" && again != id {
+				w.fault("order %d was acknowledged as job %s, and repeated as job %s", n, id, again)
+			}
+			w.submitOther(ctx, c, o)
+		}
+		if rnd.IntN(20) == 0 {
+			w.readBack(ctx, c, id)
+		}
+		switch {
+		case rnd.IntN(100) == 0:
+			w.cancel(ctx, c, o)
+		case rnd.IntN(4) == 0 && slices.Contains([]string{"slow", "stubborn", "once-slow", "patient", "timeout", "array"}, o.Kind):
+			w.cancels <- o
+		}
 	}
 }
 
-func retryable(err error) bool {
-	return errors.Is(err, reeve.ErrUnavailable) || errors.Is(err, reeve.ErrBusy)
-}
-
 // submitOne returns the id, or nothing if ctx has ended.
-func (w *workload) submitOne(ctx context.Context, c *reeve.Client, n int) string {
+func (w *workload) submitOne(ctx context.Context, c *reeve.Client, o *order) string {
 	for ctx.Err() == nil {
-		id, err := c.Submit(ctx, w.job(n), reeve.WithKey(fmt.Sprint("order-", n)))
+		id, err := c.Submit(ctx, w.job(o.N, o.Kind), reeve.WithKey(fmt.Sprint("order-", o.N)))
 		if err == nil {
 			return id
 		}
-		if ctx.Err() == nil && !retryable(err) {
-			w.fault("submit of order %d: %v", n, err)
+		if ctx.Err() == nil && !w.passing(err) {
+			w.fault("submit of order %d: %v", o.N, err)
 			return ""
 		}
 	}
 	return ""
 }
 
-// watch notes the end of every job as it is told.
+// submitOther submits another job with the key of an order, which must be refused.
+func (w *workload) submitOther(ctx context.Context, c *reeve.Client, o *order) {
+	other := w.job(o.N, o.Kind)
+	other.Labels = maps.Clone(other.Labels)
+	other.Labels["other"] = "yes"
+	id, err := c.Submit(ctx, other, reeve.WithKey(fmt.Sprint("order-", o.N)))
+	if err == nil || ctx.Err() == nil && !errors.Is(err, reeve.ErrExists) && !w.passing(err) {
+		w.fault("another job with the key of order %d: job %q, %v; want that it exists", o.N, id, err)
+	}
+}
+
+// readBack reads what has just been acknowledged.
+func (w *workload) readBack(ctx context.Context, c *reeve.Client, id string) {
+	j, err := c.Get(ctx, id)
+	switch {
+	case err == nil:
+		w.mu.Lock()
+		w.reads = append(w.reads, reading{id, j.State})
+		w.mu.Unlock()
+	case ctx.Err() == nil && !w.passing(err):
+		w.fault("job %s was acknowledged, and then: %v", id, err)
+	}
+}
+
+// cancel asks for a job's end, once: what became of it if no answer comes is not known.
+func (w *workload) cancel(ctx context.Context, c *reeve.Client, o *order) {
+	w.mu.Lock()
+	o.Cancelled = true
+	w.mu.Unlock()
+	_, err := c.Cancel(ctx, o.ID, "the client changed its mind")
+	w.mu.Lock()
+	o.CancelTold, o.CancelAt = uptime(), time.Now()
+	if err != nil {
+		o.CancelTold, o.CancelAt = 0, time.Time{}
+	}
+	w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.readBack(ctx, c, o.ID)
+	case ctx.Err() == nil && !w.passing(err):
+		w.fault("cancel job %s: %v", o.ID, err)
+	}
+}
+
+// cancelLate cancels what is likely to run, until there are no more such orders.
+func (w *workload) cancelLate(ctx context.Context, c *reeve.Client) {
+	for o := range w.cancels {
+		wait := time.NewTimer(time.Duration(o.N%13) * 50 * time.Millisecond)
+		select {
+		case <-wait.C:
+			w.cancel(ctx, c, o)
+		case <-ctx.Done():
+		}
+		wait.Stop()
+	}
+}
+
+// passing says whether an error is one that may pass, and notes its reason.
+func (w *workload) passing(err error) bool {
+	if !errors.Is(err, reeve.ErrUnavailable) && !errors.Is(err, reeve.ErrBusy) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusals[err.Error()]++
+	return true
+}
+
+// refused counts how often a client was turned away with words.
+func (w *workload) refused(words string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for text, times := range w.refusals {
+		if strings.Contains(text, words) {
+			n += times
+		}
+	}
+	return n
+}
+
+// watch notes every event as it is told, and reads some of the jobs that it is told the
+// end of.
 func (w *workload) watch(ctx context.Context, c *reeve.Client, opened chan<- struct{}) {
 	for e, err := range c.Watch(ctx, reeve.WatchOptions{}) {
 		if err != nil {
@@ -153,6 +291,7 @@ func (w *workload) watch(ctx context.Context, c *reeve.Client, opened chan<- str
 			return
 		}
 		w.mu.Lock()
+		w.heard = append(w.heard, heard{e.Kind, e.Ref, e.State, e.Worker})
 		switch e.Kind {
 		case reeve.EventOpened:
 			if opened != nil {
@@ -161,98 +300,47 @@ func (w *workload) watch(ctx context.Context, c *reeve.Client, opened chan<- str
 			}
 		case reeve.EventResync:
 			w.resync = true
-		case "job_ended":
+		case reeve.EventJobEnded:
 			w.ends[e.Ref] = append(w.ends[e.Ref], e.State)
 		}
 		w.mu.Unlock()
 	}
 }
 
-// unfinished counts the jobs that have not ended.
-func unfinished(ctx context.Context, c *reeve.Client) (n int, err error) {
-	for _, err := range c.List(ctx, reeve.Filter{States: []reeve.State{reeve.Pending, reeve.Running}}) {
-		if err != nil {
-			return 0, err
+// readEnds reads jobs whose end was heard: what is read after it must be that end.
+func (w *workload) readEnds(ctx context.Context, c *reeve.Client) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for at := 0; ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
-		n++
-	}
-	return n, nil
-}
-
-// history reads what Reeve says of every job in the end.
-func (w *workload) history(ctx context.Context, c *reeve.Client) (map[string]record, error) {
-	ids := make(chan string)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	records := map[string]record{}
-	for range 8 {
-		wg.Go(func() {
-			for id := range ids {
-				r, err := recordOf(ctx, c, id)
-				mu.Lock()
-				if err != nil {
-					failed = err
-				}
-				records[id] = r
-				mu.Unlock()
+		w.mu.Lock()
+		var e heard
+		for ; at < len(w.heard) && e.Ref == ""; at++ {
+			if at%97 == 0 || w.heard[at].Kind == reeve.EventJobEnded && at%7 == 0 {
+				e = w.heard[at]
 			}
-		})
-	}
-	for j, err := range c.List(ctx, reeve.Filter{}) {
-		if err != nil {
-			failed = err
-			break
 		}
-		ids <- j.ID
-	}
-	close(ids)
-	wg.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id, r := range records {
-		if r.ends = w.ends[id]; len(r.ends) == 0 && !w.resync {
-			w.faults = append(w.faults, fmt.Sprintf("nobody heard of the end of job %s", id))
-		}
-		records[id] = r
-	}
-	return records, failed
-}
-
-func recordOf(ctx context.Context, c *reeve.Client, id string) (record, error) {
-	info, err := c.Get(ctx, id)
-	if err != nil {
-		return record{}, err
-	}
-	r := record{info: info, elements: map[string]reeve.ElementInfo{}}
-	for i := range info.Tasks {
-		t := &info.Tasks[i]
-		if !t.Array {
-			r.elements[fmt.Sprintf("%s.%s.0", id, t.Name)] = *t.Element
+		w.mu.Unlock()
+		if e.Kind != reeve.EventJobEnded {
 			continue
 		}
-		for e, err := range c.Elements(ctx, id, t.Name) {
-			if err != nil {
-				return record{}, err
-			}
-			r.elements[fmt.Sprintf("%s.%s.%d", id, t.Name, e.Index)] = e
+		j, err := c.Get(ctx, e.Ref)
+		switch {
+		case err == nil && j.State != e.State:
+			w.fault("job %s was heard to end as %s and then read as %s", e.Ref, e.State, j.State)
+		case err != nil && ctx.Err() == nil && !w.passing(err):
+			w.fault("job %s was heard to end, and then: %v", e.Ref, err)
 		}
 	}
-	return r, nil
 }
 
-// acknowledged is a copy of what was acknowledged so far.
-func (w *workload) acknowledged() (orders []order, faults []string) {
+// ahead is how many orders have not ended.
+func (w *workload) ahead() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]order(nil), w.orders...), append([]string(nil), w.faults...)
-}
-
-// kindsSeen counts what was ordered, for the log of a run.
-func kindsSeen(orders []order) map[string]int {
-	out := map[string]int{}
-	for _, o := range orders {
-		out[o.kind]++
-	}
-	return out
+	return len(w.orders) - len(w.ends)
 }

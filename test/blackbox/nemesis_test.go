@@ -1,0 +1,398 @@
+package blackbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/reeve-scheduler/reeve"
+)
+
+// fault is something that can happen to the server, to the clients' way to it, or to a
+// worker. It returns what shows that it has happened; "" says that nothing does.
+type fault struct {
+	server  func() string
+	clients func() string
+	worker  func(v *victim) string
+}
+
+// faults are what can happen, by name.
+func (z *zoo) faults() map[string]fault {
+	all := map[string]fault{
+		"server killed":       {server: func() string { return z.anotherTerm(z.killServer) }},
+		"server killed twice": {server: func() string { return z.anotherTerm(z.killServer, z.killServer) }},
+		"server stopped": {server: func() string {
+			pid := z.c.server.cmd.Process.Pid
+			z.c.server.signal(syscall.SIGSTOP)
+			defer z.c.server.signal(syscall.SIGCONT)
+			z.pass(chaosPast)
+			return stopped(pid)
+		}},
+		"server asked to end": {server: func() string {
+			code := -1
+			again := z.anotherTerm(func() { code = z.c.server.stop(z.t); z.c.serve() })
+			if code != 0 {
+				z.t.Errorf("a server that was asked to end exits with %d", code)
+			}
+			return again
+		}},
+		"agent killed":             {worker: func(v *victim) string { z.kill(v); return z.again(v, 0) }},
+		"agent killed for a while": {worker: func(v *victim) string { z.kill(v); return z.again(v, chaosPast) }},
+		"agent stopped": {worker: func(v *victim) string {
+			pids := z.agent(v)
+			z.signal(v, syscall.SIGSTOP)
+			defer z.signal(v, syscall.SIGCONT)
+			z.pass(chaosPast)
+			return stopped(pids...)
+		}},
+		"keeper killed": {worker: func(v *victim) string { return z.anotherKeeper(v) }},
+		"keeper stopped": {worker: func(v *victim) string {
+			pids := keepers(z.t, z.c.state(v.name))
+			z.signalAll(pids, syscall.SIGSTOP)
+			defer z.signalAll(pids, syscall.SIGCONT)
+			z.pass(chaosPast)
+			return stopped(pids...)
+		}},
+		"agent and keeper killed": {worker: func(v *victim) string {
+			was := keepers(z.t, z.c.state(v.name))
+			z.signalAll(was, syscall.SIGKILL)
+			z.kill(v)
+			z.signalAll(keepers(z.t, z.c.state(v.name)), syscall.SIGKILL) // it may have started one in between
+			return join(z.again(v, 0), fmt.Sprintf("keepers %v killed", was))
+		}},
+		"agent asked to end": {worker: func(v *victim) string {
+			z.signal(v, syscall.SIGTERM)
+			if code := v.p.exit(z.t); code != 0 {
+				z.t.Errorf("worker %s, asked to end, exits with %d", v.name, code)
+			}
+			return z.again(v, 0)
+		}},
+	}
+	maps.Copy(all, z.networkFaults())
+	maps.Copy(all, z.diskFaults())
+	return all
+}
+
+func (z *zoo) networkFaults() map[string]fault {
+	return map[string]fault{
+		"connections of one cut":     {worker: func(v *victim) string { return some(v.link.cut(), "connections cut") }},
+		"connections of clients cut": {clients: func() string { return some(z.front.cut(), "connections cut") }},
+		"one held past the lease":    {worker: func(v *victim) string { return z.while(v.link, held, held, chaosPast) }},
+		"one held for a moment":      {worker: func(v *victim) string { return z.while(v.link, held, held, chaosLease/4) }},
+		"clients held":               {clients: func() string { return z.while(z.front, held, held, chaosLease/2) }},
+		"answers to clients lost":    {clients: func() string { return z.while(z.front, passes, lost, chaosLease/2) }},
+		"answers to one lost":        {worker: func(v *victim) string { return z.while(v.link, passes, lost, chaosPast) }},
+		"answers to one late":        {worker: func(v *victim) string { return z.while(v.link, passes, held, chaosPast) }},
+		"reports of one lost":        {worker: func(v *victim) string { return z.while(v.link, lost, passes, chaosPast) }},
+		"half-open clients":          {clients: func() string { return some(z.front.forsake(), "connections forsaken") }},
+		"half-open worker":           {worker: func(v *victim) string { return some(v.link.forsake(), "connections forsaken") }},
+	}
+}
+
+func (z *zoo) diskFaults() map[string]fault {
+	all := map[string]fault{}
+	if z.disk != nil {
+		all["power of the server cut"] = fault{server: z.powerCut}
+		all["disk of the server full"] = fault{server: z.serverFull}
+	}
+	if z.workers[0].disk != nil {
+		all["disk of one full"] = fault{worker: func(v *victim) string {
+			// Short jobs write into room that they have already; what must be recorded before it
+			// begins can't be.
+			before, _ := metric(z.admin, rejected)
+			empty := v.disk.fill()
+			defer empty()
+			return z.until(3*chaosPast, func() string {
+				now, _ := metric(z.admin, rejected)
+				return some(int(now-before), "attempts rejected")
+			})
+		}}
+	}
+	return all
+}
+
+// rejected counts attempts that a worker could not take.
+const rejected = `reeve_attempts_ended_total{cause="rejected"}`
+
+// pass lets time pass in which a fault lasts.
+func (z *zoo) pass(d time.Duration) { <-time.After(d) }
+
+// until waits for evidence, for a while at most.
+func (z *zoo) until(d time.Duration, look func() string) string {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(d); ; <-tick.C {
+		if found := look(); found != "" || time.Now().After(end) {
+			return found
+		}
+	}
+}
+
+// while breaks a proxy for a time; what it held or lost is the evidence.
+func (z *zoo) while(p *proxy, requests, answers passage, d time.Duration) string {
+	late, gone := p.traffic()
+	p.set(requests, answers)
+	z.pass(d)
+	p.release()
+	return z.until(time.Second, func() string {
+		lateNow, goneNow := p.traffic()
+		if requests == lost || answers == lost {
+			return some(int(goneNow-gone), "bytes lost")
+		}
+		return some(int(lateNow-late), "bytes late")
+	})
+}
+
+func some(n int, what string) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprint(n, " ", what)
+}
+
+// join is both, or nothing if one is missing.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return ""
+	}
+	return a + "; " + b
+}
+
+// stopped says that the processes don't run; "" if one does, or there is none.
+func stopped(pids ...int) string {
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil && os.Getpid() != pid && !onLinux() {
+			continue
+		}
+		if _, rest, _ := strings.Cut(string(status), ") "); !strings.HasPrefix(rest, "T") {
+			return ""
+		}
+	}
+	if len(pids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%v stopped", pids)
+}
+
+func onLinux() bool {
+	_, err := os.Stat("/proc/self")
+	return err == nil
+}
+
+func (z *zoo) signalAll(pids []int, s syscall.Signal) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, s)
+	}
+}
+
+func (z *zoo) killServer() { z.c.server.kill(z.t); z.c.serve() }
+
+// anotherTerm restarts the server, which begins another term of leadership.
+func (z *zoo) anotherTerm(restarts ...func()) string {
+	was, err := metric(z.admin, "reeve_leader_epoch")
+	if err != nil {
+		z.t.Error(err)
+	}
+	for _, restart := range restarts {
+		restart()
+	}
+	return z.until(patience, func() string {
+		now, err := metric(z.admin, "reeve_leader_epoch")
+		if err != nil || now < was+float64(len(restarts)) {
+			return ""
+		}
+		return fmt.Sprintf("term %v, then %v", was, now)
+	})
+}
+
+// again starts a worker that has ended, after a while.
+func (z *zoo) again(v *victim, after time.Duration) string {
+	code := v.p.code
+	z.pass(after)
+	z.start(v)
+	v.p.says(z.t, "connected as worker")
+	return fmt.Sprintf("exit %d, connected again", code)
+}
+
+// anotherKeeper kills a worker's keeper and sees it replaced.
+func (z *zoo) anotherKeeper(v *victim) string {
+	was := keepers(z.t, z.c.state(v.name))
+	z.signalAll(was, syscall.SIGKILL)
+	return z.until(patience, func() string {
+		now := keepers(z.t, z.c.state(v.name))
+		if len(was) == 0 || len(now) == 0 || slices.Equal(was, now) {
+			return ""
+		}
+		return fmt.Sprintf("keeper %v, then %v", was, now)
+	})
+}
+
+// powerCut ends the server and what it has not on its disk. Nothing leaves the machine
+// from the moment on at which its disk forgets.
+func (z *zoo) powerCut() string {
+	z.clientele.Lock()
+	defer z.clientele.Unlock()
+	ways := []*proxy{z.front}
+	for _, v := range z.workers {
+		ways = append(ways, v.link)
+	}
+	gone := ""
+	return join(z.anotherTerm(func() {
+		for _, p := range ways {
+			p.hold()
+		}
+		gone = z.disk.cut()
+		z.c.server.kill(z.t)
+		for _, p := range ways {
+			p.drop()
+		}
+		z.disk.restore()
+		z.c.serve()
+	}), gone)
+}
+
+// serverFull fills the server's disk until a client is refused for it.
+func (z *zoo) serverFull() string {
+	empty := z.disk.fill()
+	defer empty()
+	before := z.load.refused("no space left")
+	impatient, err := reeve.New(reeve.Config{Addr: "http://" + z.c.listen, Patience: -1})
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	defer impatient.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		o := z.load.place(-int(z.ballast.Add(1)), "ballast")
+		id, err := impatient.Submit(ctx, z.load.job(o.N, o.Kind), reeve.WithKey(fmt.Sprint("order-", o.N)))
+		switch {
+		case err == nil:
+			z.load.mu.Lock()
+			o.ID, o.Told = id, uptime()
+			z.load.mu.Unlock()
+		case !z.load.passing(err):
+			z.load.fault("submit of order %d to a server with a full disk: %v", o.N, err)
+		}
+		if n := z.load.refused("no space left") - before; n > 0 {
+			return some(n, "submits refused: no space left")
+		}
+	}
+	return ""
+}
+
+// work waits until the jobs have written a little more, or for a moment: a fault is
+// to hit work, at any moment of it.
+func (z *zoo) work(jitter time.Duration) {
+	from := z.load.book.size()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(2 * time.Second); time.Now().Before(until) && z.load.book.size() < from+10_000; {
+		<-tick.C
+	}
+	z.pass(jitter)
+}
+
+// inflict makes a fault, and waits for whoever is broken already.
+func (z *zoo) inflict(name string, f fault, v *victim) {
+	strike := strike{At: time.Now(), Up: uptime(), Name: name}
+	switch {
+	case f.worker != nil:
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		strike.At, strike.Name = time.Now(), name+": "+v.name
+		strike.Evidence = f.worker(v)
+	case f.clients != nil:
+		z.clientele.Lock()
+		defer z.clientele.Unlock()
+		strike.Evidence = f.clients()
+	default:
+		z.server.Lock()
+		defer z.server.Unlock()
+		strike.Evidence = f.server()
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.strikes = append(z.strikes, strike)
+	z.t.Logf("%s %s (%s)", strike.At.Format("15:04:05.000"), strike.Name, strike.Evidence)
+}
+
+// shuffled is the names of all faults in an order that the seed decides.
+func (z *zoo) shuffled(faults map[string]fault) []string {
+	names := slices.Sorted(maps.Keys(faults)) // the order of a map is not the seed's
+	z.rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	return names
+}
+
+// faultsOnce makes every fault once.
+func (z *zoo) faultsOnce() { z.round(0, func() bool { return true }) }
+
+// faultsFor makes faults for a time.
+func (z *zoo) faultsFor(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		z.round(500*time.Millisecond, func() bool { return time.Now().Before(end) })
+	}
+}
+
+// round makes every fault once, in an order that the seed decides, each now and then
+// beside the next, while more says so.
+func (z *zoo) round(jitter time.Duration, more func() bool) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	faults := z.faults()
+	for _, name := range z.shuffled(faults) {
+		v, wait, together := z.workers[z.rnd.IntN(len(z.workers))], time.Duration(z.rnd.Int64N(int64(jitter)+1)), z.rnd.IntN(3) > 0
+		if !more() {
+			return
+		}
+		z.work(wait)
+		if together {
+			beside.Go(func() { z.inflict(name, faults[name], v) })
+			continue
+		}
+		z.inflict(name, faults[name], v)
+		beside.Wait()
+	}
+}
+
+// heal ends what may still be broken.
+func (z *zoo) heal() {
+	z.front.release()
+	for _, v := range z.workers {
+		v.link.release()
+	}
+}
+
+// metric reads one number from an admin address.
+func metric(admin, name string) (float64, error) {
+	c := http.Client{Timeout: 5 * time.Second}
+	r, err := c.Get("http://" + admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	return metricIn(r, name)
+}
+
+func metricIn(r *http.Response, name string) (float64, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
+		}
+	}
+	return 0, fmt.Errorf("no %s among the metrics", name)
+}
