@@ -67,6 +67,9 @@ const (
 	BugNoExpiry Bug = "give up nobody"
 	// BugIdle is a server that places nothing for a minute, every other minute.
 	BugIdle Bug = "place nothing for a while"
+	// BugOldFacts is a server that takes what was read of the tables for news, however old it
+	// is.
+	BugOldFacts Bug = "believe old facts"
 	// BugDropMail is a server that has forgotten some messages once a batch is durable, and
 	// never repeats them.
 	BugDropMail Bug = "forget messages after durable"
@@ -108,6 +111,7 @@ func Bugs() []Breach {
 		{BugLie, Truthful, also(Budgets)},
 		{BugSilent, Says, nil},
 		{BugForgetKeys, OneJob, nil},
+		{BugOldFacts, OneJob, nil},
 		{BugDropMail, Ends, nil},
 		{BugSubmitTwice, NoPhantom, nil},
 		{BugStutter, Legal, nil},

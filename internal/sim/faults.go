@@ -74,8 +74,14 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 	}
 	f.broken, f.failRead, f.crashFlush, f.power = rate(5), rate(30), rate(20), rate(1000)
 	f.double, f.dieWithin, f.late, f.hangUp = rate(30), rate(3), rate(60), rate(200)
+	if r.IntN(2) == 0 && bug != BugOldFacts {
+		f.late = 0
+	}
+	if f.late > 0 { // there must be time for what was read to get old, and to be used
+		f.length += 3 * time.Minute
+	}
 	f.ring = []int{4, 100, replica.DefaultRing}[r.IntN(3)]
-	if f.calm = r.IntN(8) == 0 || bug == BugNoRenewal; f.calm {
+	if f.calm = (r.IntN(8) == 0 || bug == BugNoRenewal) && bug != BugOldFacts; f.calm {
 		f.quiet()
 		return f
 	}
@@ -85,6 +91,9 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 	e.agentKill, e.agentStop = every(10*time.Second), every(10*time.Second)
 	e.keeperKill, e.bothKill, e.reboot, e.leave = every(20*time.Second), every(15*time.Second), every(20*time.Second), every(20*time.Second)
 	e.cut, e.clock = every(6*time.Second), every(15*time.Second)
+	if f.late > 0 && r.IntN(4) > 0 || bug == BugOldFacts { // else the server hardly lives for long enough
+		e.crash, f.crashAppend, f.crashSend, f.crashFlush, f.broken = 0, 0, 0, 0, 0
+	}
 	return f
 }
 

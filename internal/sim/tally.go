@@ -37,7 +37,7 @@ func happenings() []string {
 		"disk is full", "cut", "reset", "slow message", "clock steps", "submit is repeated", "calm run",
 		"store is broken", "recovery fails", "lookup fails", "trim fails", "power is lost",
 		"crash beside an append", "crash beside a flush", "crash within a release",
-		"message comes twice", "agent dies within a step", "keeper dies within a call", "facts are old",
+		"message comes twice", "agent dies within a step", "keeper dies within a call", "facts are old", "facts are too old",
 		"watch is told", "watch is resynced", "watch is begun again", "watch loses an answer",
 		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "worker is unfit", "job is retried",
 	}

@@ -11,8 +11,6 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/record"
-	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // users is everybody who asks the server for something, and what they were told.
@@ -39,9 +37,8 @@ type keyed struct {
 
 // call is one request of a user.
 type call struct {
-	what string
-	lane int
-	// command may be nil, when what it takes from the tables could not be read.
+	what    string
+	lane    int
 	command func(*server) core.Command
 	view    func(*core.State)
 	// leaves judges the answer at the moment at which it leaves the server.
@@ -103,18 +100,28 @@ func (u *users) ask(c *call) {
 			}
 			w.after(w.latency(), func() { settle(reply, err) })
 		}}
-		wait := w.between(0, 20*time.Millisecond)
-		if c.command != nil {
-			r.command = c.command(s)
-			if _, ok := r.command.(core.Submit); ok && w.chance(w.faults.late) {
-				w.count("facts are old")
-				wait = w.between(time.Minute, 90*time.Second)
-			}
+		put := func(x core.Command) {
+			r.command = x
+			s.put(c.lane, r)
 		}
-		s.after(wait, func() {
-			if wait < patience || !w.healed {
-				s.put(c.lane, r)
+		s.after(w.between(0, 20*time.Millisecond), func() {
+			if c.command == nil {
+				put(nil)
+				return
 			}
+			x := c.command(s)
+			submit, ok := x.(core.Submit)
+			if !ok {
+				put(x)
+				return
+			}
+			s.facts(submit, func(x core.Command) {
+				if submit, ok := x.(core.Submit); ok {
+					s.dawdle(submit, put)
+					return
+				}
+				put(nil)
+			})
 		})
 	})
 	w.after(patience, func() { settle(nil, errLost) })
@@ -237,7 +244,7 @@ func (u *users) accepted(reply any) {
 	}
 }
 
-// command is the submit, with what the tables say just now.
+// command is the submit, of items that nobody has sent before.
 func (s *submission) command(srv *server) core.Command {
 	c := core.Submit{Namespace: core.DefaultName, Spec: s.spec, Hash: s.hash, Canonical: s.canonical, By: "anna", Held: s.held}
 	item := s.item
@@ -249,7 +256,7 @@ func (s *submission) command(srv *server) core.Command {
 		srv.w.users.sent[item.UID] = true
 		c.Items = append(c.Items, item)
 	}
-	return srv.withFacts(c)
+	return c
 }
 
 func bodyOf(canonical []byte) uint64 {
@@ -268,7 +275,9 @@ func (u *users) submittedTo(reply any, err error, key, text string) {
 			if k == nil || k.id != 0 && k.text == text {
 				w.fail(OneJob, "key %q is refused for the body that it stands for: %v", key, err)
 			}
-		case job.Stale, job.NotFound, job.Unavailable:
+		case job.Stale:
+			w.count("facts are too old")
+		case job.NotFound, job.Unavailable:
 		default:
 			w.fail(NoPanic, "submit: %v\n%s", err, text)
 		}
@@ -289,39 +298,6 @@ func (u *users) submittedTo(reply any, err error, key, text string) {
 		w.fail(OneJob, "key %q stands for job %d and for job %d", key, k.id, id)
 	}
 	k.id, k.text = id, text
-}
-
-// withFacts adds what the tables say, as package api does; nil if they can't be read.
-func (s *server) withFacts(c core.Submit) core.Command {
-	h := s.rows
-	ctx := s.w.ctx()
-	for _, a := range c.Spec.After {
-		row, at, err := h.Job(ctx, uint64(a.Job))
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		c.ReadSeq = at
-		if err == nil && !row.Live {
-			c.Ended = append(c.Ended, core.EndedJob{ID: a.Job, State: job.State(row.State)})
-		}
-	}
-	for i := range c.Items {
-		item := &c.Items[i]
-		rows, at, err := h.JobsByKey(ctx, record.KeyHash(c.Namespace, item.Key))
-		if err != nil {
-			return nil
-		}
-		if len(c.Spec.After) == 0 {
-			c.ReadSeq = at
-		}
-		c.ReadSeq = min(c.ReadSeq, at)
-		for _, row := range rows {
-			if m, err := record.Job(row); err == nil && m.Key == item.Key && item.Key != "" {
-				item.Existing = &core.KeyFact{ID: m.ID, Body: m.Body}
-			}
-		}
-	}
-	return c
 }
 
 // submitted hears from the journal of a job, whether or not anybody was told.
