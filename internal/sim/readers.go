@@ -299,8 +299,18 @@ func (w *world) judgeEnd() {
 			w.past.judgeOutputs(id, uint32(ti), s.outputs(&m, uint32(ti)))
 		}
 	}
-	if n := s.state.Totals().Attempts; n != 0 {
-		w.fail(Ends, "everything has ended and %d attempts are held:\n%s", n, w.stuck())
+	w.judgeLeft()
+}
+
+// judgeLeft wants nothing left where everything has ended and been written down.
+func (w *world) judgeLeft() {
+	s := w.server
+	if t := s.state.Totals(); t.Attempts != 0 || t.Jobs != 0 || t.Workers != len(w.nodes) {
+		w.fail(Ends, "everything has ended and there are %d attempts and %d jobs in memory, and %d workers of %d:\n%s", t.Attempts, t.Jobs, t.Workers, len(w.nodes), w.stuck())
+	}
+	first, last, err := s.disk.Journal().Bounds(w.ctx())
+	if most := uint64(2 * keepBatches); err != nil || last-first > most {
+		w.fail(Ends, "the journal holds %d to %d (%v); the tables are at %d and need at most %d of them", first, last, err, s.state.Seq(), most)
 	}
 	for _, v := range s.state.Workers() {
 		if v.Running != 0 || v.Prefetched != 0 || v.Used != (job.Resources{}) {
