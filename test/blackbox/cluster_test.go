@@ -94,13 +94,42 @@ func (c *cluster) idleWorker(name string, args ...string) *proc {
 // state is a worker's state directory.
 func (c *cluster) state(name string) string { return filepath.Join(c.dir, "worker-"+name) }
 
-// endKeepers ends the keepers of a state directory and waits for them.
+// endKeepers ends the keepers of a state directory and waits for them. What a killed one
+// has left is removed by the next one, and that is here at the latest.
 func endKeepers(t *testing.T, state string) {
 	for _, pid := range keepers(t, state) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 
 		await(t, fmt.Sprintf("keeper %d ends", pid), func() bool { return !alive(pid) })
 	}
+	if len(cgroupsOf(state)) > 0 {
+		if r := run(t, "", os.Environ(), "", "keeper", "--dir", state, "--idle", "1ms"); r.code != 0 {
+			t.Errorf("the last keeper of %s exits with %d: %s", state, r.code, r.err)
+		}
+	}
+}
+
+// cgroupsOf lists the cgroups that keepers of a state directory have or have left.
+func cgroupsOf(state string) (dirs []string) {
+	word, err := os.ReadFile(filepath.Join(state, "keeper.id"))
+	if err != nil {
+		return nil
+	}
+	for _, depth := range []string{"", "*/", "*/*/"} {
+		found, _ := filepath.Glob("/sys/fs/cgroup/" + depth + "reeve-" + strings.TrimSpace(string(word)))
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+// killKeepers kills the keepers of a worker, and says who they were.
+func (c *cluster) killKeepers(name string) []int {
+	c.t.Helper()
+	pids := keepers(c.t, c.state(name))
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return pids
 }
 
 // keepers finds the keeper processes of a state directory.

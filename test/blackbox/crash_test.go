@@ -200,9 +200,7 @@ func TestWorkerLost(t *testing.T) {
 	once := c.submit(l.env() + "\ntasks: {once: {at_most_once: true, run: '" + gated + "'}}\n")
 	l.seen(1, "begin", "main")
 	l.seen(1, "begin", "once")
-	for _, pid := range keepers(t, c.state("w1")) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	c.killKeepers("w1")
 	w1.kill(t)
 	killed := time.Now()
 	c.worker("w2", "--cpu", "8", "--slots", "8")
@@ -302,9 +300,7 @@ func TestPoisonJob(t *testing.T) {
 				t.Errorf("show says %q", cause)
 			}
 		}
-		for _, pid := range keepers(t, c.state(name)) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+		c.killKeepers(name)
 		w.kill(t)
 	}
 	c.worker("w4")

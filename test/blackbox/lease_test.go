@@ -2,7 +2,6 @@ package blackbox
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -47,9 +46,7 @@ func TestLostBudget(t *testing.T) {
 	for i, name := range []string{"w1", "w2"} {
 		w := c.worker(name)
 		l.seen(i+1, "begin", "main")
-		for _, pid := range keepers(t, c.state(name)) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+		c.killKeepers(name)
 		w.kill(t)
 	}
 	c.worker("w3")

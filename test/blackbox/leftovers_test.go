@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -98,15 +97,8 @@ func (z *zoo) leave() (left []string) {
 		}
 		state := z.c.state(v.name)
 		await(z.t, "the keeper of "+v.name+" leaves", func() bool { return len(keepers(z.t, state)) == 0 })
-		word, err := os.ReadFile(filepath.Join(state, "keeper.id"))
-		if err != nil {
-			z.t.Error(err)
-		}
-		for _, depth := range []string{"", "*/", "*/*/"} {
-			dirs, _ := filepath.Glob("/sys/fs/cgroup/" + depth + "reeve-" + strings.TrimSpace(string(word)))
-			for _, dir := range dirs {
-				left = append(left, "left over: the cgroup "+dir)
-			}
+		for _, dir := range cgroupsOf(state) {
+			left = append(left, "left over: the cgroup "+dir)
 		}
 		if _, err := os.Stat(filepath.Join(state, "keeper.sock")); err == nil {
 			left = append(left, "left over: the socket of the keeper of "+v.name)

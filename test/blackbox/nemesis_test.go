@@ -63,10 +63,9 @@ func (z *zoo) faults() map[string]fault {
 			return stopped(pids...)
 		}},
 		"agent and keeper killed": {worker: func(v *victim) string {
-			was := keepers(z.t, z.c.state(v.name))
-			z.signalAll(was, syscall.SIGKILL)
+			was := z.c.killKeepers(v.name)
 			z.kill(v)
-			z.signalAll(keepers(z.t, z.c.state(v.name)), syscall.SIGKILL) // it may have started one in between
+			z.c.killKeepers(v.name) // it may have started one in between
 			return join(z.again(v, 0), fmt.Sprintf("keepers %v killed", was))
 		}},
 		"agent asked to end": {worker: func(v *victim) string {
@@ -226,8 +225,7 @@ func (z *zoo) again(v *victim, after time.Duration) string {
 
 // anotherKeeper kills a worker's keeper and sees it replaced.
 func (z *zoo) anotherKeeper(v *victim) string {
-	was := keepers(z.t, z.c.state(v.name))
-	z.signalAll(was, syscall.SIGKILL)
+	was := z.c.killKeepers(v.name)
 	return z.until(patience, func() string {
 		now := keepers(z.t, z.c.state(v.name))
 		if len(was) == 0 || len(now) == 0 || slices.Equal(was, now) {
