@@ -178,6 +178,7 @@ func lies() []lie {
 		}},
 		{"log doubled", "line 1 after line 1", func(h *history) { h.record("chatty").Lines = "line 0\nline 1\nline 1\n" }},
 		{"log with a hole", "line 2 after line 0", func(h *history) { h.record("chatty").Lines = "line 0\nline 2\n" }},
+		{"log changed", "after its end", func(h *history) { h.record("chatty").Early = "line 0\nline 1\nline 2\nline 3\n" }},
 		{"foreign log", "has the line", func(h *history) { h.record("chatty").Lines = "what\n" }},
 		{"log of more", "were written", func(h *history) {
 			text := ""

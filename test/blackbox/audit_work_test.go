@@ -226,9 +226,14 @@ func (a *auditor) cancels() {
 }
 
 // logs: what is read is what was written, in order, each line once; what is missing in
-// the middle is marked.
+// the middle is marked. What was read stays, unless the server's disk has lost its power,
+// which is not to lose jobs, and may lose the last lines of a log.
 func (a *auditor) logs() {
+	powerLost := slices.ContainsFunc(a.Strikes, func(s strike) bool { return strings.HasPrefix(s.Name, "power") })
 	for id, r := range a.byJob {
+		if !strings.HasPrefix(r.Lines, r.Early) && !r.Gaps && !(powerLost && strings.HasPrefix(r.Early, r.Lines)) {
+			a.fault("the log of job %s was %q after its end, and is %q", id, r.Early, r.Lines)
+		}
 		last := -1
 		for line := range strings.Lines(r.Lines) {
 			n := -1

@@ -54,6 +54,7 @@ func TestChaos(t *testing.T) {
 	opened := make(chan struct{})
 	watchers.Go(func() { z.load.watch(ctx, z.clients[0], opened) })
 	watchers.Go(func() { z.load.readEnds(ctx, z.clients[1]) })
+	watchers.Go(func() { z.count(ctx) })
 	select {
 	case <-opened:
 	case <-within(t).Done():
@@ -115,7 +116,9 @@ type zoo struct {
 	crowd   string
 	ballast atomic.Int64
 	taken   atomic.Int64
-	over    atomic.Bool
+	// ahead is how many jobs have not ended, as the server said last.
+	ahead atomic.Int64
+	over  atomic.Bool
 
 	mu      sync.Mutex
 	strikes []strike
@@ -126,8 +129,8 @@ type disk interface {
 	// cut returns what shows that it takes nothing any more.
 	cut() string
 	restore()
-	// fill leaves no room until empty is called.
-	fill() (empty func())
+	// fill leaves no room until empty is called; more takes what has become free since.
+	fill() (more, empty func())
 }
 
 // victim is a worker with its own way to the server. Who breaks it holds mu.
@@ -146,10 +149,10 @@ type victim struct {
 
 func newZoo(t *testing.T, seed uint64) *zoo {
 	t.Helper()
-	z := &zoo{t: t, c: plainCluster(t), load: newWorkload(t, seed), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), admin: freeAddress(t)}
+	z := &zoo{t: t, c: plainCluster(t), load: newWorkload(t, seed), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), admin: steadyAddress(t)}
 	z.c.args = []string{"--dev", "--lease", chaosLease.String(), "--admin", z.admin}
 	for i := range 3 {
-		z.workers = append(z.workers, &victim{name: fmt.Sprint("w", i+1), admin: freeAddress(t)})
+		z.workers = append(z.workers, &victim{name: fmt.Sprint("w", i+1), admin: steadyAddress(t)})
 	}
 	z.furnish()
 	z.c.serve()
@@ -232,7 +235,7 @@ func (z *zoo) submit(ctx context.Context) <-chan struct{} {
 func (z *zoo) roomForMore(ctx context.Context) bool {
 	tick := time.NewTicker(chaosPace)
 	defer tick.Stop()
-	for first := true; first || z.load.ahead() >= chaosAhead; first = false {
+	for first := true; first || z.ahead.Load() >= chaosAhead; first = false {
 		select {
 		case <-tick.C:
 			if z.over.Load() {
@@ -243,6 +246,23 @@ func (z *zoo) roomForMore(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// count keeps an eye on how many jobs have not ended, until ctx does. What a watch has
+// heard does not tell: it misses ends while the server is away.
+func (z *zoo) count(ctx context.Context) {
+	tick := time.NewTicker(4 * chaosPace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if n, err := metric(z.admin, "reeve_jobs_unfinished"); err == nil {
+				z.ahead.Store(int64(n))
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drain waits until every job has ended.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -40,7 +41,7 @@ func newCluster(t *testing.T, args ...string) *cluster {
 // plainCluster is a directory and an address, without a server yet.
 func plainCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), listen: freeAddress(t)}
+	c := &cluster{t: t, dir: t.TempDir(), listen: steadyAddress(t)}
 	c.env = cleanEnv("REEVE_ADDR=http://"+c.listen, "HOME="+c.dir)
 	return c
 }
@@ -64,6 +65,20 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// steadyAddress is one that nobody is given by chance while it is not in use: what is
+// started again finds it free.
+func steadyAddress(t *testing.T) string {
+	t.Helper()
+	const from, to = 10_000, 32_000 // below what systems give out
+	for {
+		address := fmt.Sprint("127.0.0.1:", from+rand.IntN(to-from))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
 }
 
 // serve starts the server, again if it ran before, and waits until it answers.

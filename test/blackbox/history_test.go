@@ -83,10 +83,11 @@ type record struct {
 	Elements map[string]reeve.ElementInfo
 	// Attempts are the attempts of elements that were asked for, by the element's reference.
 	Attempts map[string][]reeve.AttemptInfo
-	// Lines is what the log of a job has that writes numbered lines; Gaps says that marks
-	// in it admit that something is missing.
-	Lines string
-	Gaps  bool
+	// Lines is what the log of a job has that writes numbered lines, and Early what it had
+	// soon after the job's end, if it was read then; Gaps says that marks in it admit that
+	// something is missing.
+	Lines, Early string
+	Gaps         bool
 }
 
 // heard is an event of the watch; a kind of "resync" stands between what may have a gap.

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ func (p *plug) cut() string {
 	return err.Error()
 }
 
-func (p *plug) fill() func() { return fillFast(p.t, p.dir) }
+func (p *plug) fill() (more, empty func()) { return fillFast(p.t, p.dir) }
 
 // room is a small file system in memory.
 type room struct {
@@ -29,30 +30,33 @@ type room struct {
 	dir string
 }
 
-func (r *room) cut() string  { panic("memory has no power of its own") }
-func (r *room) restore()     { panic("memory has no power of its own") }
-func (r *room) fill() func() { return fillFast(r.t, r.dir) }
+func (r *room) cut() string { panic("memory has no power of its own") }
+func (r *room) restore()    { panic("memory has no power of its own") }
+
+func (r *room) fill() (more, empty func()) { return fillFast(r.t, r.dir) }
 
 // fillFast takes all the room that there is, without writing it.
-func fillFast(t *testing.T, dir string) (empty func()) {
+func fillFast(t *testing.T, dir string) (more, empty func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filling")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	const block = 4096
 	at := int64(0)
-	for size := int64(1 << 30); size >= block; {
-		if err := unix.Fallocate(int(f.Fd()), 0, at, size); err == nil {
-			at += size
-		} else {
-			size /= 2
+	more = func() {
+		const block = 4096
+		for size := int64(1 << 30); size >= block; {
+			if err := unix.Fallocate(int(f.Fd()), 0, at, size); err == nil {
+				at += size
+			} else {
+				size /= 2
+			}
 		}
 	}
-	return func() {
-		if err := os.Remove(path); err != nil {
+	more()
+	return more, func() {
+		if err := errors.Join(f.Close(), os.Remove(path)); err != nil {
 			t.Error(err)
 		}
 	}

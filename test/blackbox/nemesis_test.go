@@ -83,8 +83,8 @@ func (z *zoo) faults() map[string]fault {
 
 func (z *zoo) networkFaults() map[string]fault {
 	return map[string]fault{
-		"connections of one cut":     {worker: func(v *victim) string { return some(v.link.cut(), "connections cut") }},
-		"connections of clients cut": {clients: func() string { return some(z.front.cut(), "connections cut") }},
+		"connections of one cut":     {worker: func(v *victim) string { return z.each("connections cut", v.link.cut) }},
+		"connections of clients cut": {clients: func() string { return z.each("connections cut", z.front.cut) }},
 		"one held past the lease":    {worker: func(v *victim) string { return z.while(v.link, held, held, chaosPast) }},
 		"one held for a moment":      {worker: func(v *victim) string { return z.while(v.link, held, held, chaosLease/4) }},
 		"clients held":               {clients: func() string { return z.while(z.front, held, held, chaosLease/2) }},
@@ -92,8 +92,8 @@ func (z *zoo) networkFaults() map[string]fault {
 		"answers to one lost":        {worker: func(v *victim) string { return z.while(v.link, passes, lost, chaosPast) }},
 		"answers to one late":        {worker: func(v *victim) string { return z.while(v.link, passes, held, chaosPast) }},
 		"reports of one lost":        {worker: func(v *victim) string { return z.while(v.link, lost, passes, chaosPast) }},
-		"half-open clients":          {clients: func() string { return some(z.front.forsake(), "connections forsaken") }},
-		"half-open worker":           {worker: func(v *victim) string { return some(v.link.forsake(), "connections forsaken") }},
+		"half-open clients":          {clients: func() string { return z.each("connections forsaken", z.front.forsake) }},
+		"half-open worker":           {worker: func(v *victim) string { return z.each("connections forsaken", v.link.forsake) }},
 	}
 }
 
@@ -105,19 +105,24 @@ func (z *zoo) diskFaults() map[string]fault {
 	}
 	if z.workers[0].disk != nil {
 		all["disk of one full"] = fault{worker: func(v *victim) string {
-			// Short jobs write into room that they have already; what must be recorded before it
-			// begins can't be.
-			before, _ := metric(z.admin, rejected)
-			empty := v.disk.fill()
+			// Short jobs write into room that they have already; what must be on disk before it
+			// begins, or after it has ended, can't be.
+			before := strings.Count(v.p.err.String(), noSpace)
+			was, _ := metric(z.admin, rejected)
+			more, empty := v.disk.fill()
 			defer empty()
-			return z.until(3*chaosPast, func() string {
+			return z.until(patience, func() string {
+				more()
 				now, _ := metric(z.admin, rejected)
-				return some(int(now-before), "attempts rejected")
+				return some(max(int(now-was), 0)+strings.Count(v.p.err.String(), noSpace)-before, "starts and results turned away")
 			})
 		}}
 	}
 	return all
 }
+
+// noSpace is what the system and the server say of a full disk.
+const noSpace = "no space left"
 
 // rejected counts attempts that a worker could not take.
 const rejected = `reeve_attempts_ended_total{cause="rejected"}`
@@ -136,19 +141,25 @@ func (z *zoo) until(d time.Duration, look func() string) string {
 	}
 }
 
-// while breaks a proxy for a time; what it held or lost is the evidence.
+// while breaks a proxy for a time, and until something has met with that; what it held
+// or lost is the evidence.
 func (z *zoo) while(p *proxy, requests, answers passage, d time.Duration) string {
 	late, gone := p.traffic()
 	p.set(requests, answers)
+	defer p.release()
 	z.pass(d)
-	p.release()
-	return z.until(time.Second, func() string {
+	return z.until(patience, func() string {
 		lateNow, goneNow := p.traffic()
 		if requests == lost || answers == lost {
 			return some(int(goneNow-gone), "bytes lost")
 		}
 		return some(int(lateNow-late), "bytes late")
 	})
+}
+
+// each waits until there are connections to do something to.
+func (z *zoo) each(what string, do func() int) string {
+	return z.until(patience, func() string { return some(do(), what) })
 }
 
 func some(n int, what string) string {
@@ -170,7 +181,7 @@ func join(a, b string) string {
 func stopped(pids ...int) string {
 	for _, pid := range pids {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil && os.Getpid() != pid && !onLinux() {
+		if err != nil && !onLinux() {
 			continue
 		}
 		if _, rest, _ := strings.Cut(string(status), ") "); !strings.HasPrefix(rest, "T") {
@@ -261,9 +272,9 @@ func (z *zoo) powerCut() string {
 
 // serverFull fills the server's disk until a client is refused for it.
 func (z *zoo) serverFull() string {
-	empty := z.disk.fill()
+	_, empty := z.disk.fill()
 	defer empty()
-	before := z.load.refused("no space left")
+	before := z.load.refused(noSpace)
 	impatient, err := reeve.New(reeve.Config{Addr: "http://" + z.c.listen, Patience: -1})
 	if err != nil {
 		z.t.Fatal(err)
@@ -279,10 +290,10 @@ func (z *zoo) serverFull() string {
 			z.load.mu.Lock()
 			o.ID, o.Told = id, uptime()
 			z.load.mu.Unlock()
-		case !z.load.passing(err):
+		case ctx.Err() == nil && !z.load.passing(err):
 			z.load.fault("submit of order %d to a server with a full disk: %v", o.N, err)
 		}
-		if n := z.load.refused("no space left") - before; n > 0 {
+		if n := z.load.refused(noSpace) - before; n > 0 {
 			return some(n, "submits refused: no space left")
 		}
 	}

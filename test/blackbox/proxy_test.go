@@ -18,7 +18,7 @@ type proxy struct {
 	changed chan struct{}
 	// requests and answers say what happens to what goes to the server and comes back.
 	requests, answers passage
-	// late and lost count bytes that were held and that were dropped.
+	// late and lost count bytes that were held, if only for now, and that were dropped.
 	late, lost int64
 }
 
@@ -109,20 +109,20 @@ func (p *proxy) copy(c *pair, to, from net.Conn, way *passage) {
 func (p *proxy) pass(c *pair, n int, way *passage) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for waited := false; ; waited = true {
+	for first := true; ; first = false {
 		switch {
 		case c.torn || c.forsaken:
 			p.lost += int64(n)
 			return false
 		case *way == passes:
-			if waited {
-				p.late += int64(n)
-			}
 			return true
 		case *way == lost:
 			c.torn = true
 			p.lost += int64(n)
 			return false
+		}
+		if first {
+			p.late += int64(n)
 		}
 		changed := p.changed
 		p.mu.Unlock()

@@ -53,7 +53,7 @@ func (w *workload) records(ctx context.Context, c *reeve.Client) ([]record, erro
 	defer w.mu.Unlock()
 	for i := range records {
 		if records[i].Info != nil {
-			records[i].Ends = w.ends[records[i].Info.ID]
+			records[i].Ends, records[i].Early = w.ends[records[i].Info.ID], w.early[records[i].Info.ID]
 		}
 	}
 	return records, failed
@@ -88,28 +88,26 @@ func recordOf(ctx context.Context, c *reeve.Client, id string) (record, error) {
 		}
 	}
 	if info.Labels["kind"] == "chatty" {
-		if err := r.readLog(ctx, c); err != nil {
-			return record{}, err
-		}
+		r.Lines, r.Gaps, err = readLog(ctx, c, id)
 	}
-	return r, nil
+	return r, err
 }
 
-// readLog reads what the newest attempt of the job wrote.
-func (r *record) readLog(ctx context.Context, c *reeve.Client) error {
+// readLog reads what the newest attempt of a job wrote, and whether a mark admits that
+// something is missing.
+func readLog(ctx context.Context, c *reeve.Client, id string) (lines string, gaps bool, err error) {
 	var text strings.Builder
-	for piece, err := range c.Logs(ctx, r.Info.ID, reeve.LogOptions{}) {
+	for piece, err := range c.Logs(ctx, id, reeve.LogOptions{}) {
 		switch {
 		case err != nil:
-			return err
+			return "", false, err
 		case piece.Stream == "stdout":
 			text.Write(piece.Data)
 		case piece.Stream == "gap":
-			r.Gaps = true
+			gaps = true
 		}
 	}
-	r.Lines = text.String()
-	return nil
+	return text.String(), gaps, nil
 }
 
 // kindsSeen counts what was ordered, for the log of a run.

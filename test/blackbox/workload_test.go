@@ -39,6 +39,7 @@ type workload struct {
 	ends   map[string][]reeve.State
 	heard  []heard
 	reads  []reading
+	early  map[string]string
 	resync bool
 	told   []string
 	// refusals counts submits that were turned away with a text.
@@ -48,7 +49,7 @@ type workload struct {
 func newWorkload(t *testing.T, seed uint64) *workload {
 	t.Helper()
 	return &workload{
-		book: book{t.TempDir() + "/book"}, seed: seed, ends: map[string][]reeve.State{}, refusals: map[string]int{}, cancels: make(chan *order, 10_000),
+		book: book{t.TempDir() + "/book"}, seed: seed, ends: map[string][]reeve.State{}, refusals: map[string]int{}, early: map[string]string{}, cancels: make(chan *order, 10_000),
 	}
 }
 
@@ -136,7 +137,11 @@ func (w *workload) job(n int, kind string) reeve.Job {
 		main.AtMostOnce, main.Retry = true, reeve.Retry{}
 	case "ballast":
 		*main = task("cat > /dev/null; ")
-		main.Stdin = strings.Repeat("x", 300_000)
+		var text strings.Builder // nothing that could be squeezed
+		for rnd := rand.New(rand.NewPCG(w.seed, uint64(-n))); text.Len() < 300_000; {
+			fmt.Fprintf(&text, "%x", rnd.Uint64())
+		}
+		main.Stdin = text.String()
 	}
 	return j
 }
@@ -320,12 +325,12 @@ func (w *workload) readEnds(ctx context.Context, c *reeve.Client) {
 		w.mu.Lock()
 		var e heard
 		for ; at < len(w.heard) && e.Ref == ""; at++ {
-			if at%97 == 0 || w.heard[at].Kind == reeve.EventJobEnded && at%7 == 0 {
+			if w.heard[at].Kind == reeve.EventJobEnded && at%3 == 0 {
 				e = w.heard[at]
 			}
 		}
 		w.mu.Unlock()
-		if e.Kind != reeve.EventJobEnded {
+		if e.Ref == "" {
 			continue
 		}
 		j, err := c.Get(ctx, e.Ref)
@@ -334,13 +339,12 @@ func (w *workload) readEnds(ctx context.Context, c *reeve.Client) {
 			w.fault("job %s was heard to end as %s and then read as %s", e.Ref, e.State, j.State)
 		case err != nil && ctx.Err() == nil && !w.passing(err):
 			w.fault("job %s was heard to end, and then: %v", e.Ref, err)
+		case err == nil && j.Labels["kind"] == "chatty":
+			if lines, _, err := readLog(ctx, c, e.Ref); err == nil {
+				w.mu.Lock()
+				w.early[e.Ref] = lines
+				w.mu.Unlock()
+			}
 		}
 	}
-}
-
-// ahead is how many orders have not ended.
-func (w *workload) ahead() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.orders) - len(w.ends)
 }
