@@ -41,13 +41,15 @@ func putJob(b []byte, m *core.JobImage) []byte {
 
 // Job returns the image of a job that Rows made the row of. It needs the row's
 // blob; nothing in the image aliases it.
-func Job(row store.JobRow) (core.JobImage, error) {
+func Job(row store.JobRow) (core.JobImage, error) { return jobOf(&decoding{}, row) }
+
+func jobOf(d *decoding, row store.JobRow) (core.JobImage, error) {
 	m := core.JobImage{
 		ID: job.ID(row.ID), Namespace: row.Namespace, Queue: row.Queue, Name: row.Name, Labels: labelsOf(row.Labels),
 		Spec: row.Spec, Submitted: row.Submitted, Ended: row.Ended, KeepUntil: row.KeepUntil, State: job.State(row.State),
 		Changed: row.Changed,
 	}
-	r := open(row.Blob)
+	r := openWith(d, row.Blob)
 	for r.next() {
 		r.jobField(&m)
 	}
@@ -75,7 +77,7 @@ func (r *reader) jobField(m *core.JobImage) {
 	case 7:
 		m.Body = r.random()
 	case 8:
-		m.By = r.string()
+		m.By = r.shared(&r.d.by)
 	case 9:
 		m.Started = r.int()
 	case 10:

@@ -18,6 +18,7 @@ type Loader struct {
 	into     *core.Loaded
 	objects  []store.ObjectRow
 	opened   bool
+	jobs     decoding
 	counters bool
 }
 
@@ -49,7 +50,7 @@ func (l *Loader) Job(row store.JobRow) error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	m, err := Job(row)
+	m, err := jobOf(&l.jobs, row)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,12 @@ type reader struct {
 }
 
 // open begins to read a payload, whose format comes first.
-func open(b []byte) reader {
-	r := reader{d: &decoding{}, b: b}
+func open(b []byte) reader { return openWith(&decoding{}, b) }
+
+// openWith is open for one of many payloads, one after the other.
+func openWith(d *decoding, b []byte) reader {
+	d.err = nil
+	r := reader{d: d, b: b}
 	if !r.next() || r.field != formatField || r.kind != protowire.VarintType {
 		r.d.err = fmt.Errorf("record: no format at the beginning of %d bytes: %w", len(b), store.ErrCorrupt)
 	} else if r.num != Format {

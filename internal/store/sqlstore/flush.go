@@ -44,10 +44,11 @@ WHERE one = 1 AND projected = ? AND layout = ?`
 // tables implements store.Tables and store.History.
 type tables struct {
 	db *database
-	// args and labels are the writer's scratch space, touched the numbers of the
+	// args, labels and columns are the writer's scratch space, touched the numbers of the
 	// partitions in which it ended jobs.
 	args    []any
 	labels  []byte
+	columns []byte
 	touched []int64
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
@@ -244,7 +245,7 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 		j := &run[i]
 		from := len(t.labels)
 		t.labels = encodeLabels(t.labels, j.Labels)
-		return appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
+		return t.appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
 	})
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 		name := statement{text: selectJob, partition: s.layout.parts[p].number}
 		return s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
 			found = true
-			job, err = scanJob(rows, true)
+			job, err = newJobScanner().scan(rows, true)
 			return false, err
 		}, int64(id))
 	})
@@ -65,8 +65,9 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 			return err
 		}
 		projected = uint64(s.layout.projected)
+		scanner := newJobScanner()
 		found := func(rows *sql.Rows) (bool, error) {
-			j, err := scanJob(rows, true)
+			j, err := scanner.scan(rows, true)
 			jobs = append(jobs, j)
 			return true, err
 		}
@@ -183,9 +184,9 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 	if q.WithBlobs {
 		text = selectPage
 	}
-	states := stateMask(q.States)
+	states, scanner := stateMask(q.States), newJobScanner()
 	return s.query(ctx, statement{text: text, partition: number}, func(rows *sql.Rows) (bool, error) {
-		j, err := scanJob(rows, q.WithBlobs)
+		j, err := scanner.scan(rows, q.WithBlobs)
 		if err != nil {
 			return false, err
 		}

@@ -5,16 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
-// loadSlice is how many live jobs of a load stand in memory at once.
-const loadSlice = 256
-
 const (
 	selectObjects = `SELECT ` + objectColumns + ` FROM objects ORDER BY kind, name`
-	selectLive    = `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE live = 1 AND id > ? ORDER BY id LIMIT ?`
+	// selectLive has few columns: each takes half a microsecond a row. What it leaves out
+	// is the same of all live jobs. Names of namespaces and queues have no slash.
+	selectLive = `SELECT id, changed, state, submitted, key_hash, namespace || '/' || queue || '/' || name, labels, spec, sum, body
+FROM jobs_{{n}} WHERE live = 1 AND id > ? ORDER BY id LIMIT ?`
 	// selectLiveParts goes from the few live jobs to their parts, never over the
 	// parts of finished ones.
 	selectLiveParts = `SELECT ` + partColumns + ` FROM parts_{{n}}
@@ -22,6 +23,9 @@ WHERE job IN (SELECT id FROM jobs_{{n}} WHERE live = 1 AND id >= ? AND id <= ?) 
 ORDER BY job, task, kind, n`
 	selectSpec = `SELECT sum, body FROM specs_{{n}} WHERE hash = ?`
 )
+
+// liveWidth is the number of selectLive's columns.
+const liveWidth = 10
 
 // Load implements store.Tables.
 func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64, err error) {
@@ -40,13 +44,19 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 		if err != nil {
 			return err
 		}
-		l := loading{s: s, into: into, told: make(map[[32]byte]bool)}
-		for _, p := range s.layout.parts {
-			if err := l.partition(ctx, inner, p.number); err != nil {
-				return err
-			}
+		pieces, stop, taken := make(chan piece, loadAhead), make(chan struct{}), make(chan error, 1)
+		go func() {
+			err := take(pieces, into)
+			close(stop)
+			taken <- err
+		}()
+		l := loading{s: s, to: pieces, stop: stop, told: make(map[[32]byte]bool)}
+		err = l.live(ctx, inner)
+		close(pieces)
+		if takenErr := <-taken; takenErr != nil {
+			return takenErr
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -54,88 +64,152 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 	return projected, nil
 }
 
-// loading hands live jobs to a loader.
+// loading reads live jobs and sends them to whoever hands them to the loader, so that the
+// next are read while these are taken in.
 type loading struct {
 	s    *session
-	into store.Loader
+	to   chan<- piece
+	stop <-chan struct{} // closed when nothing more is wanted
 	told map[[32]byte]bool
-	jobs []store.JobRow
+}
+
+// piece is some of what a load reads, in order.
+type piece struct {
+	specs map[[32]byte][]byte // those of these jobs that no piece before has
+	jobs  []store.JobRow
+	parts []store.PartRow // of these jobs, and of the last one of the piece before
+}
+
+const (
+	// loadSlice is how many live jobs are read at a time, and loadParts how many parts a
+	// piece has.
+	loadSlice = 256
+	loadParts = 256
+	// loadAhead is how many pieces may wait to be taken in.
+	loadAhead = 2
+)
+
+// errStop ends a load that whoever takes it in has given up.
+var errStop = errors.New("store: the load was given up")
+
+// live loads the live jobs of all partitions.
+func (l *loading) live(outer, ctx context.Context) error {
+	for _, p := range l.s.layout.parts {
+		if err := l.partition(outer, ctx, p.number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // partition loads a partition slice by slice; outer is asked between them whether
 // anyone still wants the result.
 func (l *loading) partition(outer, ctx context.Context, number int64) error {
+	scanner := newJobScanner()
 	for after := int64(0); ; {
 		if err := outer.Err(); err != nil {
 			return err
 		}
-		l.jobs = l.jobs[:0]
+		jobs := make([]store.JobRow, 0, loadSlice)
 		err := l.s.query(ctx, statement{text: selectLive, partition: number}, func(rows *sql.Rows) (bool, error) {
-			j, err := scanJob(rows, true)
-			if err != nil {
-				return false, err
-			}
-			l.jobs = append(l.jobs, j)
-			return true, nil
+			j, err := scanner.scanLive(rows)
+			jobs = append(jobs, j)
+			return true, err
 		}, after, int64(loadSlice))
 		if err != nil {
 			return err
 		}
-		if len(l.jobs) == 0 {
+		if len(jobs) == 0 {
 			return nil
 		}
-		after = int64(l.jobs[len(l.jobs)-1].ID)
-		if err := l.slice(ctx, number); err != nil {
+		after = int64(jobs[len(jobs)-1].ID)
+		if err := l.slice(ctx, number, jobs); err != nil {
 			return err
 		}
 	}
 }
 
-// slice hands over the jobs read, each after its spec and before its parts.
-func (l *loading) slice(ctx context.Context, number int64) error {
+// slice sends the jobs read, with their specs and parts.
+func (l *loading) slice(ctx context.Context, number int64, jobs []store.JobRow) error {
 	specs := make(map[[32]byte][]byte)
-	for i := range l.jobs {
-		hash := l.jobs[i].Spec
-		if l.told[hash] || specs[hash] != nil || hash == ([32]byte{}) {
+	for i := range jobs {
+		hash := jobs[i].Spec
+		if l.told[hash] || hash == ([32]byte{}) {
 			continue
 		}
 		blob, err := l.s.spec(ctx, number, hash)
 		if err != nil {
-			return fmt.Errorf("the spec of job %d: %w", l.jobs[i].ID, err)
+			return fmt.Errorf("the spec of job %d: %w", jobs[i].ID, err)
 		}
-		specs[hash] = blob
+		l.told[hash], specs[hash] = true, blob
 	}
-	next := 0
-	tell := func(upTo uint64) error {
-		for ; next < len(l.jobs) && l.jobs[next].ID <= upTo; next++ {
-			j := l.jobs[next]
-			if blob := specs[j.Spec]; blob != nil && !l.told[j.Spec] {
-				l.told[j.Spec] = true
-				if err := l.into.Spec(store.SpecRow{Job: j.ID, Hash: j.Spec, Blob: blob}); err != nil {
-					return err
-				}
-			}
-			if err := l.into.Job(j); err != nil {
-				return err
-			}
+	var parts []store.PartRow
+	send := func(upTo uint64) error {
+		n := 0
+		for n < len(jobs) && jobs[n].ID <= upTo {
+			n++
 		}
-		return nil
+		p := piece{specs, jobs[:n], parts}
+		jobs, parts = jobs[n:], nil
+		select {
+		case l.to <- p:
+			return nil
+		case <-l.stop:
+			return errStop
+		}
 	}
-	first, last := l.jobs[0].ID, l.jobs[len(l.jobs)-1].ID
+	first, last := jobs[0].ID, jobs[len(jobs)-1].ID
 	err := l.s.query(ctx, statement{text: selectLiveParts, partition: number}, func(rows *sql.Rows) (bool, error) {
 		p, err := scanPart(rows)
 		if err != nil {
 			return false, err
 		}
-		if err := tell(p.Job); err != nil {
-			return false, err
+		if len(parts) == loadParts {
+			if err := send(parts[loadParts-1].Job); err != nil {
+				return false, err
+			}
 		}
-		return true, l.into.Part(p)
+		parts = append(parts, p)
+		return true, nil
 	}, int64(first), int64(last), int64(store.PartAttempt))
 	if err != nil {
 		return err
 	}
-	return tell(last)
+	return send(last)
+}
+
+// take hands pieces to a loader, each job after its spec and before its parts.
+func take(from <-chan piece, into store.Loader) error {
+	for p := range from {
+		next := 0
+		tell := func(upTo uint64) error {
+			for ; next < len(p.jobs) && p.jobs[next].ID <= upTo; next++ {
+				j := p.jobs[next]
+				if blob := p.specs[j.Spec]; blob != nil {
+					delete(p.specs, j.Spec)
+					if err := into.Spec(store.SpecRow{Job: j.ID, Hash: j.Spec, Blob: blob}); err != nil {
+						return err
+					}
+				}
+				if err := into.Job(j); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for i := range p.parts {
+			if err := tell(p.parts[i].Job); err != nil {
+				return err
+			}
+			if err := into.Part(p.parts[i]); err != nil {
+				return err
+			}
+		}
+		if err := tell(math.MaxUint64); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spec reads one spec; a missing one is store.ErrNotFound. An empty spec comes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -51,10 +52,12 @@ const jobKeyColumns = "id, live, changed, namespace, queue, name, state, submitt
 const jobColumns = jobKeyColumns + ", sum, body"
 
 // appendJob appends a job's columns.
-func appendJob(args []any, j *store.JobRow, labels []byte) []any {
+func (t *tables) appendJob(args []any, j *store.JobRow, labels []byte) []any {
+	var sum int64
+	sum, t.columns = jobSum(t.columns, j, labels)
 	return append(args, int64(j.ID), liveColumn(j), int64(j.Changed), j.Namespace, j.Queue, j.Name,
 		int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash), labels, j.Spec[:],
-		jobSum(j, labels), j.Blob)
+		sum, j.Blob)
 }
 
 func liveColumn(j *store.JobRow) int64 {
@@ -65,47 +68,101 @@ func liveColumn(j *store.JobRow) int64 {
 }
 
 // jobSum is the checksum of a job: of its body and of every other column, because
-// lists, retention and recovery go by those. labels are encoded.
-func jobSum(j *store.JobRow, labels []byte) int64 {
-	columns := make([]byte, 0, 512)
-	for _, text := range []string{j.Namespace, j.Queue, j.Name} {
+// lists, retention and recovery go by those. labels are encoded; scratch is what is used
+// to put the columns side by side, and returned for the next.
+func jobSum(scratch []byte, j *store.JobRow, labels []byte) (sum int64, used []byte) {
+	columns := scratch[:0]
+	for _, text := range [...]string{j.Namespace, j.Queue, j.Name} {
 		columns = binary.AppendUvarint(columns, uint64(len(text)))
 		columns = append(columns, text...)
 	}
 	columns = append(append(columns, labels...), j.Spec[:]...)
-	for _, n := range []int64{int64(j.ID), liveColumn(j), int64(j.Changed), int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash)} {
+	for _, n := range [...]int64{int64(j.ID), liveColumn(j), int64(j.Changed), int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash)} {
 		columns = binary.LittleEndian.AppendUint64(columns, uint64(n))
 	}
-	return int64(crc32.Update(crc32.Checksum(j.Blob, castagnoli), castagnoli, columns))
+	return int64(crc32.Update(crc32.Checksum(j.Blob, castagnoli), castagnoli, columns)), columns
 }
 
-// scanJob reads a row of jobColumns or, without the body, of jobKeyColumns.
-func scanJob(rows *sql.Rows, withBody bool) (store.JobRow, error) {
-	var j store.JobRow
-	var id, live, changed, state, submitted, ended, keep, key, check integer
-	var labels, spec sql.RawBytes
-	dest := [jobWidth]any{&id, &live, &changed, &j.Namespace, &j.Queue, &j.Name,
-		&state, &submitted, &ended, &keep, &key, &labels, &spec, &check, &j.Blob}
+// jobScanner reads the rows of one query of jobs. What it reads into is made once: a
+// recovery reads a million rows. The zero value is not ready; see newJobScanner.
+type jobScanner struct {
+	id, live, changed, state, submitted, ended, keep, key, check integer
+	namespace, queue, name                                       string
+	labels, spec, body                                           sql.RawBytes
+	dest                                                         [jobWidth]any
+	ofLive                                                       [liveWidth]any
+	block, columns                                               []byte
+}
+
+func newJobScanner() *jobScanner {
+	s := &jobScanner{}
+	s.dest = [jobWidth]any{&s.id, &s.live, &s.changed, &s.namespace, &s.queue, &s.name,
+		&s.state, &s.submitted, &s.ended, &s.keep, &s.key, &s.labels, &s.spec, &s.check, &s.body}
+	s.ofLive = [liveWidth]any{&s.id, &s.changed, &s.state, &s.submitted, &s.key, &s.name, &s.labels, &s.spec, &s.check, &s.body}
+	return s
+}
+
+// scan reads a row of jobColumns or, without the body, of jobKeyColumns.
+func (s *jobScanner) scan(rows *sql.Rows, withBody bool) (store.JobRow, error) {
 	n := jobWidth
 	if !withBody {
 		n -= 2
 	}
-	if err := rows.Scan(dest[:n]...); err != nil {
-		return j, err
+	if err := rows.Scan(s.dest[:n]...); err != nil {
+		return store.JobRow{}, err
 	}
-	j.ID, j.Live, j.Changed, j.State = uint64(id), live == 1, uint64(changed), uint8(state)
-	j.Submitted, j.Ended, j.KeepUntil, j.KeyHash = int64(submitted), int64(ended), int64(keep), uint64(key)
-	if copy(j.Spec[:], spec) != len(j.Spec) {
+	return s.job(withBody)
+}
+
+// scanLive reads a row of selectLive.
+func (s *jobScanner) scanLive(rows *sql.Rows) (store.JobRow, error) {
+	if err := rows.Scan(s.ofLive[:]...); err != nil {
+		return store.JobRow{}, err
+	}
+	s.live = 1
+	s.namespace, s.name, _ = strings.Cut(s.name, "/")
+	s.queue, s.name, _ = strings.Cut(s.name, "/")
+	return s.job(true)
+}
+
+// job is the row that was read.
+func (s *jobScanner) job(withBody bool) (store.JobRow, error) {
+	j := store.JobRow{
+		ID: uint64(s.id), Live: s.live == 1, Changed: uint64(s.changed), Namespace: s.namespace, Queue: s.queue, Name: s.name,
+		State: uint8(s.state), Submitted: int64(s.submitted), Ended: int64(s.ended), KeepUntil: int64(s.keep), KeyHash: uint64(s.key),
+	}
+	if copy(j.Spec[:], s.spec) != len(j.Spec) {
 		return j, damaged("job %d", j.ID)
 	}
 	var ok bool
-	if j.Labels, ok = decodeLabels(labels); !ok {
+	if j.Labels, ok = decodeLabels(s.labels); !ok {
 		return j, damaged("job %d: its labels", j.ID)
 	}
-	if withBody && (int64(live) != liveColumn(&j) || uint64(state) != uint64(j.State) || jobSum(&j, labels) != int64(check)) {
+	if !withBody {
+		return j, nil
+	}
+	j.Blob = s.kept(s.body)
+	var sum int64
+	sum, s.columns = jobSum(s.columns, &j, s.labels)
+	if int64(s.live) != liveColumn(&j) || uint64(s.state) != uint64(j.State) || sum != int64(s.check) {
 		return j, damaged("job %d", j.ID)
 	}
 	return j, nil
+}
+
+// kept copies a body, which is gone with the next row. Those of many rows share their
+// memory: they live for as long as each other.
+func (s *jobScanner) kept(body []byte) []byte {
+	const blockLen = 16 << 10
+	if body == nil || len(body) > blockLen/4 {
+		return slices.Clone(body)
+	}
+	if cap(s.block)-len(s.block) < len(body) {
+		s.block = make([]byte, 0, blockLen)
+	}
+	at := len(s.block)
+	s.block = append(s.block, body...)
+	return s.block[at:len(s.block):len(s.block)]
 }
 
 // encodeLabels appends labels to buf, each with its length before it.
