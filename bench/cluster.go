@@ -23,6 +23,8 @@ import (
 type cluster struct {
 	b      *bench
 	dir    string
+	args   []string // of the server, beside those that every one has
+	listen string   // where it listens: the same place each time
 	server *proc.Process
 	worker *proc.Process
 	keeper int
@@ -38,20 +40,21 @@ type cluster struct {
 
 const profilesAt = `profiles=(http://\S+/debug/pprof/)`
 
-// newCluster starts a server on a fresh directory.
-func (b *bench) newCluster() (*cluster, error) {
+// newCluster starts a server on a fresh directory, with more arguments of its own.
+func (b *bench) newCluster(args ...string) (*cluster, error) {
 	dir, err := os.MkdirTemp(b.dir, "run-")
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{b: b, dir: dir}
+	c := &cluster{b: b, dir: dir, args: args, listen: "127.0.0.1:0"}
 	return c, c.startServer()
 }
 
 // startServer returns when it answers.
 func (c *cluster) startServer() (err error) {
 	data := c.dir + "/server"
-	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, "server", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"); err != nil {
+	args := append([]string{"server", "--data", data, "--listen", c.listen, "--admin", "127.0.0.1:0"}, c.args...)
+	if c.server, err = c.b.start(c.dir+"/server.log", c.b.binary, args...); err != nil {
 		return err
 	}
 	profiles, err := c.server.Says(c.b.ctx, profilesAt)
@@ -63,24 +66,32 @@ func (c *cluster) startServer() (err error) {
 	if err != nil {
 		return err
 	}
+	c.listen = strings.TrimPrefix(address, "https://")
 	tokenFile, caFile := data+"/admin.token", data+"/tls/ca.crt"
 	c.environment = append(os.Environ(), "REEVE_ADDR="+address, "REEVE_TOKEN_FILE="+tokenFile, "REEVE_CA="+caFile)
 	if c.client, err = reeve.New(reeve.Config{Addr: address, TokenFile: tokenFile, CAFile: caFile}); err != nil {
 		return err
 	}
-	token, err := os.ReadFile(tokenFile)
-	if err != nil {
-		return err
-	}
-	tls, err := trust.ClientConfig(strings.TrimPrefix(address, "https://"), trust.ClientOptions{CAFile: caFile})
-	if err != nil {
-		return err
-	}
-	if c.inside, err = client.New(client.Options{Address: address, Token: strings.TrimSpace(string(token)), TLS: tls, UserAgent: "reeve-bench"}); err != nil {
+	if c.inside, err = c.dial(0); err != nil {
 		return err
 	}
 	_, err = c.client.Ping(c.b.ctx)
 	return err
+}
+
+// dial makes a client of that patience.
+func (c *cluster) dial(patience time.Duration) (*client.Client, error) {
+	token, err := os.ReadFile(c.dir + "/server/admin.token")
+	if err != nil {
+		return nil, err
+	}
+	tls, err := trust.ClientConfig(strings.TrimPrefix(c.client.Addr(), "https://"), trust.ClientOptions{CAFile: c.dir + "/server/tls/ca.crt"})
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Options{
+		Address: c.client.Addr(), Token: strings.TrimSpace(string(token)), TLS: tls, Patience: patience, UserAgent: "reeve-bench",
+	})
 }
 
 // prepareFunctions starts a worker of functions that joins when it is told to.

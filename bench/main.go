@@ -70,6 +70,10 @@ type bench struct {
 	source string
 	// profile is where profiles of every run go, empty for none.
 	profile string
+	// openTime and overloadTime are how long the open loops of W8 and W9 last.
+	openTime, overloadTime time.Duration
+	// kneeRate is the highest rate that is kept up with, in jobs a second; 0 until it is known.
+	kneeRate float64
 }
 
 // section is one group of figures.
@@ -93,7 +97,10 @@ func sections() []section {
 		{"W3", "W3: one job at a time", "", (*bench).latency},
 		{"W4", "W4: processes", "", (*bench).processes},
 		{"W7", "W7: functions that need each other", "", (*bench).graphs},
+		{"W5", "W5: one large array", aboutArray, (*bench).array},
 		{"W6", "W6: what waits", "", (*bench).memory},
+		{"W8", "W8: arrivals by the clock", aboutOpen, (*bench).open},
+		{"W9", "W9: twice what can be kept up with", aboutOverload, (*bench).overload},
 	}
 }
 
@@ -115,10 +122,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.Float64Var(&b.scale, "scale", 1, "multiplies the number of jobs")
 	f.BoolVar(&b.peers, "peers", true, "measure others beside Reeve")
 	f.StringVar(&b.profile, "profile", "", "a directory for profiles of the servers and workers, and of their memory")
+	long := f.Bool("long", false, "ten minutes for each open loop of W8 and five for W9, in place of one")
+	f.Float64Var(&b.kneeRate, "knee", 0, "the jobs a second that W8 and W9 take for the knee (default: measured)")
 	write := f.String("write", "", "a Markdown file to write the report into too, between its lines "+beginMark+" and "+endMark+
 		"; beside it the figures go into a .json and a chart into a .svg of the same name")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	b.openTime, b.overloadTime = shortTime, shortTime
+	if *long {
+		b.openTime, b.overloadTime = longOpenTime, longOverloadTime
 	}
 	only, err := regexp.Compile(*pattern)
 	if err != nil {

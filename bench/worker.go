@@ -44,6 +44,7 @@ func functionWorker(args []string) error {
 		a.SetOutput("started", strconv.FormatInt(time.Now().UnixNano(), 10))
 		return nil
 	})
+	newLateness().handle(w)
 	if _, err := c.Ping(ctx); err != nil {
 		return err
 	}
