@@ -35,8 +35,8 @@ func TestRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| submit and work ", "| work alone ", "| 1024 slots ", "| submit → end returned by Wait ", "*fork and exec, ",
-		"| **Reeve, single jobs** ", "| 1000 single jobs ", "| 10000 elements of one array |", "(performance.svg)",
-		"first dispatch after kill -9", "| 50 % of the knee, in all ", "| 80 % of the knee, drift ", "| while it lasted ",
+		"| **Reeve, single jobs** ", "| 1,000 jobs of 300 B ", "| 10,000 elements of one array |", "(performance.svg)",
+		"| kill -9 to the first dispatch |", "| 50 % of the knee, in all ", "| 80 % of the knee, drift ", "| while it lasted ",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in the report:\n%s", want, text)

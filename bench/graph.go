@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
@@ -16,8 +17,52 @@ const (
 	graphSlots = 64
 )
 
+// Cases of W7, with the number of functions.
+const (
+	caseChain = "a chain of %d"
+	caseFan   = "1 → %d → 1"
+)
+
 // graphs is W7: functions that need each other.
 func (b *bench) graphs() error {
+	if err := b.queueGraphs(); err != nil || !b.peers {
+		return err
+	}
+	return b.attempt("W7", "Slurm", figure.Peer, b.slurmGraphs)
+}
+
+// slurmGraphs are measured once: each takes long.
+func (b *bench) slurmGraphs() (err error) {
+	q, err := b.site().StartSlurm(peer.SlurmCPUs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	row := func(what string) figure.Row {
+		return figure.Row{Workload: "W7", Case: what, Kind: figure.Peer, System: "Slurm", Durability: "5 s"}
+	}
+	var steps int
+	spent, err := b.timed(q, func() error {
+		steps, err = q.Chain()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r := row(fmt.Sprintf(caseChain, b.count(chainSteps)))
+	b.figures.Add(r, "each step", "ms", spent.took.Seconds()*1000/float64(steps))
+	b.charge(r, spent, steps)
+	n := b.count(fanWidth)
+	if spent, err = b.timed(q, func() error { return q.Fan(n) }); err != nil {
+		return err
+	}
+	r = row(fmt.Sprintf(caseFan, n))
+	b.figures.Add(r, "in all", "ms", spent.took.Seconds()*1000)
+	b.charge(r, spent, n)
+	return nil
+}
+
+func (b *bench) queueGraphs() error {
 	return b.inTurn("W7", func(s peer.System, run int) error {
 		for _, g := range []struct {
 			kind         peer.Kind
@@ -25,8 +70,8 @@ func (b *bench) graphs() error {
 			what, metric string
 			each         int
 		}{
-			{peer.Chain, b.count(chainSteps), "a chain of %d", "each step", b.count(chainSteps)},
-			{peer.Fan, b.count(fanWidth), "1 → %d → 1", "in all", 1},
+			{peer.Chain, b.count(chainSteps), caseChain, "each step", b.count(chainSteps)},
+			{peer.Fan, b.count(fanWidth), caseFan, "in all", 1},
 		} {
 			if err := b.with(s, func(q peer.Queue) error {
 				if err := errors.Join(q.Prepare(peer.Workload{Jobs: g.n, Slots: graphSlots, Kind: g.kind}), q.Work()); err != nil {

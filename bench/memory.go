@@ -3,43 +3,92 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
-// backlog is something that waits.
-type backlog struct {
-	name   string
-	n      int
-	submit func(*cluster, int) error
-}
+const (
+	waitingJobs     = 1_000_000
+	waitingElements = 10_000_000
+	// payloadBytes is what each single job carries.
+	payloadBytes = 300
+)
 
-// memory is W6: what jobs that wait cost the server, and how long it takes to have them
-// again after it was killed. Each is measured once: it is memory, not time.
+// memory is W6: what jobs that wait cost, and how long it takes to have them again after the
+// server was killed. Each is measured once: it is memory, not time.
 func (b *bench) memory() error {
-	single := func(c *cluster, n int) error { return c.submit(reeve.Function("noop", nil), n) }
-	array := func(c *cluster, n int) error {
-		_, err := c.client.Submit(c.b.ctx, reeve.Job{Tasks: []reeve.Task{{
-			Function: "noop", Array: &reeve.Array{Indexes: fmt.Sprintf("0-%d", n-1)},
-		}}})
+	jobs, elements := b.count(waitingJobs), b.count(waitingElements)
+	single, many := fmt.Sprintf("%s jobs of %d B", thousands(jobs), payloadBytes), thousands(elements)+" elements of one array"
+	if err := b.wait(single, jobs, func(c *cluster) error { return c.submitEach(reeve.Function("noop", nil), jobs, payloadBytes) }); err != nil {
 		return err
 	}
-	for _, l := range []backlog{
-		{"single jobs", b.count(1_000_000), single},
-		{"elements of one array", b.count(10_000_000), array},
-	} {
-		if err := b.wait(l); err != nil {
+	if err := b.wait(many, elements, func(c *cluster) error {
+		_, err := c.client.Submit(c.b.ctx, reeve.Job{Tasks: []reeve.Task{{
+			Function: "noop", Array: &reeve.Array{Indexes: fmt.Sprintf("0-%d", elements-1)},
+		}}})
+		return err
+	}); err != nil {
+		return err
+	}
+	if !b.peers {
+		return nil
+	}
+	river := peer.RiverSystem()
+	return b.attempt("W6", river.Name, river.Kind, func() error {
+		return b.with(river, func(q peer.Queue) error { return b.waitIn(rowOf(river, "W6", single), q.(peer.Backlog), jobs) })
+	})
+}
+
+// waitIn measures what waits in a peer.
+func (b *bench) waitIn(r figure.Row, q peer.Backlog, n int) error {
+	empty, disk, err := occupied(q)
+	if err != nil {
+		return err
+	}
+	var full, diskFull int64
+	var took time.Duration
+	spent, err := b.timed(q, func() error {
+		began := time.Now()
+		if err := q.FillWith(n, payloadBytes); err != nil {
 			return err
 		}
+		took = time.Since(began)
+		// While the sessions are there that have the database's shared memory in use.
+		full, diskFull, err = occupied(q)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	b.figures.Add(r, "memory over the empty server", "MiB", mebibytes(full-empty))
+	b.figures.Add(r, "submitted in", "s", took.Seconds())
+	b.figures.Add(r, "on disk", "MiB", mebibytes(diskFull-disk))
+	b.charge(r, spent, n)
 	return nil
 }
 
-// wait measures one backlog.
-func (b *bench) wait(l backlog) (err error) {
+// occupied is the memory of a peer's database, and what it stores.
+func occupied(q peer.Backlog) (memory, disk int64, err error) {
+	for _, p := range q.Parts() {
+		if p.Role == proc.Database {
+			if memory, err = proc.Resident(p.PID); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	disk, err = q.Stored()
+	return memory, disk, err
+}
+
+// wait measures what waits in Reeve.
+func (b *bench) wait(what string, n int, submit func(*cluster) error) (err error) {
 	c, err := b.newCluster()
 	if err != nil {
 		return err
@@ -53,8 +102,8 @@ func (b *bench) wait(l backlog) (err error) {
 	if err != nil {
 		return err
 	}
-	recorded := c.record(fmt.Sprintf("wait-%d", l.n))
-	spent, err := b.timed(&reeveQueue{c}, func() error { return l.submit(c, l.n) })
+	recorded := c.record(fmt.Sprintf("wait-%d", n))
+	spent, err := b.timed(&reeveQueue{c}, func() error { return submit(c) })
 	if err := errors.Join(err, recorded()); err != nil {
 		return err
 	}
@@ -70,16 +119,47 @@ func (b *bench) wait(l backlog) (err error) {
 		return err
 	}
 	if b.profile != "" {
-		if err := fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, l.n)); err != nil {
+		if err := fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, n)); err != nil {
 			return err
 		}
 	}
-	r := figure.Row{Workload: "W6", Case: fmt.Sprintf("%d %s", l.n, l.name), Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
-	b.figures.Add(r, "memory over the empty server", "MiB", float64(full-rss)/(1<<20))
-	b.figures.Add(r, "of it in use", "MiB", float64(fullLive-live)/(1<<20))
+	disk, err := c.stored()
+	if err != nil {
+		return err
+	}
+	r := figure.Row{Workload: "W6", Case: what, Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
+	b.figures.Add(r, "memory over the empty server", "MiB", mebibytes(full-rss))
+	b.figures.Add(r, "of it in use", "MiB", mebibytes(fullLive-live))
 	b.figures.Add(r, "submitted in", "s", spent.took.Seconds())
-	b.charge(r, spent, l.n)
-	return c.comeBack(r, l.n)
+	b.figures.Add(r, "on disk", "MiB", mebibytes(disk))
+	b.charge(r, spent, n)
+	return c.comeBack(r, n)
+}
+
+// stored is the size of the server's files.
+func (c *cluster) stored() (sum int64, err error) {
+	err = filepath.WalkDir(c.dir+"/server", func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		f, err := e.Info()
+		if err == nil {
+			sum += f.Size()
+		}
+		return err
+	})
+	return sum, err
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+// thousands spells a number with a comma before every three digits.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
 
 // comeBack kills the server and measures how long it takes until it answers, with
@@ -102,6 +182,6 @@ func (c *cluster) comeBack(r figure.Row, n int) error {
 	}
 	rss, err := proc.Resident(c.server.PID())
 	c.b.figures.Add(r, "back after kill -9", "s", took.Seconds())
-	c.b.figures.Add(r, "memory then", "MiB", float64(rss)/(1<<20))
+	c.b.figures.Add(r, "memory then", "MiB", mebibytes(rss))
 	return err
 }

@@ -50,23 +50,30 @@ func (q *reeveQueue) Parts() []proc.Part { return q.parts() }
 func (q *reeveQueue) Close() error { return q.close() }
 
 // submit submits n jobs, and returns when all are acknowledged.
-func (c *cluster) submit(j reeve.Job, n int) error {
+func (c *cluster) submit(j reeve.Job, n int) error { return c.submitEach(j, n, 0) }
+
+// submitEach is submit of jobs that carry so many bytes each.
+func (c *cluster) submitEach(j reeve.Job, n, bytes int) error {
 	errs := make([]error, peer.Submitters)
 	var wg sync.WaitGroup
 	for i := range peer.Submitters {
 		wg.Go(func() {
-			_, errs[i] = c.client.SubmitMany(c.b.ctx, j, empty(n*(i+1)/peer.Submitters-n*i/peer.Submitters))
+			_, errs[i] = c.client.SubmitMany(c.b.ctx, j, items(n*(i+1)/peer.Submitters-n*i/peer.Submitters, bytes))
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// empty is n items without anything of their own.
-func empty(n int) iter.Seq[reeve.Item] {
+// items is n items with nothing of their own, or a text of so many bytes.
+func items(n, bytes int) iter.Seq[reeve.Item] {
 	return func(yield func(reeve.Item) bool) {
-		for range n {
-			if !yield(reeve.Item{}) {
+		for i := range n {
+			var item reeve.Item
+			if bytes > 0 {
+				item.Payload = peer.Payload(i, bytes)
+			}
+			if !yield(item) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
@@ -42,7 +43,7 @@ type Latencies struct {
 
 // Systems are the peers that run functions.
 func Systems() []System {
-	return []System{riverSystem(), graphileSystem(), asynqSystem("everysec", "1 s"), asynqSystem("always", figure.Durable)}
+	return []System{RiverSystem(), graphileSystem(), asynqSystem("everysec", "1 s"), asynqSystem("always", figure.Durable)}
 }
 
 // Programs are what a program that measures peers is when Site starts it as another, by its
@@ -71,6 +72,18 @@ type Queue interface {
 	Parts() []proc.Part
 	Close() error
 }
+
+// Backlog is a queue whose jobs can be let wait.
+type Backlog interface {
+	Parts() []proc.Part
+	// FillWith is Fill with jobs that carry so many bytes each.
+	FillWith(n, bytes int) error
+	// Stored is the bytes that it keeps on disk.
+	Stored() (int64, error)
+}
+
+// Payload is a text of that many bytes which no other job has.
+func Payload(i, bytes int) string { return fmt.Sprintf("%0*d", bytes, i) }
 
 // Synced is a queue that counts how often it has told the disk to make something durable.
 // After the last of what is measured a worker may be ended for it.

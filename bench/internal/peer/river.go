@@ -34,7 +34,8 @@ const (
 	ended = "ended"
 )
 
-func riverSystem() System {
+// RiverSystem is River on PostgreSQL.
+func RiverSystem() System {
 	return System{
 		Name: "River", Durability: figure.Durable, Kind: figure.Peer, Start: (*Site).startRiver,
 		Rate: func(slots int) int {
@@ -81,7 +82,17 @@ func quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
-func (q *riverQueue) Fill(n int) error {
+// Fill submits jobs without a payload.
+func (q *riverQueue) Fill(n int) error { return q.FillWith(n, 0) }
+
+// Stored is the size of the table of jobs with its indexes.
+func (q *riverQueue) Stored() (n int64, err error) {
+	err = q.pg.pool.QueryRow(q.s.Context, "SELECT pg_total_relation_size('river_job')").Scan(&n)
+	return n, err
+}
+
+// FillWith gives every job a payload.
+func (q *riverQueue) FillWith(n, bytes int) error {
 	errs := make([]error, Submitters)
 	var wg sync.WaitGroup
 	for i := range Submitters {
@@ -89,7 +100,11 @@ func (q *riverQueue) Fill(n int) error {
 			for left := n*(i+1)/Submitters - n*i/Submitters; left > 0 && errs[i] == nil; left -= Batch {
 				jobs := make([]river.InsertManyParams, min(Batch, left))
 				for k := range jobs {
-					jobs[k].Args = riverJob{What: Noop}
+					args := riverJob{What: Noop}
+					if bytes > 0 {
+						args.Payload = Payload(left-k, bytes)
+					}
+					jobs[k].Args = args
 				}
 				_, errs[i] = q.client.InsertManyFast(q.s.Context, jobs)
 			}
@@ -176,7 +191,7 @@ func (q *riverQueue) Parts() []proc.Part {
 }
 
 func (q *riverQueue) Syncs(last bool) (int64, error) {
-	if last {
+	if last && q.worker != nil {
 		if err := q.worker.Stop(); err != nil {
 			return 0, err
 		}
@@ -191,7 +206,8 @@ func (q *riverQueue) Close() error { return errors.Join(q.worker.Stop(), q.pg.cl
 type riverJob struct {
 	What Kind `json:"what,omitempty"`
 	// Step is this one's number, of Steps.
-	Step, Steps int `json:",omitempty"`
+	Step, Steps int    `json:",omitempty"`
+	Payload     string `json:"payload,omitempty"`
 }
 
 func (riverJob) Kind() string { return "bench" }
@@ -225,7 +241,7 @@ func (w *riverWorker) step(ctx context.Context, j *river.Job[riverJob]) error {
 		return w.complete(ctx, j, nil)
 	}
 	return w.complete(ctx, j, func(tx pgx.Tx, c *river.Client[pgx.Tx]) error {
-		_, err := c.InsertTx(ctx, tx, riverJob{Chain, j.Args.Step + 1, j.Args.Steps}, nil)
+		_, err := c.InsertTx(ctx, tx, riverJob{What: Chain, Step: j.Args.Step + 1, Steps: j.Args.Steps}, nil)
 		return err
 	})
 }
@@ -239,7 +255,7 @@ func (w *riverWorker) fan(ctx context.Context, j *river.Job[riverJob]) error {
 		return w.complete(ctx, j, func(tx pgx.Tx, c *river.Client[pgx.Tx]) error {
 			jobs := make([]river.InsertManyParams, steps)
 			for i := range jobs {
-				jobs[i].Args = riverJob{Fan, i + 1, steps}
+				jobs[i].Args = riverJob{What: Fan, Step: i + 1, Steps: steps}
 			}
 			_, err := c.InsertManyFastTx(ctx, tx, jobs)
 			return err
@@ -254,7 +270,7 @@ func (w *riverWorker) fan(ctx context.Context, j *river.Job[riverJob]) error {
 	if err := w.pool.QueryRow(ctx, "SELECT count(*) FROM fanned").Scan(&n); err != nil || n < steps {
 		return err
 	}
-	_, err := river.ClientFromContext[pgx.Tx](ctx).Insert(ctx, riverJob{Fan, steps + 1, steps},
+	_, err := river.ClientFromContext[pgx.Tx](ctx).Insert(ctx, riverJob{What: Fan, Step: steps + 1, Steps: steps},
 		&river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
 	return err
 }

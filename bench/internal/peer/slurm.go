@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// slurmCPUs is how many processors the one node says it has: a job holds its own for most of a
+	// SlurmCPUs is how many processors the one node says it has: a job holds its own for most of a
 	// second after it has ended, so that with as few as there are nothing would get done.
-	slurmCPUs = 256
+	SlurmCPUs = 256
 	// slurmRange is how many elements one range of a command may name.
 	slurmRange = 60_000
 )
@@ -71,8 +71,9 @@ SlurmdTimeout=300
 
 // Slurm is a cluster of one node on this machine.
 type Slurm struct {
-	s   *Site
-	dir string
+	s *Site
+	// Dir is its own.
+	Dir string
 	// environment is where its commands find it.
 	environment                []string
 	munged, controller, worker *proc.Process
@@ -89,7 +90,7 @@ func (s *Site) StartSlurm(cpus int) (*Slurm, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Slurm{s: s, dir: dir, environment: append(os.Environ(), "SLURM_CONF="+dir+"/slurm.conf")}
+	q := &Slurm{s: s, Dir: dir, environment: append(os.Environ(), "SLURM_CONF="+dir+"/slurm.conf")}
 	if err := q.configure(cpus); err != nil {
 		return nil, err
 	}
@@ -118,15 +119,15 @@ func (q *Slurm) configure(cpus int) error {
 	if err != nil {
 		return err
 	}
-	settings := fmt.Sprintf(slurmSettings, host, cpus, me.Username, one, other, q.dir)
+	settings := fmt.Sprintf(slurmSettings, host, cpus, me.Username, one, other, q.Dir)
 	return errors.Join(
-		os.Mkdir(q.dir+"/state", 0o700), os.Mkdir(q.dir+"/spool", 0o755), os.WriteFile(q.dir+"/munge.key", key, 0o600),
-		os.WriteFile(q.dir+"/slurm.conf", []byte(settings), 0o600), os.Chmod(q.dir, 0o755),
+		os.Mkdir(q.Dir+"/state", 0o700), os.Mkdir(q.Dir+"/spool", 0o755), os.WriteFile(q.Dir+"/munge.key", key, 0o600),
+		os.WriteFile(q.Dir+"/slurm.conf", []byte(settings), 0o600), os.Chmod(q.Dir, 0o755),
 	)
 }
 
 func (q *Slurm) startAll() (err error) {
-	file := func(name string) string { return filepath.Join(q.dir, name) }
+	file := func(name string) string { return filepath.Join(q.Dir, name) }
 	if q.munged, err = q.start("munged", "-F", "--force", "--key-file="+file("munge.key"), "--socket="+file("munge.sock"),
 		"--pid-file="+file("munge.pid"), "--log-file="+file("munge.log"), "--seed-file="+file("munge.seed")); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (q *Slurm) KillController() error { return q.controller.Kill() }
 func (q *Slurm) start(name string, args ...string) (*proc.Process, error) {
 	c := exec.Command(name, args...) //nolint:noctx // it outlives calls, and Stop ends it
 	c.Env = q.environment
-	return proc.Start(filepath.Join(q.dir, name+".out"), c)
+	return proc.Start(filepath.Join(q.Dir, name+".out"), c)
 }
 
 // await asks now and then until something holds.
@@ -175,19 +176,21 @@ func (q *Slurm) await(holds func() (bool, error)) error {
 func (q *Slurm) Ask(name string, args ...string) (string, error) {
 	c := exec.CommandContext(q.s.Context, name, args...)
 	c.Env = q.environment
-	c.Dir = q.dir
+	c.Dir = q.Dir
 	return proc.Output(c)
 }
 
 // Submit submits a script of one line, and returns the job's id.
 func (q *Slurm) Submit(line, output string, args ...string) (string, error) {
-	id, err := q.Ask("sbatch", append([]string{"-Q", "--parsable", "-n1", "-o", output, "-e", "/dev/null", "--wrap=" + line}, args...)...)
+	id, err := q.Ask("sbatch", append([]string{"--parsable", "-n1", "-o", output, "-e", "/dev/null", "--wrap=" + line}, args...)...)
 	return strings.TrimSpace(id), err
 }
 
 // Gone returns when no job is left.
 func (q *Slurm) Gone() error {
-	return proc.Await(q.s.Context, 50*time.Millisecond, func() (bool, error) {
+	ctx, cancel := context.WithTimeout(q.s.Context, 3*proc.Patience)
+	defer cancel()
+	return proc.Await(ctx, 50*time.Millisecond, func() (bool, error) {
 		left, err := q.Ask("squeue", "-h", "-t", "PD,R,CG,S", "-o", "%i")
 		return left == "", err
 	})
@@ -207,7 +210,7 @@ func (q *Slurm) CancelFirst(id string, n int) error {
 func (q *Slurm) Run(n int, command []string, keep bool) error {
 	output := "/dev/null"
 	if keep {
-		output = q.dir + "/spool/%a.out"
+		output = q.Dir + "/spool/%a.out"
 	}
 	if _, err := q.Submit(strings.Join(command, " "), output, fmt.Sprintf("--array=0-%d", n-1)); err != nil {
 		return err
@@ -264,7 +267,8 @@ func (q *Slurm) Parts() []proc.Part {
 
 // Close ends everything and removes its data.
 func (q *Slurm) Close() error {
-	return errors.Join(q.worker.Stop(), q.controller.Stop(), q.munged.Stop(), os.RemoveAll(q.dir))
+	err := errors.Join(q.worker.Stop(), q.controller.Stop(), q.munged.Stop())
+	return errors.Join(err, proc.KillMarked("SLURM_CONF="+q.Dir+"/slurm.conf"), os.RemoveAll(q.Dir))
 }
 
 // freePorts are two TCP ports of this machine that nobody listens at.

@@ -42,7 +42,7 @@ func Starters() []StarterSystem {
 	at := strconv.Itoa(AtOnce())
 	return []StarterSystem{
 		{"GNU parallel -j" + at, "nothing", figure.Peer, startParallel, 200},
-		{"Slurm, an array", "5 s", figure.Peer, func(s *Site) (Starter, error) { return s.StartSlurm(slurmCPUs) }, 60},
+		{"Slurm, an array", "5 s", figure.Peer, func(s *Site) (Starter, error) { return s.StartSlurm(SlurmCPUs) }, 60},
 	}
 }
 

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -146,6 +149,26 @@ func (p *Process) Kill() error {
 	err := p.cmd.Process.Kill()
 	<-p.ended
 	return err
+}
+
+// KillMarked kills the processes that have a variable in their environment: those that left
+// their parent and outlived it.
+func KillMarked(variable string) error {
+	children, err := processTree()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, pid := range slices.Concat(slices.Collect(maps.Values(children))...) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || !slices.Contains(strings.Split(string(text), "\x00"), variable) {
+			continue // it has ended, or is another user's
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !gone(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Output runs a command and returns what it writes to its standard output; what it

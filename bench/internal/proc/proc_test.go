@@ -92,3 +92,24 @@ func TestOutput(t *testing.T) {
 		t.Errorf("a failure is %v", err)
 	}
 }
+
+func TestKillMarked(t *testing.T) {
+	c := exec.CommandContext(t.Context(), "sleep", "1000")
+	mark := "REEVE_BENCH_TEST=" + t.TempDir()
+	c.Env = append(c.Environ(), mark)
+	p, err := Start(t.TempDir()+"/log", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := sh(t, "exec sleep 1000")
+	if err := KillMarked(mark); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if p.err == nil || !strings.Contains(p.err.Error(), "killed") {
+		t.Errorf("it ended with %v", p.err)
+	}
+	if err := other.Stop(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("another was not there any more: %v", err)
+	}
+}
