@@ -14,7 +14,8 @@ import (
 type phase uint8
 
 const (
-	// waiting in a queue for a place: another attempt's end moves it, or a promotion.
+	// waiting in a queue for a place: another attempt's end moves it, or a promotion. It
+	// may be prepared meanwhile, see early.
 	waiting phase = iota
 	// preparing has a place: Prepared moves it.
 	preparing
@@ -59,6 +60,8 @@ type attempt struct {
 	credit bool
 	// urgent: it waits for any slot, in front of the prefetched.
 	urgent bool
+	// early: it is prepared, or being prepared, before it has a place.
+	early bool
 	// busy: a Prepare or Record is on its way.
 	busy bool
 	// forgotten: the server does not want to hear of it.
@@ -131,6 +134,10 @@ func needsPreparing(t *job.Task) bool {
 	return t.Function == "" || len(t.Fetch) > 0 || t.Array != nil && t.Array.Blob != ""
 }
 
+// preparable reports whether an attempt may be prepared before it has a place. With a
+// timeout it may not: when that runs out is part of what is prepared.
+func preparable(t *job.Task) bool { return needsPreparing(t) && t.Timeout == 0 }
+
 // fifo is a queue that also gives up elements from its middle.
 type fifo[T comparable] struct {
 	items []T
@@ -143,6 +150,9 @@ func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
 
 // first is the oldest; the queue must not be empty.
 func (q *fifo[T]) first() T { return q.items[q.head] }
+
+// at is the i-th from the oldest; it must be there.
+func (q *fifo[T]) at(i int) T { return q.items[q.head+i] }
 
 // pop returns the oldest; the queue must not be empty.
 func (q *fifo[T]) pop() T {

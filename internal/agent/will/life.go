@@ -110,13 +110,42 @@ func (m *Machine) begin(a *attempt) {
 	a.placed, a.urgent = true, false
 	m.running++
 	m.used = m.used.Plus(a.place.resources)
-	a.key = Key(a.ref, a.fence)
-	if needsPreparing(&a.work.Spec.Tasks[a.work.Task]) {
-		a.phase, a.busy, a.dir = preparing, true, true
-		m.do(Prepare{Key: a.key, Work: a.work})
+	switch {
+	case a.early:
+		a.early = false
+		m.early--
+	case needsPreparing(&a.work.Spec.Tasks[a.work.Task]):
+		m.prepare(a)
+	default:
+		a.key = Key(a.ref, a.fence)
+	}
+	if a.busy {
+		a.phase = preparing
 		return
 	}
 	m.ready(a)
+}
+
+func (m *Machine) prepare(a *attempt) {
+	a.key = Key(a.ref, a.fence)
+	a.busy, a.dir = true, true
+	m.do(Prepare{Key: a.key, Work: a.work})
+}
+
+// prepareAhead prepares the next of a queue before they have a place, as many in all as
+// there are slots, so that a place does not stand empty while that is done.
+func (m *Machine) prepareAhead(q *queue) {
+	for i := 0; i < q.waiting.len() && m.early < m.set.Hello.Slots; i++ {
+		a := q.waiting.at(i)
+		if !preparable(&a.work.Spec.Tasks[a.work.Task]) {
+			return
+		}
+		if !a.early {
+			a.early = true
+			m.early++
+			m.prepare(a)
+		}
+	}
 }
 
 // free takes an attempt's place back and gives it to the next: first to one that
@@ -154,6 +183,7 @@ func (m *Machine) useCredits(p place) {
 		m.ahead--
 		m.begin(q.waiting.pop())
 	}
+	m.prepareAhead(q)
 }
 
 // unqueue takes a prefetched attempt out of its queue.
@@ -187,7 +217,8 @@ func (m *Machine) dropQueue(p place, q *queue) {
 func (m *Machine) prepared(a *attempt, cause job.Cause) {
 	a.busy = false
 	switch {
-	case a.phase != preparing:
+	case a.phase == waiting && cause.Kind == job.CauseNone: // it was early
+	case a.phase != preparing && a.phase != waiting:
 		m.tryForget(a)
 	case cause.Kind != job.CauseNone:
 		m.cannot(a, cause)
@@ -267,12 +298,15 @@ func (m *Machine) withdraw(a *attempt) {
 			m.unqueue(a)
 			m.dropQueue(a.place, q)
 		}
-	case preparing:
-		if a.busy {
-			m.do(Unprepare{Fence: a.fence})
-		}
 	case parked:
 		m.parked.remove(a)
+	}
+	if a.early {
+		a.early = false
+		m.early--
+	}
+	if a.busy && a.phase <= preparing {
+		m.do(Unprepare{Fence: a.fence})
 	}
 	a.phase, a.logDone, a.work = over, true, nil
 	if a.following {

@@ -74,7 +74,9 @@ type Machine struct {
 	first, last *attempt
 	queues      map[place]*queue
 	// ahead counts the prefetched attempts that wait in the queues.
-	ahead     int
+	ahead int
+	// early counts those of them that are prepared, or being prepared.
+	early     int
 	urgent    fifo[*attempt]
 	parked    fifo[*attempt]
 	lingering fifo[*attempt]

@@ -405,7 +405,7 @@ func (w *world) refuse() {
 // lacks steps the machine with word that an attempt in a phase lacks what all need: what
 // waits goes back then.
 func (w *world) lacks(f link.Fence, in phase, e Event) {
-	if a := w.m.attempts[f]; a != nil && a.phase == in && w.m.unfit.why == "" {
+	if a := w.m.attempts[f]; a != nil && (a.phase == in || a.phase == waiting) && w.m.unfit.why == "" {
 		for o := w.m.first; o != nil; o = o.next {
 			if o.phase == waiting {
 				w.known[o.fence].returned = true

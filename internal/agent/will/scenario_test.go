@@ -99,6 +99,7 @@ func testSpec() *job.Spec {
 		{Name: "once", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, AtMostOnce: true},
 		{Name: "large", Function: "f", Resources: job.Resources{CPU: 2000}},
 		{Name: "fetching", Function: "f", Resources: job.Resources{CPU: 1000}, Fetch: []string{"func"}},
+		{Name: "timed", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, Timeout: job.Duration(time.Minute)},
 		{Name: "picky", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, Where: []string{"gpu"}},
 	}}
 }

@@ -30,6 +30,9 @@ func (m *Machine) cannot(a *attempt, cause job.Cause) {
 	if cause.Kind == job.CauseRejected && cause.Code == job.Lacking {
 		m.becomeUnfit(cause.Trim().Detail)
 	}
+	if a.phase == over {
+		return // it still waited, and went back with the others
+	}
 	m.endUnstarted(a, cause)
 }
 
