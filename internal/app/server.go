@@ -94,6 +94,9 @@ func RunServer(ctx context.Context, c ServerConfig) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	tending, stop := context.WithCancel(ctx)
+	defer stop()
+	go tendHeap(tending)
 	s := &server{config: c, started: time.Now()}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.open(ctx); err != nil {

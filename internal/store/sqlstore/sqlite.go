@@ -34,8 +34,8 @@ type sqliteFile struct {
 }
 
 var (
-	journalFile = sqliteFile{name: "journal", synchronous: "FULL", cacheKiB: 8 << 10}
-	tablesFile  = sqliteFile{name: "tables", synchronous: "NORMAL", cacheKiB: 64 << 10}
+	journalFile = sqliteFile{name: "journal", synchronous: "FULL", cacheKiB: 4 << 10}
+	tablesFile  = sqliteFile{name: "tables", synchronous: "NORMAL", cacheKiB: 32 << 10}
 )
 
 func sqliteDialect() *dialect {
@@ -150,7 +150,7 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 	if err != nil {
 		return nil, errors.Join(err, db.close())
 	}
-	if db.readers, err = open(readers, "busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)", cache(8<<10)); err != nil {
+	if db.readers, err = open(readers, "busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)", cache(2<<10)); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	w := &wal{db: db, path: path + "-wal", side: side}
