@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -70,6 +71,16 @@ func Dial(c Connection, agent string) (*client.Client, error) {
 		}
 	}
 	return client.New(o)
+}
+
+// YieldProcessors keeps this program to a quarter of the processors, at least one, unless
+// GOMAXPROCS is set: the rest is for what a worker runs. Fewer also cost less, since what
+// starts and ends a process is many small steps, and each that wakes a sleeping
+// processor takes longer than the step.
+func YieldProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)/4, 1))
+	}
 }
 
 // RunWorker works until ctx ends.

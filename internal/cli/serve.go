@@ -125,6 +125,7 @@ func (e *env) worker() *cobra.Command {
 					cancel()
 				}()
 			}
+			app.YieldProcessors()
 			return app.RunWorker(ctx, w)
 		},
 	}

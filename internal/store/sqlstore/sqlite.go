@@ -30,12 +30,14 @@ const walLimit = 64 << 20
 type sqliteFile struct {
 	name        string
 	synchronous string
-	cacheKiB    int
+	// cacheKiB is what the writer may keep in memory. It takes twice as much: a page and
+	// its header are a little more than a power of two.
+	cacheKiB int
 }
 
 var (
 	journalFile = sqliteFile{name: "journal", synchronous: "FULL", cacheKiB: 4 << 10}
-	tablesFile  = sqliteFile{name: "tables", synchronous: "NORMAL", cacheKiB: 32 << 10}
+	tablesFile  = sqliteFile{name: "tables", synchronous: "NORMAL", cacheKiB: 16 << 10}
 )
 
 func sqliteDialect() *dialect {
