@@ -310,12 +310,14 @@ func (s *shipper) answer(a LogAnswer) {
 	t := s.tails[a.Fence]
 	switch {
 	case t == nil:
-	case a.Done || t.sealAt >= 0 && a.Next == t.sealAt:
+	case a.Done:
+		s.end(t, "")
+	case a.Next < 0 || t.sealed && a.Next > t.size:
+		s.end(t, fmt.Sprintf("the server has %d bytes of %d", a.Next, t.size))
+	case t.sealAt >= 0 && a.Next == t.sealAt:
 		s.end(t, "")
 	case a.Next == t.next:
 		t.away = false // it took nothing: leave it until the next poll
-	case a.Next < 0 || t.sealed && a.Next > t.size:
-		s.end(t, fmt.Sprintf("the server has %d bytes of %d", a.Next, t.size))
 	default:
 		t.next, t.away = a.Next, false
 		s.enqueue(t)
