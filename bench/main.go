@@ -152,24 +152,20 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			return err
 		}
 	}
-	about, text, err := b.measure(only, out)
+	about, tables, err := b.measure(only, out)
 	if err != nil || *write == "" {
 		return err
 	}
-	return b.write(*write, about, text)
+	return b.write(*write, about, tables)
 }
 
 // measure runs sections and prints what they found as they end.
-func (b *bench) measure(only *regexp.Regexp, out io.Writer) (about figure.Run, text string, err error) {
+func (b *bench) measure(only *regexp.Regexp, out io.Writer) (about figure.Run, tables string, err error) {
 	if about, err = b.describe(); err != nil {
 		return about, "", err
 	}
+	fmt.Fprint(out, head(about))
 	var all strings.Builder
-	out = io.MultiWriter(out, &all)
-	fmt.Fprintf(out, "Machine: %s.\n", about.Machine)
-	for _, s := range about.Settings {
-		fmt.Fprintf(out, "%s\n", s)
-	}
 	for _, s := range sections() {
 		if s.name != limitsSection && !only.MatchString(s.name) {
 			continue
@@ -178,13 +174,15 @@ func (b *bench) measure(only *regexp.Regexp, out io.Writer) (about figure.Run, t
 		if err := s.run(b); err != nil {
 			return about, "", fmt.Errorf("%s: %w", s.name, err)
 		}
-		fmt.Fprintf(out, "\n### %s\n", s.title)
+		to := io.MultiWriter(out, &all)
+		fmt.Fprintf(to, "\n### %s\n", s.title)
 		if s.about != "" {
-			fmt.Fprintf(out, "\n%s\n", s.about)
+			fmt.Fprintf(to, "\n%s\n", s.about)
 		}
-		b.figures.Markdown(out, s.name)
+		b.figures.Markdown(to, s.name)
 	}
 	about.Took = time.Since(about.Began)
+	b.figures.Best(out)
 	fmt.Fprintf(out, "\nThe whole run took %s.\n", about.Took.Round(time.Second))
 	return about, all.String(), nil
 }

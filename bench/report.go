@@ -39,18 +39,26 @@ const (
 	endMark   = "<!-- end of the figures -->"
 )
 
+// head says with what it was measured.
+func head(about figure.Run) string {
+	return fmt.Sprintf("Machine: %s.\n%s\n", about.Machine, strings.Join(about.Settings, "\n"))
+}
+
 // write puts a report into a document, and its figures and chart beside it.
-func (b *bench) write(name string, about figure.Run, text string) error {
+func (b *bench) write(name string, about figure.Run, tables string) error {
 	figures, err := b.figures.JSON(about)
 	if err != nil {
 		return err
 	}
 	stem := strings.TrimSuffix(name, filepath.Ext(name))
-	chart := fmt.Sprintf("![Throughput and latency](%s.svg)\n\n", filepath.Base(stem))
+	var text strings.Builder
+	fmt.Fprintf(&text, "![Throughput and latency](%s.svg)\n\n%s", filepath.Base(stem), head(about))
+	b.figures.Best(&text)
+	fmt.Fprintf(&text, "%s\nThe whole run took %s.\n", tables, about.Took.Round(time.Second))
 	return errors.Join(
 		os.WriteFile(stem+".json", figures, 0o644),
 		os.WriteFile(stem+".svg", b.figures.Chart(panels()), 0o644),
-		writeInto(name, chart+text),
+		writeInto(name, text.String()),
 	)
 }
 

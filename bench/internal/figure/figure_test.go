@@ -84,6 +84,20 @@ Slow: not measured: it is not there.
 	}
 }
 
+func TestBest(t *testing.T) {
+	var out strings.Builder
+	example().Best(&out)
+	want := `
+|    | what | in         | Reeve is | the best peer that is as durable |
+|----|------|------------|----------|----------------------------------|
+| W1 | both | throughput | 2.00 ×   | Graph                            |
+| W3 |      | p50        | 4.50 ×   | A & B                            |
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
 func TestShort(t *testing.T) {
 	for v, want := range map[float64]string{
 		0: "0.00", 0.000123: "0.00012", 0.0312: "0.031", 0.1: "0.10", 1.234: "1.23", 12.34: "12.3", 99.96: "100", 999: "999", 1234567.8: "1,234,568",

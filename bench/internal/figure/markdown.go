@@ -37,6 +37,28 @@ func (s *Set) Markdown(to io.Writer, workload string) {
 	}
 }
 
+// Best writes a line for each case in which Reeve stands beside a peer that is as durable:
+// the best of them.
+func (s *Set) Best(to io.Writer) {
+	var lines [][]string
+	var seen []string
+	for _, f := range s.Figures {
+		if slices.Contains(seen, f.Workload) {
+			continue
+		}
+		seen = append(seen, f.Workload)
+		for _, r := range s.Ratios(f.Workload) {
+			if r.Best {
+				lines = append(lines, []string{r.Workload, r.Case, r.Metric, short(r.Times) + " ×", r.System})
+			}
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(to)
+		table(to, []string{"", "what", "in", "Reeve is", "the best peer that is as durable"}, lines)
+	}
+}
+
 // list writes a line for each figure.
 func list(to io.Writer, figures []*Figure) {
 	var lines [][]string
