@@ -95,6 +95,9 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 		spent, err := b.timed(&reeveQueue{c}, func() error { return o.offer(b.ctx, phase{rate, length}, &out) })
 		stop()
 		seen := <-watched
+		if err == nil && b.profile != "" {
+			err = fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-open-%.0f.pprof", b.profile, rate))
+		}
 		if err := errors.Join(err, seen.err, recorded(), c.drained()); err != nil {
 			return err
 		}

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// memory is the bytes that this process and its children may use: the machine's,
-// or less where a cgroup says so.
-func memory() int64 { return memoryUnder("/") }
+// Memory is the bytes that this process and its children may use: the machine's,
+// or less where a cgroup says so. 0 is unknown.
+func Memory() int64 { return memoryUnder("/") }
 
 // memoryUnder reads the files of proc and sys below root.
 func memoryUnder(root string) int64 {

@@ -136,7 +136,7 @@ func (c *Config) complete() error {
 		c.Capacity.CPU = max(processors(), 1000)
 	}
 	if c.Capacity.Memory <= 0 {
-		c.Capacity.Memory = memory()
+		c.Capacity.Memory = Memory()
 	}
 	orDefault(&c.Slots, max(int(c.Capacity.CPU/1000), 1))
 	orDefault(&c.Prefetch, max(c.Slots, 8))

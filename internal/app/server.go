@@ -223,7 +223,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
 		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
-		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery),
+		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery), MemoryFull: memoryFull(),
 	}
 	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
 		return err

@@ -22,7 +22,7 @@ const (
 	gateLeast = 10_000
 )
 
-// gate keeps a server that has its hands full from taking on ever more. Submits cost time
+// gate keeps a server that has its hands full, or its memory, from taking on ever more. Submits cost time
 // that the work needs, too, and what they bring waits longer and longer. While jobs that
 // could start wait for more than gateWait seconds, at the pace at which attempts end, no more
 // are let in than end. It belongs to the loop, but for full.
@@ -34,8 +34,10 @@ type gate struct {
 	// in may have taken more.
 	tight bool
 	room  int64
+	// heavy: there is no memory for more.
+	heavy bool
 
-	shut atomic.Bool // what full says
+	shut atomic.Pointer[job.Error] // what Full answers
 }
 
 // look takes note of how many could start, if it is time.
@@ -54,36 +56,40 @@ func (g *gate) look(now time.Time, ready int64) {
 		g.room = min(g.room, 0) + max(g.ended, per(gateLeast))
 	}
 	g.ended = 0
-	g.shut.Store(g.tight && g.room <= 0)
+	g.shut.Store(g.refusal())
+}
+
+// refusal is the one that a submit would get, nil if it may be taken.
+func (g *gate) refusal() *job.Error {
+	switch {
+	case g.heavy:
+		return &job.Error{Code: job.Busy, Message: "the server has no memory for more unfinished jobs; try again when some have ended"}
+	case g.tight && g.room <= 0:
+		return &job.Error{Code: job.Busy, Message: fmt.Sprintf(
+			"the server has its hands full: jobs that could start at once wait for more than %d seconds already; try again in a second", gateWait)}
+	}
+	return nil
 }
 
 // take lets in n jobs, or says why not.
 func (g *gate) take(n int) error {
-	if !g.tight {
-		return nil
+	if err := g.refusal(); err != nil {
+		return err
 	}
-	if g.room <= 0 {
-		return errFull()
+	if g.tight {
+		g.room -= int64(n)
+		g.shut.Store(g.refusal())
 	}
-	g.room -= int64(n)
-	g.shut.Store(g.room <= 0)
 	return nil
 }
-
-// full reports that a submit would be refused now. Any goroutine may ask.
-func (g *gate) full() bool { return g.shut.Load() }
 
 // Full is the refusal that a submit would get now, nil if it may be taken: for whoever would
 // have to work on it first. It does not wait.
 func (l *Leader) Full() error {
-	if !l.gate.full() {
+	err := l.gate.shut.Load()
+	if err == nil {
 		return nil
 	}
 	l.settings.Observer.Refused(laneSubmit.String())
-	return errFull()
-}
-
-func errFull() error {
-	return &job.Error{Code: job.Busy, Message: fmt.Sprintf(
-		"the server has its hands full: jobs that could start at once wait for more than %d seconds already; try again in a second", gateWait)}
+	return err
 }

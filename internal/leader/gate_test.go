@@ -32,7 +32,7 @@ func TestGate(t *testing.T) {
 				if step < 90 {
 					break
 				}
-				full := g.full()
+				full := g.shut.Load() != nil
 				err := g.take(100)
 				if full != (err != nil) {
 					t.Fatalf("%s: full says %v, take %v", c.what, full, err)
@@ -70,6 +70,31 @@ func TestGateKeepsAccount(t *testing.T) {
 	}
 }
 
+// TestNoMoreThanMemoryHolds has a process that keeps as much as it may: submits are refused,
+// ends are not, and then submits are taken again.
+func TestNoMoreThanMemoryHolds(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		var full guarded[bool]
+		r.settings.MemoryFull = full.get
+		r.run()
+		worker := r.join("w1")
+		r.do(submit(t, plain, 1))
+		full.set(true)
+		after(2 * censusEvery)
+		_, err := r.leader.Do(t.Context(), submit(t, plain, 1))
+		wantCode(t, err, job.Busy, "no memory")
+		wantCode(t, r.leader.Full(), job.Busy, "no memory")
+		r.do(ended(worker, r.given(worker)[0]))
+		full.set(false)
+		after(2 * censusEvery)
+		r.do(submit(t, plain, 1))
+		if err := r.leader.Full(); err != nil {
+			t.Error(err)
+		}
+		r.end()
+	})
+}
+
 // TestOnlySubmitsAreRefusedAtTheGate shuts it: what is no submit goes on, and when what
 // waits has become less, submits do too.
 func TestOnlySubmitsAreRefusedAtTheGate(t *testing.T) {
@@ -82,7 +107,7 @@ func TestOnlySubmitsAreRefusedAtTheGate(t *testing.T) {
 				t.Errorf("%d tasks are ready beside the one that was given out, want 1", s.Ready())
 			}
 			r.leader.gate.tight, r.leader.gate.looked = true, time.Now().Add(time.Minute)
-			r.leader.gate.shut.Store(true)
+			r.leader.gate.shut.Store(r.leader.gate.refusal())
 		})
 		_, err := r.leader.Do(t.Context(), submit(t, plain, 1))
 		wantCode(t, err, job.Busy, "hands full")

@@ -30,6 +30,9 @@ type Settings struct {
 	// MaxUnprojected bounds the jobs that the tables lack; while there are more,
 	// submits are refused with job.Busy.
 	MaxUnprojected int
+	// MemoryFull says whether this process keeps as much as it may; while it does, submits
+	// are refused with job.Busy. It is asked once a second, and must be quick. It may be nil.
+	MemoryFull func() bool
 	// FlushEvery is how often the projector starts a flush.
 	FlushEvery time.Duration
 	// TrimEvery is how often the journal is trimmed, KeepBatches how many batches

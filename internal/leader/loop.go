@@ -459,6 +459,7 @@ func (p *loop) upkeep(now int64) error {
 	p.gate.look(time.Now(), p.state.Ready())
 	if time.Since(p.counted) >= censusEvery {
 		p.counted = time.Now()
+		p.gate.heavy = p.settings.MemoryFull != nil && p.settings.MemoryFull()
 		c := p.state.Census()
 		p.census.Store(&c)
 	}
