@@ -193,6 +193,7 @@ type Attempt struct {
 	Log io.Writer
 
 	c       *Client
+	proof   link.Proof
 	environ func() []string
 	mu      sync.Mutex
 	env     []string
@@ -204,7 +205,7 @@ func newAttempt(c *Client, in function.Invocation) *Attempt {
 	element.Attempt = 0
 	return &Attempt{
 		ID: in.Ref.String(), Element: element.String(), Job: in.Ref.Job.String(), Task: in.Ref.Task, Index: in.Ref.Index,
-		Number: in.Ref.Attempt, Fence: in.Fence, Payload: in.Payload, Log: in.Log, c: c, environ: in.Environ,
+		Number: in.Ref.Attempt, Fence: in.Fence, Payload: in.Payload, Log: in.Log, c: c, proof: in.Proof, environ: in.Environ,
 	}
 }
 
@@ -283,7 +284,7 @@ func (a *Attempt) SaveArtifact(ctx context.Context, path string, from io.ReadSee
 		if _, err := from.Seek(start, io.SeekStart); err != nil {
 			return invalid(fmt.Sprintf("artifact %s: %v", path, err))
 		}
-		return a.c.c.Agent().PutArtifact(ctx, link.Fence(a.Fence), ref, path, from)
+		return a.c.c.Agent().PutArtifact(ctx, link.Claim{Fence: link.Fence(a.Fence), Ref: ref, Proof: a.proof}, path, from)
 	})
 }
 

@@ -282,13 +282,13 @@ func (s *shell) doAttempt(a will.Action) {
 			s.box.put(will.Recorded{Fence: a.Work.Fence, Err: errText(s.state.recordStart(a.Key, a.Work))})
 		})
 	case will.KeepResult:
-		key := will.Key(a.Ref, a.Result.Fence)
+		key := will.Key(a.Ref, a.Fence)
 		s.disk.run(func() {
-			s.box.put(will.Kept{Fence: a.Result.Fence, Err: errText(s.state.keepResult(key, a.Ref, a.Result))})
+			s.box.put(will.Kept{Fence: a.Fence, Err: errText(s.state.keepResult(key, a.Claim, a.Result))})
 		})
 	case will.Collect:
 		s.collects.run(func() {
-			outputs, cause := s.space.Collect(s.ctx, a.Fence, a.Ref, a.Key)
+			outputs, cause := s.space.Collect(s.ctx, a.Claim, a.Key)
 			s.box.put(will.Collected{Fence: a.Fence, Outputs: outputs, Cause: cause})
 		})
 	case will.Start:
@@ -328,7 +328,7 @@ func (s *shell) followLog(a will.FollowLog) {
 		s.shipping = true
 		s.wg.Go(func() { s.ship.run(s.ctx) })
 	}
-	s.ship.follow(a.Fence, a.Ref, a.Key)
+	s.ship.follow(a.Claim, a.Key)
 }
 
 func (s *shell) startPreparing(a will.Prepare) {

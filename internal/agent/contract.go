@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/reeve-scheduler/reeve/internal/agent/workspace"
-	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -43,8 +42,7 @@ type LogStream interface {
 
 // LogPiece is whole frames of an attempt's log.
 type LogPiece struct {
-	Fence  link.Fence
-	Ref    job.Ref
+	link.Claim
 	Offset int64
 	Frames []byte
 	// Seal: nothing follows; the log's size is Offset and these frames.

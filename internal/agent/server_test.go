@@ -187,7 +187,7 @@ func (s *memServer) assign(spec *jobfile.Result, task, n int, change func(*link.
 	for i := range n {
 		a := link.Assignment{
 			Fence: first + link.Fence(i), Job: 7, Namespace: "default", Task: uint32(task), Index: job.NoIndex, Attempt: 1,
-			SpecHash: spec.Hash, Lease: time.Minute, Count: 1,
+			SpecHash: spec.Hash, Lease: time.Minute, Count: 1, Proof: proofOf(first + link.Fence(i)),
 		}
 		if change != nil {
 			change(&a)
@@ -203,14 +203,15 @@ func artifactName(ref job.Ref, path string) string {
 	return ref.String() + " " + path
 }
 
-func (s *memServer) PutArtifact(_ context.Context, _ link.Fence, ref job.Ref, path string, from io.Reader) error {
+func (s *memServer) PutArtifact(_ context.Context, of link.Claim, path string, from io.Reader) error {
 	b, err := io.ReadAll(from)
 	if err != nil {
 		return err
 	}
+	s.proven(of)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.artifacts[artifactName(ref, path)] = b
+	s.artifacts[artifactName(of.Ref, path)] = b
 	return nil
 }
 
@@ -286,6 +287,16 @@ func (s *memServer) log(f link.Fence) *memLog {
 	return s.logOf(f)
 }
 
+// proofOf is what comes with an attempt.
+func proofOf(f link.Fence) link.Proof { return link.Proof{0: byte(f), 15: 1} }
+
+// proven wants what an attempt leaves to come with its proof.
+func (s *memServer) proven(of link.Claim) {
+	if of.Proof != proofOf(of.Fence) {
+		s.t.Errorf("%s with fence %d comes with the proof %x", of.Ref, of.Fence, of.Proof[:])
+	}
+}
+
 func (s *memServer) logOf(f link.Fence) *memLog {
 	l := s.logs[f]
 	if l == nil {
@@ -299,6 +310,7 @@ func (st *memLogs) Send(pieces []LogPiece) error {
 	var answers []LogAnswer
 	st.s.mu.Lock()
 	for _, p := range pieces {
+		st.s.proven(p.Claim)
 		l := st.s.logOf(p.Fence)
 		if p.Offset == int64(len(l.text)) {
 			l.text = append(l.text, bytes.Clone(p.Frames)...)

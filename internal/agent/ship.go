@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent/will"
-	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 )
@@ -52,9 +51,8 @@ type shipper struct {
 
 // tail is one attempt's log.
 type tail struct {
-	fence link.Fence
-	ref   job.Ref
-	path  string
+	link.Claim
+	path string
 	// next is what the server has; size is known once the attempt has ended.
 	next, size int64
 	sealed     bool
@@ -68,14 +66,14 @@ func newShipper() *shipper {
 	return &shipper{tails: map[link.Fence]*tail{}, wake: make(chan struct{}, 1)}
 }
 
-func (s *shipper) follow(fence link.Fence, ref job.Ref, key string) {
+func (s *shipper) follow(of link.Claim, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tails[fence] != nil {
+	if s.tails[of.Fence] != nil {
 		return
 	}
-	t := &tail{fence: fence, ref: ref, path: s.path(key), size: -1, sealAt: -1}
-	s.tails[fence] = t
+	t := &tail{Claim: of, path: s.path(key), size: -1, sealAt: -1}
+	s.tails[of.Fence] = t
 	s.enqueue(t)
 }
 
@@ -263,7 +261,7 @@ func (s *shipper) gather() []LogPiece {
 
 // read takes the next whole frames of a log; false if there is nothing to send.
 func (s *shipper) read(t *tail) (LogPiece, bool, error) {
-	p := LogPiece{Fence: t.fence, Ref: t.ref, Offset: t.next}
+	p := LogPiece{Claim: t.Claim, Offset: t.next}
 	at := len(s.buf)
 	space := s.buf[at : at+maxPiece]
 	if t.sealed {
@@ -327,6 +325,6 @@ func (s *shipper) answer(a LogAnswer) {
 // end tells that a log is shipped, or can't be. One that goes on is told of when its
 // attempt has ended.
 func (s *shipper) end(t *tail, why string) {
-	s.remove(t.fence)
-	s.tell(will.Shipped{Fence: t.fence, Err: why})
+	s.remove(t.Fence)
+	s.tell(will.Shipped{Fence: t.Fence, Err: why})
 }

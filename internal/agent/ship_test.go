@@ -53,7 +53,9 @@ func write(t *testing.T, name string, b []byte) {
 	}
 }
 
-var anyRef = job.Ref{Job: 1, Task: "m", Index: job.NoIndex, Attempt: 1}
+func claimOf(f link.Fence) link.Claim {
+	return link.Claim{Fence: f, Ref: job.Ref{Job: 1, Task: "m", Index: job.NoIndex, Attempt: 1}, Proof: proofOf(f)}
+}
 
 // TestShipMany: many small logs and some large ones, over streams that break.
 func TestShipMany(t *testing.T) {
@@ -69,7 +71,7 @@ func TestShipMany(t *testing.T) {
 		want[f] = b
 		key := fmt.Sprint(f)
 		write(t, filepath.Join(dir, key), b)
-		s.follow(f, anyRef, key)
+		s.follow(claimOf(f), key)
 		s.seal(f, int64(len(b)))
 	}
 	for range want {
@@ -92,7 +94,7 @@ func TestShipLive(t *testing.T) {
 		st, err := srv.AppendLogs(ctx)
 		return watched{st, grown}, err
 	})
-	s.follow(1, anyRef, "log") // not there yet
+	s.follow(claimOf(1), "log") // not there yet
 	b := frames(2, "text")
 	name := filepath.Join(dir, "log")
 	write(t, name, b[:len(b)-3])
@@ -186,7 +188,7 @@ func TestShipResumes(t *testing.T) {
 	})
 	s, dir, told := shipping(t, st.open)
 	write(t, filepath.Join(dir, "log"), b)
-	s.follow(1, anyRef, "log")
+	s.follow(claimOf(1), "log")
 	s.seal(1, int64(len(b)))
 	if e := get(t, told); e.Err != "" {
 		t.Error(e.Err)
@@ -221,7 +223,7 @@ func TestShipEnds(t *testing.T) {
 			if c.file != nil {
 				write(t, filepath.Join(dir, "log"), c.file)
 			}
-			s.follow(1, anyRef, "log")
+			s.follow(claimOf(1), "log")
 			s.seal(1, c.size)
 			if e := get(t, told); e.Fence != 1 || c.part == "" && e.Err != "" || !strings.Contains(e.Err, c.part) {
 				t.Errorf("shipped: %+v, want %q", e, c.part)
@@ -235,11 +237,11 @@ func TestShipDrop(t *testing.T) {
 	srv := newMemServer(t)
 	s, dir, told := shipping(t, srv.AppendLogs)
 	write(t, filepath.Join(dir, "a"), frames(1, "a"))
-	s.follow(1, anyRef, "missing")
+	s.follow(claimOf(1), "missing")
 	s.drop(1)
 	s.drop(7)
 	s.seal(1, 3)
-	s.follow(2, anyRef, "a")
+	s.follow(claimOf(2), "a")
 	s.seal(2, int64(len(frames(1, "a"))))
 	if e := get(t, told); e.Fence != 2 || e.Err != "" {
 		t.Errorf("shipped: %+v", e)

@@ -62,6 +62,7 @@ type aboutAttempt struct {
 	Ref        job.Ref       `json:"ref"`
 	Fence      link.Fence    `json:"fence"`
 	Lease      time.Duration `json:"lease_ns"`
+	Proof      link.Proof    `json:"proof,omitzero"`
 	CPU        int64         `json:"cpu_milli"`
 	Memory     int64         `json:"memory_bytes"`
 	Where      []string      `json:"where,omitempty"`
@@ -72,7 +73,7 @@ type aboutAttempt struct {
 func about(w *link.Assignment) *aboutAttempt {
 	t := &w.Spec.Tasks[w.Task]
 	return &aboutAttempt{
-		Ref: w.Ref(), Fence: w.Fence, Lease: w.Lease, CPU: t.Resources.CPU, Memory: t.Resources.Memory,
+		Ref: w.Ref(), Fence: w.Fence, Lease: w.Lease, Proof: w.Proof, CPU: t.Resources.CPU, Memory: t.Resources.Memory,
 		Where: t.Where, AtMostOnce: t.AtMostOnce,
 	}
 }
@@ -221,8 +222,8 @@ func (s *state) recordStart(key string, w *link.Assignment) error {
 	return writeJSON(filepath.Join(s.dir, startsDir, key), about(w))
 }
 
-func (s *state) keepResult(key string, ref job.Ref, r link.Result) error {
-	return writeJSON(filepath.Join(s.dir, resultsDir, key), &aboutAttempt{Ref: ref, Fence: r.Fence, Result: &r})
+func (s *state) keepResult(key string, of link.Claim, r link.Result) error {
+	return writeJSON(filepath.Join(s.dir, resultsDir, key), &aboutAttempt{Ref: of.Ref, Fence: of.Fence, Proof: of.Proof, Result: &r})
 }
 
 // forget removes an attempt's records. The result goes last, so that a crash in
@@ -290,7 +291,7 @@ func (s *state) left(held map[string][]executor.Running) ([]will.Adopted, error)
 			if err := readJSON(filepath.Join(s.attempt(r.Key), aboutFile), &ab); err != nil || ab.Fence != fence {
 				o.Foreign = true
 			} else {
-				o.Lease, o.Where, o.AtMostOnce = ab.Lease, ab.Where, ab.AtMostOnce
+				o.Lease, o.Proof, o.Where, o.AtMostOnce = ab.Lease, ab.Proof, ab.Where, ab.AtMostOnce
 				o.Resources = job.Resources{CPU: ab.CPU, Memory: ab.Memory}
 			}
 			all[fence] = o
@@ -306,7 +307,7 @@ func (s *state) left(held map[string][]executor.Running) ([]will.Adopted, error)
 			o = &will.Adopted{Fence: ab.Fence, Ref: ab.Ref, Key: key}
 			all[ab.Fence] = o
 		}
-		o.Result, o.Foreign = ab.Result, false
+		o.Result, o.Proof, o.Foreign = ab.Result, ab.Proof, false
 	})
 	err = errors.Join(err, s.records(startsDir, func(ab *aboutAttempt, key string) {
 		if all[ab.Fence] == nil {

@@ -151,13 +151,13 @@ func TestLeft(t *testing.T) {
 	err := errors.Join(
 		s.describe(key(1), assignment(1)),                                                // held, live
 		s.recordStart(key(1), assignment(1)),                                             //
-		s.keepResult(key(3), ref, result),                                                // only a result
+		s.keepResult(key(3), link.Claim{Ref: ref, Fence: result.Fence}, result),          // only a result
 		s.recordStart(key(3), assignment(3)),                                             //
 		s.recordStart(key(4), assignment(4)),                                             // recorded, and gone
 		os.WriteFile(filepath.Join(s.dir, startsDir, ".new-123"), []byte("torn"), 0o600), // a crash's
 		os.WriteFile(filepath.Join(s.dir, workspace.BlobsDir, "old"), nil, 0o600),        // a cache
 		os.MkdirAll(filepath.Join(s.dir, workspace.SparesDir, "1", "work"), 0o700),       // of an earlier process
-		s.keepResult(key(2), ref, link.Result{Fence: 2}),                                 // held, ended, and kept
+		s.keepResult(key(2), link.Claim{Ref: ref, Fence: 2}, link.Result{Fence: 2}),      // held, ended, and kept
 		os.Mkdir(filepath.Join(s.dir, workspace.AttemptsDir, "stale"), 0o700),            // of nobody
 	)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/guard"
@@ -58,6 +59,9 @@ type Options struct {
 	// Full is the refusal that submits get while there is too much to do, nil otherwise: it
 	// is asked before any work is done on one. It may be nil.
 	Full func() error
+	// ProofKey is what proves to this server, and to those that take its place, which
+	// worker was given an attempt.
+	ProofKey auth.ProofKey
 	// Calls is told of each call. It may be nil.
 	Calls guard.Calls
 	// Version is what the server says it is.

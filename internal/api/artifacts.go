@@ -76,14 +76,18 @@ func (s *artifacts) Put(ctx context.Context, stream *connect.ClientStream[reevev
 	if err := checkPath(m.GetPath()); err != nil {
 		return nil, err
 	}
-	uid, live, err := s.attemptOf(ctx, m.GetFence(), m.GetRef())
+	from := sender{m.GetFence(), ref}
+	a, live, err := s.current(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	if !live {
 		return nil, &job.Error{Code: job.Refused, Message: "attempt " + m.GetRef() + " with fence " + fenceText(m.GetFence()) + " is not current; nothing of it is kept"}
 	}
-	key := artifactKey(uid, ref, ref.Attempt) + pathCode.EncodeToString([]byte(m.GetPath()))
+	if !auth.NewProver(s.ProofKey).Proves(from.assigned(a.Task, a.Position), m.GetProof()) {
+		return nil, &job.Error{Code: job.Denied, Message: "attempt " + m.GetRef() + " was not given to whoever sends this: the proof that came with it is missing or wrong; nothing of it is kept"}
+	}
+	key := artifactKey(a.UID.String(), ref, ref.Attempt) + pathCode.EncodeToString([]byte(m.GetPath()))
 	size, err := s.Blobs.Put(ctx, key, &messageReader{data: m.GetData(), last: m.GetLast(), next: func() ([]byte, bool, error) {
 		if stream.Receive() {
 			return stream.Msg().GetData(), stream.Msg().GetLast(), nil

@@ -25,12 +25,13 @@ type logs struct{ *server }
 
 // Append keeps what workers send. Frames of an attempt whose result has come are
 // still taken, since logs travel apart from results; those of a job that is gone, of an
-// attempt that there never was, or of a live one under another fence are not wanted.
+// attempt that there never was, of a live one under another fence, or without the proof
+// that the worker was given the attempt are not wanted.
 func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.LogAppendRequest, reevev1.LogAppendResponse]) error {
 	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
-	known := map[sender]bool{}
+	known, prover := map[sender]bool{}, auth.NewProver(s.ProofKey)
 	for {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -39,7 +40,7 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 		if err != nil {
 			return err
 		}
-		answer, err := s.append(ctx, m, known)
+		answer, err := s.append(ctx, m, known, prover)
 		if err != nil {
 			return err
 		}
@@ -49,22 +50,16 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 	}
 }
 
-// sender is an attempt and its fence, as a worker names them.
-type sender struct {
-	fence uint64
-	ref   job.Ref
-}
-
 // maxSenders is how many senders a stream remembers to have looked up.
 const maxSenders = 4096
 
-// wanted reports whether there is, or has been, such an attempt. known is what the
-// stream has found so far.
-func (s *logs) wanted(ctx context.Context, from sender, known map[sender]bool) (bool, error) {
+// wanted reports whether there is, or has been, such an attempt, and it was given to who
+// says so. known is what the stream has found so far.
+func (s *logs) wanted(ctx context.Context, from sender, known map[sender]bool, proves func(auth.Assigned) bool) (bool, error) {
 	if known[from] {
 		return true, nil
 	}
-	ok, err := s.exists(ctx, from)
+	ok, err := s.exists(ctx, from, proves)
 	if ok {
 		if len(known) >= maxSenders {
 			clear(known)
@@ -74,16 +69,19 @@ func (s *logs) wanted(ctx context.Context, from sender, known map[sender]bool) (
 	return ok, err
 }
 
-func (s *logs) exists(ctx context.Context, from sender) (bool, error) {
-	_, live, err := s.attemptOf(ctx, from.fence, from.ref.String())
+func (s *logs) exists(ctx context.Context, from sender, proves func(auth.Assigned) bool) (bool, error) {
+	a, live, err := s.current(ctx, from)
 	if live || err != nil {
-		return live, err
+		return live && proves(from.assigned(a.Task, a.Position)), err
 	}
 	e, err := s.element(ctx, from.ref.String())
 	if code := job.CodeOf(err); err != nil && (code == job.NotFound || code == job.Invalid) {
 		return false, nil
 	} else if err != nil {
 		return false, err
+	}
+	if !proves(from.assigned(e.task, e.position)) {
+		return false, nil
 	}
 	views, _, err := s.elements(ctx, e.found, e.task, e.position, nil, 1)
 	if err != nil || len(views) == 0 || views[0].Position != e.position {
@@ -95,7 +93,7 @@ func (s *logs) exists(ctx context.Context, from sender) (bool, error) {
 	return from.ref.Attempt < int(last.Attempts) || from.ref.Attempt == int(last.Attempts) && !live, nil
 }
 
-func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known map[sender]bool) (*reevev1.LogAppendResponse, error) {
+func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known map[sender]bool, prover *auth.Prover) (*reevev1.LogAppendResponse, error) {
 	out := &reevev1.LogAppendResponse{Fence: m.GetFence(), Ref: m.GetRef()}
 	ref, err := job.ParseRef(m.GetRef())
 	if err != nil || ref.Attempt == 0 {
@@ -104,7 +102,8 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known ma
 	if m.GetOffset() < 0 || len(m.GetFrames()) > logstore.MaxAppend {
 		return nil, invalid("log of %s: %d bytes at offset %d; want at most %d, at an offset from 0", ref, len(m.GetFrames()), m.GetOffset(), logstore.MaxAppend)
 	}
-	if ok, err := s.wanted(ctx, sender{m.GetFence(), ref}, known); !ok || err != nil {
+	proves := func(a auth.Assigned) bool { return prover.Proves(a, m.GetProof()) }
+	if ok, err := s.wanted(ctx, sender{m.GetFence(), ref}, known, proves); !ok || err != nil {
 		out.Done = true
 		return out, err
 	}

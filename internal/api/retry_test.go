@@ -58,7 +58,7 @@ func leave(t *testing.T, c *clients, a *reevev1.Assignment, task, path, text str
 	for i, part := range []string{text[:len(text)/2], text[len(text)/2:]} {
 		m := &reevev1.ArtifactPutRequest{Data: []byte(part), Last: i == 1}
 		if i == 0 {
-			m.Ref, m.Fence, m.Path = ref, a.GetFence(), path
+			m.Ref, m.Fence, m.Path, m.Proof = ref, a.GetFence(), path, a.GetProof()
 		}
 		if err := stream.Send(m); err != nil {
 			break

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/logline"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 
@@ -69,7 +71,7 @@ func TestLogs(t *testing.T) {
 				frames = append(frames, lineAt(i, kind, fmt.Sprintf("line %d of %d", i, a.GetAttempt()))...)
 			}
 		}
-		if m, err := ship(t, c, &reevev1.LogAppendRequest{Fence: a.GetFence(), Ref: ref, Frames: frames, Seal: true}); err != nil || !m.GetDone() {
+		if m, err := ship(t, c, &reevev1.LogAppendRequest{Fence: a.GetFence(), Proof: a.GetProof(), Ref: ref, Frames: frames, Seal: true}); err != nil || !m.GetDone() {
 			t.Fatal(m, err)
 		}
 		e := ended(a, 0, "")
@@ -151,7 +153,7 @@ func TestLogAppend(t *testing.T) {
 	first, second := w.take(), w.take()
 	step := func(q *reevev1.LogAppendRequest, next int64, done bool) {
 		t.Helper()
-		q.Ref, q.Fence = "1.main@1", first.GetFence()
+		q.Ref, q.Fence, q.Proof = "1.main@1", first.GetFence(), first.GetProof()
 		m, err := ship(t, c, q)
 		if err != nil || m.GetNext() != next || m.GetDone() != done || m.GetRef() != q.GetRef() || m.GetFence() != q.GetFence() {
 			t.Errorf("%v, %v; want to go on from %d, done: %v", m, err, next, done)
@@ -173,46 +175,59 @@ func TestLogAppend(t *testing.T) {
 		{&reevev1.LogAppendRequest{Ref: "2.main@1", Frames: frames[:size-1]}, "damaged or cut short"},
 		{&reevev1.LogAppendRequest{Ref: "2.main@1", Frames: make([]byte, logstore.MaxAppend+1)}, "want at most 4194304"},
 	} {
-		test.q.Fence = second.GetFence()
+		test.q.Fence, test.q.Proof = second.GetFence(), second.GetProof()
 		_, err := ship(t, c, test.q)
 		wantError(t, err, connect.CodeInvalidArgument, test.says)
 	}
 }
 
-// TestLogOfAnother: what a worker says of attempts that are not there, or of one that
-// runs under another fence, is not kept.
+// TestLogOfAnother: what a worker says of attempts that are not there, of one that runs
+// under another fence, or of another worker's, is not kept.
 func TestLogOfAnother(t *testing.T) {
 	r := newRig(t)
 	c := r.as(r.admin)
-	id := r.submit(c, "tasks: {a: {run: \"true\"}, b: {array: 0-1, run: \"true\", needs: a}}\n")
-	w := r.join(c, "w1", 2)
+	id := r.submit(c, "tasks: {a: {run: \"true\"}, b: {array: 0-1, run: \"true\", needs: a}, other: {run: \"true\"}}\n")
+	w := r.join(c, "w1", 1)
 	a := w.take()
+	w2 := r.join(c, "w2", 1)
+	other := w2.take()
+	if a.GetTask() != 0 || len(a.GetProof()) != auth.ProofSize || bytes.Equal(a.GetProof(), other.GetProof()) {
+		t.Fatalf("the assignments are %v and %v", a, other)
+	}
 	frames := lineAt(0, logline.Stdout, "forged")
-	forge := func(ref string, fence uint64) {
+	forge := func(ref string, fence uint64, proof []byte) {
 		t.Helper()
-		m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: ref, Fence: fence, Frames: frames, Seal: true})
+		m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: ref, Fence: fence, Frames: frames, Seal: true, Proof: proof})
 		if err != nil || !m.GetDone() || m.GetNext() != 0 {
 			t.Errorf("%s with fence %d: %v, %v; want that nothing of it is wanted", ref, fence, m, err)
 		}
 	}
-	forge(id+".a@1", a.GetFence()+1)
+	forge(id+".a@1", a.GetFence()+1, a.GetProof())
 	for _, ref := range []string{id + ".a@2", id + ".b.0@1", id + ".b.7@1", id + ".b@1", id + ".c@1", "99.a@1"} {
-		forge(ref, a.GetFence())
+		forge(ref, a.GetFence(), a.GetProof())
 	}
+	forge(id+".a@1", a.GetFence(), nil)
+	forge(id+".a@1", a.GetFence(), other.GetProof())
+	forge(id+".a@1", other.GetFence(), other.GetProof())
 	own := lineAt(0, logline.Stdout, "own")
-	if m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: id + ".a@1", Fence: a.GetFence(), Frames: own}); err != nil || m.GetNext() != int64(len(own)) {
+	if m, err := ship(t, c, &reevev1.LogAppendRequest{Ref: id + ".a@1", Fence: a.GetFence(), Frames: own, Proof: a.GetProof()}); err != nil || m.GetNext() != int64(len(own)) {
 		t.Errorf("its own log: %v, %v", m, err)
 	}
 	w.report(ended(a, 0, ""))
 	w.take()
-	// The end of a log may come after the end of its attempt.
+	// The end of a log may come after the end of its attempt, but not from another worker,
+	// whatever fence and proof it has.
 	late := lineAt(1, logline.Stdout, "late")
+	for _, proof := range [][]byte{nil, other.GetProof()} {
+		forge(id+".a@1", a.GetFence(), proof)
+		forge(id+".a@1", other.GetFence(), proof)
+	}
 	if m, err := ship(t, c, &reevev1.LogAppendRequest{
-		Ref: id + ".a@1", Fence: a.GetFence(), Offset: int64(len(own)), Frames: late, Seal: true,
+		Ref: id + ".a@1", Fence: a.GetFence(), Offset: int64(len(own)), Frames: late, Seal: true, Proof: a.GetProof(),
 	}); err != nil || !m.GetDone() || m.GetNext() != int64(len(own)+len(late)) {
 		t.Errorf("the end of its own log: %v, %v", m, err)
 	}
-	forge(id+".a@2", a.GetFence())
+	forge(id+".a@2", a.GetFence(), a.GetProof())
 }
 
 // TestWatch resumes a watch after a break, and learns of a break that is too long.
@@ -398,7 +413,9 @@ func TestArtifacts(t *testing.T) {
 		{&reevev1.ArtifactPutRequest{Ref: id + ".main", Path: "x"}, connect.CodeInvalidArgument, "want an attempt"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence() + 1, Path: "x"}, connect.CodeFailedPrecondition, "is not current; nothing of it is kept"},
 		{&reevev1.ArtifactPutRequest{Ref: id + ".main@2", Fence: a.GetFence(), Path: "x"}, connect.CodeFailedPrecondition, "is not current"},
-		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "cut", Data: []byte("short")}, connect.CodeInvalidArgument, "the stream ended before the message that is marked last"},
+		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "x", Last: true}, connect.CodePermissionDenied, "was not given to whoever sends this"},
+		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "x", Last: true, Proof: make([]byte, 16)}, connect.CodePermissionDenied, "proof"},
+		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "cut", Data: []byte("short"), Proof: a.GetProof()}, connect.CodeInvalidArgument, "the stream ended before the message that is marked last"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: ""}, connect.CodeInvalidArgument, "artifact path"},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "../x"}, connect.CodeInvalidArgument, `artifact path "../x"`},
 		{&reevev1.ArtifactPutRequest{Ref: ref, Fence: a.GetFence(), Path: "/etc/passwd"}, connect.CodeInvalidArgument, "want a relative path"},

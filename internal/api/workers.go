@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 
@@ -26,10 +24,21 @@ type workers struct{ *server }
 // workerStream is a worker's connection in the domain's words.
 type workerStream struct {
 	*connect.BidiStream[reevev1.SessionRequest, reevev1.SessionResponse]
+	prover *auth.Prover
 }
 
-// Send writes a message.
-func (w workerStream) Send(m link.ToWorker) error { return w.BidiStream.Send(wire.ToWorkerMessage(m)) }
+// Send writes a message; attempts get their proofs here.
+func (w workerStream) Send(m link.ToWorker) error {
+	if m.Assign != nil {
+		for i := range m.Assign.Attempts {
+			a := &m.Assign.Attempts[i]
+			a.Proof = w.prover.Proof(auth.Assigned{
+				Fence: uint64(a.Fence), Job: uint64(a.Job), Task: a.Task, Position: a.Position, Number: a.Attempt,
+			})
+		}
+	}
+	return w.BidiStream.Send(wire.ToWorkerMessage(m))
+}
 
 // Receive reads a message.
 func (w workerStream) Receive() (link.FromWorker, error) {
@@ -43,32 +52,10 @@ func (w workerStream) Receive() (link.FromWorker, error) {
 	}
 	if from.Report != nil {
 		for i := range from.Report.Ended {
-			checkOutputs(&from.Report.Ended[i])
+			from.Report.Ended[i].CheckOutputs()
 		}
 	}
 	return from, nil
-}
-
-// checkOutputs fails a result whose outputs nobody could read afterwards. It is not
-// refused, because the worker would repeat it for ever.
-func checkOutputs(r *link.Result) {
-	if r.Outputs == nil {
-		return
-	}
-	var outputs map[string]string
-	var why string
-	switch {
-	case len(r.Outputs) > job.MaxOutput:
-		why = fmt.Sprintf("the worker sent %d bytes of outputs; at most %d are kept", len(r.Outputs), job.MaxOutput)
-	case json.Unmarshal(r.Outputs, &outputs) != nil:
-		why = "the worker sent outputs that are not a JSON object of texts"
-	default:
-		return
-	}
-	r.Outputs = nil
-	if r.Cause.Kind == job.CauseNone {
-		r.Cause = job.Cause{Kind: job.CauseOutput, Detail: why}
-	}
 }
 
 // Session serves a worker until its stream ends.
@@ -76,7 +63,7 @@ func (s *workers) Session(ctx context.Context, stream *connect.BidiStream[reevev
 	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
-	err := s.Sessions.Serve(ctx, s.Engine, workerStream{stream})
+	err := s.Sessions.Serve(ctx, s.Engine, workerStream{stream, auth.NewProver(s.ProofKey)})
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return nil
@@ -130,14 +117,25 @@ func (s *workers) drain(ctx context.Context, c core.Drain) (int, error) {
 	return reply.(int), nil
 }
 
-// attemptOf returns what a worker's call about an attempt may touch. A fence that is
-// no longer current is refused: the attempt was superseded.
-func (s *server) attemptOf(ctx context.Context, fence uint64, ref string) (uid string, ok bool, err error) {
+// sender is an attempt, and its fence, as a worker names them.
+type sender struct {
+	fence uint64
+	ref   job.Ref
+}
+
+// assigned is what a sender's proof is of.
+func (f sender) assigned(task uint32, position int64) auth.Assigned {
+	return auth.Assigned{Fence: f.fence, Job: uint64(f.ref.Job), Task: task, Position: position, Number: f.ref.Attempt}
+}
+
+// current returns the live attempt that a worker means. One whose fence is another's, or
+// no longer current, is none.
+func (s *server) current(ctx context.Context, from sender) (a core.LiveAttempt, live bool, err error) {
 	err = s.Engine.View(ctx, func(state *core.State) {
-		current, u, live := state.AttemptAt(fence)
-		uid, ok = u.String(), live && current.String() == ref
+		a, live = state.AttemptAt(from.fence)
+		live = live && a.Ref == from.ref
 	})
-	return uid, ok, err
+	return a, live, err
 }
 
 func fenceText(fence uint64) string { return strconv.FormatUint(fence, 10) }

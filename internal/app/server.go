@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -177,6 +176,7 @@ type server struct {
 	logs     *logstore.Store
 	trust    *trust.Server
 	sessions *session.Hub
+	proofKey auth.ProofKey
 	leader   *leader.Leader
 	listener net.Listener
 	admin    *admin
@@ -219,6 +219,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		}); err != nil {
 			return err
 		}
+	}
+	if s.proofKey, err = proofKey(filepath.Join(c.Dir, proofKeyFile)); err != nil {
+		return err
 	}
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
@@ -316,7 +319,7 @@ func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
 		Engine: s.leader, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
-		Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.leader.Full,
+		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.leader.Full,
 	})
 	if err != nil {
 		return err
@@ -401,31 +404,6 @@ func (s *server) firstToken(ctx context.Context) error {
 	}
 	s.config.Log.Info("made the administrator's token", "file", file)
 	return nil
-}
-
-// writeSecret writes a file that only its owner can read, whatever stood there before,
-// and returns once it is on disk.
-func writeSecret(file, text string) error {
-	fresh := file + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, file); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // join makes a join token around a credential.

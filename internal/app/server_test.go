@@ -573,24 +573,3 @@ func TestJoinTokens(t *testing.T) {
 	}
 	dev.end()
 }
-
-// TestWriteSecret replaces a file whole.
-func TestWriteSecret(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	for _, text := range []string{"first", "second, longer", "3"} {
-		if err := os.WriteFile(file+".new", []byte("left by a crash"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := writeSecret(file, text); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(file)
-		info, statErr := os.Stat(file)
-		if err != nil || statErr != nil || string(got) != text || info.Mode().Perm() != 0o600 {
-			t.Errorf("%q, mode %o, %v, %v", got, info.Mode().Perm(), err, statErr)
-		}
-	}
-	if err := writeSecret(filepath.Join(file, "below"), "x"); err == nil {
-		t.Error("a secret was written below a file")
-	}
-}

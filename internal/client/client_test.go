@@ -423,24 +423,24 @@ func TestFilesAndItems(t *testing.T) {
 	for range 2 {
 		a := w.take()
 		spec := []string{"a", "b"}[a.Task]
-		ref := job.Ref{Job: a.Job, Task: spec, Index: a.Index, Attempt: a.Attempt}
-		if err := agent.PutArtifact(ctx, a.Fence, ref, "dir/file", strings.NewReader(text)); err != nil {
+		of := link.Claim{Fence: a.Fence, Ref: job.Ref{Job: a.Job, Task: spec, Index: a.Index, Attempt: a.Attempt}, Proof: a.Proof}
+		if err := agent.PutArtifact(ctx, of, "dir/file", strings.NewReader(text)); err != nil {
 			t.Fatal(err)
 		}
-		if err := agent.PutArtifact(ctx, a.Fence, ref, "empty", strings.NewReader("")); err != nil {
+		if err := agent.PutArtifact(ctx, of, "empty", strings.NewReader("")); err != nil {
 			t.Fatal(err)
 		}
-		if err := agent.PutArtifact(ctx, a.Fence, ref, "broken", &ending{strings.NewReader(text), breaks}); !errors.Is(err, broken) {
+		if err := agent.PutArtifact(ctx, of, "broken", &ending{strings.NewReader(text), breaks}); !errors.Is(err, broken) {
 			t.Errorf("a file that can't be read: %v", err)
 		}
 		mayEnd, giveUp := context.WithCancel(ctx)
-		if err := agent.PutArtifact(mayEnd, a.Fence, ref, "given up", &ending{strings.NewReader(text), func() error {
+		if err := agent.PutArtifact(mayEnd, of, "given up", &ending{strings.NewReader(text), func() error {
 			giveUp()
 			return io.EOF
 		}}); err == nil {
 			t.Error("a file that was given up was stored")
 		}
-		if err := agent.PutArtifact(ctx, a.Fence+99, ref, "late", strings.NewReader(text)); job.CodeOf(err) != job.Refused {
+		if err := agent.PutArtifact(ctx, link.Claim{Fence: a.Fence + 99, Ref: of.Ref, Proof: a.Proof}, "late", strings.NewReader(text)); job.CodeOf(err) != job.Refused {
 			t.Errorf("a file of another attempt: %v", err)
 		}
 		files, err := agent.ListArtifacts(ctx, job.Ref{Job: a.Job, Task: spec, Index: a.Index})
@@ -448,10 +448,10 @@ func TestFilesAndItems(t *testing.T) {
 			t.Errorf("the files: %+v, %v", files, err)
 		}
 		var got strings.Builder
-		if err := agent.GetArtifact(ctx, ref, "dir/file", &got); err != nil || got.String() != text {
+		if err := agent.GetArtifact(ctx, of.Ref, "dir/file", &got); err != nil || got.String() != text {
 			t.Errorf("the file came back as %d bytes, %v", got.Len(), err)
 		}
-		if err := agent.GetArtifact(ctx, ref, "none", &got); job.CodeOf(err) != job.NotFound {
+		if err := agent.GetArtifact(ctx, of.Ref, "none", &got); job.CodeOf(err) != job.NotFound {
 			t.Errorf("no file: %v", err)
 		}
 		w.send(link.FromWorker{Report: &link.Report{Ended: []link.Result{{Fence: a.Fence, Started: 1, Ended: 2, Outputs: []byte(`{"k":"v"}`)}}}})

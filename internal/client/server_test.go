@@ -173,7 +173,7 @@ func (w *worker) write(a link.Assignment, ref job.Ref, offset int64, frames []by
 		w.t.Fatal(err)
 	}
 	defer stream.Close()
-	if err := stream.Send([]agents.LogPiece{{Fence: a.Fence, Ref: ref, Offset: offset, Frames: frames, Seal: seal}}); err != nil {
+	if err := stream.Send([]agents.LogPiece{{Claim: link.Claim{Fence: a.Fence, Ref: ref, Proof: a.Proof}, Offset: offset, Frames: frames, Seal: seal}}); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := stream.Receive(); err != nil {

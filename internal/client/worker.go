@@ -93,7 +93,7 @@ func (s *logStream) Send(pieces []agent.LogPiece) error {
 	for i := range pieces {
 		p := &pieces[i]
 		if err := s.stream.Send(&reevev1.LogAppendRequest{
-			Fence: uint64(p.Fence), Ref: p.Ref.String(), Offset: p.Offset, Frames: p.Frames, Seal: p.Seal,
+			Fence: uint64(p.Fence), Ref: p.Ref.String(), Offset: p.Offset, Frames: p.Frames, Seal: p.Seal, Proof: p.Proof[:],
 		}); err != nil {
 			return s.c.fail(err)
 		}
@@ -118,10 +118,10 @@ func (s *logStream) Close() error {
 }
 
 // PutArtifact stores a file that an attempt leaves.
-func (a ForAgent) PutArtifact(ctx context.Context, fence link.Fence, ref job.Ref, path string, from io.Reader) error {
+func (a ForAgent) PutArtifact(ctx context.Context, of link.Claim, path string, from io.Reader) error {
 	stream := a.c.artifacts.Put(ctx)
 	buf := make([]byte, chunkBytes)
-	first := &reevev1.ArtifactPutRequest{Ref: ref.String(), Fence: uint64(fence), Path: path}
+	first := &reevev1.ArtifactPutRequest{Ref: of.Ref.String(), Fence: uint64(of.Fence), Path: path, Proof: of.Proof[:]}
 	for {
 		n, err := io.ReadFull(from, buf)
 		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -294,14 +294,21 @@ func (s *State) Totals() Totals {
 // Ready is how many tasks, arrays counted once, wait only for room on a worker.
 func (s *State) Ready() int64 { return int64(s.plan.Groups()) }
 
-// AttemptAt names the live attempt of a fence and its job's uid, for whoever checks
-// what a worker sends about it.
-func (s *State) AttemptAt(fence uint64) (ref job.Ref, uid UID, ok bool) {
+// LiveAttempt is a live attempt as whoever checks what a worker sends about it needs it.
+type LiveAttempt struct {
+	Ref      job.Ref
+	UID      UID
+	Task     uint32
+	Position int64
+}
+
+// AttemptAt is the live attempt of a fence.
+func (s *State) AttemptAt(fence uint64) (LiveAttempt, bool) {
 	a := s.attempts[fenceOf(fence)]
 	if a == nil {
-		return job.Ref{}, UID{}, false
+		return LiveAttempt{}, false
 	}
-	return s.refOf(a), a.job.uid, true
+	return LiveAttempt{s.refOf(a), a.job.uid, a.task, a.position}, true
 }
 
 func (s *State) refOf(a *attempt) job.Ref {

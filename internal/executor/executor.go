@@ -33,8 +33,9 @@ type Task struct {
 	// Environ is what a process would find in its environment, for functions, few of which
 	// look. It may be called more than once, also after the end.
 	Environ func() []string
-	// Fence is the attempt's fencing token.
+	// Fence is the attempt's fencing token, Proof what shows that it is this worker's.
 	Fence uint64
+	Proof [16]byte
 	// Stdin is a file to read from; empty means no input.
 	Stdin string
 	// Function and Payload are for functions.

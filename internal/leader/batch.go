@@ -153,7 +153,7 @@ func (p *loop) current(msgs []link.ToWorker) []link.ToWorker {
 			return false
 		}
 		m.Assign.Attempts = slices.DeleteFunc(m.Assign.Attempts, func(a link.Assignment) bool {
-			_, _, live := p.state.AttemptAt(uint64(a.Fence))
+			_, live := p.state.AttemptAt(uint64(a.Fence))
 			return !live
 		})
 		return len(m.Assign.Attempts) == 0

@@ -131,7 +131,7 @@ func TestSubmitsLeaveRoomForWork(t *testing.T) {
 		}
 		var fence link.Fence
 		for _, f := range allFences(10) {
-			if _, _, live := p.state.AttemptAt(uint64(f)); live {
+			if _, live := p.state.AttemptAt(uint64(f)); live {
 				fence = f
 			}
 		}

@@ -342,8 +342,8 @@ func (p *loop) applyAll(d core.Decision) (err error) {
 func (p *loop) apply(e core.Event) {
 	b := &p.forming
 	if x, ok := e.(core.AttemptEnded); ok && x.LogSize > 0 && p.settings.Logged != nil {
-		if ref, _, live := p.state.AttemptAt(uint64(x.Fence)); live {
-			b.logged = append(b.logged, logged{ref, x.LogSize})
+		if a, live := p.state.AttemptAt(uint64(x.Fence)); live {
+			b.logged = append(b.logged, logged{a.Ref, x.LogSize})
 		}
 	}
 	if x, ok := e.(core.WorkerForgotten); ok && x.Lost {

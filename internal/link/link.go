@@ -5,6 +5,8 @@
 package link
 
 import (
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -17,6 +19,37 @@ const Protocol = 1
 // Fence is an attempt's fencing token: cluster-wide, rising, never reissued. It
 // names the attempt in every message.
 type Fence uint64
+
+// Proof shows the server that gave an attempt to a worker that whoever has it is that
+// worker. Zero is none: a worker that has lost it can't say anything of the attempt but
+// how it ends.
+type Proof [16]byte
+
+// MarshalText spells a proof in hexadecimal.
+func (p Proof) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, p[:]), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (p *Proof) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(p) {
+		return fmt.Errorf("proof: want %d bytes in hexadecimal", len(p))
+	}
+	*p = Proof(b)
+	return nil
+}
+
+// String hides the secret.
+func (Proof) String() string { return "proof" }
+
+// GoString hides the secret from %#v too.
+func (p Proof) GoString() string { return p.String() }
+
+// Claim is how a worker names an attempt of its own when it sends what that leaves.
+type Claim struct {
+	Fence Fence
+	Ref   job.Ref
+	Proof Proof
+}
 
 // Phase is how far an attempt that a worker holds has come.
 type Phase uint8
@@ -166,6 +199,8 @@ type Assignment struct {
 	JobDeadline int64
 	// Prefetched: reserve nothing; start when an attempt of the same shape ended.
 	Prefetched bool
+	// Proof is filled in at the server's door.
+	Proof Proof
 }
 
 // Ref names the attempt as users write it.

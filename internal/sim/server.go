@@ -459,7 +459,7 @@ func (s *server) current(m *link.ToWorker) bool {
 		return true
 	}
 	m.Assign.Attempts = slices.DeleteFunc(m.Assign.Attempts, func(a link.Assignment) bool {
-		_, _, live := s.state.AttemptAt(uint64(a.Fence))
+		_, live := s.state.AttemptAt(uint64(a.Fence))
 		return !live
 	})
 	return len(m.Assign.Attempts) > 0

@@ -238,6 +238,7 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 			Count: at.GetArrayCount(), First: at.GetArrayFirst(), Last: at.GetArrayLast(),
 			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(),
 		}
+		copy(one.Proof[:], at.GetProof()) // what is not one proves nothing
 		for _, o := range at.GetOutputs() {
 			one.Outputs = append(one.Outputs, link.TaskOutputs{Task: o.GetTask(), Outputs: o.GetOutputs()})
 		}
@@ -265,7 +266,7 @@ func assignMessage(a *link.Assign) *reevev1.Assign {
 			Position: at.Position, Index: at.Index, Attempt: uint32(at.Attempt), SpecHash: at.SpecHash[:],
 			Params: at.Params, Payload: at.Payload, Item: at.Item, HasItem: at.HasItem,
 			ArrayCount: at.Count, ArrayFirst: at.First, ArrayLast: at.Last,
-			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched,
+			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched, Proof: at.Proof[:],
 		}
 		for _, o := range at.Outputs {
 			one.Outputs = append(one.Outputs, &reevev1.TaskOutputs{Task: o.Task, Outputs: o.Outputs})

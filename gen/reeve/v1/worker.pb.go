@@ -1667,7 +1667,9 @@ type Assignment struct {
 	// Unix milliseconds, 0 for none.
 	JobDeadlineMs int64 `protobuf:"varint,19,opt,name=job_deadline_ms,json=jobDeadlineMs,proto3" json:"job_deadline_ms,omitempty"`
 	// Reserve nothing; start when an attempt of the same task shape has ended.
-	Prefetched    bool `protobuf:"varint,20,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
+	Prefetched bool `protobuf:"varint,20,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
+	// To be shown with all that the attempt leaves: its log, its artifacts. A secret.
+	Proof         []byte `protobuf:"bytes,21,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1840,6 +1842,13 @@ func (x *Assignment) GetPrefetched() bool {
 		return x.Prefetched
 	}
 	return false
+}
+
+func (x *Assignment) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type TaskOutputs struct {
@@ -2122,7 +2131,9 @@ type LogAppendRequest struct {
 	// Whole frames.
 	Frames []byte `protobuf:"bytes,4,opt,name=frames,proto3" json:"frames,omitempty"`
 	// This was the last: the log's size is offset plus these frames.
-	Seal          bool `protobuf:"varint,5,opt,name=seal,proto3" json:"seal,omitempty"`
+	Seal bool `protobuf:"varint,5,opt,name=seal,proto3" json:"seal,omitempty"`
+	// The proof that came with the assignment. Without it nothing is wanted.
+	Proof         []byte `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2190,6 +2201,13 @@ func (x *LogAppendRequest) GetSeal() bool {
 		return x.Seal
 	}
 	return false
+}
+
+func (x *LogAppendRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type LogAppendResponse struct {
@@ -2634,7 +2652,9 @@ type ArtifactPutRequest struct {
 	Data []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
 	// The last message says so: a stream that ends without it was cut short, and
 	// nothing of it is kept.
-	Last          bool `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	Last bool `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	// The proof that came with the assignment, in the first message.
+	Proof         []byte `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2702,6 +2722,13 @@ func (x *ArtifactPutRequest) GetLast() bool {
 		return x.Last
 	}
 	return false
+}
+
+func (x *ArtifactPutRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type ArtifactPutResponse struct {
@@ -3127,7 +3154,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05specs\x18\x02 \x03(\v2\x12.reeve.v1.SpecTextR\x05specs\"<\n" +
 	"\bSpecText\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xbe\x04\n" +
+	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xd4\x04\n" +
 	"\n" +
 	"Assignment\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
@@ -3155,7 +3182,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x0fjob_deadline_ms\x18\x13 \x01(\x03R\rjobDeadlineMs\x12\x1e\n" +
 	"\n" +
 	"prefetched\x18\x14 \x01(\bR\n" +
-	"prefetched\";\n" +
+	"prefetched\x12\x14\n" +
+	"\x05proof\x18\x15 \x01(\fR\x05proof\";\n" +
 	"\vTaskOutputs\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x18\n" +
 	"\aoutputs\x18\x02 \x01(\fR\aoutputs\"\x91\x01\n" +
@@ -3171,13 +3199,14 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x03Ack\x12\x16\n" +
 	"\x06fences\x18\x01 \x03(\x04R\x06fences\"!\n" +
 	"\aGoodbye\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"~\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x94\x01\n" +
 	"\x10LogAppendRequest\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06frames\x18\x04 \x01(\fR\x06frames\x12\x12\n" +
-	"\x04seal\x18\x05 \x01(\bR\x04seal\"c\n" +
+	"\x04seal\x18\x05 \x01(\bR\x04seal\x12\x14\n" +
+	"\x05proof\x18\x06 \x01(\fR\x05proof\"c\n" +
 	"\x11LogAppendResponse\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12\x12\n" +
@@ -3206,13 +3235,14 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x0fGetItemsRequest\x12\x12\n" +
 	"\x04blob\x18\x01 \x01(\tR\x04blob\"&\n" +
 	"\x10GetItemsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"x\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x8e\x01\n" +
 	"\x12ArtifactPutRequest\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\fR\x04data\x12\x12\n" +
-	"\x04last\x18\x05 \x01(\bR\x04last\")\n" +
+	"\x04last\x18\x05 \x01(\bR\x04last\x12\x14\n" +
+	"\x05proof\x18\x06 \x01(\fR\x05proof\")\n" +
 	"\x13ArtifactPutResponse\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\":\n" +
 	"\x12ArtifactGetRequest\x12\x10\n" +

@@ -49,6 +49,7 @@ type attempt struct {
 	held     bool
 	place    place
 	lease    time.Duration
+	proof    link.Proof
 	// work is the assignment until it starts.
 	work       *link.Assignment
 	atMostOnce bool
@@ -98,6 +99,8 @@ func placeOf(t *job.Task) place {
 	}
 	return p
 }
+
+func (a *attempt) claim() link.Claim { return link.Claim{Fence: a.fence, Ref: a.ref, Proof: a.proof} }
 
 // Key names an attempt on this worker: the reference and the fence, such as
 // 4217.transform.3@2-9f. It is safe as a file name.

@@ -120,6 +120,7 @@ type Adopted struct {
 	Executor string
 	// What its assignment said.
 	Lease      time.Duration
+	Proof      link.Proof
 	Resources  job.Resources
 	Where      []string
 	AtMostOnce bool
@@ -202,20 +203,18 @@ type (
 	// Collect reads the outputs that an ended attempt left and uploads its
 	// artifacts; Collected answers.
 	Collect struct {
-		Fence link.Fence
-		Ref   job.Ref
-		Key   string
+		link.Claim
+		Key string
 	}
 	// KeepResult writes a result to disk and syncs it; Kept answers.
 	KeepResult struct {
-		Ref    job.Ref
+		link.Claim
 		Result link.Result
 	}
 	// FollowLog ships an attempt's log as it grows.
 	FollowLog struct {
-		Fence link.Fence
-		Ref   job.Ref
-		Key   string
+		link.Claim
+		Key string
 	}
 	// SealLog says how long the log has become; Shipped answers, once.
 	SealLog struct {

@@ -39,7 +39,7 @@ func (m *Machine) take(w *link.Assignment) {
 	t := &w.Spec.Tasks[w.Task]
 	a := m.add(&attempt{
 		fence: w.Fence, ref: w.Ref(), place: placeOf(t), executor: t.Executor(),
-		lease: w.Lease, work: w, atMostOnce: t.AtMostOnce,
+		lease: w.Lease, proof: w.Proof, work: w, atMostOnce: t.AtMostOnce,
 	})
 	m.beatFor(a.lease)
 	switch {
@@ -274,7 +274,7 @@ func (m *Machine) start(a *attempt) {
 func (m *Machine) follow(a *attempt) {
 	if !a.following {
 		a.following = true
-		m.do(FollowLog{Fence: a.fence, Ref: a.ref, Key: a.key})
+		m.do(FollowLog{Claim: a.claim(), Key: a.key})
 	}
 }
 
@@ -355,7 +355,7 @@ func (m *Machine) exited(a *attempt, x *Exit) {
 		m.settle(a)
 	default:
 		a.phase = collecting
-		m.do(Collect{Fence: a.fence, Ref: a.ref, Key: a.key})
+		m.do(Collect{Claim: a.claim(), Key: a.key})
 	}
 }
 
@@ -394,7 +394,7 @@ func (m *Machine) settle(a *attempt) {
 	ran := time.Duration(a.result.Ended-a.result.Started) * time.Millisecond
 	if m.set.Durable && (a.atMostOnce || ran >= m.set.KeepAfter) {
 		a.phase, a.onDisk = keeping, true
-		m.do(KeepResult{Ref: a.ref, Result: a.result})
+		m.do(KeepResult{Claim: a.claim(), Result: a.result})
 		return
 	}
 	m.finish(a)
@@ -512,7 +512,7 @@ func (m *Machine) adopt(o *Adopted) {
 	}
 	a := m.add(&attempt{
 		fence: o.Fence, ref: o.Ref, key: o.Key, executor: o.Executor, held: o.Executor != "",
-		place: place{executor: o.Executor, resources: o.Resources, where: strings.Join(o.Where, "\n")}, lease: o.Lease,
+		place: place{executor: o.Executor, resources: o.Resources, where: strings.Join(o.Where, "\n")}, lease: o.Lease, proof: o.Proof,
 		atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, dir: true, phase: running,
 	})
 	a.result.Started = o.Started

@@ -29,7 +29,7 @@ const maxPath = 1024
 // returns the outputs as a JSON object of strings, nil for none. A cause other than
 // job.CauseNone says why what it left can't be kept. The directory was the process's to write, so that nothing in it is trusted: no link
 // is followed out of it, and nothing but regular files is opened.
-func (s *Space) Collect(ctx context.Context, fence link.Fence, ref job.Ref, key string) ([]byte, job.Cause) {
+func (s *Space) Collect(ctx context.Context, of link.Claim, key string) ([]byte, job.Cause) {
 	base, err := s.cfg.Root()
 	if err != nil {
 		return nil, failure(job.CauseOutput, "%v", err)
@@ -47,7 +47,7 @@ func (s *Space) Collect(ctx context.Context, fence link.Fence, ref job.Ref, key 
 	if err != nil {
 		return nil, failure(job.CauseOutput, "%v", err)
 	}
-	if err := s.upload(ctx, dir, fence, ref); err != nil {
+	if err := s.upload(ctx, dir, of); err != nil {
 		return outputs, failure(job.CauseOutput, "%v", err)
 	}
 	return outputs, job.Cause{}
@@ -150,7 +150,7 @@ func FunctionOutputs(b []byte) ([]byte, error) {
 
 // upload stores every file below artifacts/. It checks them all before it sends the
 // first, so that what is refused is refused as a whole.
-func (s *Space) upload(ctx context.Context, dir *os.Root, fence link.Fence, ref job.Ref) error {
+func (s *Space) upload(ctx context.Context, dir *os.Root, of link.Claim) error {
 	if info, err := dir.Lstat("artifacts"); err != nil || !info.IsDir() {
 		switch {
 		case err == nil:
@@ -173,7 +173,7 @@ func (s *Space) upload(ctx context.Context, dir *os.Root, fence link.Fence, ref 
 	for _, p := range paths {
 		var size int64
 		err := s.insist(ctx, func() (err error) {
-			size, err = s.put(ctx, root, fence, ref, p, left)
+			size, err = s.put(ctx, root, of, p, left)
 			return err
 		})
 		if err != nil {
@@ -226,7 +226,7 @@ func kindOf(m fs.FileMode) string {
 }
 
 // put uploads one file.
-func (s *Space) put(ctx context.Context, root *os.Root, fence link.Fence, ref job.Ref, p string, limit int64) (int64, error) {
+func (s *Space) put(ctx context.Context, root *os.Root, of link.Claim, p string, limit int64) (int64, error) {
 	f, err := root.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return 0, &job.Error{Code: job.Refused, Message: err.Error()}
@@ -234,7 +234,7 @@ func (s *Space) put(ctx context.Context, root *os.Root, fence link.Fence, ref jo
 	defer f.Close() //nolint:errcheck // it was only read
 	// One byte more than allowed tells a file that still grows from one that fits.
 	from := &io.LimitedReader{R: f, N: limit + 1}
-	err = s.cfg.Store.PutArtifact(ctx, fence, ref, p, from)
+	err = s.cfg.Store.PutArtifact(ctx, of, p, from)
 	if from.N == 0 {
 		return 0, &job.Error{Code: job.Refused, Message: "the artifacts have more than " + job.FormatSize(s.cfg.Limits.ArtifactBytes)}
 	}

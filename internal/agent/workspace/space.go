@@ -19,7 +19,7 @@ import (
 type Store interface {
 	// PutArtifact stores one file that an attempt leaves, under a slash-separated
 	// relative path. Storing it again replaces it.
-	PutArtifact(ctx context.Context, fence link.Fence, ref job.Ref, path string, from io.Reader) error
+	PutArtifact(ctx context.Context, of link.Claim, path string, from io.Reader) error
 	// ListArtifacts returns the files of a task or element, in any order.
 	ListArtifacts(ctx context.Context, ref job.Ref) ([]Artifact, error)
 	// GetArtifact writes one file to a writer.

@@ -121,7 +121,7 @@ func (b *builder) function(key, dir string, wall func() int64) (executor.Task, j
 		}
 		t.Payload = p
 	}
-	t.Fence = uint64(b.w.Fence)
+	t.Fence, t.Proof = uint64(b.w.Fence), b.w.Proof
 	var vars map[string]string
 	if len(b.w.Spec.Env)+len(b.task.Env) > 0 {
 		vars = map[string]string{}

@@ -48,7 +48,7 @@ func (m *memStore) next() error {
 	return err
 }
 
-func (m *memStore) PutArtifact(_ context.Context, fence link.Fence, ref job.Ref, path string, from io.Reader) error {
+func (m *memStore) PutArtifact(_ context.Context, of link.Claim, path string, from io.Reader) error {
 	b, err := io.ReadAll(from)
 	if err := errors.Join(err, m.next()); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (m *memStore) PutArtifact(_ context.Context, fence link.Fence, ref job.Ref,
 	if m.put == nil {
 		m.put = map[string]string{}
 	}
-	m.put[fmt.Sprintf("%s %d %s", ref, fence, path)] = string(b)
+	m.put[fmt.Sprintf("%s %d %s", of.Ref, of.Fence, path)] = string(b)
 	return nil
 }
 
@@ -454,7 +454,7 @@ func TestCollect(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.make(t, dir)
-			out, cause := s.Collect(context.Background(), 159, ref, "k")
+			out, cause := s.Collect(context.Background(), link.Claim{Fence: 159, Ref: ref}, "k")
 			if c.part != "" {
 				if cause.Kind != job.CauseOutput || !strings.Contains(cause.Detail, c.part) || len(store.put) > 0 {
 					t.Errorf("cause %v, want %q; stored %v", cause, c.part, store.put)

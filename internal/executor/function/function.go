@@ -59,8 +59,9 @@ type Invocation struct {
 	Key     string
 	Ref     job.Ref
 	Payload []byte
-	// Fence is the attempt's fencing token.
+	// Fence is the attempt's fencing token, Proof what shows that it is this worker's.
 	Fence uint64
+	Proof [16]byte
 	// Environ returns what a process would find in its environment.
 	Environ func() []string
 	// Log takes what the attempt has to say, as its standard output; it never fails
@@ -241,7 +242,7 @@ func (e *Executor) run(r *run) {
 		e.finish(r, output, err)
 	}()
 	output, err = handler(r.ctx, Invocation{
-		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Fence: r.task.Fence, Environ: r.task.Environ, Log: logWriter{e, r},
+		Key: r.task.Key, Ref: r.task.Ref, Payload: r.task.Payload, Fence: r.task.Fence, Proof: r.task.Proof, Environ: r.task.Environ, Log: logWriter{e, r},
 	})
 	if err != nil && len(err.Error()) > job.MaxDetail {
 		_, _ = e.write(r, logline.Stderr, []byte(err.Error()+"\n")) // the cause has room for its beginning only
