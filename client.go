@@ -75,7 +75,8 @@ func (c *Client) space(namespace string) string {
 const pageSize = 500
 
 // List yields the jobs that f selects, newest first, without their tasks. It asks for
-// more as it is read; an error is the last thing that it yields.
+// more as it is read; an error is the last thing that it yields. Jobs whose records on the
+// server's disk are damaged are left out, and named by an error at the end.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*JobInfo, error] {
 	return func(yield func(*JobInfo, error) bool) {
 		q := &client.ListRequest{
@@ -88,20 +89,25 @@ func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*JobInfo, error] 
 			}
 			q.Labels = append(q.Labels, k)
 		}
+		var damaged []string
 		for {
 			page, err := c.c.List(ctx, q)
 			if err != nil {
 				yield(nil, fail(ctx, err))
 				return
 			}
+			damaged = append(damaged, page.GetDamaged()...)
 			for _, j := range page.GetJobs() {
 				if !yield(jobInfo(j), nil) {
 					return
 				}
 			}
 			if q.PageToken = page.GetNextPageToken(); q.GetPageToken() == "" {
-				return
+				break
 			}
+		}
+		if damaged != nil {
+			yield(nil, fmt.Errorf("can't list jobs %s: their records on the server's disk are damaged; its log says more", strings.Join(damaged, ", ")))
 		}
 	}
 }

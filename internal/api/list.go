@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/guard"
@@ -105,11 +106,11 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 		}
 		f.States = append(f.States, state)
 	}
-	images, next, err := s.page(ctx, f, limit)
+	out := &reevev1.ListResponse{}
+	images, next, err := s.page(ctx, f, limit, out)
 	if err != nil {
 		return nil, err
 	}
-	out := &reevev1.ListResponse{}
 	for i := range images {
 		if guard.Reaches(ctx, images[i].Namespace) {
 			out.Jobs = append(out.Jobs, listedJob(&images[i]))
@@ -155,8 +156,9 @@ func listedJob(m *core.JobImage) *reevev1.Job {
 }
 
 // page merges a page of the tables with what they lack, newest first. What is not
-// in the tables is taken first: what is flushed meanwhile is then in both.
-func (s *server) page(ctx context.Context, f core.Filter, limit int) (page []core.JobImage, next job.ID, err error) {
+// in the tables is taken first: what is flushed meanwhile is then in both. Jobs whose rows
+// can't be read are noted in out.
+func (s *server) page(ctx context.Context, f core.Filter, limit int, out *reevev1.ListResponse) (page []core.JobImage, next job.ID, err error) {
 	var fresh []core.JobImage
 	if err := s.Engine.View(ctx, func(state *core.State) { fresh = state.Unprojected(f, limit+1) }); err != nil {
 		return nil, 0, err
@@ -176,9 +178,16 @@ func (s *server) page(ctx context.Context, f core.Filter, limit int) (page []cor
 	for _, row := range rows.Rows {
 		m, err := record.Job(row)
 		if err != nil {
-			return nil, 0, err
+			rows.Damaged = append(rows.Damaged, row.ID)
+			continue
 		}
 		stored = append(stored, m)
+	}
+	for _, id := range rows.Damaged {
+		s.Log.Error("a list lacks a job whose row in the tables is damaged", "job", id)
+		if f.Namespace != "" || guard.Reaches(ctx, auth.ClusterWide) { // else whose it is can't be told
+			out.Damaged = append(out.Damaged, job.ID(id).String())
+		}
 	}
 	if err := s.Engine.View(ctx, func(state *core.State) {
 		for i := range stored {

@@ -50,9 +50,13 @@ func (e *env) ls() *cobra.Command {
 			if limit < 1 {
 				return fmt.Errorf("--limit %d: want 1 or more", limit)
 			}
-			jobs, more, err := pages(ctx, cl, &q, limit, all)
+			var damaged []string
+			jobs, more, err := pages(ctx, cl, &q, limit, all, &damaged)
 			if err != nil {
 				return err
+			}
+			if len(damaged) > 0 {
+				fmt.Fprintf(e.err, "reeve: can't show %s: their records on the server's disk are damaged; its log says more\n", strings.Join(damaged, ", "))
 			}
 			return e.printJobs(jobs, more, everywhere)
 		}),
@@ -70,22 +74,21 @@ func (e *env) ls() *cobra.Command {
 	return c
 }
 
-func pages(ctx context.Context, cl *client.Client, q *client.ListRequest, limit int, all bool) ([]*client.Job, bool, error) {
+func pages(ctx context.Context, cl *client.Client, q *client.ListRequest, limit int, all bool, damaged *[]string) (jobs []*client.Job, more bool, err error) {
 	const most = 1000
-	var out []*client.Job
 	for {
 		q.PageSize = most
 		if !all {
-			q.PageSize = int32(min(limit-len(out), most))
+			q.PageSize = int32(min(limit-len(jobs), most))
 		}
 		page, err := cl.List(ctx, q)
 		if err != nil {
 			return nil, false, err
 		}
-		out = append(out, page.GetJobs()...)
+		jobs, *damaged = append(jobs, page.GetJobs()...), append(*damaged, page.GetDamaged()...)
 		q.PageToken = page.GetNextPageToken()
-		if q.PageToken == "" || !all && len(out) >= limit {
-			return out, q.PageToken != "", nil
+		if q.PageToken == "" || !all && len(jobs) >= limit {
+			return jobs, q.PageToken != "", nil
 		}
 	}
 }

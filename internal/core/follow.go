@@ -18,6 +18,8 @@ type worklist struct {
 	spans []endedSpan
 	stops []stopping
 	over  []job.ID
+	// at is the job that is being looked at.
+	at job.ID
 }
 
 type taskKey struct {
@@ -117,26 +119,32 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		} else {
 			w.spans = pop(w.spans)
 		}
+		w.at = e.job
 		s.followElements(&d, e, now)
 	case len(w.ready) > 0:
 		k := w.ready[0]
 		w.ready = pop(w.ready)
+		w.at = k.job
 		s.followReady(&d, k, now)
 	case len(w.tasks) > 0:
 		k := w.tasks[0]
 		w.tasks = pop(w.tasks)
+		w.at = k.job
 		s.followTask(&d, k, now)
 	case len(w.jobs) > 0:
 		id := w.jobs[0]
 		w.jobs = pop(w.jobs)
+		w.at = id
 		s.followJob(&d, id, now)
 	case len(w.stops) > 0:
 		e := w.stops[0]
 		w.stops = pop(w.stops)
+		w.at = e.Job
 		s.followStopped(&d, e)
 	case len(w.over) > 0:
 		id := w.over[0]
 		w.over = pop(w.over)
+		w.at = id
 		s.followOver(&d, id, now)
 	default:
 		return d, false
@@ -152,11 +160,21 @@ func pop[T any](list []T) []T {
 	return list[1:]
 }
 
+// settled reports whether nothing is to be looked at in a job: it has ended, or was given
+// up, so that it ends with what runs of it.
+func (s *State) settled(d *Decision, j *jobState, now int64) bool {
+	if !j.state.Terminal() && j.stop.Kind == job.CauseQuarantined {
+		s.conclude(d, j, now)
+		return true
+	}
+	return j.state.Terminal()
+}
+
 // followJob looks at every task of a job whose gates may have opened. It also sees too
 // many failures that an earlier leader saw nothing follow from.
 func (s *State) followJob(d *Decision, id job.ID, now int64) {
 	j := s.jobs.get(id)
-	if j == nil || j.state.Terminal() {
+	if j == nil || s.settled(d, j, now) {
 		return
 	}
 	for i := range j.tasks {
@@ -175,7 +193,7 @@ func (s *State) followJob(d *Decision, id job.ID, now int64) {
 // followTask looks at what a task's end means for its neighbours and its job.
 func (s *State) followTask(d *Decision, k taskKey, now int64) {
 	j := s.jobs.get(k.job)
-	if j == nil || j.state.Terminal() {
+	if j == nil || s.settled(d, j, now) {
 		return
 	}
 	for _, ti := range j.spec.needed[k.task] {
@@ -286,7 +304,7 @@ func (s *State) end(d *Decision, j *jobState, ti uint32, state job.ElementState,
 // element-wise needs were met, or can't be any more, before it became ready.
 func (s *State) followReady(d *Decision, k readyTask, now int64) {
 	j := s.jobs.get(k.job)
-	if j == nil || j.state.Terminal() {
+	if j == nil || s.settled(d, j, now) {
 		return
 	}
 	t, needs := &j.tasks[k.task], j.spec.spec.Tasks[k.task].Needs
@@ -343,7 +361,7 @@ func endedSpans(t *task, slice element.Span) []element.Span {
 // for max_fails and for tasks that need this one element by element.
 func (s *State) followElements(d *Decision, e endedSpan, now int64) {
 	j := s.jobs.get(e.job)
-	if j == nil || j.state.Terminal() {
+	if j == nil || s.settled(d, j, now) {
 		return
 	}
 	if end := j.tasks[e.task].state(e.span.First); end == job.Failed || end == job.TimedOut {
@@ -469,7 +487,7 @@ func (s *State) conclude(d *Decision, j *jobState, now int64) {
 		e.Code = int32(e.Cause.ExitCode())
 	case job.JobFailed:
 		e.Cause, e.Code = j.spoiled, max(j.code, 1)
-		if j.stop.Kind == job.CauseDeadline {
+		if j.stop.Kind == job.CauseDeadline || j.stop.Kind == job.CauseQuarantined {
 			e.Cause, e.Code = j.stop, int32(j.stop.ExitCode())
 		}
 	}

@@ -48,7 +48,8 @@ const (
 	// CauseError: a function returned an error or panicked (Detail: its text; Code:
 	// PermanentError, or 0).
 	CauseError CauseKind = 15
-	// CauseQuarantined: it was running on too many workers that were lost (Code: how many).
+	// CauseQuarantined: it was running on too many workers that were lost (Code: how many),
+	// or Reeve itself fails at it (Detail).
 	CauseQuarantined CauseKind = 16
 	// CauseExpression: an expression of the task had no value (Detail: which).
 	CauseExpression CauseKind = 17
@@ -168,6 +169,9 @@ func (c Cause) String() string {
 	case CauseError:
 		return detail("error")
 	case CauseQuarantined:
+		if c.Detail != "" {
+			return detail("quarantined")
+		}
 		return fmt.Sprintf("quarantined: %d workers were lost while it ran", c.Code)
 	case CauseExpression:
 		return detail("expression")

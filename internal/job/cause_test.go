@@ -35,6 +35,7 @@ func TestCauseWords(t *testing.T) {
 		{Cause{Kind: CauseStart, Detail: "no such file"}, "could not start: no such file", 127},
 		{Cause{Kind: CauseStart, Code: CodeCantRun, Detail: "permission denied"}, "could not start: permission denied", 126},
 		{Cause{Kind: CauseQuarantined, Code: 3}, "quarantined: 3 workers were lost while it ran", 1},
+		{Cause{Kind: CauseQuarantined, Detail: "why"}, "quarantined: why", 1},
 	} {
 		if got := c.cause.String(); got != c.words {
 			t.Errorf("%+v is called %q, want %q", c.cause, got, c.words)

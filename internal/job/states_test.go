@@ -206,10 +206,13 @@ func TestOutcome(t *testing.T) {
 			return End{State: rapid.SampledFrom([]ElementState{Succeeded, Failed, TimedOut, Cancelled, Skipped}).Draw(t, "state"), Handled: rapid.Bool().Draw(t, "handled")}
 		})
 		ends := rapid.SliceOfN(end, 0, 5).Draw(t, "ends")
-		stop := rapid.SampledFrom([]CauseKind{CauseNone, CauseCancelled, CauseKilled, CauseDeadline, CauseWindow, CauseDependency}).Draw(t, "stop")
+		stop := rapid.SampledFrom([]CauseKind{CauseNone, CauseCancelled, CauseKilled, CauseDeadline, CauseWindow, CauseDependency, CauseQuarantined}).Draw(t, "stop")
 		got := Outcome(ends, stop)
 		if !got.Terminal() {
 			t.Fatalf("the outcome is %s", got)
+		}
+		if stop == CauseQuarantined && got != JobFailed {
+			t.Fatalf("what was given up is %s", got)
 		}
 		shuffled := rapid.Permutation(ends).Draw(t, "shuffled")
 		if again := Outcome(shuffled, stop); again != got {

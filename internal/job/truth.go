@@ -93,8 +93,8 @@ type End struct {
 
 // Outcome is the job's state once every task has ended. A job that was asked to
 // stop is cancelled unless everything had succeeded by then; one that may not start
-// is cancelled, so that what comes after it does not take it for done; a deadline
-// makes it fail.
+// is cancelled, so that what comes after it does not take it for done; a deadline, and
+// being given up, make it fail.
 func Outcome(ends []End, stop CauseKind) State {
 	failed, cancelled := false, false
 	for _, e := range ends {
@@ -106,7 +106,7 @@ func Outcome(ends []End, stop CauseKind) State {
 		}
 	}
 	switch {
-	case stop == CauseDeadline:
+	case stop == CauseDeadline, stop == CauseQuarantined:
 		return JobFailed
 	case stop == CauseWindow, stop == CauseDependency:
 		return JobCancelled

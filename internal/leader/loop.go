@@ -315,14 +315,34 @@ func (p *loop) settle(now int64) error {
 	return nil
 }
 
-func (p *loop) follow(now int64) (d core.Decision, more bool, err error) {
+// follow asks the core what applied events entail. A panic there is one job's, which is
+// given up: the others go on.
+func (p *loop) follow(now int64) (core.Decision, bool, error) {
+	d, more, err := try(func() (core.Decision, bool) { return p.state.Follow(now) })
+	if err == nil {
+		return d, more, nil
+	}
+	var id job.ID
+	d, given, again := try(func() (d core.Decision, ok bool) {
+		d, id, ok = p.state.Quarantine(now)
+		return d, ok
+	})
+	if again != nil || !given {
+		return core.Decision{}, false, fmt.Errorf("follow %s: %w", spell(p.cause), errors.Join(err, again))
+	}
+	p.log.Error("what follows for a job can't be decided; the job is given up", "job", id, "cause", spell(p.cause), "error", err)
+	return d, true, nil
+}
+
+// try turns a panic into an error with its stack.
+func try(f func() (core.Decision, bool)) (d core.Decision, ok bool, err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			err = fmt.Errorf("follow %s: %v\n%s", spell(p.cause), x, debug.Stack())
+			d, ok, err = core.Decision{}, false, fmt.Errorf("%v\n%s", x, debug.Stack())
 		}
 	}()
-	d, more = p.state.Follow(now)
-	return d, more, nil
+	d, ok = f()
+	return d, ok, nil
 }
 
 func (p *loop) applyAll(d core.Decision) (err error) {

@@ -235,9 +235,11 @@ type History interface {
 	Spec(ctx context.Context, job uint64, hash [32]byte) ([]byte, error)
 }
 
-// Page is one page of a list.
+// Page is one page of a list. Damaged is the ids of jobs that belong on it, as far as can
+// be told, whose rows are not what was written: one of them must not hide all the others.
 type Page struct {
 	Rows      []JobRow
+	Damaged   []uint64
 	Next      uint64
 	Projected uint64
 }

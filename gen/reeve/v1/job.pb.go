@@ -1265,6 +1265,9 @@ type ListResponse struct {
 	Jobs  []*Job                 `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Empty at the end.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Jobs that belong here and can't be shown, since the disk does not give back what was
+	// written: the server's log says so.
+	Damaged       []string `protobuf:"bytes,3,rep,name=damaged,proto3" json:"damaged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1311,6 +1314,13 @@ func (x *ListResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListResponse) GetDamaged() []string {
+	if x != nil {
+		return x.Damaged
+	}
+	return nil
 }
 
 // ListElementsRequest selects elements of a task.
@@ -2466,10 +2476,11 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x10submitted_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0fsubmittedBefore\x12\x1b\n" +
 	"\tpage_size\x18\b \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\t \x01(\tR\tpageToken\"Y\n" +
+	"page_token\x18\t \x01(\tR\tpageToken\"s\n" +
 	"\fListResponse\x12!\n" +
 	"\x04jobs\x18\x01 \x03(\v2\r.reeve.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n" +
+	"\adamaged\x18\x03 \x03(\tR\adamaged\"\x8d\x01\n" +
 	"\x13ListElementsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +

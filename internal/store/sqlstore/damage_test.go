@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,6 +143,35 @@ func TestDamage(t *testing.T) {
 				t.Errorf("%v, want %v with %q", err, store.ErrCorrupt, tt.want)
 			}
 		})
+	}
+}
+
+// TestADamagedRowHidesNoOthers: a list names it, and goes on.
+func TestADamagedRowHidesNoOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := openIn(t, dir)
+	flush := &store.Flush{Seq: 1, Specs: []store.SpecRow{{Hash: [32]byte{9}, Blob: []byte("text of the spec")}}}
+	for id := range uint64(5) {
+		flush.Jobs = append(flush.Jobs, store.JobRow{ID: id + 1, Namespace: "default", Spec: [32]byte{9}, Blob: []byte("state")})
+	}
+	if err := s.Journal().Append(t.Context(), numbered(1, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Tables().Flush(t.Context(), flush), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	update(t, filepath.Join(dir, "tables.db"), "state = 4 WHERE id = 2")
+	update(t, filepath.Join(dir, "tables.db"), "labels = x'ff' WHERE id = 4")
+	page, err := openIn(t, dir).History().Jobs(t.Context(), store.Query{Namespace: "default", Limit: 3, WithBlobs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []uint64
+	for _, j := range page.Rows {
+		ids = append(ids, j.ID)
+	}
+	if !slices.Equal(ids, []uint64{5, 3, 1}) || !slices.Equal(page.Damaged, []uint64{4, 2}) {
+		t.Errorf("jobs %v, and damaged %v; want 5, 3, 1 and 4, 2", ids, page.Damaged)
 	}
 }
 

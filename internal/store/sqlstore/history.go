@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -178,7 +179,7 @@ func (t *tables) page(ctx context.Context, s *session, q *store.Query, page *sto
 const windowRows = 4096
 
 // window adds the jobs with floor <= id <= top that q selects, until the page is
-// full.
+// full. What is damaged goes beside them.
 func (s *session) window(ctx context.Context, number, top, floor int64, q *store.Query, page *store.Page) error {
 	text := selectPageOfKeys
 	if q.WithBlobs {
@@ -187,10 +188,12 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 	states, scanner := stateMask(q.States), newJobScanner()
 	return s.query(ctx, statement{text: text, partition: number}, func(rows *sql.Rows) (bool, error) {
 		j, err := scanner.scan(rows, q.WithBlobs)
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			page.Damaged = append(page.Damaged, j.ID)
+		case err != nil:
 			return false, err
-		}
-		if q.Match(&j) {
+		case q.Match(&j):
 			page.Rows = append(page.Rows, j)
 		}
 		return len(page.Rows) < q.Limit, nil
