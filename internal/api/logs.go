@@ -16,6 +16,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/logline"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/tail"
+	"github.com/reeve-scheduler/reeve/internal/wire"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -266,20 +267,6 @@ func ofDropped(ref job.Ref, err error) error {
 
 func (r *logReader) send(ref job.Ref, e logstore.Entry) error {
 	return r.stream.Send(&reevev1.LogReadResponse{
-		Ref: ref.String(), Stream: streamName(e.Kind), Time: timestamppb.New(time.UnixMilli(e.Time)), Data: e.Data, NextOffset: e.Next,
+		Ref: ref.String(), Stream: wire.StreamName(e.Kind), Time: timestamppb.New(time.UnixMilli(e.Time)), Data: e.Data, NextOffset: e.Next,
 	})
-}
-
-func streamName(k logline.Kind) string {
-	switch k {
-	case logline.Stdout:
-		return "stdout"
-	case logline.Stderr:
-		return "stderr"
-	case logline.Gap:
-		return "gap"
-	case logline.Note:
-		return "note"
-	}
-	return "unknown"
 }

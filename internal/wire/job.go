@@ -12,6 +12,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/logline"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -224,4 +225,19 @@ func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
 		Slots: int32(h.Slots), CpuMilliUsed: v.Used.CPU, MemoryBytesUsed: v.Used.Memory, Running: int32(v.Running), Prefetched: int32(v.Prefetched),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host, Unfit: h.Unfit,
 	}
+}
+
+// StreamName is the word for a kind of log line.
+func StreamName(k logline.Kind) string {
+	switch k {
+	case logline.Stdout:
+		return "stdout"
+	case logline.Stderr:
+		return "stderr"
+	case logline.Gap:
+		return "gap"
+	case logline.Note:
+		return "note"
+	}
+	return "unknown"
 }

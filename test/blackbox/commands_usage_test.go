@@ -150,6 +150,7 @@ var moments = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "DATE TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`(?m)^- (cpu_ms|memory_bytes):.*\n +`), "- "},
 	{regexp.MustCompile(`(?m)^ *"?(cpu_ms|memory_bytes)"?:.*\n`), ""},
 	{regexp.MustCompile(`\b\d+\.\d{3}s +\d+\.\dMi\b`), "CPU MEMORY"},
 	{regexp.MustCompile(`\b(\d+ms|\d+\.\ds|\d+s|\d+m\d+s)\b`), "TOOK"},
