@@ -68,6 +68,7 @@ func TestChaos(t *testing.T) {
 		z.faultsFor(*chaosFor)
 	}
 	z.heal()
+	z.front.release()
 	z.over.Store(true)
 	select {
 	case <-clients:

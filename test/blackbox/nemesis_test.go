@@ -17,12 +17,14 @@ import (
 	"github.com/reeve-scheduler/reeve"
 )
 
-// fault is something that can happen to the server, to the clients' way to it, or to a
-// worker. It returns what shows that it has happened; "" says that nothing does.
+// fault is something that can happen to the server, to the clients' way to it, to a
+// worker, or to all of them. It returns what shows that it has happened; "" says that
+// nothing does.
 type fault struct {
 	server  func() string
 	clients func() string
 	worker  func(v *victim) string
+	all     func() string
 }
 
 // faults are what can happen, by name.
@@ -76,9 +78,51 @@ func (z *zoo) faults() map[string]fault {
 			return z.again(v, 0)
 		}},
 	}
+	maps.Copy(all, z.wideFaults())
 	maps.Copy(all, z.networkFaults())
 	maps.Copy(all, z.diskFaults())
 	return all
+}
+
+// wideFaults are those of more than one.
+func (z *zoo) wideFaults() map[string]fault {
+	return map[string]fault{
+		"server away past the lease": {server: func() string {
+			return z.anotherTerm(func() { z.c.server.kill(z.t); z.pass(chaosPast); z.c.serve() })
+		}},
+		"everything killed": {all: func() string {
+			return z.anotherTerm(func() {
+				z.c.server.kill(z.t)
+				for _, v := range z.workers {
+					z.c.killKeepers(v.name)
+					z.kill(v)
+					z.c.killKeepers(v.name)
+				}
+				z.c.serve()
+				for _, v := range z.workers {
+					z.again(v, 0)
+				}
+			})
+		}},
+		"all cut off past the lease": {all: func() string {
+			defer z.heal()
+			for _, v := range z.workers {
+				v.link.hold()
+			}
+			return z.while(z.workers[0].link, held, held, chaosPast)
+		}},
+		"agent killed, and back while it is cut off": {worker: func(v *victim) string {
+			v.link.hold()
+			defer v.link.release()
+			z.kill(v)
+			z.start(v)
+			v.p.says(z.t, "working")
+			z.pass(chaosPast)
+			v.link.drop()
+			v.p.says(z.t, "connected as worker")
+			return "connected again"
+		}},
+	}
 }
 
 func (z *zoo) networkFaults() map[string]fault {
@@ -328,7 +372,17 @@ func (z *zoo) inflict(name string, f fault, v *victim) {
 	default:
 		z.server.Lock()
 		defer z.server.Unlock()
-		strike.Evidence = f.server()
+		if f.server != nil {
+			strike.Evidence = f.server()
+			break
+		}
+		for _, v := range z.workers {
+			v.mu.Lock()
+		}
+		strike.Evidence = f.all()
+		for _, v := range z.workers {
+			v.mu.Unlock()
+		}
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -374,9 +428,8 @@ func (z *zoo) round(jitter time.Duration, more func() bool) {
 	}
 }
 
-// heal ends what may still be broken.
+// heal ends what may still be broken on the workers' ways.
 func (z *zoo) heal() {
-	z.front.release()
 	for _, v := range z.workers {
 		v.link.release()
 	}
