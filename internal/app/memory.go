@@ -9,9 +9,9 @@ import (
 )
 
 // memoryShare is the part of the memory there is that what a server keeps may take before
-// it takes no more jobs: as much again is the collector's room, and the rest is for
+// it takes no more jobs: a third of that again is the collector's room, and the rest is for
 // everything else.
-const memoryShare = 3
+const memoryShare = 2
 
 // memoryFull makes the question whether this process keeps as much as it may.
 func memoryFull() func() bool {
