@@ -32,7 +32,11 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	all, void := sim.Tally{}, 0
+	const progress = 500
 	for i := range uint64(*seeds) {
+		if i > 0 && i%progress == 0 {
+			t.Logf("%d seeds so far", i)
+		}
 		res, err := sim.Run(sim.Options{Seed: *first + i})
 		if err != nil {
 			t.Error(err)
