@@ -98,7 +98,7 @@ type pastElement struct {
 type pastAttempt struct {
 	place      place
 	worker     uint64
-	given      uint64 // in which batch
+	batch      uint64 // in which it was given out
 	prefetched bool
 	// running: it is known to have started.
 	running bool
@@ -106,6 +106,7 @@ type pastAttempt struct {
 	stop    job.CauseKind
 	lease   time.Duration // 0 for never lost
 	at      int64         // when it was given out, by the leader's clock
+	given   time.Duration // the same, as time that the server was awake
 	epoch   uint64
 	// stopBy is when it must have ended at the latest in a calm run, stopAnyhow in any: 0
 	// if it was not asked to, or has no lease.

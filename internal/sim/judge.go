@@ -228,7 +228,7 @@ func (h *history) judgeBackoff(e core.AttemptEnded, at place, s job.Spent) {
 func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
 	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
 	rule := h.task(a.place).MaxFails
-	if t.full > 0 && a.given < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
+	if t.full > 0 && a.batch < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
 		w.fail(Stopped, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
 	}
 	want := job.Failed
