@@ -39,6 +39,9 @@ type Settings struct {
 	// stay in it beyond what the tables need.
 	TrimEvery   time.Duration
 	KeepBatches uint64
+	// TidyEvery is how often the journal may move what it has just written to where it
+	// belongs. The more there is of that, the longer do appends wait for the disk meanwhile.
+	TidyEvery time.Duration
 	// RetainEvery is how often what is past its retention is dropped.
 	RetainEvery time.Duration
 	// Gone is told which jobs are about to be dropped, so that what else is kept of
@@ -64,6 +67,7 @@ const (
 	// DefaultKeepBatches is little: a batch may have megabytes, and who reads the journal
 	// is never far behind.
 	DefaultKeepBatches = 100
+	DefaultTidyEvery   = 3 * time.Second
 	DefaultRetainEvery = 10 * time.Minute
 )
 
@@ -91,6 +95,9 @@ func (s *Settings) defaults() {
 	}
 	if s.KeepBatches == 0 {
 		s.KeepBatches = DefaultKeepBatches
+	}
+	if s.TidyEvery == 0 {
+		s.TidyEvery = DefaultTidyEvery
 	}
 	if s.RetainEvery == 0 {
 		s.RetainEvery = DefaultRetainEvery

@@ -88,8 +88,11 @@ func (p *loop) flushedBy(r flushResult) error {
 
 // projectLoop writes flushes to the tables and keeps journal and tables trimmed.
 func (p *loop) projectLoop(ctx context.Context) {
+	var kept uint64 // below this the journal was trimmed
 	trim := time.NewTicker(p.settings.TrimEvery)
 	defer trim.Stop()
+	tidy := time.NewTicker(p.settings.TidyEvery)
+	defer tidy.Stop()
 	retain := time.NewTicker(p.settings.RetainEvery)
 	defer retain.Stop()
 	for {
@@ -101,7 +104,9 @@ func (p *loop) projectLoop(ctx context.Context) {
 				return
 			}
 		case <-trim.C:
-			p.trim(ctx)
+			kept = p.trim(ctx, kept)
+		case <-tidy.C:
+			p.trimBelow(ctx, kept)
 		case <-retain.C:
 			p.retain(ctx)
 		case <-ctx.Done():
@@ -151,13 +156,27 @@ func (p *loop) retain(ctx context.Context) {
 	}
 }
 
-// trim drops what recovery can no longer need from the journal.
-func (p *loop) trim(ctx context.Context) {
+// trim drops what recovery can no longer need from the journal, and returns where that
+// begins now; kept is where it did.
+func (p *loop) trim(ctx context.Context, kept uint64) uint64 {
 	covered, err := p.tables.Durable(ctx)
-	if err == nil && covered > p.settings.KeepBatches {
-		err = p.journal.Trim(ctx, covered-p.settings.KeepBatches)
+	if err != nil {
+		p.untrimmed(err)
+		return kept
 	}
-	if err != nil && !errors.Is(err, store.ErrTrimmed) {
-		p.log.Warn("the journal could not be trimmed; trying again later", "error", err)
+	if covered > p.settings.KeepBatches {
+		kept = covered - p.settings.KeepBatches
 	}
+	p.trimBelow(ctx, kept)
+	return kept
+}
+
+func (p *loop) trimBelow(ctx context.Context, below uint64) {
+	if err := p.journal.Trim(ctx, below); err != nil && !errors.Is(err, store.ErrTrimmed) {
+		p.untrimmed(err)
+	}
+}
+
+func (p *loop) untrimmed(err error) {
+	p.log.Warn("the journal could not be trimmed; trying again later", "error", err)
 }

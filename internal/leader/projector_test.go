@@ -108,6 +108,20 @@ func TestTrimStaysBelowWhatIsSafe(t *testing.T) {
 	})
 }
 
+// TestJournalIsTidied long before anything of it can go.
+func TestJournalIsTidied(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.settings.TrimEvery, r.settings.TidyEvery = time.Hour, time.Second
+		r.run()
+		r.do(submit(t, plain, 1))
+		after(10 * time.Second)
+		r.end()
+		if below := r.journal.trimmed; len(below) < 9 || slices.Max(below) != 0 {
+			t.Errorf("in ten seconds the journal was tidied below %v", below)
+		}
+	})
+}
+
 // TestRetention drops finished jobs, with what else is kept of them.
 func TestRetention(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {

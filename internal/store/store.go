@@ -67,7 +67,9 @@ type Journal interface {
 	// journal holds nothing.
 	Bounds(ctx context.Context) (first, last uint64, err error)
 	// Trim drops batches below sequence below. Callers pass only what the tables
-	// durably cover. It keeps at least the last batch.
+	// durably cover. It keeps at least the last batch. A store takes the occasion to move
+	// what it has written to where it belongs, off the path of appends: so call it now and
+	// then with what was trimmed already, too.
 	Trim(ctx context.Context, below uint64) error
 }
 
