@@ -10,8 +10,10 @@ import (
 
 // Bounds of the gate.
 const (
-	// gateEvery is how often it looks at how things go.
+	// gateEvery is how often it looks at how things go, and gateLooks how many looks in a
+	// row must find too much: a second's work that comes at once is no overload.
 	gateEvery = 100 * time.Millisecond
+	gateLooks = 10
 	// gatePace is how many attempts must end in a second for the gate to watch. Where fewer
 	// do, it is the workers who set the pace: then jobs may wait for as long as they like.
 	gatePace = 5_000
@@ -29,7 +31,10 @@ const (
 type gate struct {
 	looked time.Time
 	ended  int64 // attempts, since then
-	pace   int64 // attempts that end in a second, of late
+	// of is what the last looks found, the next one in the place of the oldest.
+	of   [gateLooks]gateLook
+	next int
+	over int // how many looks in a row have found too much
 	// tight: room is how many more jobs may come in until the next look. The last one let
 	// in may have taken more.
 	tight bool
@@ -38,6 +43,12 @@ type gate struct {
 	heavy bool
 
 	shut atomic.Pointer[job.Error] // what Full answers
+}
+
+// gateLook is how many attempts ended in a time.
+type gateLook struct {
+	ended  int64
+	passed time.Duration
 }
 
 // look takes note of how many could start, if it is time.
@@ -50,13 +61,27 @@ func (g *gate) look(now time.Time, ready int64) {
 		passed = gateEvery
 	}
 	g.looked = now
-	per := func(second int64) int64 { return second * passed.Milliseconds() / 1000 }
-	g.pace += (g.ended*1000/max(passed.Milliseconds(), 1) - g.pace) / 8
-	if g.tight = g.pace >= gatePace && ready > gateWait*g.pace; g.tight {
-		g.room = min(g.room, 0) + max(g.ended, per(gateLeast))
+	g.of[g.next] = gateLook{g.ended, passed}
+	g.next = (g.next + 1) % gateLooks
+	if pace := g.pace(); pace >= gatePace && ready > gateWait*pace {
+		g.over++
+	} else {
+		g.over = 0
+	}
+	if g.tight = g.over >= gateLooks; g.tight {
+		g.room = min(g.room, 0) + max(g.ended, gateLeast*passed.Milliseconds()/1000)
 	}
 	g.ended = 0
 	g.shut.Store(g.refusal())
+}
+
+// pace is how many attempts end in a second, of late.
+func (g *gate) pace() int64 {
+	var all gateLook
+	for _, l := range g.of {
+		all.ended, all.passed = all.ended+l.ended, all.passed+l.passed
+	}
+	return all.ended * 1000 / max(all.passed.Milliseconds(), 1)
 }
 
 // refusal is the one that a submit would get, nil if it may be taken.

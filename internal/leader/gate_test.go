@@ -55,15 +55,24 @@ func TestGate(t *testing.T) {
 
 // TestGateKeepsAccount: a submit larger than the room there is takes from the room to come.
 func TestGateKeepsAccount(t *testing.T) {
-	g := gate{pace: 20_000}
-	g.ended = 2000
-	g.look(time.Unix(1, 0), 1_000_000)
+	var g gate
+	now := time.Unix(1, 0)
+	look := func() {
+		now = now.Add(gateEvery)
+		g.ended = 2000
+		g.look(now, 1_000_000)
+	}
+	for range gateLooks {
+		if err := g.take(10_000); err != nil {
+			t.Errorf("a burst was refused: %v", err)
+		}
+		look()
+	}
 	if err := g.take(5000); err != nil {
 		t.Fatal(err)
 	}
 	for step := range 2 {
-		g.ended = 2000
-		g.look(time.Unix(1, 0).Add(time.Duration(step+1)*gateEvery), 1_000_000)
+		look()
 		if err := g.take(1); (err == nil) != (step == 1) {
 			t.Errorf("%d looks after a submit of 2.5 times the room: %v", step+1, err)
 		}
