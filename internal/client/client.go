@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -133,12 +134,14 @@ func New(o Options) (*Client, error) {
 		o.Patience, refused = DefaultPatience, startPatience
 	}
 	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(o.Patience, refused))}
+	// To compress what a session says costs the server more than to decide it.
+	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
 		Address: base, http: hc,
 		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
-		workers:    reevev1connect.NewWorkerServiceClient(hc, base, opts...),
+		workers:    reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
 		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),
 		health:     reevev1connect.NewHealthServiceClient(hc, base, opts...),
 		watch:      reevev1connect.NewWatchServiceClient(hc, base, opts...),
