@@ -2,38 +2,39 @@ package app
 
 import (
 	"context"
-	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
+// Go's own rule is to leave as much garbage as lives. That makes a backlog of a million
+// jobs cost twice its memory, and a busy server with few of them collect all the time: it
+// makes some hundred megabytes of garbage a second.
 const (
-	// heapRoom is what the collector may leave uncollected however little lives: a busy
-	// server makes some hundred megabytes of garbage a second, and each collection costs
-	// what lives.
-	heapRoom = 96 << 20
-	// heapShare is the part of what lives that may be uncollected beside it, once that is
-	// more than heapRoom. Go's own rule, as much again, would make a backlog of a million
-	// jobs cost twice its memory.
-	heapShare = 3
+	// leastRoom is what may be uncollected however little lives.
+	leastRoom = 64 << 20
+	// mostRoom is what may be uncollected at most, unless so much lives that mostShare of
+	// that is more.
+	mostRoom  = 96 << 20
+	mostShare = 3
 	// heapLook is how often what lives is looked at.
 	heapLook = time.Second
 )
 
-// tendHeap keeps the room that Go's collector leaves between collections to heapRoom or
-// a part of what lives, until ctx ends. Who has set GOGC decides it alone.
+// tendHeap keeps the room that Go's collector leaves between collections within these
+// bounds, until ctx ends. Who has set GOGC decides it alone.
 func tendHeap(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	before := debug.SetGCPercent(heapPercent(0))
+	percent := heapPercent(0)
+	before := debug.SetGCPercent(percent)
 	defer debug.SetGCPercent(before)
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	look := time.NewTicker(heapLook)
 	defer look.Stop()
-	for percent := heapPercent(0); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -47,10 +48,10 @@ func tendHeap(ctx context.Context) {
 	}
 }
 
-// heapPercent is GOGC for a heap of which so much lives. It moves in steps of a tenth,
-// since each change stops the world.
+// heapPercent is GOGC for a heap of which so much lives. It moves in steps of ten, since
+// each change stops the world.
 func heapPercent(live uint64) int {
-	room := max(heapRoom, live/heapShare)
-	percent := 100 * float64(room) / float64(max(live, heapRoom))
-	return max(int(math.Round(percent/10))*10, 10)
+	live = max(live, 4<<20) // less is not collected at all
+	room := min(max(live, leastRoom), max(mostRoom, live/mostShare))
+	return max(int(100*room/live/10*10), 10)
 }

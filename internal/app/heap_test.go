@@ -7,8 +7,9 @@ func TestHeapPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 100}, {1 << 20, 100}, {96 << 20, 100}, // Go's own rule while little lives
-		{128 << 20, 80}, {192 << 20, 50},
+		{0, 1600}, {16 << 20, 400}, {32 << 20, 200},
+		{64 << 20, 100}, {96 << 20, 100}, // Go's own rule
+		{128 << 20, 70}, {192 << 20, 50},
 		{300 << 20, 30}, {4 << 30, 30},
 	} {
 		if got := heapPercent(test.live); got != test.want {
