@@ -24,6 +24,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 func main() {
@@ -66,6 +67,8 @@ type bench struct {
 	slots int
 	// peers: not Reeve alone.
 	peers bool
+	// which are the peers that are measured.
+	which *regexp.Regexp
 	// source is this module's folder.
 	source string
 	// profile is where profiles of every run go, empty for none.
@@ -121,6 +124,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.IntVar(&b.runs, "runs", 3, "how often each figure is measured")
 	f.Float64Var(&b.scale, "scale", 1, "multiplies the number of jobs")
 	f.BoolVar(&b.peers, "peers", true, "measure others beside Reeve")
+	which := f.String("which", "", "only the peers whose name this regular expression matches: River, Asynq, …")
 	f.StringVar(&b.profile, "profile", "", "a directory for profiles of the servers and workers, and of their memory")
 	long := f.Bool("long", false, "ten minutes for each open loop of W8 and five for W9, in place of one")
 	f.Float64Var(&b.kneeRate, "knee", 0, "the jobs a second that W8 and W9 take for the knee (default: measured)")
@@ -135,6 +139,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	only, err := regexp.Compile(*pattern)
 	if err != nil {
+		return err
+	}
+	if b.which, err = regexp.Compile(*which); err != nil {
 		return err
 	}
 	if b.dir, err = os.MkdirTemp(*parent, "reeve-bench-"); err != nil {
@@ -192,7 +199,13 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+
 
 // build makes the binary as a release does.
 func build(ctx context.Context, module, name string) error {
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", name, "./cmd/reeve")
+	describe := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	describe.Dir = module
+	version, err := proc.Output(describe)
+	if err != nil {
+		version = "unknown" // the source need not be a checkout
+	}
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-X main.version="+strings.TrimSpace(version), "-o", name, "./cmd/reeve")
 	c.Dir = module
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	c.Stderr = os.Stderr

@@ -48,43 +48,27 @@ func (b *bench) memory() error {
 
 // waitIn measures what waits in a peer.
 func (b *bench) waitIn(r figure.Row, q peer.Backlog, n int) error {
-	empty, disk, err := occupied(q)
+	empty, err := memoryOf(q.Parts())
 	if err != nil {
 		return err
 	}
-	var full, diskFull int64
-	var took time.Duration
-	spent, err := b.timed(q, func() error {
-		began := time.Now()
-		if err := q.FillWith(n, payloadBytes); err != nil {
-			return err
-		}
-		took = time.Since(began)
-		// While the sessions are there that have the database's shared memory in use.
-		full, diskFull, err = occupied(q)
-		return err
-	})
+	disk, err := q.Stored()
 	if err != nil {
 		return err
 	}
-	b.figures.Add(r, "memory over the empty server", "MiB", mebibytes(full-empty))
-	b.figures.Add(r, "submitted in", "s", took.Seconds())
-	b.figures.Add(r, "on disk", "MiB", mebibytes(diskFull-disk))
+	spent, err := b.timed(q, func() error { return q.FillWith(n, payloadBytes) })
+	if err != nil {
+		return err
+	}
+	full, err := q.Stored()
+	if err != nil {
+		return err
+	}
+	b.figures.Add(r, "memory over the empty server", "MiB", mebibytes(spent.memory-empty))
+	b.figures.Add(r, "submitted in", "s", spent.took.Seconds())
+	b.figures.Add(r, "on disk", "MiB", mebibytes(full-disk))
 	b.charge(r, spent, n)
 	return nil
-}
-
-// occupied is the memory of a peer's database, and what it stores.
-func occupied(q peer.Backlog) (memory, disk int64, err error) {
-	for _, p := range q.Parts() {
-		if p.Role == proc.Database {
-			if memory, err = proc.Resident(p.PID); err != nil {
-				return 0, 0, err
-			}
-		}
-	}
-	disk, err = q.Stored()
-	return memory, disk, err
 }
 
 // wait measures what waits in Reeve.

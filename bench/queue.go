@@ -39,7 +39,7 @@ func (b *bench) inTurn(workload string, measure func(s peer.System, run int) err
 // attempt measures a system. A peer that fails is not measured any more in this workload,
 // and the report says why; only Reeve must not fail.
 func (b *bench) attempt(workload, system string, kind figure.Kind, measure func() error) error {
-	if b.figures.Missed(workload, system) {
+	if b.figures.Missed(workload, system) || kind == figure.Peer && !b.which.MatchString(system) {
 		return nil
 	}
 	err := measure()
@@ -76,6 +76,8 @@ type spent struct {
 
 	took  time.Duration
 	syncs int64
+	// memory is what its programs but the client occupied then, in bytes.
+	memory int64
 }
 
 // measured is a system that knows its processes.
@@ -100,11 +102,15 @@ func (b *bench) timed(q measured, f func() error) (spent, error) {
 	if err != nil {
 		return spent{}, err
 	}
+	memory, err := memoryOf(q.Parts()) // before the last count may end a worker
+	if err != nil {
+		return spent{}, err
+	}
 	n, err := syncsOf(q, true)
 	if syncs < 0 || n < 0 {
 		n, syncs = -1, 0
 	}
-	return spent{after.Since(before), took, n - syncs}, err
+	return spent{after.Since(before), took, n - syncs, memory}, err
 }
 
 // syncsOf is -1 of one that doesn't count them.
@@ -135,24 +141,25 @@ func (b *bench) charge(r figure.Row, s spent, n int) {
 	if s.syncs >= 0 {
 		b.figures.Cost(r, "own fsyncs", "/1,000 jobs", 1000*float64(s.syncs)/each)
 	}
+	if s.memory > 0 {
+		b.figures.Cost(r, "memory", "MiB", mebibytes(s.memory))
+	}
 	b.figures.Cost(r, "others", "share", s.Others(s.took))
 }
 
-// occupy records the memory that the programs of a queue occupy, without its clients.
-func (b *bench) occupy(r figure.Row, q peer.Queue) error {
-	var sum int64
-	for _, p := range q.Parts() {
+// memoryOf is what all parts but the client occupy.
+func memoryOf(parts []proc.Part) (sum int64, err error) {
+	for _, p := range parts {
 		if p.Role == proc.Client || p.Reach == proc.ItsEnded {
 			continue
 		}
 		n, err := proc.Resident(p.PID)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		sum += n
 	}
-	b.figures.Cost(r, "memory", "MiB", float64(sum)/(1<<20))
-	return nil
+	return sum, nil
 }
 
 // site is where peers run.

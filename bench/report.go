@@ -24,10 +24,10 @@ func (b *bench) describe() (figure.Run, error) {
 	if err != nil {
 		return r, err
 	}
-	r.Version = strings.TrimSpace(version)
+	r.Version = strings.TrimPrefix(strings.TrimSpace(version), "reeve ")
 	r.Settings = []string{
 		fmt.Sprintf("Others used %.0f %% of it before the run.", 100*load),
-		"Reeve: " + r.Version + "; TLS and tokens on, retention as it comes; server, worker and client are processes of their own on loopback.",
+		"Reeve " + r.Version + "; TLS and tokens on, retention as it comes; server, worker and client are processes of their own on loopback.",
 		fmt.Sprintf("Each system starts with nothing for each measurement; %d runs in turn, median [least..most].", b.runs),
 	}
 	return r, nil

@@ -12,8 +12,8 @@ type Panel struct{ Title, Workload, Case, Metric string }
 
 // Sizes of a chart, in units of its own.
 const (
-	chartWidth = 760
-	barsFrom   = 220
+	chartWidth = 840
+	barsFrom   = 300
 	barsWide   = 400
 	barHigh    = 16
 	barStep    = 24
