@@ -33,6 +33,8 @@ const (
 	BugNoRenewal Bug = "drop renewals"
 	// BugDropHold answers holds and does nothing.
 	BugDropHold Bug = "drop holds"
+	// BugDropPause answers pauses and does nothing.
+	BugDropPause Bug = "drop pauses"
 	// BugSwap replays the last events of batches in another order.
 	BugSwap Bug = "apply out of order"
 	// BugGarble changes events between encoding and decoding.
@@ -106,6 +108,7 @@ func Bugs() []Breach {
 		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Held, nil},
+		{BugDropPause, Held, nil},
 		{BugSwap, Law, nil},
 		{BugGarble, Codec, nil},
 		{BugLie, Truthful, also(Budgets)},

@@ -27,7 +27,8 @@ type history struct {
 	attempts map[link.Fence]*pastAttempt
 	held     map[link.Fence]*pastAttempt // those that have not ended
 	uids     map[core.UID]job.ID
-	paused   map[string]bool // namespaces, and queues as namespace/queue
+	paused   map[string]bool   // namespaces, and queues as namespace/queue
+	resumed  map[string]uint64 // the last batch that made or resumed one of them
 	workers  map[uint64]*pastWorker
 	live     int // jobs that have not ended
 	// at is when the event that is taken in was decided, by the leader's clock.
@@ -129,7 +130,7 @@ type pastWorker struct {
 func newHistory(w *world) *history {
 	return &history{
 		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
-		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, workers: map[uint64]*pastWorker{},
+		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, resumed: map[string]uint64{}, workers: map[uint64]*pastWorker{},
 		hungry: map[string]time.Duration{}, first: map[uint64]int{},
 	}
 }
@@ -227,9 +228,9 @@ func (h *history) take(e core.Event) {
 	case core.SpecAdded:
 		h.specs[e.Hash] = h.w.users.original(e.Hash, e.Canonical)
 	case core.NamespaceSet:
-		h.paused[e.Name] = e.Paused
+		h.pause(e.Name, e.Paused)
 	case core.QueueSet:
-		h.paused[e.Namespace+"/"+e.Name] = e.Paused
+		h.pause(e.Namespace+"/"+e.Name, e.Paused)
 	case core.WorkerJoined:
 		h.joined(e)
 	case core.WorkerAway:
@@ -254,6 +255,12 @@ func (h *history) take(e core.Event) {
 		h.marked(e)
 	default:
 		h.takeJob(e)
+	}
+}
+
+func (h *history) pause(at string, paused bool) {
+	if h.paused[at] = paused; !paused {
+		h.resumed[at] = h.batches
 	}
 }
 

@@ -352,6 +352,14 @@ func (h *history) judgeHold(c core.Hold) {
 	}
 }
 
+// judgePause wants what was to be paused paused, once that is answered. It may have been
+// resumed in the same batch.
+func (h *history) judgePause(at string) {
+	if !h.paused[at] && h.resumed[at] < h.batches {
+		h.w.fail(Held, "the pause of %s is answered and not durable", at)
+	}
+}
+
 // judgeOutputs holds what a task is said to have left against what its processes did.
 func (h *history) judgeOutputs(id job.ID, ti uint32, got map[int64]string) {
 	for p, el := range h.jobs[id].tasks[ti].items {

@@ -310,6 +310,7 @@ func badJobs() []bad {
 		{Held, "a hold is answered that is not durable", func(s *stage) {
 			s.past.judgeHold(core.Hold{Job: s.submit(oneTask), Task: core.NoTask, Held: true})
 		}},
+		{Held, "a pause is answered that is not durable", func(s *stage) { s.past.judgePause("default/default") }},
 		{InTime, "woken early", func(s *stage) {
 			id := s.submit(atTimes)
 			s.pass(4 * time.Second)

@@ -374,6 +374,10 @@ func (s *server) command(c core.Command, now int64) (any, error) {
 		if s.w.opt.Bug == BugDropHold {
 			d = core.Decision{}
 		}
+	case core.PutQueue, core.PutNamespace:
+		if s.w.opt.Bug == BugDropPause && s.ready {
+			d = core.Decision{}
+		}
 	case core.Cancel:
 		if s.w.opt.Bug == BugDropCancel {
 			d = core.Decision{}

@@ -351,11 +351,19 @@ func (u *users) holdSome() {
 
 func (u *users) pauseSome() {
 	paused := u.w.oneIn(2)
-	c := core.Command(core.PutQueue{Namespace: core.DefaultName, Name: pick(u.w, "night", core.DefaultName), Paused: paused})
+	name := pick(u.w, "night", core.DefaultName)
+	c, at := core.Command(core.PutQueue{Namespace: core.DefaultName, Name: name, Paused: paused}), core.DefaultName+"/"+name
 	if u.w.oneIn(3) {
-		c = core.PutNamespace{Name: core.DefaultName, Paused: paused}
+		c, at = core.PutNamespace{Name: core.DefaultName, Paused: paused}, core.DefaultName
 	}
-	u.ask(&call{what: "pause", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {}})
+	u.ask(&call{
+		what: "pause", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {},
+		leaves: func(_ any, err error) {
+			if err == nil && paused {
+				u.w.past.judgePause(at)
+			}
+		},
+	})
 }
 
 func (u *users) drainSome() {
