@@ -143,7 +143,7 @@ func (s *server) landed(b *batch) {
 		return
 	}
 	s.sendFlush()
-	if len(s.forming.events) == 0 && s.w.chance(30) {
+	if len(s.forming.events) == 0 && s.w.chance(10) {
 		s.w.past.compare("the leader", s.state)
 		s.w.past.recoverable()
 	}
