@@ -291,6 +291,9 @@ func (s *State) Totals() Totals {
 	}
 }
 
+// Attempts is how many attempts workers hold.
+func (s *State) Attempts() int { return len(s.attempts) }
+
 // Ready is how many tasks, arrays counted once, wait only for room on a worker.
 func (s *State) Ready() int64 { return int64(s.plan.Groups()) }
 

@@ -35,6 +35,9 @@ type gate struct {
 	of   [gateLooks]gateLook
 	next int
 	over int // how many looks in a row have found too much
+	// best is the highest pace of late: what is let in may slow the work down so much that
+	// its own pace would say that there is little to keep from it.
+	best int64
 	// tight: room is how many more jobs may come in until the next look. The last one let
 	// in may have taken more.
 	tight bool
@@ -63,7 +66,9 @@ func (g *gate) look(now time.Time, ready int64) {
 	g.looked = now
 	g.of[g.next] = gateLook{g.ended, passed}
 	g.next = (g.next + 1) % gateLooks
-	if pace := g.pace(); pace >= gatePace && ready > gateWait*pace {
+	pace := g.pace()
+	g.best = max(pace, g.best-g.best/50) // a half after three seconds and a half
+	if g.best >= gatePace && ready > gateWait*pace {
 		g.over++
 	} else {
 		g.over = 0

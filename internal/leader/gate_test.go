@@ -53,6 +53,29 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestGateStaysShutWhenWorkSlowsDown: a pace that falls is no reason to let everybody in,
+// unless it stays low.
+func TestGateStaysShutWhenWorkSlowsDown(t *testing.T) {
+	var g gate
+	now := time.Unix(1, 0)
+	looks := func(n int, ended int64) {
+		for range n {
+			now = now.Add(gateEvery)
+			g.ended = ended
+			g.look(now, 1_000_000)
+		}
+	}
+	looks(2*gateLooks, 4000)
+	looks(5*gateLooks, 10)
+	if !g.tight {
+		t.Error("the gate opened five seconds after the work all but stood still")
+	}
+	looks(20*gateLooks, 10)
+	if g.tight {
+		t.Error("the gate is shut 25 seconds after the workers began to set the pace")
+	}
+}
+
 // TestGateKeepsAccount: a submit larger than the room there is takes from the room to come.
 func TestGateKeepsAccount(t *testing.T) {
 	var g gate

@@ -168,9 +168,15 @@ func (p *loop) turn() (more bool, err error) {
 func (p *loop) open() bool { return !p.unsettled && !p.forming.full() }
 
 // served is the last lane that the forming batch has room for. Half of a batch is out of
-// bounds for submits: however many there are, work that is there already goes on.
+// bounds for submits: however many there are, work that is there already goes on. While
+// something runs they have less: what it reports, and what is given out in its place, waits
+// for this batch and for the one before, and a large one takes long.
 func (p *loop) served() lane {
-	if p.forming.count >= maxEvents/2 || len(p.forming.payload) >= maxBytes/2 {
+	share := 2
+	if p.state.Attempts() > 0 {
+		share = 5
+	}
+	if p.forming.count >= maxEvents/share || len(p.forming.payload) >= maxBytes/share {
 		return laneView
 	}
 	return laneSubmit
