@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,6 +29,9 @@ Nothing is left when the demo ends, unless --data names a directory to keep.`,
   reeve demo ~/src/project     count something of your own`,
 		Args: usage.Count(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if e.Structured() {
+				return fmt.Errorf("-o %s: the demonstration is for people; leave -o out", e.Format)
+			}
 			if len(args) > 0 {
 				o.Dir = args[0]
 			}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,12 +29,18 @@ func (e *env) logs() *cobra.Command {
 		Use:   "logs REF",
 		Short: "Show what a job, task, element or attempt wrote",
 		Long: `Show what a job, task, element or attempt wrote: its standard output on standard output, the rest on standard error. Of
-elements that were tried several times it is the newest attempt's. Ctrl-C ends the showing only; what runs goes on.`,
+elements that were tried several times it is the newest attempt's. Ctrl-C ends the showing only; what runs goes on.
+
+With -o json every piece is an object on a line of its own, all on standard output: ref, stream (stdout, stderr, note or gap), time, and text, or
+base64 where the bytes are no UTF-8. A gap's text is the number of bytes that are missing.`,
 		Example: `  reeve logs last
   reeve logs 4217.transform.3 -f
   reeve logs 4217 --task transform --attempt 1 --tail 20`,
 		Args: usage.Count(1, 1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			if e.Format == "yaml" {
+				return errors.New("-o yaml: logs come as they are, or as lines of JSON with -o json")
+			}
 			ref, err := e.ref(ctx, cl, args[0])
 			if err != nil {
 				return err
@@ -60,7 +67,11 @@ elements that were tried several times it is the newest attempt's. Ctrl-C ends t
 			if stdoutOnly != stderrOnly {
 				o.Streams = []string{map[bool]string{true: "stdout", false: "stderr"}[stdoutOnly]}
 			}
-			err = e.showLogs(ctx, cl, ref.String(), o, style)
+			show := render.NewLog(e.Out, e.err, style).Piece
+			if e.Format == "json" {
+				show = render.NewLogLines(e.Out).Piece
+			}
+			err = showLogs(ctx, cl, ref.String(), o, show)
 			if ctx.Err() != nil && o.Follow {
 				return leftBehind(fmt.Sprintf("what runs goes on (reeve logs -f %s follows again)", ref))
 			}
@@ -101,12 +112,10 @@ func narrowed(ref job.Ref, task string, attempt int, one bool) (job.Ref, error) 
 	return ref, nil
 }
 
-// showLogs prints output: what was standard output to standard output, the rest to
-// standard error.
-func (e *env) showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, style render.LogStyle) error {
-	piece := render.NewLog(e.Out, e.err, style).Piece
+// showLogs has each piece of what ref wrote shown.
+func showLogs(ctx context.Context, cl *client.Client, ref string, o client.LogOptions, show func(*client.LogPiece) error) error {
 	if o.Follow {
-		return cl.FollowLogs(ctx, ref, o, piece)
+		return cl.FollowLogs(ctx, ref, o, show)
 	}
-	return cl.Logs(ctx, ref, o, piece)
+	return cl.Logs(ctx, ref, o, show)
 }

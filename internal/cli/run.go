@@ -245,7 +245,7 @@ func (e *env) follow(ctx context.Context, cl *client.Client, id string) (*client
 	defer stop(nil)
 	shown := make(chan error, 1)
 	go func() {
-		err := e.showLogs(ctx, cl, id, client.LogOptions{Follow: true}, render.LogStyle{})
+		err := showLogs(ctx, cl, id, client.LogOptions{Follow: true}, render.NewLog(e.Out, e.err, render.LogStyle{}).Piece)
 		if errors.Is(err, syscall.EPIPE) {
 			stop(err)
 		}

@@ -2,8 +2,11 @@ package render
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"time"
+	"unicode/utf8"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
@@ -69,4 +72,32 @@ func (w *Log) styled(p *client.LogPiece, data []byte, begins bool) []byte {
 		out, begins = append(out, line...), true
 	}
 	return out
+}
+
+// LogLines writes what attempts wrote for programs: a JSON object on each line.
+type LogLines struct{ out *json.Encoder }
+
+// NewLogLines returns lines that go to out.
+func NewLogLines(out io.Writer) *LogLines {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return &LogLines{enc}
+}
+
+// Piece writes a piece of an attempt's output: whose, of which stream, when, and its text,
+// or its bytes where they are no UTF-8. A piece may end in the middle of a line.
+func (w *LogLines) Piece(p *client.LogPiece) error {
+	line := struct {
+		Ref    string `json:"ref"`
+		Stream string `json:"stream"`
+		Time   string `json:"time"`
+		Text   string `json:"text,omitempty"`
+		Base64 []byte `json:"base64,omitempty"`
+	}{Ref: p.GetRef(), Stream: p.GetStream(), Time: p.GetTime().AsTime().Format(time.RFC3339Nano)}
+	if utf8.Valid(p.GetData()) {
+		line.Text = string(p.GetData())
+	} else {
+		line.Base64 = p.GetData()
+	}
+	return w.out.Encode(line)
 }

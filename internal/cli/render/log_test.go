@@ -3,6 +3,9 @@ package render
 import (
 	"bytes"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/reeve-scheduler/reeve/internal/client"
 )
@@ -36,5 +39,28 @@ func TestLogLines(t *testing.T) {
 				t.Errorf("out %q, err %q; want %q, %q", out.String(), errs.String(), test.out, test.err)
 			}
 		})
+	}
+}
+
+// TestLogLinesForPrograms: every piece is a line of JSON, whatever is in it.
+func TestLogLinesForPrograms(t *testing.T) {
+	var out bytes.Buffer
+	w := NewLogLines(&out)
+	at := timestamppb.New(time.Date(2026, 1, 2, 15, 4, 5, 6e6, time.UTC))
+	for _, p := range []*client.LogPiece{
+		{Ref: "1.a@1", Stream: "stdout", Time: at, Data: []byte("<10 %>\n20 %")},
+		{Ref: "1.a.3@2", Stream: "stderr", Time: at, Data: []byte{0xff, 0}},
+		{Ref: "1.a@1", Stream: "gap", Time: at, Data: []byte("17")},
+	} {
+		if err := w.Piece(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `{"ref":"1.a@1","stream":"stdout","time":"2026-01-02T15:04:05.006Z","text":"<10 %>\n20 %"}
+{"ref":"1.a.3@2","stream":"stderr","time":"2026-01-02T15:04:05.006Z","base64":"/wA="}
+{"ref":"1.a@1","stream":"gap","time":"2026-01-02T15:04:05.006Z","text":"17"}
+`
+	if out.String() != want {
+		t.Errorf("got %s, want %s", out.String(), want)
 	}
 }
