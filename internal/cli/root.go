@@ -83,7 +83,7 @@ func newEnv(release string, stdin io.Reader, stdout, stderr io.Writer) *env {
 			e.Columns = columns
 		}
 	}
-	if n, err := strconv.Atoi(os.Getenv("REEVE_FAILURE_CODE")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv(failureEnv)); err == nil {
 		e.failure = n
 	}
 	return e
@@ -92,6 +92,8 @@ func newEnv(release string, stdin io.Reader, stdout, stderr io.Writer) *env {
 // ownFailure is the exit code of Reeve's own failures, so that scripts can tell
 // them from a job's. --failure-code sets another.
 const ownFailure = 125
+
+const failureEnv = "REEVE_FAILURE_CODE"
 
 // exitCode ends the program with a code and says nothing more.
 type exitCode int //nolint:errname // it is a code first, and an error only on its way out
@@ -169,6 +171,11 @@ func (e *env) fromEnvironment() error {
 	}{{&e.addr, "REEVE_ADDR"}, {&e.tokenFile, "REEVE_TOKEN_FILE"}, {&e.caFile, "REEVE_CA"}, {&e.namespace, "REEVE_NAMESPACE"}} {
 		if *s.flag == "" {
 			*s.flag = os.Getenv(s.variable)
+		}
+	}
+	if v := os.Getenv(failureEnv); v != "" {
+		if _, err := strconv.Atoi(v); err != nil {
+			return fmt.Errorf("%s=%.40q: want 1 to 255", failureEnv, v)
 		}
 	}
 	if e.failure < 1 || e.failure > 255 {

@@ -367,6 +367,11 @@ func (p *parser) retry(n, task *tree.Node) job.Retry {
 			}},
 			{"max_delay", func(n *tree.Node) { r.MaxDelay = p.duration(n, 0) }},
 		}, nil)
+		for _, code := range r.NotExitCodes {
+			if slices.Contains(r.ExitCodes, code) {
+				p.Bad(n.Get("not_exit_codes"), "%d is in exit_codes too: say once whether it is retried", code)
+			}
+		}
 		if at := n.Get("max_delay"); at != nil && r.MaxDelay < r.Delay {
 			p.Bad(at, "is shorter than delay (%s)", job.FormatDuration(time.Duration(r.Delay)))
 		}

@@ -98,7 +98,11 @@ func (y Why) excluded() []string {
 	}
 	add(y.Away, "is", "are", "away or draining")
 	add(y.Unfit, "can", "can", "take nothing at the moment: "+y.UnfitWhy)
-	add(y.NoExecutor, "has", "have", "no executor "+y.Shape.Executor)
+	executor := "no executor " + y.Shape.Executor
+	if y.Shape.Function != "" {
+		executor += ", for " + y.Shape.Function
+	}
+	add(y.NoExecutor, "has", "have", executor)
 	add(y.NoFunction, "does", "do", "not serve function "+y.Shape.Function)
 	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Shape.Where, "\n", ", "))
 	add(y.TooSmall, "is", "are", "too small: "+y.short())
