@@ -52,3 +52,23 @@ func TestDrift(t *testing.T) {
 		}
 	}
 }
+
+func TestBackAfter(t *testing.T) {
+	for _, c := range []struct {
+		p99  []int64 // of each second, in milliseconds
+		want int
+	}{
+		{[]int64{900, 300, 20, 30, 20, 90}, 2},
+		{[]int64{10, 20, 80, 20, 20, 51}, 6},
+		{[]int64{10, 20, 30}, 0},
+		{nil, 0},
+	} {
+		var seconds []interval
+		for _, ms := range c.p99 {
+			seconds = append(seconds, interval{Due: 1, P99: ms * 1000})
+		}
+		if got := backAfter(seconds); got != c.want {
+			t.Errorf("with a p99 of %v ms it is back after %d s, want %d", c.p99, got, c.want)
+		}
+	}
+}
