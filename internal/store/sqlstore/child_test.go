@@ -25,9 +25,10 @@ const (
 
 // roles are what a child can be. A role's error is printed and fails the child.
 var roles = map[string]func(ctx context.Context, dir string) error{
-	"append":       appendForever,
-	"full":         fillDisk,
-	"failing-sync": failSync,
+	"append":         appendForever,
+	"full":           fillDisk,
+	"full-for-index": fillIndex,
+	"failing-sync":   failSync,
 }
 
 func TestMain(m *testing.M) {

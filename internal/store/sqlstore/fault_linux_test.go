@@ -40,6 +40,8 @@ var errForbidden = errors.New("not allowed on this system")
 
 func TestDiskFull(t *testing.T) { runRole(t, "full") }
 
+func TestDiskFullForTheIndex(t *testing.T) { runRole(t, "full-for-index") }
+
 func TestFailingSync(t *testing.T) { runRole(t, "failing-sync") }
 
 // fillDisk works on a small disk until it is full: that is an ordinary error, and
@@ -93,6 +95,67 @@ func fillDisk(ctx context.Context, dir string) error {
 		return fmt.Errorf("%d batches after the disk was full, want %d: %w", len(batches), seq, err)
 	}
 	return nil
+}
+
+// fillIndex fills a disk on which the write-ahead log has room from before, and its index
+// has not: after a crash the log's file is as large as ever, and the index begins anew.
+func fillIndex(ctx context.Context, dir string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=128m"); err != nil {
+		return fmt.Errorf("%w: mount: %w", errForbidden, err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	before, err := OpenSQLite(ctx, filepath.Join(dir, "before"), Options{})
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	seq := uint64(1)
+	for ; seq <= 200 && err == nil; seq++ { // 20 MB: the index of the first 16 is its first part
+		err = before.Journal().Append(ctx, numbered(seq, 100_000))
+	}
+	err = errors.Join(err, before.journal.db.tidy(ctx))
+	err = errors.Join(err, before.Journal().Append(ctx, numbered(seq, 100)), crashed(filepath.Join(dir, "before"), filepath.Join(dir, "after")))
+	if err != nil {
+		return err
+	}
+	s, err := OpenSQLite(ctx, filepath.Join(dir, "after"), Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		return err
+	}
+	defer ballast.Close()
+	for err == nil {
+		_, err = ballast.Write(make([]byte, 4096))
+	}
+	for seq++; !errors.Is(err, errFull); seq++ {
+		if err = s.Journal().Append(ctx, numbered(seq, 100_000)); err != nil && !errors.Is(err, errFull) {
+			return fmt.Errorf("append without room for the index: %w, want %w", err, errFull)
+		}
+	}
+	if err := ballast.Truncate(0); err != nil {
+		return err
+	}
+	if err := s.Journal().Append(ctx, numbered(seq-1, 100_000)); err != nil {
+		return fmt.Errorf("the same append with space again: %w", err)
+	}
+	return nil
+}
+
+// crashed copies a data directory in use to where it is found after a crash, without what
+// a crash removes.
+func crashed(from, to string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	indexes, err := filepath.Glob(filepath.Join(to, "*-shm"))
+	for _, name := range indexes {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return errors.Join(err, os.Chmod(to, 0o700))
 }
 
 // failSync lets every fsync fail: the first write that needs one is the last that

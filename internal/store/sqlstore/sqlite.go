@@ -315,13 +315,16 @@ func classifySQLite(err error) error {
 	const (
 		ioErr, corrupt, full, notADB = 10, 11, 13, 26
 		fsync, dirFsync, corruptFS   = ioErr | 4<<8, ioErr | 5<<8, ioErr | 33<<8
+		// The log's index could not be made larger. It must be after a crash that has left a
+		// large log: on a full disk the log has room then, and the index has not.
+		indexSize = ioErr | 19<<8
 	)
 	switch {
 	case code == fsync, code == dirFsync:
 		return store.ErrBroken
 	case code&0xff == corrupt, code&0xff == notADB, code == corruptFS:
 		return store.ErrCorrupt
-	case code&0xff == full:
+	case code&0xff == full, code == indexSize:
 		return errFull
 	}
 	return nil
