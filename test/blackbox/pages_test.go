@@ -9,6 +9,27 @@ import (
 	"testing"
 )
 
+// testsBelow is the text of all files of tests in a directory and below.
+func testsBelow(t *testing.T, dir string) string {
+	t.Helper()
+	var source strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return fs.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		source.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source.String()
+}
+
 // TestReliabilityPage holds the page's references to tests against those that exist.
 func TestReliabilityPage(t *testing.T) {
 	t.Parallel()
@@ -16,22 +37,20 @@ func TestReliabilityPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var source strings.Builder
-	files, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		source.Write(text)
-	}
+	source := testsBelow(t, "../..")
 	names := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
 	for _, m := range names {
-		if !strings.Contains(source.String(), "func "+m[1]+"(t *testing.T)") {
+		if !strings.Contains(source, "func "+m[1]+"(") {
 			t.Errorf("docs/reliability.md names %s, which does not exist", m[1])
+		}
+	}
+	// A test of another room is named behind that room.
+	for _, m := range regexp.MustCompile("`(internal/[a-z/]+)`: ((?:`Test[A-Za-z]+`(?:, )?)+)").FindAllStringSubmatch(string(page), -1) {
+		room := testsBelow(t, filepath.Join("../..", m[1]))
+		for _, name := range regexp.MustCompile("Test[A-Za-z]+").FindAllString(m[2], -1) {
+			if !strings.Contains(room, "func "+name+"(") {
+				t.Errorf("docs/reliability.md names %s as one of %s, which it is not", name, m[1])
+			}
 		}
 	}
 	for _, m := range regexp.MustCompile("`(internal/[a-z/]+)`").FindAllStringSubmatch(string(page), -1) {
