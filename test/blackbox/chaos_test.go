@@ -24,13 +24,13 @@ var (
 
 const (
 	chaosLease = 2 * time.Second
-	chaosSlots = 12
+	chaosSlots = 16
 	// chaosPast is how long a fault lasts that is to last longer than a lease.
 	chaosPast = chaosLease + chaosLease/2
 	// chaosAhead bounds how many jobs have not ended.
-	chaosAhead = 2000
+	chaosAhead = 300
 	// chaosPace is how long each of sixteen submitters waits between two jobs, at least.
-	chaosPace = 100 * time.Millisecond
+	chaosPace = 150 * time.Millisecond
 	// chaosDrain is how long the rest may take once the faults are over.
 	chaosDrain = 3 * time.Minute
 )
@@ -75,8 +75,11 @@ func TestChaos(t *testing.T) {
 	case <-time.After(chaosDrain):
 		t.Fatalf("the clients are not done %s after the last fault", chaosDrain)
 	}
+	t.Logf("%s the faults are over, and the clients done", time.Now().Format("15:04:05.000"))
 	z.drain(ctx)
+	t.Logf("%s every job has ended", time.Now().Format("15:04:05.000"))
 	h := z.history(ctx)
+	t.Logf("%s the history is read", time.Now().Format("15:04:05.000"))
 	h.Left = z.left(before)
 	stop()
 	watchers.Wait()
@@ -114,9 +117,10 @@ type zoo struct {
 	disk disk
 	// crowd is the file in which processes beside the jobs are written down; "" where there
 	// are none.
-	crowd   string
-	ballast atomic.Int64
-	taken   atomic.Int64
+	crowd string
+	// extra counts orders beside the clients'.
+	extra atomic.Int64
+	taken atomic.Int64
 	// ahead is how many jobs have not ended, as the server said last.
 	ahead atomic.Int64
 	over  atomic.Bool

@@ -48,8 +48,9 @@ func (z *zoo) faults() map[string]fault {
 			return again
 		}},
 		"agent killed":             {worker: func(v *victim) string { z.kill(v); return z.again(v, 0) }},
-		"agent killed for a while": {worker: func(v *victim) string { z.kill(v); return z.again(v, chaosPast) }},
+		"agent killed for a while": {worker: func(v *victim) string { z.bait(v); z.kill(v); return z.again(v, chaosPast) }},
 		"agent stopped": {worker: func(v *victim) string {
+			z.bait(v)
 			pids := z.agent(v)
 			z.signal(v, syscall.SIGSTOP)
 			defer z.signal(v, syscall.SIGCONT)
@@ -327,7 +328,7 @@ func (z *zoo) serverFull() string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for ctx.Err() == nil {
-		o := z.load.place(-int(z.ballast.Add(1)), "ballast")
+		o := z.load.place(-int(z.extra.Add(1)), "ballast")
 		id, err := impatient.Submit(ctx, z.load.job(o.N, o.Kind), reeve.WithKey(fmt.Sprint("order-", o.N)))
 		switch {
 		case err == nil:
@@ -341,7 +342,40 @@ func (z *zoo) serverFull() string {
 			return some(n, "submits refused: no space left")
 		}
 	}
+	z.load.mu.Lock()
+	defer z.load.mu.Unlock()
+	z.t.Logf("with a full disk submits are refused for other reasons: %v", z.load.refusals)
 	return ""
+}
+
+// bait has a worker run something that has only begun, ignores SIGTERM and outlives a
+// lease, so that what should kill it is needed.
+func (z *zoo) bait(v *victim) {
+	c, err := reeve.New(reeve.Config{Addr: "http://" + z.c.listen})
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	taken := map[string]bool{}
+	for range 2 * len(z.workers) {
+		o := z.load.place(-int(z.extra.Add(1)), "stubborn")
+		id := z.load.submitOne(ctx, c, o)
+		z.load.mu.Lock()
+		o.ID, o.Told = id, uptime()
+		z.load.mu.Unlock()
+		taken[id] = true
+	}
+	// It may find no room, or be another's.
+	_ = z.until(chaosLease, func() string {
+		for _, m := range z.load.book.read(z.t) {
+			if m.Worker == v.name && taken[m.Job] {
+				return m.Job
+			}
+		}
+		return ""
+	})
 }
 
 // work waits until the jobs have written a little more, or for a moment: a fault is

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,24 +64,31 @@ func (w *workload) fault(format string, args ...any) {
 // rare are the kinds of jobs that few are of, by the last two digits of their number.
 func rare() map[int]string {
 	return map[int]string{
-		7: "slow", 57: "slow", 17: "once-slow", 27: "graph", 67: "graph", 37: "array", 47: "stubborn", 3: "timeout", 13: "doomed",
-		23: "later", 33: "hasty", 43: "chatty", 93: "chatty", 53: "patient", 63: "failing",
-		10: "flaky", 20: "flaky", 30: "flaky", 40: "flaky", 50: "flaky", 60: "flaky",
+		7: "slow", 57: "slow", 27: "graph", 67: "graph", 37: "array", 3: "timeout", 13: "doomed", 23: "later", 33: "hasty", 43: "chatty", 93: "chatty",
+		63: "failing", 10: "flaky", 20: "flaky", 30: "flaky", 40: "flaky", 50: "flaky", 60: "flaky",
 		15: "once", 25: "once", 35: "once", 45: "once", 55: "once", 65: "once",
 	}
+}
+
+// rarer are those that outlive a lease, by what is left of their number over two hundred.
+// One that has lost two workers gets a third to itself, so that many would leave little
+// for others.
+func rarer() map[int]string {
+	return map[int]string{17: "once-slow", 47: "stubborn", 53: "patient", 157: "long"}
 }
 
 // kindOf is the kind of the n-th job: mostly short ones, and some of everything that
 // faults can hurt.
 func kindOf(n int) string {
-	if kind := rare()[n%100]; kind != "" {
-		return kind
-	}
-	return "quick"
+	return cmp.Or(rarer()[n%200], rare()[n%100], "quick")
 }
 
 // ticking is a script that says for 1.2 seconds that it lives.
 const ticking = `i=0; while [ $i -lt 12 ]; do mark tick; sleep 0.1; i=$((i+1)); done; `
+
+// outliving says for five seconds that it lives: what nobody kills at the end of its
+// lease is still there when its successor begins.
+const outliving = `i=0; while [ $i -lt 25 ]; do mark tick; sleep 0.2; i=$((i+1)); done; `
 
 // task is one that begins, does what the script says, and says its success last.
 func task(script string) reeve.Task {
@@ -99,13 +107,15 @@ func (w *workload) job(n int, kind string) reeve.Job {
 	switch kind {
 	case "slow":
 		*main = task(ticking)
+	case "long":
+		*main = task(outliving)
 	case "patient":
-		*main = task(ticking)
+		*main = task(outliving)
 		main.LostAfter = -1
 	case "stubborn":
-		*main = task("trap '' TERM; " + ticking + ticking)
+		*main = task("trap '' TERM; " + outliving)
 	case "timeout":
-		*main = task(strings.Repeat(ticking, 10))
+		*main = task(outliving)
 		main.Timeout, main.Retry.MaxAttempts = limitOf, 1
 	case "flaky":
 		*main = task(`[ $REEVE_ATTEMPT -gt 1 ] || { mark fail; exit 7; }; `)
@@ -132,7 +142,7 @@ func (w *workload) job(n int, kind string) reeve.Job {
 		j.Tasks = []reeve.Task{first, handler, never}
 	case "once", "once-slow":
 		if kind == "once-slow" {
-			*main = task(ticking)
+			*main = task(outliving)
 		}
 		main.AtMostOnce, main.Retry = true, reeve.Retry{}
 	case "ballast":
@@ -184,7 +194,7 @@ func (w *workload) submit(ctx context.Context, c *reeve.Client, take func() (n i
 		switch {
 		case rnd.IntN(100) == 0:
 			w.cancel(ctx, c, o)
-		case rnd.IntN(4) == 0 && slices.Contains([]string{"slow", "stubborn", "once-slow", "patient", "timeout", "array"}, o.Kind):
+		case rnd.IntN(4) == 0 && slices.Contains([]string{"slow", "long", "stubborn", "once-slow", "patient", "timeout", "array"}, o.Kind):
 			w.cancels <- o
 		}
 	}
