@@ -99,9 +99,9 @@ func sections() []section {
 		{"W2", "W2: a backlog that was there before", "", (*bench).drain},
 		{"W3", "W3: one job at a time", "", (*bench).latency},
 		{"W4", "W4: processes", "", (*bench).processes},
-		{"W7", "W7: functions that need each other", "", (*bench).graphs},
 		{"W5", "W5: one array of a million", "", (*bench).arrays},
 		{"W6", "W6: what waits", "", (*bench).memory},
+		{"W7", "W7: functions that need each other", "", (*bench).graphs},
 		{"W8", "W8: arrivals by the clock", aboutOpen, (*bench).open},
 		{"W9", "W9: twice what can be kept up with", aboutOverload, (*bench).overload},
 	}

@@ -70,13 +70,13 @@ func (b *bench) open() error {
 	if err != nil {
 		return err
 	}
-	for _, share := range []float64{0.5, 0.8} {
-		r := figure.Row{Workload: "W8", Case: fmt.Sprintf("%.0f %% of the knee", 100*share), Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
+	for _, share := range openShares() {
+		r := figure.Row{Workload: "W8", Case: caseOpen(share), Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
 		if err := b.steady(r, share*knee); err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.openRiver()
 }
 
 // steady measures one rate.
@@ -111,7 +111,7 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 			return err
 		}
 		all := r
-		all.Case += ", in all"
+		all.Case += caseInAll
 		b.addLate(all, whole[0], length)
 		b.figures.Add(all, "refused", "share", float64(out.refused.Load()+out.unsent.Load())/float64(out.due.Load()))
 		b.reportDrift(r, late, seen.all)

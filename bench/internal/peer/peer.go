@@ -104,12 +104,13 @@ type Workload struct {
 type Kind string
 
 // Kinds: nothing; saying when they started; each the one before the next; one before many
-// before one more.
+// before one more; counting how late they began.
 const (
 	Noop  Kind = ""
 	Stamp Kind = "stamp"
 	Chain Kind = "chain"
 	Fan   Kind = "fan"
+	Late  Kind = "late"
 )
 
 // System is a kind of queue.

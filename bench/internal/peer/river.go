@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -93,25 +92,7 @@ func (q *riverQueue) Stored() (n int64, err error) {
 
 // FillWith gives every job a payload.
 func (q *riverQueue) FillWith(n, bytes int) error {
-	errs := make([]error, Submitters)
-	var wg sync.WaitGroup
-	for i := range Submitters {
-		wg.Go(func() {
-			for left := n*(i+1)/Submitters - n*i/Submitters; left > 0 && errs[i] == nil; left -= Batch {
-				jobs := make([]river.InsertManyParams, min(Batch, left))
-				for k := range jobs {
-					args := riverJob{What: Noop}
-					if bytes > 0 {
-						args.Payload = Payload(left-k, bytes)
-					}
-					jobs[k].Args = args
-				}
-				_, errs[i] = q.client.InsertManyFast(q.s.Context, jobs)
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return q.fill(n, Batch, Submitters, riverJob{What: Noop, bytes: bytes})
 }
 
 func (q *riverQueue) Prepare(w Workload) (err error) {
@@ -208,6 +189,10 @@ type riverJob struct {
 	// Step is this one's number, of Steps.
 	Step, Steps int    `json:",omitempty"`
 	Payload     string `json:"payload,omitempty"`
+	// Due is when it was to be submitted, in microseconds.
+	Due int64 `json:"due,omitempty"`
+
+	bytes int // of the payload that it is to be submitted with
 }
 
 func (riverJob) Kind() string { return "bench" }
@@ -217,6 +202,7 @@ type riverWorker struct {
 	river.WorkerDefaults[riverJob]
 
 	pool *pgxpool.Pool
+	late lateJobs
 }
 
 func (w *riverWorker) Work(ctx context.Context, j *river.Job[riverJob]) error {
@@ -230,9 +216,10 @@ func (w *riverWorker) Work(ctx context.Context, j *river.Job[riverJob]) error {
 		err := w.complete(ctx, j, nil)
 		fmt.Printf("start %d %d\n", j.ID, at.UnixNano())
 		return err
-	default:
-		return nil
+	case Late:
+		w.late.note(j.Args.Due)
 	}
+	return nil
 }
 
 // step adds the next of a chain.
@@ -325,11 +312,17 @@ func riverProgram(args []string) error {
 		return err
 	}
 	defer pool.Close()
+	what, retention := Kind(args[2]), time.Duration(0) // as it comes
+	if what == Late {
+		retention = riverRetention
+	}
+	w := &riverWorker{pool: pool}
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &riverWorker{pool: pool})
+	river.AddWorker(workers, w)
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: slots}}, Workers: workers,
 		FetchCooldown: riverCooldown, FetchPollInterval: riverPoll, JobTimeout: -1, Logger: quiet(),
+		CompletedJobRetentionPeriod: retention,
 	})
 	if err != nil {
 		return err
@@ -342,16 +335,26 @@ func riverProgram(args []string) error {
 	if err := client.Start(ctx); err != nil {
 		return err
 	}
-	for Kind(args[2]) == Noop && jobs > 0 && ctx.Err() == nil {
-		select {
-		case <-ends:
-			if jobs--; jobs == 0 {
-				fmt.Println(ended)
-			}
-		case <-ctx.Done():
-		}
-	}
+	w.sayEnded(ctx, what, ends, jobs)
 	<-ctx.Done()
 	<-client.Stopped()
 	return nil
+}
+
+// sayEnded says when so many jobs have ended; a graph says it itself.
+func (w *riverWorker) sayEnded(ctx context.Context, what Kind, ends <-chan *river.Event, jobs int) {
+	if what != Noop && what != Late {
+		return
+	}
+	for ; jobs > 0; jobs-- {
+		select {
+		case <-ends:
+		case <-ctx.Done():
+			return
+		}
+	}
+	if what == Late {
+		w.late.say()
+	}
+	fmt.Println(ended)
 }
