@@ -11,4 +11,6 @@ import (
 
 func fillDisk(context.Context, string) error { return errors.ErrUnsupported }
 
+func fillIndex(context.Context, string) error { return errors.ErrUnsupported }
+
 func failSync(context.Context, string) error { return errors.ErrUnsupported }
