@@ -58,20 +58,13 @@ base64 where the bytes are no UTF-8. A gap's text is the number of bytes that ar
 					return err
 				}
 			}
-			if tail < 0 && c.Flags().Changed("tail") {
-				return fmt.Errorf("--tail %d: want 0 lines or more", tail)
-			}
-			if o.Tail = max(tail, 0); tail == 0 {
-				o.Tail = -1 // nothing of what was
+			if o.Tail, err = lastLines(tail, c.Flags().Changed("tail")); err != nil {
+				return err
 			}
 			if stdoutOnly != stderrOnly {
 				o.Streams = []string{map[bool]string{true: "stdout", false: "stderr"}[stdoutOnly]}
 			}
-			show := render.NewLog(e.Out, e.err, style).Piece
-			if e.Format == "json" {
-				show = render.NewLogLines(e.Out).Piece
-			}
-			err = showLogs(ctx, cl, ref.String(), o, show)
+			err = showLogs(ctx, cl, ref.String(), o, e.logPieces(style))
 			if ctx.Err() != nil && o.Follow {
 				return leftBehind(fmt.Sprintf("what runs goes on (reeve logs -f %s follows again)", ref))
 			}
@@ -92,6 +85,17 @@ base64 where the bytes are no UTF-8. A gap's text is the number of bytes that ar
 	return c
 }
 
+// lastLines is --tail as the client has it: 0 for all, -1 for nothing of what was.
+func lastLines(tail int64, given bool) (int64, error) {
+	switch {
+	case tail < 0 && given:
+		return 0, fmt.Errorf("--tail %d: want 0 lines or more", tail)
+	case tail == 0:
+		return -1, nil
+	}
+	return max(tail, 0), nil
+}
+
 // narrowed is ref with the task and the attempt that flags name.
 func narrowed(ref job.Ref, task string, attempt int, one bool) (job.Ref, error) {
 	if task != "" && ref.Task != "" {
@@ -110,6 +114,14 @@ func narrowed(ref job.Ref, task string, attempt int, one bool) (job.Ref, error) 
 	}
 	ref.Attempt = attempt
 	return ref, nil
+}
+
+// logPieces shows pieces of output in the format that was asked for.
+func (e *env) logPieces(style render.LogStyle) func(*client.LogPiece) error {
+	if e.Format == "json" {
+		return render.NewLogLines(e.Out).Piece
+	}
+	return render.NewLog(e.Out, e.err, style).Piece
 }
 
 // showLogs has each piece of what ref wrote shown.

@@ -105,7 +105,7 @@ func (e *env) worker() *cobra.Command {
 			if w.Labels, err = labelFlags(labels); err != nil {
 				return err
 			}
-			if w.Capacity, err = capacity(cpu, memory); err != nil {
+			if w.Capacity, err = usage.Capacity(cpu, memory); err != nil {
 				return err
 			}
 			if w.Join == "" && w.JoinFile == "" {
@@ -146,27 +146,6 @@ func (e *env) worker() *cobra.Command {
 	f.StringVar(&w.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m); results that no worker has fetched keep it for an hour")
 	return c
-}
-
-// capacity reads what a worker is told to give; what it is not told is zero.
-func capacity(cpu, memory string) (r job.Resources, err error) {
-	if cpu != "" {
-		if r.CPU, err = job.ParseCPU(cpu); err != nil {
-			return r, fmt.Errorf("--cpu: %w", err)
-		}
-		if r.CPU == 0 {
-			return r, fmt.Errorf("--cpu %s: want more than nothing; reeve drain keeps work away", cpu)
-		}
-	}
-	if memory != "" {
-		if r.Memory, err = job.ParseSize(memory); err != nil {
-			return r, fmt.Errorf("--memory: %w", err)
-		}
-		if r.Memory == 0 {
-			return r, fmt.Errorf("--memory %s: want more than nothing; reeve drain keeps work away", memory)
-		}
-	}
-	return r, nil
 }
 
 func labelFlags(pairs []string) (map[string]string, error) {

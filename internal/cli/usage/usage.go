@@ -186,3 +186,25 @@ func Since(flag, text string) (*client.Timestamp, error) {
 	}
 	return client.Time(time.Now().Add(-d)), nil
 }
+
+// Capacity reads --cpu and --memory, what a worker is told to give; what it is not told is
+// zero.
+func Capacity(cpu, memory string) (r job.Resources, err error) {
+	if cpu != "" {
+		if r.CPU, err = job.ParseCPU(cpu); err != nil {
+			return r, fmt.Errorf("--cpu: %w", err)
+		}
+		if r.CPU == 0 {
+			return r, fmt.Errorf("--cpu %s: want more than nothing; reeve drain keeps work away", cpu)
+		}
+	}
+	if memory != "" {
+		if r.Memory, err = job.ParseSize(memory); err != nil {
+			return r, fmt.Errorf("--memory: %w", err)
+		}
+		if r.Memory == 0 {
+			return r, fmt.Errorf("--memory %s: want more than nothing; reeve drain keeps work away", memory)
+		}
+	}
+	return r, nil
+}
