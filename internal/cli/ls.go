@@ -148,12 +148,3 @@ func jobState(j *client.Job) string {
 	}
 	return state
 }
-
-// pair splits name=value of a flag.
-func pair(flag, text string) (name, value string, err error) {
-	name, value, ok := strings.Cut(text, "=")
-	if !ok || name == "" {
-		return "", "", fmt.Errorf("--%s %q: want name=value", flag, text)
-	}
-	return name, value, nil
-}

@@ -134,7 +134,7 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 func envPairs(envs []string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, text := range envs {
-		name, value, err := pair("env", text)
+		name, value, err := usage.Pair("env", text)
 		if err != nil {
 			return nil, err
 		}

@@ -102,7 +102,7 @@ func (e *env) worker() *cobra.Command {
 			if c.Flags().Changed("leave-wait") && w.LeaveWait == 0 {
 				w.LeaveWait = -1
 			}
-			if w.Labels, err = labelFlags(labels); err != nil {
+			if w.Labels, err = usage.Labels(labels); err != nil {
 				return err
 			}
 			if w.Capacity, err = usage.Capacity(cpu, memory); err != nil {
@@ -146,18 +146,6 @@ func (e *env) worker() *cobra.Command {
 	f.StringVar(&w.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	usage.Duration(f, &w.KeeperIdle, "keeper-idle", "how long, a `duration`, the keeper stays once there is neither worker nor attempt (default 1m); results that no worker has fetched keep it for an hour")
 	return c
-}
-
-func labelFlags(pairs []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, p := range pairs {
-		key, value, err := pair("label", p)
-		if err != nil {
-			return nil, err
-		}
-		out[key] = value
-	}
-	return out, nil
 }
 
 // keeper is the hidden program that owns a worker's processes.

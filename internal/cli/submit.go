@@ -271,7 +271,7 @@ func randomKey() string {
 func params(pairs []string) (map[string]any, error) {
 	out := make(map[string]any, len(pairs))
 	for _, p := range pairs {
-		name, value, err := pair("param", p)
+		name, value, err := usage.Pair("param", p)
 		if err != nil {
 			return nil, err
 		}

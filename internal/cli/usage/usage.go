@@ -208,3 +208,25 @@ func Capacity(cpu, memory string) (r job.Resources, err error) {
 	}
 	return r, nil
 }
+
+// Pair splits what a flag was given, name=value.
+func Pair(flag, text string) (name, value string, err error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return "", "", fmt.Errorf("--%s %q: want name=value", flag, text)
+	}
+	return name, value, nil
+}
+
+// Labels reads --label as often as it was given.
+func Labels(pairs []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, p := range pairs {
+		key, value, err := Pair("label", p)
+		if err != nil {
+			return nil, err
+		}
+		out[key] = value
+	}
+	return out, nil
+}
