@@ -13,11 +13,9 @@ import (
 // makes some hundred megabytes of garbage a second.
 const (
 	// leastRoom is what may be uncollected however little lives.
-	leastRoom = 64 << 20
-	// mostRoom is what may be uncollected at most, unless so much lives that mostShare of
-	// that is more.
-	mostRoom  = 96 << 20
-	mostShare = 3
+	leastRoom = 128 << 20
+	// moreShare is the part of what lives that may be uncollected once that is more.
+	moreShare = 3
 	// heapLook is how often what lives is looked at.
 	heapLook = time.Second
 )
@@ -52,6 +50,6 @@ func tendHeap(ctx context.Context) {
 // each change stops the world.
 func heapPercent(live uint64) int {
 	live = max(live, 4<<20) // less is not collected at all
-	room := min(max(live, leastRoom), max(mostRoom, live/mostShare))
+	room := max(leastRoom, live/moreShare)
 	return max(int(100*room/live/10*10), 10)
 }

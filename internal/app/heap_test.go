@@ -7,10 +7,9 @@ func TestHeapPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 1600}, {16 << 20, 400}, {32 << 20, 200},
-		{64 << 20, 100}, {96 << 20, 100}, // Go's own rule
-		{128 << 20, 70}, {192 << 20, 50},
-		{300 << 20, 30}, {4 << 30, 30},
+		{0, 3200}, {16 << 20, 800}, {64 << 20, 200},
+		{128 << 20, 100}, // Go's own rule
+		{192 << 20, 60}, {384 << 20, 30}, {4 << 30, 30},
 	} {
 		if got := heapPercent(test.live); got != test.want {
 			t.Errorf("%d MiB live: %d %%, want %d %%", test.live>>20, got, test.want)

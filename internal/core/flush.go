@@ -242,7 +242,7 @@ const (
 	// crowd is how many such jobs stay for so long. While there are more, the oldest
 	// leave after leastLinger already (milliseconds): how much memory jobs that are over
 	// take must not grow with the rate at which jobs end.
-	crowd       = 200_000
+	crowd       = 50_000
 	leastLinger = 5_000
 )
 
