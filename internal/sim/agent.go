@@ -27,6 +27,8 @@ type agent struct {
 	timer   executor.Deadline
 	// lanes is until when earlier calls of the executor keep a lane.
 	lanes map[string]time.Duration
+	// asked is when the keeper has all requests so far.
+	asked time.Duration
 }
 
 // put adds to the mailbox; what comes together is stepped together.
@@ -305,13 +307,14 @@ func (a *agent) call(lane string, do func(*keeper)) {
 	a.later(lane, a.w.between(time.Microsecond, 5*time.Millisecond), func(a *agent) { a.toKeeper(0, do) })
 }
 
-// toKeeper is a request on its way to the keeper, which gets it even if the agent dies
-// or is stopped meanwhile. If the keeper dies first, the next one gets it, but for a start
+// toKeeper is a request on its way to the keeper, which gets it after earlier ones, even
+// if the agent dies or is stopped meanwhile. If the keeper dies first, the next one gets it, but for a start
 // that the dead one may have seen, which is lost.
 func (a *agent) toKeeper(start link.Fence, do func(*keeper)) {
 	n, k := a.n, a.n.keeper
 	seen := start != 0 && a.w.oneIn(2)
-	a.w.after(a.w.between(time.Microsecond, 300*time.Microsecond), func() {
+	a.asked = max(a.asked, a.w.now+a.w.between(time.Microsecond, 300*time.Microsecond))
+	a.w.after(a.w.until(a.asked), func() {
 		dies := !k.dead && a.w.chance(a.w.faults.dieWithin)
 		if dies && a.w.oneIn(2) {
 			n.dieWithin()

@@ -143,7 +143,10 @@ func TestCancelWhileAway(t *testing.T) {
 // neither task nor server wait for them, or keep for each what it has not read.
 func TestStoppedReaders(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
+	c := plainCluster(t)
+	c.args = []string{"--dev"}
+	c.env = append(c.env, "GOGC=100") // memory is what it keeps, not what it has not collected yet
+	c.serve()
 	c.worker("w1")
 	l := newLedger(t)
 	const lines = 60_000
