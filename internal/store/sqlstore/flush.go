@@ -50,6 +50,7 @@ type tables struct {
 	labels  []byte
 	columns []byte
 	touched []int64
+	keys    keys
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
 
@@ -69,6 +70,7 @@ func (t *tables) Flush(ctx context.Context, f *store.Flush) error {
 		err := s.transact(ctx, t.db.d.beginWrite, func() error { return t.flush(ctx, s, f) })
 		if err != nil {
 			s.doubt()
+			t.keys.forget(0)
 			return err
 		}
 		t.mu.Lock()
@@ -88,6 +90,7 @@ func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
 	if int64(f.Seq) < before.projected {
 		return fmt.Errorf("%w: a flush at %d, the tables are at %d", store.ErrFenced, f.Seq, before.projected)
 	}
+	t.keys.flushing(uint64(before.projected), f.Seq)
 	if err := t.objects(ctx, s, f.Objects); err != nil {
 		return err
 	}
@@ -157,9 +160,13 @@ func (t *tables) jobs(ctx context.Context, s *session, f *store.Flush) error {
 		specs[f.Specs[i].Hash] = &f.Specs[i]
 	}
 	for rest := f.Jobs; len(rest) > 0; {
+		numbers := s.layout.numbers
 		p, err := s.place(ctx, &rest[0])
 		if err != nil {
 			return err
+		}
+		if s.layout.numbers > numbers {
+			t.keys.made(s.layout.numbers)
 		}
 		run := rest[:s.run(p, rest)]
 		rest = rest[len(run):]
@@ -241,6 +248,7 @@ func (t *tables) specs(ctx context.Context, s *session, p int, run []store.JobRo
 func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow) error {
 	l := &s.layout
 	number := l.parts[at].number
+	t.keys.add(number, run)
 	err := t.write(ctx, s, upsertJobs, number, jobWidth, len(run), func(args []any, i int) []any {
 		j := &run[i]
 		from := len(t.labels)

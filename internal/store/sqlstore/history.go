@@ -75,7 +75,7 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 		if len(hashes) == 1 {
 			return s.byKey(ctx, hashes[0], found)
 		}
-		return s.byKeys(ctx, hashes, found)
+		return t.byKeys(ctx, s, hashes, found)
 	})
 	if err != nil {
 		return nil, 0, err
@@ -98,18 +98,18 @@ func (s *session) byKey(ctx context.Context, hash uint64, found func(*sql.Rows) 
 	return nil
 }
 
-// byKeys looks many keys up in one partition after the other.
-func (s *session) byKeys(ctx context.Context, hashes []uint64, found func(*sql.Rows) (bool, error)) error {
-	args := make([]any, len(hashes))
-	for i, h := range hashes {
-		args[i] = int64(h)
-	}
+// byKeys looks many keys up in one partition after the other, as far as it may have them.
+func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found func(*sql.Rows) (bool, error)) error {
+	args := make([]any, 0, len(hashes))
 	for _, p := range s.layout.parts {
-		at := 0
+		some, learn := t.keys.pick(args[:0], p.number, uint64(s.layout.projected), hashes)
+		if learn != nil {
+			t.keys.learners.Add(1) // before Close waits, which waits for this session first
+			go t.learn(context.WithoutCancel(ctx), p.number, learn)
+		}
 		for i, group := range rowGroups {
-			for ; len(args)-at >= group; at += group {
-				err := s.query(ctx, statement{text: selectByKeys[i], partition: p.number}, found, args[at:at+group]...)
-				if err != nil {
+			for ; len(some) >= group; some = some[group:] {
+				if err := s.query(ctx, statement{text: selectByKeys[i], partition: p.number}, found, some[:group]...); err != nil {
 					return err
 				}
 			}

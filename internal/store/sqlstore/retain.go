@@ -44,6 +44,9 @@ func (t *tables) Retain(ctx context.Context, now time.Time, gone func(ids []uint
 		parts = slices.Clone(s.layout.parts)
 		return nil
 	})
+	if err == nil {
+		t.keys.keep(parts)
+	}
 	for _, p := range parts {
 		if err != nil {
 			break

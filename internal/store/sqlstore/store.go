@@ -39,7 +39,9 @@ func (s *Store) History() store.History { return s.tables }
 // Close waits for calls that are running, fails later ones, and lets go of the
 // data directory. It is called once.
 func (s *Store) Close() error {
-	return errors.Join(s.journal.db.close(), s.tables.db.close(), s.lock.Close())
+	err := errors.Join(s.journal.db.close(), s.tables.db.close())
+	s.tables.keys.learners.Wait()
+	return errors.Join(err, s.lock.Close())
 }
 
 // start brings both schemas up to date and looks whether what is there can be
@@ -63,6 +65,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tables.keys.forget(projected)
 	if projected > last {
 		return fmt.Errorf("%w: the journal ends at %d but the tables cover %d: the journal lost its end; restore both from one backup",
 			store.ErrCorrupt, last, projected)
