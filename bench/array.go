@@ -253,7 +253,7 @@ func (a *slurmArray) list() error {
 func (a *slurmArray) cancelFirst(n int) error { return a.CancelFirst(a.id, n) }
 
 func (a *slurmArray) begin() error {
-	if _, err := a.Ask("scontrol", "release", a.id); err != nil {
+	if err := a.Control("release", a.id); err != nil {
 		return err
 	}
 	if err := a.within(func() (bool, error) {
@@ -262,7 +262,7 @@ func (a *slurmArray) begin() error {
 	}); err != nil {
 		return err
 	}
-	if _, err := a.Ask("scontrol", "hold", a.id); err != nil {
+	if err := a.Control("hold", a.id); err != nil {
 		return err
 	}
 	if err := a.within(func() (bool, error) {
@@ -292,8 +292,7 @@ func (a *slurmArray) crash() (time.Duration, error) {
 	err := a.within(func() (bool, error) {
 		// It does not answer at once, and may have let them go though it did not answer.
 		if !released {
-			_, err := a.Ask("scontrol", "release", a.id)
-			released = err == nil
+			released = a.Control("release", a.id) == nil
 		}
 		var err error
 		at, err = a.started(killed)

@@ -45,22 +45,40 @@ func (s *Set) Chart(panels []Panel) []byte {
 		}
 		fmt.Fprintf(&body, "<text class=\"title\" x=\"%d\" y=\"%d\">%s</text>\n", margin, y+16, html.EscapeString(p.Title))
 		y += panelHead
-		most := slices.MaxFunc(bars, func(a, b *Figure) int { return sign(a.Runs.Median() - b.Runs.Median()) }).Runs.Median()
+		most := longest(bars)
 		for _, f := range bars {
 			label := f.System
 			if f.Durability != "" {
 				label += " (" + f.Durability + ")"
 			}
-			wide := max(f.Runs.Median()/most*barsWide, 1)
+			wide, beyond := max(f.Runs.Median()/most*barsWide, 1), ""
+			if wide > barsWide {
+				wide, beyond = barsWide, " →"
+			}
 			fmt.Fprintf(&body, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", barsFrom-8, y+13, html.EscapeString(label))
 			fmt.Fprintf(&body, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>\n", f.Kind, barsFrom, y, wide, barHigh)
-			fmt.Fprintf(&body, "<text x=\"%.1f\" y=\"%d\">%s %s</text>\n", barsFrom+wide+8, y+13, spell(f.Runs.Median(), f.Unit), html.EscapeString(f.Unit))
+			fmt.Fprintf(&body, "<text x=\"%.1f\" y=\"%d\">%s %s%s</text>\n", barsFrom+wide+8, y+13, spell(f.Runs.Median(), f.Unit), html.EscapeString(f.Unit), beyond)
 			y += barStep
 		}
 		y += margin
 	}
 	head := fmt.Sprintf("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n", chartWidth, y, chartWidth, y)
 	return []byte(head + style + body.String() + "</svg>\n")
+}
+
+// longest is what the longest bar shows. A limit that no system comes near would leave
+// them too little room; its bar ends where the longest of theirs does.
+func longest(bars []*Figure) float64 {
+	most := 0.0
+	for _, f := range bars {
+		if f.Kind != Limit {
+			most = max(most, f.Runs.Median())
+		}
+	}
+	if most == 0 {
+		most = slices.MaxFunc(bars, func(a, b *Figure) int { return sign(a.Runs.Median() - b.Runs.Median()) }).Runs.Median()
+	}
+	return most
 }
 
 // bars are the figures of a panel, the best first.

@@ -168,6 +168,9 @@ func TestChart(t *testing.T) {
 		}
 		last += at + 1
 	}
+	if n := strings.Count(chart, " →<"); n != 1 {
+		t.Errorf("%d bars end before what they show, want the limit's", n)
+	}
 	if strings.Contains(chart, "Nothing") {
 		t.Error("a panel without figures is drawn")
 	}

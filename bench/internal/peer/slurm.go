@@ -206,6 +206,15 @@ func (q *Slurm) CancelFirst(id string, n int) error {
 	return err
 }
 
+// Control holds or releases an array. That some of its elements have finished is no error.
+func (q *Slurm) Control(verb, id string) error {
+	_, err := q.Ask("scontrol", verb, id)
+	if err != nil && strings.Contains(err.Error(), "No error") {
+		return nil // what it says of the others
+	}
+	return err
+}
+
 // Run runs the processes as one array.
 func (q *Slurm) Run(n int, command []string, keep bool) error {
 	output := "/dev/null"
