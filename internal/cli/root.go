@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,9 +163,15 @@ then         reeve server --dev    a server without TLS on this machine alone
 	return root
 }
 
+// defaultAddr is where a development server is.
+const defaultAddr = "http://" + app.DefaultListen
+
 // fromEnvironment fills in what flags left to the environment, and looks at the flags
 // that all commands share.
 func (e *env) fromEnvironment() error {
+	if addr := cmp.Or(e.addr, os.Getenv("REEVE_ADDR"), defaultAddr); e.caFile != "" && strings.HasPrefix(addr, "http://") {
+		return fmt.Errorf("--ca %s: %s is an address without TLS, where no server can be known; write https://, or leave --ca out", e.caFile, addr)
+	}
 	for _, s := range []struct {
 		flag     *string
 		variable string
@@ -192,7 +199,7 @@ func (e *env) fromEnvironment() error {
 func (e *env) connection() (app.Connection, error) {
 	c := app.Connection{Address: e.addr, Token: strings.TrimSpace(os.Getenv("REEVE_TOKEN")), CAFile: e.caFile}
 	if c.Address == "" {
-		c.Address = "http://" + app.DefaultListen
+		c.Address = defaultAddr
 	}
 	if e.tokenFile != "" && c.Token == "" {
 		b, err := os.ReadFile(e.tokenFile)

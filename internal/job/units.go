@@ -125,16 +125,28 @@ func ParseSize(s string) (int64, error) {
 	return n, nil
 }
 
-// FormatSize writes n in the largest binary unit that divides it, as ParseSize
-// reads it.
+// sizeUnits are what FormatSize writes, the first of equals first.
+var sizeUnits = []struct {
+	name string
+	size int64
+}{
+	{"Pi", 1 << 50}, {"Ti", 1 << 40}, {"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10},
+	{"P", 1e15}, {"T", 1e12}, {"G", 1e9}, {"M", 1e6}, {"k", 1e3},
+}
+
+// FormatSize writes n in the unit in which it is shortest, a binary one if either will do,
+// as ParseSize reads it.
 func FormatSize(n int64) string {
-	for i, u := range []string{"Pi", "Ti", "Gi", "Mi", "Ki"} {
-		size := int64(1) << (50 - 10*i)
-		if n >= size && n%size == 0 {
-			return strconv.FormatInt(n/size, 10) + u
+	best := strconv.FormatInt(n, 10)
+	for _, u := range sizeUnits {
+		if n < u.size || n%u.size != 0 {
+			continue
+		}
+		if text := strconv.FormatInt(n/u.size, 10) + u.name; len(text) < len(best) {
+			best = text
 		}
 	}
-	return strconv.FormatInt(n, 10)
+	return best
 }
 
 // ParseCPU reads processors as thousandths: 2, 0.5 and 500m. Nothing finer than a

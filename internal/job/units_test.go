@@ -90,6 +90,16 @@ func TestParseFactorAndMode(t *testing.T) {
 	}
 }
 
+func TestFormatSize(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 1: "1", 999: "999", 1000: "1k", 1024: "1Ki", 1 << 29: "512Mi", 500e9: "500G", 1500: "1500", 1e15: "1P", 3 << 50: "3Pi", 1024e3: "1024k",
+	} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("FormatSize(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
 // TestUnitsRoundTrip: what is formatted is parsed to the same value.
 func TestUnitsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -275,6 +275,9 @@ func (p *parser) where(n *tree.Node) []string {
 	var out []string
 	add := func(at *tree.Node, text string) {
 		key, value, _ := strings.Cut(text, "=")
+		if strings.TrimSpace(text) == "" {
+			return // which has been said
+		}
 		if !labelKey(key) || len(value) > maxLabelValue {
 			p.Bad(at, "want a worker's label such as gpu or zone=b")
 		}
@@ -295,7 +298,14 @@ func (p *parser) where(n *tree.Node) []string {
 		p.Fail(n, "has %d labels; at most %d are allowed", len(out), maxWhere)
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	out = slices.Compact(out)
+	for i := 1; i < len(out); i++ {
+		key, _, one := strings.Cut(out[i-1], "=")
+		if again, _, two := strings.Cut(out[i], "="); one && two && key == again {
+			p.Fail(n, "asks for %s and %s, and a worker has one value of a label; write two jobs, or give the workers a label that both have", out[i-1], out[i])
+		}
+	}
+	return out
 }
 
 func (p *parser) resources(n *tree.Node) job.Resources {
@@ -408,7 +418,11 @@ func (p *parser) exitCodes(n *tree.Node) []int {
 func (p *parser) maxFails(n *tree.Node) *job.MaxFails {
 	m := &job.MaxFails{Running: "finish", Pending: "skip"}
 	percent := func(n *tree.Node, text string) {
-		m.Percent = p.number(n.With(text), 0, 100)
+		value, ok := wholeNumber(n.With(text))
+		if !ok || value < 0 || value > 100 {
+			p.Bad(n, "want a share from 0%% to 100%%")
+		}
+		m.Percent = value
 	}
 	count := func(n *tree.Node) {
 		if text, ok := strings.CutSuffix(n.Text, "%"); ok && n.Kind == tree.Scalar {

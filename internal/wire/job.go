@@ -126,7 +126,7 @@ func reason(v *core.ElementView) string {
 }
 
 // Object writes a JSON object. A whole number that a double can't hold exactly
-// becomes a text of its digits.
+// becomes a text of its digits, and an object without fields is left out.
 func Object(raw []byte) (*structpb.Struct, error) {
 	if len(raw) == 0 {
 		return nil, nil //nolint:nilnil // absent is a value here
@@ -136,6 +136,9 @@ func Object(raw []byte) (*structpb.Struct, error) {
 	var fields map[string]any
 	if err := d.Decode(&fields); err != nil {
 		return nil, err
+	}
+	if len(fields) == 0 {
+		return nil, nil //nolint:nilnil // nor does an empty one say anything
 	}
 	for name, v := range fields {
 		fields[name] = plain(v)

@@ -72,6 +72,7 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"ls", "--all=perhaps"}, `--all "perhaps": want true or false (see reeve ls --help)`},
 		{[]string{"ls", "everything"}, `ls: "everything" is too much; usage: reeve ls (see reeve ls --help)`},
 		{[]string{"ls", "-o", "xml"}, `--output "xml": want table, wide, json or yaml`},
+		{[]string{"ls", "--ca", "ca.pem", "--addr", "http://localhost:1"}, "--ca ca.pem: http://localhost:1 is an address without TLS, where no server can be known; write https://, or leave --ca out"},
 		{[]string{"ls", "--failure-code", "256"}, "--failure-code 256: want 1 to 255"},
 		{[]string{"ls", "--all", "--limit", "3"}, "--all and --limit contradict each other; leave one out"},
 		{[]string{"completion", "tcsh"}, `unknown command "completion tcsh"; did you mean bash or fish or zsh? (see reeve completion --help)`},
