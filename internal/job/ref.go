@@ -141,3 +141,25 @@ func CheckName(s string) error {
 	}
 	return nil
 }
+
+// NearName is a name that is near to s, for a message about one that is none: empty if
+// there is none.
+func NearName(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(s) {
+		digit := '0' <= r && r <= '9'
+		switch {
+		case r > '~':
+			return ""
+		case 'a' <= r && r <= 'z', digit && b.Len() > 0:
+			b.WriteRune(r)
+		case b.Len() > 0 && strings.ContainsRune("-_ .", r):
+			b.WriteByte('-')
+		}
+	}
+	name := strings.TrimRight(b.String(), "-")
+	if CheckName(name) != nil {
+		return ""
+	}
+	return name
+}

@@ -133,32 +133,12 @@ func (p *parser) checkName(n *tree.Node, text string) {
 	case len(text) > job.MaxName:
 		p.Bad(n, "has %d characters; at most %d are allowed", len(text), job.MaxName)
 	default:
-		p.Bad(n, "want a name of small letters, digits and dashes, beginning with a letter and ending with a letter or digit%s", tidyName(text))
-	}
-}
-
-// tidyName proposes a legal name that is near to text.
-func tidyName(text string) string {
-	var b strings.Builder
-	for _, r := range strings.ToLower(text) {
-		if r > '~' {
-			return ""
+		near := job.NearName(text)
+		if near != "" {
+			near = ", such as " + near
 		}
-		if r < 'a' || r > 'z' {
-			if b.Len() == 0 || r != '-' && r != '_' && r != ' ' && r != '.' && (r < '0' || r > '9') {
-				continue
-			}
-			if r < '0' || r > '9' {
-				r = '-'
-			}
-		}
-		b.WriteRune(r)
+		p.Bad(n, "want a name of small letters, digits and dashes, beginning with a letter and ending with a letter or digit%s", near)
 	}
-	name := strings.TrimRight(b.String(), "-")
-	if job.CheckName(name) != nil {
-		return ""
-	}
-	return ", such as " + name
 }
 
 // word reads one of a few words.
