@@ -56,7 +56,14 @@ func fillFast(t *testing.T, dir string) (more, empty func()) {
 	}
 	more()
 	return more, func() {
-		if err := errors.Join(f.Close(), os.Remove(path)); err != nil {
+		err := errors.Join(f.Close(), os.Remove(path))
+		// Or the next power cut brings it back, and nobody empties the disk again.
+		if d, openErr := os.Open(dir); openErr != nil {
+			err = errors.Join(err, openErr)
+		} else {
+			err = errors.Join(err, d.Sync(), d.Close())
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}
