@@ -39,10 +39,9 @@ Nothing is left when the demo ends, unless --data names a directory to keep.`,
 			// A closed terminal must leave nothing behind either.
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP)
 			defer stop()
-			// Nor may an impatient second Ctrl-C.
-			again := make(chan os.Signal, 1)
-			signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-			defer signal.Stop(again)
+			// Nor may an impatient second Ctrl-C, until this process, which ends with this,
+			// has said what is left behind.
+			signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
 			err := demo.Run(ctx, o)
 			if errors.Is(err, context.Canceled) && c.Context().Err() == nil {
 				return exitCode(128 + int(syscall.SIGHUP))

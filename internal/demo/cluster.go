@@ -294,7 +294,8 @@ func (c *cluster) sweep(w *worker) error {
 		if err == nil {
 			return nil
 		}
-		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitLocked {
+		// A Ctrl-C may have come before it had left the group: then it is none's exit.
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Exited() && exit.ExitCode() != exitLocked {
 			return fmt.Errorf("sweep after worker %s: %w", w.name, err)
 		}
 		select {

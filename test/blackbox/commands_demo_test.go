@@ -27,8 +27,15 @@ func demoPlace(t *testing.T) (tmp, source string, env []string) {
 // nothingLeft sees that of a demonstration neither processes nor files are left.
 func nothingLeft(t *testing.T, tmp string) {
 	t.Helper()
-	if pids := processes(t, func(args string) bool { return strings.Contains(args, tmp) }); len(pids) > 0 {
-		t.Errorf("processes are left: %v", pids)
+	var left []string
+	processes(t, func(args string) bool {
+		if strings.Contains(args, tmp) {
+			left = append(left, args)
+		}
+		return false
+	})
+	if len(left) > 0 {
+		t.Errorf("processes are left:\n%s", strings.Join(left, "\n"))
 	}
 	entries, err := os.ReadDir(tmp)
 	if err != nil {
@@ -83,7 +90,8 @@ func TestDemoTerminal(t *testing.T) {
 	for _, columns := range []string{"80", "60"} {
 		t.Run(columns, func(t *testing.T) {
 			tmp, source, env := demoPlace(t)
-			quoted := "stty cols " + columns + " rows 30; exec '" + binary + "' demo '" + source + "'"
+			// noflsh: a terminal throws away what it has not shown yet when Ctrl-C comes.
+			quoted := "stty cols " + columns + " rows 30 noflsh; exec '" + binary + "' demo '" + source + "'"
 			cmd := exec.CommandContext(within(t), script, "-qefc", quoted, "/dev/null")
 			keys, err := cmd.StdinPipe()
 			if err != nil {

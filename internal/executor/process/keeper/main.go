@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -74,7 +75,9 @@ func run(dir string, idle time.Duration, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	// Whoever gets the lock next finds no process of this keeper any more: the kernel lets
+	// go of it once this one has ended, and nobody before.
+	defer runtime.KeepAlive(lock)
 	marker, err := readMarker(filepath.Join(dir, markFile))
 	if err != nil {
 		return err
