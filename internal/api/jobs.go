@@ -15,6 +15,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/wire"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -323,13 +324,15 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	if err != nil {
 		return nil, err
 	}
-	item := core.Item{Params: f.image.Params, Payload: f.image.Payload, Key: m.GetIdempotencyKey(), RetryOf: id}
+	item := core.Item{Params: f.image.Params, Key: m.GetIdempotencyKey(), RetryOf: id}
+	item.Payload, err = session.PayloadOf(ctx, s.History, &f.image)
 	_, _ = rand.Read(item.UID[:]) // never fails: crypto/rand ends the program instead
 	item.Body = bodyHash(hash[:], item.Params, item.Payload, binary.BigEndian.AppendUint64(nil, uint64(id)), yesNo(m.GetAll()))
-	if !m.GetAll() {
-		if item.Carry, err = s.carry(ctx, f); err != nil {
-			return nil, err
-		}
+	if err == nil && !m.GetAll() {
+		item.Carry, err = s.carry(ctx, f)
+	}
+	if err != nil {
+		return nil, err
 	}
 	done, err := s.submit(ctx, core.Submit{
 		Namespace: f.image.Namespace, Spec: &spec, Hash: hash, Canonical: canonical, Items: []core.Item{item}, By: guard.Caller(ctx),

@@ -146,7 +146,7 @@ func (s *State) applySubmitted(e JobSubmitted) {
 	sp.refs++
 	j := s.newJob(len(sp.spec.Tasks))
 	j.id, j.uid, j.spec, j.key, j.body, j.submitted = e.ID, e.UID, sp, e.Key, e.Body, e.At
-	j.queue, j.input = s.spaces[e.Namespace].queues[queueName(sp.spec)], sp.inputOf(e.Params, e.Payload, e.By)
+	j.queue, j.input = s.spaces[e.Namespace].queues[queueName(sp.spec)], sp.inputOf(input{params: e.Params, payload: e.Payload, by: e.By})
 	j.held, j.woken = e.Held, e.StartAfter <= e.At
 	if e.StartAfter != 0 || e.StartBefore != 0 || e.Deadline != 0 || len(e.Waits) > 0 || e.RetryOf != 0 {
 		more := j.seldom()
@@ -162,6 +162,7 @@ func (s *State) applySubmitted(e JobSubmitted) {
 	s.adopt(j)
 	s.nextJob = e.ID + 1
 	s.touch(j)
+	s.flush.fresh += len(e.Payload)
 	s.follow.job(j.id)
 	for i := range j.tasks {
 		if j.tasks[i].over() {

@@ -39,6 +39,7 @@ type flush struct {
 	order   []objectKey
 	dirty   []*jobState
 	past    []PastAttempt
+	fresh   int // bytes of payloads of jobs in dirty that no flush has had
 
 	sink    Sink
 	seq     uint64
@@ -48,6 +49,7 @@ type flush struct {
 	// What the sink has been given and the tables have not yet confirmed.
 	pastSent []PastAttempt
 	outputs  []sentOutput
+	payloads []*jobState
 }
 
 type sentOutput struct {
@@ -93,6 +95,10 @@ func (s *State) touch(j *jobState) {
 // Dirty is how many jobs the tables lack or have in an older form.
 func (s *State) Dirty() int { return len(s.flush.dirty) + len(s.flush.pending) }
 
+// Fresh is how many bytes of payloads have come since the last flush began: the next one
+// lets memory have them back.
+func (s *State) Fresh() int { return s.flush.fresh }
+
 // Changed reports whether there is anything to flush.
 func (s *State) Changed() bool {
 	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past) > 0
@@ -104,7 +110,7 @@ func (s *State) Changed() bool {
 func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	f := &s.flush
 	f.sink, f.seq = sink, s.seq
-	f.pending, f.dirty, f.at, f.sent = f.dirty, nil, 0, map[specOf]struct{}{}
+	f.pending, f.dirty, f.fresh, f.at, f.sent = f.dirty, nil, 0, 0, map[specOf]struct{}{}
 	for _, j := range f.pending {
 		j.frozen, j.dirty = true, false
 	}
@@ -143,6 +149,9 @@ func (s *State) encode(j *jobState) {
 		f.sink.Spec(j.id, j.spec.hash, j.spec.canonical)
 	}
 	f.sink.Job(s.jobImage(j))
+	if j.sheds() {
+		f.payloads = append(f.payloads, j)
+	}
 	for i := range j.tasks {
 		a := j.tasks[i].arr
 		if a == nil {
@@ -246,14 +255,17 @@ const (
 	leastLinger = 5_000
 )
 
-// Flushed says that the tables hold the flush that Encode finished. The jobs of it
-// that had ended leave memory a while later.
+// Flushed says that the tables hold the flush that Encode finished. Payloads of it leave
+// memory now, the jobs of it that had ended a while later.
 func (s *State) Flushed(now int64, ended []job.ID) {
 	f := &s.flush
 	for _, o := range f.outputs {
 		delete(o.arr.outputs, o.position)
 	}
-	f.pending, f.at, f.sink, f.pastSent, f.outputs = nil, 0, nil, nil, nil
+	for _, j := range f.payloads {
+		j.shed()
+	}
+	f.pending, f.at, f.sink, f.pastSent, f.outputs, f.payloads = nil, 0, nil, nil, nil, nil
 	for _, id := range ended {
 		if j := s.jobs.get(id); j != nil {
 			s.evict = append(s.evict, eviction{now + linger, j})

@@ -45,12 +45,14 @@ type JobImage struct {
 	UID       UID
 	Namespace string
 	// Queue, Name, Labels and Priority repeat the spec, for lists.
-	Queue                             string
-	Name                              string
-	Labels                            map[string]string
-	Priority                          int32
-	Spec                              Hash
-	Params, Payload                   []byte
+	Queue           string
+	Name            string
+	Labels          map[string]string
+	Priority        int32
+	Spec            Hash
+	Params, Payload []byte
+	// Away: it has a payload, and only the tables have that; Payload is nil.
+	Away                              bool
 	Key                               string
 	Body                              uint64
 	By                                string
@@ -144,7 +146,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 	sp := j.spec.spec
 	m := JobImage{
 		ID: j.id, UID: j.uid, Namespace: j.queue.space.name, Queue: j.queue.name, Name: sp.Name, Labels: sp.Labels, Priority: sp.Priority,
-		Spec: j.spec.hash, Params: j.params, Payload: j.payload, Key: j.key, Body: j.body, By: j.by,
+		Spec: j.spec.hash, Params: j.params, Payload: j.payload, Away: j.away, Key: j.key, Body: j.body, By: j.by,
 		Submitted: j.submitted, Started: j.started, Ended: j.ended,
 		StartAfter: j.startAfter, StartBefore: j.startBefore, Deadline: j.deadline,
 		State: j.state, Cause: j.cause, Spoiled: j.spoiled, Stop: j.stop, Code: j.code, Held: j.held, Woken: j.woken, Killed: j.killed,
@@ -261,7 +263,7 @@ func (l *Loaded) Job(m JobImage) error {
 	}
 	sp.refs++
 	j := l.s.newJob(len(m.Tasks))
-	j.id, j.uid, j.queue, j.spec, j.input = m.ID, m.UID, space.queues[m.Queue], sp, sp.inputOf(m.Params, m.Payload, m.By)
+	j.id, j.uid, j.queue, j.spec, j.input = m.ID, m.UID, space.queues[m.Queue], sp, sp.inputOf(input{params: m.Params, payload: m.Payload, by: m.By, away: m.Away})
 	j.key, j.body, j.submitted, j.started, j.ended = m.Key, m.Body, m.Submitted, m.Started, m.Ended
 	j.state, j.held, j.woken, j.changed = m.State, m.Held, m.Woken, m.Changed
 	more := jobSeldom{

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -298,12 +299,43 @@ func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
 	}
 	for i := range c.Items {
 		copy(c.Items[i].UID[:], fmt.Sprintf("%d.%d", l.seed, i))
+		c.Items[i].Payload = payloadOf(c.Items[i].UID)
 	}
 	reply, err := l.turn(c)
 	if err != nil {
 		return nil, err
 	}
 	return reply.([]Submitted), nil
+}
+
+// payloadOf is the payload that a job is given: none, an empty one, one like others' or its own.
+func payloadOf(uid UID) []byte {
+	switch uid[0] % 8 {
+	case 0:
+		return nil
+	case 1:
+		return []byte{}
+	case 2, 3:
+		return []byte("the same")
+	}
+	return []byte("payload of " + uid.String())
+}
+
+// checkPayloads wants a state to know each job's payload, or that the tables have it.
+func (l *lab) checkPayloads(s *State) {
+	for j := range s.jobs.all {
+		got, want := j.payload, payloadOf(j.uid)
+		if j.away {
+			if row, ok := l.tables.jobs[j.id]; !ok || got != nil {
+				l.fail("the payload of job %d is away and %q; in the tables: %v", j.id, got, ok)
+			} else {
+				got = row.Payload
+			}
+		}
+		if (got == nil) != (want == nil) || !bytes.Equal(got, want) {
+			l.fail("job %d, away %v, has the payload %q, want %q", j.id, j.away, got, want)
+		}
+	}
 }
 
 // advance lets time pass and decides what has come due.

@@ -102,7 +102,8 @@ func (s *State) recall(d *Decision, most int) {
 }
 
 // Assignments builds what a worker needs to run the attempts named, leaving out
-// those that have ended since. The slices in it are shared and read-only.
+// those that have ended since. The slices in it are shared and read-only. Payloads that are
+// in the tables alone are left to whoever sends it.
 func (s *State) Assignments(fences []link.Fence) []link.Assignment {
 	out := make([]link.Assignment, 0, len(fences))
 	for _, f := range fences {
@@ -118,7 +119,7 @@ func (s *State) assignment(a *attempt) link.Assignment {
 	spec := &j.spec.spec.Tasks[a.task]
 	m := link.Assignment{
 		Fence: a.fence, Job: j.id, JobUID: j.uid.String(), Namespace: j.queue.space.name, Task: a.task, Position: a.position,
-		Index: job.NoIndex, Attempt: int(a.number), SpecHash: j.spec.hash, Spec: j.spec.spec, Params: j.params, Payload: j.payload,
+		Index: job.NoIndex, Attempt: int(a.number), SpecHash: j.spec.hash, Spec: j.spec.spec, Params: j.params, Payload: j.payload, Away: j.away,
 		Lease: time.Duration(a.lease) * time.Millisecond, JobDeadline: j.deadline, Prefetched: a.prefetched,
 	}
 	if t.arr != nil {

@@ -129,7 +129,10 @@ func (m *machine) checkRecovery(t *rapid.T) {
 	if m.tables.twice != "" {
 		t.Fatalf("a flush named a row twice: %s", m.tables.twice)
 	}
-	if diff := cmp.Diff(m.s.dump(), m.recovered().dump(), byValue()); diff != "" {
+	recovered := m.recovered()
+	m.checkPayloads(m.s)
+	m.checkPayloads(recovered)
+	if diff := cmp.Diff(m.s.dump(), recovered.dump(), byValue()); diff != "" {
 		t.Fatalf("what would be recovered at %d from the tables of %d differs (-state +recovered):\n%s", m.s.Seq(), m.tables.seq, diff)
 	}
 }

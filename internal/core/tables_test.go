@@ -84,6 +84,12 @@ func (t *tables) take(f *tables) (ended []job.ID) {
 	merge(&t.tokens, f.tokens)
 	merge(&t.workers, f.workers)
 	merge(&t.specs, f.specs)
+	for id, m := range f.jobs { // a row's payload stays as it was at first
+		if old, ok := t.jobs[id]; ok {
+			m.Payload = old.Payload
+			f.jobs[id] = m
+		}
+	}
 	merge(&t.jobs, f.jobs)
 	merge(&t.chunks, f.chunks)
 	merge(&t.outputs, f.outputs)
@@ -143,6 +149,7 @@ func (t *tables) loadJob(l *Loaded, m JobImage) error {
 		return err
 	}
 	m.Waits = slices.Clone(m.Waits)
+	m.Away, m.Payload = m.Away || m.Payload != nil, nil
 	if err := l.Job(m); err != nil {
 		return err
 	}
@@ -230,6 +237,7 @@ func (s *State) dump() dumped {
 func (s *State) dumpJob(j *jobState) dumpedJob {
 	d := dumpedJob{Image: s.jobImage(j)}
 	d.Image.Waits = slices.Clone(j.waits)
+	d.Image.Away, d.Image.Payload = j.away || j.payload != nil, nil // see checkPayloads
 	for i := range j.tasks {
 		a := j.tasks[i].arr
 		d.Gated = append(d.Gated, a != nil && a.gated)

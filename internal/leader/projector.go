@@ -22,6 +22,11 @@ type flushJob struct {
 // maxRest bounds how long the projector rests after a flush.
 const maxRest = 2 * time.Second
 
+// maxFresh is how many bytes of payloads may wait for a flush that would rest still: they
+// stay in memory until the tables have them, and jobs with payloads that come so fast will
+// wait for longer than it rests.
+const maxFresh = 64 << 20
+
 // nextFlush says when the flush after one may start. One that took long had much to
 // write. The longer the next one waits the more often it writes one row where there
 // would be two, and one page where each would write it again; and the journal, which
@@ -42,7 +47,7 @@ type flushResult struct {
 // beginFlush starts a flush at the batch that has just been closed, when one is
 // due.
 func (p *loop) beginFlush() {
-	if p.flush != nil || time.Now().Before(p.due) || !p.state.Changed() || !p.forming.empty() || p.unsettled {
+	if p.flush != nil || time.Now().Before(p.due) && p.state.Fresh() < maxFresh || !p.state.Changed() || !p.forming.empty() || p.unsettled {
 		return
 	}
 	rows := record.NewRows()

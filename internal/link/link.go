@@ -186,6 +186,9 @@ type Assignment struct {
 	// Params is the bound parameters as a JSON object.
 	Params  []byte
 	Payload []byte
+	// Away: Payload is still to be read from the tables. It stays at the server: nothing
+	// goes to a worker without its payload.
+	Away bool
 	// Item is the array's item if it has items and the spec does not hold them.
 	Item    string
 	HasItem bool

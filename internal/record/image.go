@@ -16,7 +16,7 @@ func putJob(b []byte, m *core.JobImage) []byte {
 	b = putBytes(b, 2, m.UID[:])
 	b = putSigned(b, 3, int64(m.Priority))
 	b = putBytes(b, 4, m.Params)
-	b = putBytes(b, 5, m.Payload)
+	b = putBool(b, 5, m.Away || m.Payload != nil)
 	b = putString(b, 6, m.Key)
 	b = putRandom(b, 7, m.Body)
 	b = putString(b, 8, m.By)
@@ -40,7 +40,7 @@ func putJob(b []byte, m *core.JobImage) []byte {
 }
 
 // Job returns the image of a job that Rows made the row of. It needs the row's
-// blob; nothing in the image aliases it.
+// blob; nothing in the image aliases it. A payload is away: store.History.Payloads has it.
 func Job(row store.JobRow) (core.JobImage, error) { return jobOf(&decoding{}, row) }
 
 func jobOf(d *decoding, row store.JobRow) (core.JobImage, error) {
@@ -71,7 +71,7 @@ func (r *reader) jobField(m *core.JobImage) {
 	case 4:
 		m.Params = r.bytes()
 	case 5:
-		m.Payload = r.bytes()
+		m.Away = r.bool()
 	case 6:
 		m.Key = r.string()
 	case 7:

@@ -150,10 +150,12 @@ func (r *Rows) Job(m core.JobImage) {
 	if m.State.Terminal() {
 		r.ended = append(r.ended, m.ID)
 	}
+	r.size += len(m.Payload)
 	r.flush.Jobs = append(r.flush.Jobs, store.JobRow{
 		ID: uint64(m.ID), Live: !m.State.Terminal(), Changed: m.Changed, Namespace: m.Namespace, Queue: m.Queue, Name: m.Name,
 		State: uint8(m.State), Submitted: m.Submitted, Ended: m.Ended, KeepUntil: m.KeepUntil, KeyHash: KeyHash(m.Namespace, m.Key),
 		Labels: pairsOf(m.Labels), Spec: m.Spec, Blob: r.keep(putJob(r.scratch, &m)),
+		Payload: m.Payload, // not a copy: it is large, and never changes
 	})
 }
 

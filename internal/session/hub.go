@@ -154,11 +154,11 @@ func (h *Hub) unregister(worker uint64, o *outbox) (last bool) {
 
 // Serve runs one session until the stream or ctx ends. It returns nil when the
 // worker closed the stream in good order.
-func (h *Hub) Serve(ctx context.Context, leader Leader, stream Stream) error {
+func (h *Hub) Serve(ctx context.Context, leader Leader, payloads Payloads, stream Stream) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &serving{
-		hub: h, leader: leader, stream: stream, machine: NewMachine(leader.Lease()), cancel: cancel, box: &outbox{},
+		hub: h, leader: leader, payloads: reading{from: payloads}, stream: stream, machine: NewMachine(leader.Lease()), cancel: cancel, box: &outbox{},
 	}
 	received := make(chan link.FromWorker, 64)
 	go receive(ctx, stream, received, cancel)
@@ -184,12 +184,13 @@ func receive(ctx context.Context, stream Stream, to chan<- link.FromWorker, canc
 
 // serving is one session at work.
 type serving struct {
-	hub     *Hub
-	leader  Leader
-	stream  Stream
-	machine *Machine
-	cancel  context.CancelCauseFunc
-	box     *outbox // empty until the hello is decided
+	hub      *Hub
+	leader   Leader
+	payloads reading
+	stream   Stream
+	machine  *Machine
+	cancel   context.CancelCauseFunc
+	box      *outbox // empty until the hello is decided
 }
 
 func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) error {
@@ -200,15 +201,14 @@ func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) erro
 			e.From = &msg
 			// An answered beat lets the worker start what it holds, so that it first
 			// hears what it should not hold any more.
-			if out := s.box.take(); out != nil {
-				if done, err := s.step(ctx, Event{Out: out}); done || err != nil {
-					return err
-				}
+			if done, err := s.deliver(ctx, s.box.take()); done || err != nil {
+				return err
 			}
 		case <-s.box.wake:
-			if e.Out = s.box.take(); e.Out == nil {
-				continue
+			if done, err := s.deliver(ctx, s.box.take()); done || err != nil {
+				return err
 			}
+			continue
 		case <-ctx.Done():
 			return s.rest(ctx, received)
 		}

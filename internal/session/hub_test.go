@@ -66,7 +66,7 @@ func TestHelloOutlivesItsStream(t *testing.T) {
 	leader.hub = hub
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- hub.Serve(ctx, leader, stream) }()
+	go func() { served <- hub.Serve(ctx, leader, nil, stream) }()
 	<-leader.asked
 	close(stream.broken)
 	cancel()

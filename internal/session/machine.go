@@ -5,6 +5,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -120,7 +121,8 @@ func (m *Machine) welcome(at Position, w *core.Welcomed) []Action {
 	}}}}
 }
 
-// out passes messages on, with the specs that this session has not carried.
+// out passes messages on, with the specs that this session has not carried, and without
+// attempts that lack their payload: those are missed in the worker's beats, and sent again.
 func (m *Machine) out(msgs []link.ToWorker) []Action {
 	if !m.open {
 		return nil // the worker is told everything when it is back
@@ -130,7 +132,11 @@ func (m *Machine) out(msgs []link.ToWorker) []Action {
 		msg := &msgs[i]
 		switch {
 		case msg.Assign != nil:
-			msg = &link.ToWorker{Assign: m.assign(msg.Assign)}
+			a := m.assign(msg.Assign)
+			if len(a.Attempts) == 0 {
+				continue
+			}
+			msg = &link.ToWorker{Assign: a}
 		case msg.Stop != nil && msg.Stop.Forget:
 			delete(m.mine, msg.Stop.Fence)
 		case msg.Ack != nil:
@@ -147,6 +153,15 @@ func (m *Machine) out(msgs []link.ToWorker) []Action {
 
 func (m *Machine) assign(a *link.Assign) *link.Assign {
 	out := &link.Assign{Attempts: a.Attempts}
+	for i := range a.Attempts {
+		m.mine[a.Attempts[i].Fence] = m.beats
+	}
+	if Lacks(&link.ToWorker{Assign: a}) {
+		out.Attempts = slices.DeleteFunc(slices.Clone(a.Attempts), func(a link.Assignment) bool { return a.Away })
+		if len(out.Attempts) == 0 {
+			return out // and its specs go with those that come again
+		}
+	}
 	for _, s := range a.Specs {
 		if m.specs[s.Hash] {
 			continue
@@ -156,9 +171,6 @@ func (m *Machine) assign(a *link.Assign) *link.Assign {
 		}
 		m.specs[s.Hash] = true
 		out.Specs = append(out.Specs, s)
-	}
-	for i := range a.Attempts {
-		m.mine[a.Attempts[i].Fence] = m.beats
 	}
 	return out
 }

@@ -129,9 +129,10 @@ func (w *wire) acks() (out []link.Fence) {
 
 // service is a hub with a leader, on virtual time.
 type service struct {
-	t     *testing.T
-	hub   *Hub
-	chief *chief
+	t        *testing.T
+	hub      *Hub
+	chief    *chief
+	payloads Payloads // may be nil
 }
 
 func serve(t *testing.T, test func(*testing.T, *service)) {
@@ -149,7 +150,7 @@ func serve(t *testing.T, test func(*testing.T, *service)) {
 // open starts a session and returns its end.
 func (s *service) open(w *wire) <-chan error {
 	over := make(chan error, 1)
-	go func() { over <- s.hub.Serve(s.t.Context(), s.chief, w) }()
+	go func() { over <- s.hub.Serve(s.t.Context(), s.chief, s.payloads, w) }()
 	return over
 }
 

@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"bytes"
+	"encoding/hex"
 	"fmt"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent/will"
+	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
@@ -287,8 +290,18 @@ func aboutOf(w *link.Assignment) about {
 	return about{fence: w.Fence, ref: w.Ref(), lease: w.Lease, resources: t.Resources, where: t.Where, atMostOnce: t.AtMostOnce}
 }
 
+// judgePayload judges that a worker is given what the job was submitted with.
+func (w *world) judgePayload(work *link.Assignment) {
+	uid, err := hex.DecodeString(work.JobUID)
+	want := payloadOf(core.UID(uid))
+	if err != nil || !bytes.Equal(work.Payload, want) || (work.Payload == nil) != (want == nil) {
+		w.fail(Truthful, "attempt %d of job %d has the payload %q; it was submitted with %q (%v)", work.Fence, work.Job, work.Payload, want, err)
+	}
+}
+
 func (a *agent) start(x will.Start) {
 	t := &x.Work.Spec.Tasks[x.Work.Task]
+	a.w.judgePayload(x.Work)
 	r := &run{
 		key: x.Key, fence: x.Work.Fence, ref: x.Work.Ref(), task: x.Work.Task, position: x.Work.Position,
 		grace: time.Duration(t.Grace), timeout: time.Duration(t.Timeout), habits: habitsOf(t.Command),

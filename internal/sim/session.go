@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -59,7 +60,8 @@ type session struct {
 	machine *reevesession.Machine
 	in      []link.FromWorker
 	box     *outbox
-	// waits: the hello is being decided, and nothing else is done.
+	// waits: the hello is being decided, or payloads are being read, and nothing else is
+	// done.
 	waits bool
 	// gone: the stream has ended; over: and that has been dealt with.
 	gone, over bool
@@ -119,23 +121,51 @@ func (x *session) turn() {
 		return
 	case len(x.in) > 0 && (len(x.box.msgs) == 0 || x.s.w.rnd.IntN(2) == 0):
 		if msgs := x.take(); msgs != nil && !x.gone { // first what the worker should not hold any more
-			x.step(reevesession.Event{Out: msgs})
+			x.deliver(msgs)
 		}
-		if x.over {
+		if x.over || x.waits {
 			return
 		}
 		m := x.in[0]
 		x.in = x.in[1:]
 		x.step(reevesession.Event{From: &m})
 	case len(x.box.msgs) > 0 && !x.gone:
-		x.step(reevesession.Event{Out: x.take()})
+		x.deliver(x.take())
 	case x.gone:
 		x.end()
 		return
 	}
-	if len(x.in) > 0 || len(x.box.msgs) > 0 || x.gone {
+	if !x.waits && (len(x.in) > 0 || len(x.box.msgs) > 0 || x.gone) {
 		x.wake()
 	}
+}
+
+// deliver passes messages on, once what they lack has been read. If that fails, it is
+// missed in the worker's beats.
+func (x *session) deliver(msgs []link.ToWorker) {
+	if !slices.ContainsFunc(msgs, func(m link.ToWorker) bool { return reevesession.Lacks(&m) }) {
+		x.step(reevesession.Event{Out: msgs})
+		return
+	}
+	x.waits = true
+	x.s.after(x.s.w.between(10*time.Microsecond, 20*time.Millisecond), func() {
+		if x.over {
+			return
+		}
+		x.waits = false
+		lost, err := reevesession.Fill(x.s.w.ctx(), x.s.rows, msgs)
+		switch {
+		case err != nil:
+			x.s.w.count("payloads can't be read")
+			x.s.w.trace("session %d of %s: %v", x.conn.number, x.conn.n.name, err)
+		case lost != nil:
+			x.s.w.fail(Durable, "the tables lack the payload of attempt %d", lost[0].Fence)
+		default:
+			x.s.w.count("payloads are read")
+		}
+		x.step(reevesession.Event{Out: msgs})
+		x.wake()
+	})
 }
 
 func (x *session) step(e reevesession.Event) {

@@ -35,7 +35,7 @@ func happenings() []string {
 		"server crashes", "server stalls", "loop is busy", "append of unknown outcome", "flush fails", "answer gets lost",
 		"agent is killed", "agent is stopped", "agent leaves", "keeper is killed", "agent and keeper are killed", "reboot",
 		"disk is full", "cut", "reset", "slow message", "clock steps", "submit is repeated", "calm run",
-		"store is broken", "recovery fails", "lookup fails", "trim fails", "power is lost",
+		"store is broken", "recovery fails", "lookup fails", "payloads can't be read", "payloads are read", "trim fails", "power is lost",
 		"crash beside an append", "crash beside a flush", "crash within a release",
 		"message comes twice", "agent dies within a step", "keeper dies within a call", "facts are old", "facts are too old",
 		"watch is told", "watch is resynced", "watch is begun again", "watch loses an answer",

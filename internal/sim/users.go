@@ -254,9 +254,18 @@ func (s *submission) command(srv *server) core.Command {
 			item.UID[i] = byte(srv.w.rnd.Uint32())
 		}
 		srv.w.users.sent[item.UID] = true
+		item.Payload = payloadOf(item.UID)
 		c.Items = append(c.Items, item)
 	}
 	return c
+}
+
+// payloadOf is the payload of a job, by its uid: most have one.
+func payloadOf(uid core.UID) []byte {
+	if uid[0]%4 == 0 {
+		return nil
+	}
+	return fmt.Appendf(nil, "payload of %s", uid)
 }
 
 func bodyOf(canonical []byte) uint64 {

@@ -88,7 +88,7 @@ type ObjectRow struct {
 }
 
 // JobRow is a job with its tasks: key columns for lists and one state blob. ID,
-// Namespace, Submitted, KeyHash and Spec stay what the job's first row said.
+// Namespace, Submitted, KeyHash, Spec and Payload stay what the job's first row said.
 type JobRow struct {
 	ID uint64
 	// Live means not finished: loaded at recovery, never dropped.
@@ -112,6 +112,9 @@ type JobRow struct {
 	// Spec is the hash of the job's spec, zero for none.
 	Spec [32]byte
 	Blob []byte
+	// Payload is what only the job's workers read, nil for none. A flush that brings the
+	// job again need not bring it again, and nothing but History.Payloads returns it.
+	Payload []byte
 }
 
 // PartKind tells the pieces of a job apart that have rows of their own.
@@ -233,6 +236,10 @@ type History interface {
 	// Parts returns up to limit (1 to MaxPage) parts of one task in order of N,
 	// from N = from; none when the job has none.
 	Parts(ctx context.Context, job uint64, task uint32, kind PartKind, from uint64, limit int) ([]PartRow, error)
+	// Payloads returns the payloads of jobs by id. It leaves out those that have none,
+	// that are not there, or whose payload is not what was written: who knows that there
+	// was one knows then that it is lost.
+	Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte, error)
 	// Spec returns the spec of a job, or ErrNotFound.
 	Spec(ctx context.Context, job uint64, hash [32]byte) ([]byte, error)
 }

@@ -30,6 +30,7 @@ const (
 	JobsByKey
 	Jobs
 	Parts
+	Payloads
 	Spec
 	ops
 )
@@ -223,6 +224,10 @@ func (h history) Jobs(ctx context.Context, q store.Query) (store.Page, error) {
 
 func (h history) Parts(ctx context.Context, job uint64, task uint32, kind store.PartKind, from uint64, limit int) ([]store.PartRow, error) {
 	return run(h.f, Parts, func() ([]store.PartRow, error) { return h.to.Parts(ctx, job, task, kind, from, limit) })
+}
+
+func (h history) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte, error) {
+	return run(h.f, Payloads, func() (map[uint64][]byte, error) { return h.to.Payloads(ctx, ids) })
 }
 
 func (h history) Spec(ctx context.Context, job uint64, hash [32]byte) ([]byte, error) {

@@ -67,7 +67,14 @@ func calls(f *faultstore.Faults, s *memstore.Store) map[faultstore.Op]func(conte
 		},
 		faultstore.Jobs:  func(ctx context.Context) error { _, err := h.Jobs(ctx, store.Query{Limit: 1}); return err },
 		faultstore.Parts: func(ctx context.Context) error { _, err := h.Parts(ctx, 1, 0, store.PartChunk, 0, 1); return err },
-		faultstore.Spec:  func(ctx context.Context) error { _, err := h.Spec(ctx, 1, [32]byte{}); return err },
+		faultstore.Payloads: func(ctx context.Context) error {
+			p, err := h.Payloads(ctx, []uint64{1})
+			if err != nil && p != nil {
+				return errors.New("an answer beside an error")
+			}
+			return err
+		},
+		faultstore.Spec: func(ctx context.Context) error { _, err := h.Spec(ctx, 1, [32]byte{}); return err },
 	}
 }
 

@@ -99,6 +99,21 @@ func (h history) Parts(ctx context.Context, job uint64, task uint32, kind store.
 	return out, nil
 }
 
+func (h history) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.s.mu.RLock()
+	defer h.s.mu.RUnlock()
+	payloads := make(map[uint64][]byte, len(ids))
+	for _, id := range ids {
+		if p := h.s.now.jobs[id].Payload; p != nil {
+			payloads[id] = slices.Clone(p)
+		}
+	}
+	return payloads, nil
+}
+
 func (h history) Spec(ctx context.Context, job uint64, hash [32]byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -84,6 +84,8 @@ func (t *tables) apply(f *store.Flush) {
 	for _, j := range f.Jobs {
 		if at, known := slices.BinarySearch(t.ids, j.ID); !known {
 			t.ids = slices.Insert(t.ids, at, j.ID)
+		} else {
+			j.Payload = t.jobs[j.ID].Payload
 		}
 		t.jobs[j.ID] = j
 		t.maxJob = max(t.maxJob, j.ID)
@@ -238,9 +240,11 @@ func (t *tables) load(j store.JobRow, told map[[32]byte]bool, into store.Loader)
 	return nil
 }
 
+// cloneJob copies a job but for its payload, which has a call of its own.
 func cloneJob(j store.JobRow) store.JobRow {
 	j.Labels = slices.Clone(j.Labels)
 	j.Blob = slices.Clone(j.Blob)
+	j.Payload = nil
 	return j
 }
 
@@ -256,7 +260,9 @@ func cloneFlush(f *store.Flush) *store.Flush {
 		c.Objects[i].Blob = slices.Clone(c.Objects[i].Blob)
 	}
 	for i := range c.Jobs {
+		payload := slices.Clone(c.Jobs[i].Payload)
 		c.Jobs[i] = cloneJob(c.Jobs[i])
+		c.Jobs[i].Payload = payload
 	}
 	for i := range c.Parts {
 		c.Parts[i].Blob = slices.Clone(c.Parts[i].Blob)

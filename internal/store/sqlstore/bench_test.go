@@ -115,12 +115,15 @@ func BenchmarkFlush(b *testing.B) {
 func filled(b *testing.B, n int, live bool) *Store {
 	b.Helper()
 	s := openIn(b, b.TempDir())
-	seq := uint64(1)
+	seq, payload := uint64(1), make([]byte, 300)
 	for id := 1; id <= n; id += 1024 {
 		begun, over := benchFlush(seq, uint64(id), min(1024, n-id+1), true)
 		f := &begun
 		if !live {
 			over.Specs, f = begun.Specs, &over
+		}
+		for i := range f.Jobs {
+			f.Jobs[i].Payload = payload
 		}
 		if err := s.Tables().Flush(b.Context(), f); err != nil {
 			b.Fatal(err)
@@ -176,6 +179,14 @@ func BenchmarkHistory(b *testing.B) {
 				keys[i] = r.Uint64()
 			}
 			_, _, err := h.JobsByKey(ctx, keys[:]...)
+			return err
+		}},
+		{"payloads", func(ctx context.Context) error {
+			var ids [256]uint64
+			for i, first := 0, 1+r.Uint64N(n-256); i < len(ids); i++ {
+				ids[i] = first + uint64(i)
+			}
+			_, err := h.Payloads(ctx, ids[:])
 			return err
 		}},
 		{"page", func(ctx context.Context) error {

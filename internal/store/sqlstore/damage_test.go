@@ -146,6 +146,42 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestADamagedPayloadIsNone: it is left out, and hides neither its job nor others'.
+func TestADamagedPayloadIsNone(t *testing.T) {
+	for name, change := range map[string]string{
+		"a bit":         "payload = CAST(payload AS TEXT) || 'x' WHERE id = 2",
+		"another's":     "payload = (SELECT payload FROM jobs_1 WHERE id = 1) WHERE id = 2",
+		"its checksum":  "payload = x'00000000' || substr(payload, 5) WHERE id = 2",
+		"nearly all":    "payload = x'ff' WHERE id = 2",
+		"all of it":     "payload = NULL WHERE id = 2",
+		"not even that": "payload = x'' WHERE id = 2",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			s := openIn(t, dir)
+			flush := &store.Flush{Seq: 1, Specs: []store.SpecRow{{Hash: [32]byte{9}}}}
+			for id := uint64(1); id <= 3; id++ {
+				flush.Jobs = append(flush.Jobs, store.JobRow{ID: id, Live: true, Spec: [32]byte{9}, Payload: []byte("what is to be done")})
+			}
+			if err := s.Journal().Append(t.Context(), numbered(1, 10)); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.Tables().Flush(t.Context(), flush), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			update(t, filepath.Join(dir, "tables.db"), change)
+			s = openIn(t, dir)
+			got, err := s.History().Payloads(t.Context(), []uint64{1, 2, 3})
+			if err != nil || len(got) != 2 || string(got[1]) != "what is to be done" || string(got[3]) != "what is to be done" {
+				t.Errorf("Payloads = %v, %v; want those of 1 and 3", got, err)
+			}
+			if _, _, err := s.History().Job(t.Context(), 2); err != nil {
+				t.Errorf("Job: %v", err)
+			}
+		})
+	}
+}
+
 // TestADamagedRowHidesNoOthers: a list names it, and goes on.
 func TestADamagedRowHidesNoOthers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")

@@ -17,6 +17,11 @@
 // the partitions table maps each range's first id to its number. Retention drops
 // tables. It never deletes rows on the path of a flush.
 //
+// # Payloads
+//
+// A job's payload is the last column of its row, with a checksum of its own: it is written
+// with the first row, kept by those that come in its place, and read only to be sent.
+//
 // # What a crash leaves
 //
 // Every write is one transaction of one file. A killed process loses nothing that

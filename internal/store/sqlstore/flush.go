@@ -23,8 +23,8 @@ const (
 ON CONFLICT (kind, name) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, state = excluded.state`
 	deleteObject = `DELETE FROM objects WHERE kind = ? AND name = ?`
 	// upsertJobs leaves alone what stays as the first row said, so that the index on
-	// keys isn't touched again.
-	upsertJobs = `INSERT INTO jobs_{{n}} (` + jobColumns + `) VALUES {{rows}}
+	// keys isn't touched again, and the payload may be left out.
+	upsertJobs = `INSERT INTO jobs_{{n}} (` + storedJobColumns + `) VALUES {{rows}}
 ON CONFLICT (id) DO UPDATE SET live = excluded.live, changed = excluded.changed, queue = excluded.queue,
 name = excluded.name, state = excluded.state, ended = excluded.ended, keep_until = excluded.keep_until,
 labels = excluded.labels, sum = excluded.sum, body = excluded.body`
@@ -44,13 +44,14 @@ WHERE one = 1 AND projected = ? AND layout = ?`
 // tables implements store.Tables and store.History.
 type tables struct {
 	db *database
-	// args, labels and columns are the writer's scratch space, touched the numbers of the
-	// partitions in which it ended jobs.
-	args    []any
-	labels  []byte
-	columns []byte
-	touched []int64
-	keys    keys
+	// args, labels, payloads and columns are the writer's scratch space, touched the numbers
+	// of the partitions in which it ended jobs.
+	args     []any
+	labels   []byte
+	payloads []byte
+	columns  []byte
+	touched  []int64
+	keys     keys
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
 
@@ -114,13 +115,21 @@ func (s *session) move(ctx context.Context, projected, version int64) error {
 	return err
 }
 
+// maxScratch is how much scratch space for payloads outlives a flush, in bytes.
+const maxScratch = 1 << 20
+
 // write writes rows in groups; add appends the columns of row i.
 func (t *tables) write(ctx context.Context, s *session, text string, partition int64, cols, rows int, add func(args []any, i int) []any) error {
 	i := 0
+	defer func() {
+		if cap(t.payloads) > maxScratch {
+			t.payloads = nil
+		}
+	}()
 	for _, group := range rowGroups {
 		for rows-i >= group {
 			args := t.args[:0]
-			t.labels = t.labels[:0]
+			t.labels, t.payloads = t.labels[:0], t.payloads[:0]
 			for range group {
 				args = add(args, i)
 				i++
@@ -249,7 +258,7 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 	l := &s.layout
 	number := l.parts[at].number
 	t.keys.add(number, run)
-	err := t.write(ctx, s, upsertJobs, number, jobWidth, len(run), func(args []any, i int) []any {
+	err := t.write(ctx, s, upsertJobs, number, storedJobWidth, len(run), func(args []any, i int) []any {
 		j := &run[i]
 		from := len(t.labels)
 		t.labels = encodeLabels(t.labels, j.Labels)

@@ -34,6 +34,13 @@ ORDER BY id DESC`
 WHERE job = ? AND task = ? AND kind = ? AND n >= ? ORDER BY n LIMIT ?`
 )
 
+// selectPayloads reads as many payloads of a partition as rowGroups says.
+var selectPayloads = [len(rowGroups)]string{payloadsOf(rowGroups[0]), payloadsOf(rowGroups[1]), payloadsOf(rowGroups[2])}
+
+func payloadsOf(n int) string {
+	return `SELECT id, payload FROM jobs_{{n}} WHERE payload IS NOT NULL AND id IN ` + rowsOf(1, n)
+}
+
 // Job implements store.History.
 func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projected uint64, err error) {
 	found := false
@@ -239,6 +246,62 @@ func (t *tables) Parts(ctx context.Context, job uint64, task uint32, kind store.
 		return nil, err
 	}
 	return parts, nil
+}
+
+// Payloads implements store.History.
+func (t *tables) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte, error) {
+	args := make([]any, len(ids))
+	for i, id := range slices.Sorted(slices.Values(ids)) { // side by side in the tables
+		args[i] = int64(id)
+	}
+	payloads := make(map[uint64][]byte, len(ids))
+	var id integer
+	var column sql.RawBytes
+	found := func(rows *sql.Rows) (bool, error) {
+		if err := rows.Scan(&id, &column); err != nil {
+			return false, err
+		}
+		if p, ok := payloadOf(uint64(id), column); ok {
+			payloads[uint64(id)] = p
+		}
+		return true, nil
+	}
+	err := t.db.read(ctx, func(ctx context.Context, s *session) error {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		clear(payloads) // of an attempt before this one
+		for rest := args; len(rest) > 0; {
+			p, n := s.layout.find(uint64(rest[0].(int64))), 1
+			for n < len(rest) && s.layout.find(uint64(rest[n].(int64))) == p {
+				n++
+			}
+			if p >= 0 {
+				if err := s.payloads(ctx, s.layout.parts[p].number, rest[:n], found); err != nil {
+					return err
+				}
+			}
+			rest = rest[n:]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return payloads, nil
+}
+
+// payloads reads payloads of one partition.
+func (s *session) payloads(ctx context.Context, number int64, ids []any, found func(*sql.Rows) (bool, error)) error {
+	for i, group := range rowGroups {
+		for ; len(ids) >= group; ids = ids[group:] {
+			name := statement{text: selectPayloads[i], partition: number}
+			if err := s.query(ctx, name, found, ids[:group]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Spec implements store.History.

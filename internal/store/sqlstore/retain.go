@@ -18,7 +18,7 @@ const (
 	// selectHalf finds the moment when enough finished jobs are past.
 	selectHalf = `SELECT keep_until FROM jobs_{{n}} WHERE live = 0 ORDER BY keep_until LIMIT 1 OFFSET ?`
 
-	copyJobs = `INSERT INTO jobs_{{n}} (` + jobColumns + `) SELECT ` + jobColumns + ` FROM jobs_{{old}}
+	copyJobs = `INSERT INTO jobs_{{n}} (` + storedJobColumns + `) SELECT ` + storedJobColumns + ` FROM jobs_{{old}}
 WHERE live = 1 OR keep_until >= ? ORDER BY id`
 	copyParts = `INSERT INTO parts_{{n}} (` + partColumns + `) SELECT ` + partColumns + ` FROM parts_{{old}}
 WHERE job IN (SELECT id FROM jobs_{{n}}) ORDER BY job, task, kind, n`

@@ -44,12 +44,15 @@ func (i *integer) Scan(src any) error {
 	return nil
 }
 
-// jobWidth is the number of a job's columns, in the order of jobColumns.
-const jobWidth = 15
+// jobWidth is the number of a job's columns that reads of it ask for, in the order of
+// jobColumns; what is written has storedJobWidth.
+const jobWidth, storedJobWidth = 15, 16
 
 const jobKeyColumns = "id, live, changed, namespace, queue, name, state, submitted, ended, keep_until, key_hash, labels, spec"
 
 const jobColumns = jobKeyColumns + ", sum, body"
+
+const storedJobColumns = jobColumns + ", payload"
 
 // appendJob appends a job's columns.
 func (t *tables) appendJob(args []any, j *store.JobRow, labels []byte) []any {
@@ -57,7 +60,31 @@ func (t *tables) appendJob(args []any, j *store.JobRow, labels []byte) []any {
 	sum, t.columns = jobSum(t.columns, j, labels)
 	return append(args, int64(j.ID), liveColumn(j), int64(j.Changed), j.Namespace, j.Queue, j.Name,
 		int64(j.State), j.Submitted, j.Ended, j.KeepUntil, int64(j.KeyHash), labels, j.Spec[:],
-		sum, j.Blob)
+		sum, j.Blob, t.payloadColumn(j))
+}
+
+// sumLen is how many bytes of a payload's column are its checksum: it has one of its own,
+// since a row is written again without it.
+const sumLen = 4
+
+// payloadColumn makes the column of a job's payload in the writer's scratch space.
+func (t *tables) payloadColumn(j *store.JobRow) any {
+	if j.Payload == nil {
+		return nil
+	}
+	from := len(t.payloads)
+	t.payloads = binary.LittleEndian.AppendUint32(t.payloads, uint32(sum(j.Payload, j.ID)))
+	t.payloads = append(t.payloads, j.Payload...)
+	return t.payloads[from:len(t.payloads):len(t.payloads)]
+}
+
+// payloadOf reads what payloadColumn wrote, a copy, never nil; false when it didn't.
+func payloadOf(job uint64, column []byte) ([]byte, bool) {
+	if len(column) < sumLen {
+		return nil, false
+	}
+	payload := append([]byte{}, column[sumLen:]...)
+	return payload, uint32(sum(payload, job)) == binary.LittleEndian.Uint32(column)
 }
 
 func liveColumn(j *store.JobRow) int64 {
@@ -67,8 +94,8 @@ func liveColumn(j *store.JobRow) int64 {
 	return 0
 }
 
-// jobSum is the checksum of a job: of its body and of every other column, because
-// lists, retention and recovery go by those. labels are encoded; scratch is what is used
+// jobSum is the checksum of a job: of its body and of every other column but the payload,
+// because lists, retention and recovery go by those. labels are encoded; scratch is what is used
 // to put the columns side by side, and returned for the next.
 func jobSum(scratch []byte, j *store.JobRow, labels []byte) (sum int64, used []byte) {
 	columns := scratch[:0]

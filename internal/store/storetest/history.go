@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,6 +66,8 @@ var historyTests = []test{
 		}
 	}},
 	{"gives parts in order", partsInOrder},
+	{"gives payloads alone", payloadsAlone},
+	{"gives many payloads", manyPayloads},
 	{"finds specs", func(t *testing.T, o Opened) {
 		empty := store.SpecRow{Hash: [32]byte{1}}
 		third := live(3, 1, "")
@@ -94,7 +97,76 @@ var historyTests = []test{
 		if _, err := o.History.Jobs(ctx, store.Query{Limit: 1}); err == nil {
 			t.Error("Jobs: no error")
 		}
+		if _, err := o.History.Payloads(ctx, []uint64{1}); err == nil {
+			t.Error("Payloads: no error")
+		}
 	}},
+}
+
+// payloadsAlone brings jobs again without their payload, or with another: the first stays.
+func payloadsAlone(t *testing.T, o Opened) {
+	rows := []store.JobRow{live(1, 1, "x"), live(2, 1, "x"), live(3, 1, "x"), live(4, 1, "x")}
+	bare := slices.Clone(rows)
+	rows[0].Payload, rows[0].KeyHash, bare[0].KeyHash = []byte("first"), 7, 7
+	rows[1].Payload = []byte{}
+	rows[3].Payload = bytes.Repeat([]byte("large"), 1<<17)
+	flush(t, o, store.Flush{Seq: 1, Jobs: rows, Specs: []store.SpecRow{spec("x")}})
+	want := map[uint64][]byte{1: []byte("first"), 2: {}, 4: rows[3].Payload}
+	holds := func(when string) {
+		t.Helper()
+		got := payloads(t, o, 4, 9, 1, 3, 2, 0, 1<<64-1)
+		diff(t, "payloads "+when, got, want)
+		if got[2] == nil {
+			t.Errorf("%s an empty payload is none", when)
+		}
+	}
+	holds("at first")
+	clear(payloads(t, o, 1)[1])
+	rows[0].Payload[0] = 'X'
+	holds("once what was given and returned has changed")
+	l, _ := load(t, o)
+	diff(t, "load", l.Jobs, bare)
+	diff(t, "list", jobsOf(t, o, store.Query{Limit: 10, WithBlobs: true}), []store.JobRow{bare[3], bare[2], bare[1], bare[0]})
+	got, _, err := o.History.Job(t.Context(), 1)
+	check(t, err)
+	diff(t, "job", got, bare[0])
+	byKey, _, err := o.History.JobsByKey(t.Context(), 7)
+	check(t, err)
+	diff(t, "job by its key", byKey, bare[:1])
+
+	again := []store.JobRow{bare[0], ended(bare[1], 2, day), live(3, 2, "x"), bare[3]}
+	again[2].Payload, again[3].Payload = []byte("none at first"), []byte("another")
+	flush(t, o, store.Flush{Seq: 2, Jobs: again})
+	holds("after a flush without them")
+	holds("again")
+}
+
+// manyPayloads reads those of jobs of several days, in any order.
+func manyPayloads(t *testing.T, o Opened) {
+	const n = 700
+	f := store.Flush{Seq: 1, Specs: []store.SpecRow{spec("x")}}
+	want := map[uint64][]byte{}
+	var asked []uint64
+	for id := uint64(1); id <= n; id++ {
+		j := live(id, 1, "x")
+		j.Submitted = epoch + int64(id/200)*day
+		if id%3 > 0 {
+			j.Payload = fmt.Appendf(nil, "payload of %d", id)
+			want[id] = j.Payload
+		}
+		f.Jobs = append(f.Jobs, j)
+		asked = append(asked, id*367%n+1) // each once
+	}
+	flush(t, o, f)
+	diff(t, "payloads", payloads(t, o, asked...), want)
+	diff(t, "payloads of nobody", payloads(t, o), map[uint64][]byte{})
+}
+
+func payloads(t *testing.T, o Opened, ids ...uint64) map[uint64][]byte {
+	t.Helper()
+	got, err := o.History.Payloads(t.Context(), ids)
+	check(t, err)
+	return got
 }
 
 func jobsByKey(t *testing.T, o Opened) {

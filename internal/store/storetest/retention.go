@@ -131,12 +131,14 @@ func days(count, n int, keep func(id uint64) int64) store.Flush {
 		id := uint64(i + 1)
 		j := live(id, 1, "x")
 		j.Submitted = epoch + int64(i/n)*day
-		j.KeyHash = 1000 + id
+		j.KeyHash, j.Payload = 1000+id, payloadOf(id)
 		f.Jobs = append(f.Jobs, ended(j, 1, keep(id)))
 		f.Parts = append(f.Parts, part(store.PartAttempt, id, 0, 1, 1), part(store.PartOutput, id, 0, 1, 1))
 	}
 	return f
 }
+
+func payloadOf(id uint64) []byte { return fmt.Appendf(nil, "payload of %d", id) }
 
 // retain runs retention at a moment and compares how many jobs it dropped.
 func retain(t *testing.T, o Opened, now int64, want int) {
@@ -163,6 +165,7 @@ func stay(t *testing.T, o Opened, jobs ...store.JobRow) {
 	for _, want := range jobs {
 		got, _, err := o.History.Job(t.Context(), want.ID)
 		check(t, err)
+		want.Payload = nil // it has a call of its own
 		diff(t, fmt.Sprint("job ", want.ID), got, want)
 		rows, _, err := o.History.JobsByKey(t.Context(), want.KeyHash)
 		check(t, err)
@@ -173,6 +176,7 @@ func stay(t *testing.T, o Opened, jobs ...store.JobRow) {
 		blob, err := o.History.Spec(t.Context(), want.ID, want.Spec)
 		check(t, err)
 		diff(t, "its spec", blob, spec("x").Blob)
+		diff(t, "its payload", payloads(t, o, want.ID)[want.ID], payloadOf(want.ID))
 	}
 }
 
@@ -195,6 +199,7 @@ func gone(t *testing.T, o Opened, jobs ...store.JobRow) {
 		parts, err := o.History.Parts(t.Context(), j.ID, 0, store.PartAttempt, 0, 10)
 		check(t, err)
 		diff(t, "its parts", parts, []store.PartRow(nil))
+		diff(t, "its payload", payloads(t, o, j.ID), map[uint64][]byte{})
 	}
 }
 

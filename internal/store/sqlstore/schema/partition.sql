@@ -13,8 +13,9 @@ CREATE TABLE jobs_{{n}} (
     key_hash   BIGINT NOT NULL,
     labels     {{blob}},
     spec       {{blob}} NOT NULL,
-    sum        BIGINT NOT NULL, -- CRC-32C of all the others
-    body       {{blob}}
+    sum        BIGINT NOT NULL, -- CRC-32C of all the others but the payload
+    body       {{blob}},
+    payload    {{blob}} -- its own CRC-32C, four bytes, and what was given
 );
 CREATE INDEX jobs_{{n}}_live ON jobs_{{n}} (live, id) WHERE live = 1;
 CREATE INDEX jobs_{{n}}_key ON jobs_{{n}} (key_hash) WHERE key_hash <> 0;
