@@ -19,7 +19,20 @@ const (
 	waitingElements = 10_000_000
 	// payloadBytes is what each single job carries.
 	payloadBytes = 300
+	// lull is after how long memory is measured: a server on which little goes on gives back
+	// what the submits took beside what they left.
+	lull = 20 * time.Second
 )
+
+// pause waits.
+func (b *bench) pause(d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
+}
 
 // memory is W6: what jobs that wait cost, and how long it takes to have them again after the
 // server was killed. Each is measured once: it is memory, not time.
@@ -94,6 +107,13 @@ func (b *bench) wait(what string, n int, submit func(*cluster) error) (err error
 	if err := c.settle(); err != nil {
 		return err
 	}
+	atOnce, err := proc.Resident(c.server.PID())
+	if err != nil {
+		return err
+	}
+	if err := b.pause(lull); err != nil {
+		return err
+	}
 	full, err := proc.Resident(c.server.PID())
 	if err != nil {
 		return err
@@ -114,6 +134,7 @@ func (b *bench) wait(what string, n int, submit func(*cluster) error) (err error
 	r := figure.Row{Workload: "W6", Case: what, Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
 	b.figures.Add(r, "memory over the empty server", "MiB", mebibytes(full-rss))
 	b.figures.Add(r, "of it in use", "MiB", mebibytes(fullLive-live))
+	b.figures.Add(r, "at once", "MiB", mebibytes(atOnce-rss))
 	b.figures.Add(r, "submitted in", "s", spent.took.Seconds())
 	b.figures.Add(r, "on disk", "MiB", mebibytes(disk))
 	b.charge(r, spent, n)
