@@ -126,21 +126,25 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		return
 	}
 	var stops []Send
-	promoted := map[link.Fence]bool{}
+	promoted, done := map[link.Fence]bool{}, map[link.Fence]bool{}
+	for a := w.first; a != nil && c.Session == 0; a = a.next { // nobody starts what is to end
+		if !has[a.fence] && a.stop.Kind != job.CauseNone && w.hello.Incarnation == hello.Incarnation {
+			done[a.fence] = true
+		}
+	}
 	for a := w.first; a != nil; a = a.next {
-		stopping := a.stop.Kind != job.CauseNone
 		switch {
 		case has[a.fence]:
 		case w.hello.Incarnation != hello.Incarnation:
 			s.lose(d, in, a, w.hello.Name+" restarted without it")
-		case stopping && c.Session == 0: // nobody starts what is to end
+		case done[a.fence]:
 			s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop})
-			if next := s.promote(d, a, promoted, nil); next != 0 && has[next] {
+			if next := s.promote(d, a, promoted, done); next != 0 && has[next] {
 				again = append(again, next)
 			}
 		default:
 			again = append(again, a.fence)
-			if stopping {
+			if a.stop.Kind != job.CauseNone {
 				stops = append(stops, Send{Worker: id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
 			}
 		}
