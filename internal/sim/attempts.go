@@ -35,7 +35,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].begun = true
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.w.server.awake(), epoch: h.epoch}
+	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.w.server.awake(), moment: h.w.now, epoch: h.epoch}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)

@@ -108,6 +108,7 @@ type pastAttempt struct {
 	lease   time.Duration // 0 for never lost
 	at      int64         // when it was given out, by the leader's clock
 	given   time.Duration // the same, as time that the server was awake
+	moment  time.Duration // and the world's
 	epoch   uint64
 	// stopBy is when it must have ended at the latest in a calm run, stopAnyhow in any: 0
 	// if it was not asked to, or has no lease.

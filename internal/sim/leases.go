@@ -45,7 +45,9 @@ func (s *server) judgeLeases() {
 		}
 		quiet := s.awake() - s.lastHeard[a.worker]
 		if a.epoch == s.w.past.epoch { // by the clock of this term, which goes slowly where it was ahead
-			quiet = min(quiet, s.awake()-a.given, time.Duration(s.time()-a.at)*time.Millisecond)
+			awake := s.awake() - a.given
+			asleep := s.w.now - a.moment - awake
+			quiet = min(quiet, awake, time.Duration(s.time()-a.at)*time.Millisecond-asleep)
 		}
 		if quiet > a.lease+a.lease/10+leaseSlack {
 			s.w.fail(Renewed, "attempt %d of %s counts as live, and its worker %d was not heard for %v; its lease is %v", fence, a.place, a.worker, quiet, a.lease)
