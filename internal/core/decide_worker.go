@@ -94,6 +94,7 @@ func (s *State) decideHeld(in Input, c WorkerHeld) (Decision, error) {
 func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello) {
 	id := c.Worker
 	has := make(map[link.Fence]bool, len(c.Held))
+	promoted := map[link.Fence]bool{} // who has a place by this decision
 	var again []link.Fence
 	for _, h := range c.Held {
 		has[h.Fence] = true
@@ -103,6 +104,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 			}
 			if a.started == 0 && h.Phase == link.Running {
 				d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: in.Now})
+				promoted[a.fence] = true
 			}
 			if a.recalled && a.prefetched && h.Phase == link.Waiting {
 				d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Recall: []link.Fence{a.fence}}})
@@ -126,7 +128,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		return
 	}
 	var stops []Send
-	promoted, done := map[link.Fence]bool{}, map[link.Fence]bool{}
+	done := map[link.Fence]bool{}
 	for a := w.first; a != nil && c.Session == 0; a = a.next { // nobody starts what is to end
 		if !has[a.fence] && a.stop.Kind != job.CauseNone && w.hello.Incarnation == hello.Incarnation {
 			done[a.fence] = true

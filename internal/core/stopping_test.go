@@ -110,37 +110,55 @@ func TestWhatIsPreemptedCanBeCancelled(t *testing.T) {
 	}
 }
 
-// TestWhatEndsTakesNoPlace has a worker come back without two attempts that are to end: the
-// place of the second is not given to the first, which was waiting for one.
+// TestWhatEndsTakesNoPlace has a worker come back without attempts that are to end: the
+// place of one is given neither to another that has just ended, nor to one that turns out
+// to have a place already.
 func TestWhatEndsTakesNoPlace(t *testing.T) {
-	l := testLab(t)
-	if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 2, Prefetch: 1,
-		Capacity: job.Resources{CPU: 2000}, Executors: []string{"process"}}); err != nil {
-		t.Fatal(err)
-	}
-	// The third waits for a place like the first's; the fourth finds the second's.
-	for _, cpu := range []string{"1", "0.5", "1", "1"} {
-		if _, err := l.submit("run: sleep 100\nresources: {cpu: "+cpu+"}\n", nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w := l.workers["w1"]
-	first, second := w.held[0], w.held[1]
-	l.begin(w, first)
-	l.begin(w, second)
-	l.finish(w, second, link.Result{})
-	if len(w.held) != 3 || !w.held[1].prefetched || w.held[2].prefetched {
-		t.Fatalf("the worker holds %d; want one that runs, one that waits, and then one that may start", len(w.held))
-	}
-	w.up = false
-	w.held = []*grip{first}
-	if _, err := l.turn(Drain{Worker: "w1", Draining: true, Stop: true, By: "anna"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.join(w.hello); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(l.s.attempts); n != 1 {
-		t.Errorf("%d attempts are left, want the one that the worker has", n)
+	for _, test := range []struct {
+		what string
+		held func(first, waits *grip) []*grip
+	}{
+		{"who waits is gone too", func(first, _ *grip) []*grip { return []*grip{first} }},
+		{"who waits has started", func(first, waits *grip) []*grip {
+			waits.phase = link.Running
+			return []*grip{first, waits}
+		}},
+		{"who waits has ended", func(first, waits *grip) []*grip {
+			waits.phase = link.Ended
+			return []*grip{first, waits}
+		}},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			l := testLab(t)
+			if err := l.join(link.Hello{Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 1, Slots: 2, Prefetch: 1,
+				Capacity: job.Resources{CPU: 2000}, Executors: []string{"process"}}); err != nil {
+				t.Fatal(err)
+			}
+			// The third waits for a place like the first's; the fourth finds the second's.
+			for _, cpu := range []string{"1", "0.5", "1", "1"} {
+				if _, err := l.submit("run: sleep 100\nresources: {cpu: "+cpu+"}\n", nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := l.workers["w1"]
+			first, second := w.held[0], w.held[1]
+			l.begin(w, first)
+			l.begin(w, second)
+			l.finish(w, second, link.Result{})
+			if len(w.held) != 3 || !w.held[1].prefetched || w.held[2].prefetched {
+				t.Fatalf("the worker holds %d; want one that runs, one that waits, and then one that may start", len(w.held))
+			}
+			w.up = false
+			w.held = test.held(first, w.held[1])
+			if _, err := l.turn(Drain{Worker: "w1", Draining: true, Stop: true, By: "anna"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.join(w.hello); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(l.s.attempts); n != len(w.held) {
+				t.Errorf("%d attempts are left, want the %d that the worker has", n, len(w.held))
+			}
+		})
 	}
 }
