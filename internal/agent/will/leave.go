@@ -63,7 +63,8 @@ func (m *Machine) checkLeave() {
 	if l.flushed == 0 {
 		l.until, l.flushed = 0, m.now.Boot.Add(flushWait)
 	}
-	said := m.sess.toldLeave && !m.sess.sending && len(m.sess.returned) == 0
+	told := m.sess.toldLeave && !m.sess.sending || m.sess.state == offline // then to nobody, who has nothing to gain by it
+	said := told && len(m.sess.returned) == 0
 	if (unsettled == 0 && said) || m.now.Boot >= l.flushed {
 		m.leaveNow()
 	}

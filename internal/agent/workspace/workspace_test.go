@@ -443,7 +443,7 @@ func TestCollect(t *testing.T) {
 		"too large": {make: func(t *testing.T, dir string) {
 			write(t, dir+"/artifacts/a", strings.Repeat("x", 600))
 			write(t, dir+"/artifacts/b", strings.Repeat("x", 600))
-		}, part: "more than 1000"},
+		}, part: "more than 1k"},
 		"not UTF-8": {make: func(t *testing.T, dir string) { write(t, dir+"/artifacts/\xff", "") }, part: "UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
