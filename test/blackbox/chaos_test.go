@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -206,8 +207,10 @@ func (z *zoo) signal(v *victim, s syscall.Signal) {
 // kill ends a worker as a crash would.
 func (z *zoo) kill(v *victim) {
 	z.t.Helper()
+	pids := z.agent(v)
 	z.signal(v, syscall.SIGKILL)
-	v.p.exit(z.t)
+	v.p.exit(z.t) // of what runs it, perhaps; its addresses are free once it has gone itself
+	await(z.t, "the agent is gone", func() bool { return !slices.ContainsFunc(pids, alive) })
 }
 
 // submit has both clients submit, several jobs at a time. The channel is closed when
