@@ -20,13 +20,20 @@ type connKey struct{}
 // TestBrokenAnswer breaks connections in the middle of an answer: whether the call
 // took effect is unknown, so that it counts as unavailable and is tried again.
 func TestBrokenAnswer(t *testing.T) {
-	var calls, broken atomic.Int32
+	var calls, broken, status atomic.Int32
+	status.Store(http.StatusOK)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/proto")
 		if calls.Add(1) > broken.Load() {
 			return // an empty message
 		}
-		_, _ = w.Write([]byte{0x0a, 100})
+		if code := int(status.Load()); code != http.StatusOK {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(`{"code":"already_exists","mess`))
+		} else {
+			_, _ = w.Write([]byte{0x0a, 100})
+		}
 		_ = http.NewResponseController(w).Flush()
 		r.Context().Value(connKey{}).(net.Conn).Close()
 	}))
@@ -50,8 +57,11 @@ func TestBrokenAnswer(t *testing.T) {
 	if err := try(2, Options{}); err != nil || calls.Load() != 3 {
 		t.Errorf("after %d calls: %v", calls.Load(), err)
 	}
-	if err := try(1, Options{Patience: -1}); job.CodeOf(err) != job.Unavailable {
-		t.Errorf("a broken answer is %v: %v", job.CodeOf(err), err)
+	for _, code := range []int32{http.StatusOK, http.StatusBadRequest, http.StatusConflict} {
+		status.Store(code)
+		if err := try(1, Options{Patience: -1}); job.CodeOf(err) != job.Unavailable {
+			t.Errorf("an answer of status %d that broke is %v: %v", code, job.CodeOf(err), err)
+		}
 	}
 }
 
@@ -61,6 +71,8 @@ func TestBroken(t *testing.T) {
 		"protocol error: incomplete envelope: http2: client connection force closed via ClientConn.Close": true,
 		"http2: client connection lost": true,
 		"unmarshal message: bad field":  false,
+		"409 Conflict":                  true,
+		"409 jobs":                      false,
 	} {
 		if got := broken(connect.NewError(connect.CodeInternal, errors.New(text))); got != want {
 			t.Errorf("%q: %v", text, got)

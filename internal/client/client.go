@@ -281,7 +281,19 @@ func broken(err error) bool {
 	if code != connect.CodeInternal && code != connect.CodeUnknown || connect.IsWireError(err) {
 		return false
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "incomplete envelope") || strings.Contains(err.Error(), "http2: client connection")
+	return errors.Is(err, io.ErrUnexpectedEOF) || bodiless(err) || strings.Contains(err.Error(), "incomplete envelope") || strings.Contains(err.Error(), "http2: client connection")
+}
+
+// bodiless reports whether an answer said that the call failed, and broke before it said
+// why: then connect has nothing to tell but the status.
+func bodiless(err error) bool {
+	e, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return false
+	}
+	number, text, _ := strings.Cut(e.Message(), " ")
+	status, err := strconv.Atoi(number)
+	return err == nil && status >= 400 && text == http.StatusText(status)
 }
 
 // codeOf is a call's code: unavailable when its connection broke.
