@@ -233,13 +233,20 @@ func (k *keys) learned(number int64, s *sieve, page []uint64, err error) bool {
 
 const selectKeys = `SELECT key_hash FROM jobs_{{n}} WHERE key_hash <> 0 AND key_hash > ? ORDER BY key_hash LIMIT ?`
 
-// learn reads the keys of a partition, while flushes go on to add theirs.
+// learn reads the keys of a partition, while flushes go on to add theirs. One that passed by
+// before there was a sieve has to end first: what it writes is not in the sieve, and not yet
+// in the tables.
 func (t *tables) learn(ctx context.Context, number int64, into *sieve) {
 	defer t.keys.learners.Done()
 	from, page := int64(0), make([]uint64, 0, learnPage)
+	err := t.db.write(ctx, func(context.Context, *session) error { return nil })
+	if err != nil {
+		t.keys.learned(number, into, nil, err)
+		return
+	}
 	for {
 		page = page[:0]
-		err := t.db.read(ctx, func(ctx context.Context, s *session) error {
+		err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 			return s.query(ctx, statement{text: selectKeys, partition: number}, func(rows *sql.Rows) (bool, error) {
 				var h integer
 				err := rows.Scan(&h)

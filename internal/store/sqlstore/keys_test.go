@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -175,4 +177,49 @@ func TestTooManyKeys(t *testing.T) {
 	if k.size != 0 || len(k.sieves) != 1 {
 		t.Errorf("%d bytes and %d sieves are left", k.size, len(k.sieves))
 	}
+}
+
+// TestKeysOfAFlushUnderWay begins to learn a partition's keys while a flush writes some that
+// passed by before anybody knew that they would be wanted.
+func TestKeysOfAFlushUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	s, err := OpenSQLite(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Journal().Append(t.Context(), numbered(1, 10)); err != nil {
+		t.Fatal(err)
+	}
+	keyed(t, s, 1, 1, 1000, 0)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenSQLite(t.Context(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close() //nolint:errcheck // the files are the test's
+		f := store.Flush{Seq: 1}
+		for id := uint64(1001); id <= 2000; id++ {
+			f.Jobs = append(f.Jobs, store.JobRow{ID: id, KeyHash: hashOf(id)})
+		}
+		tables := s.tables
+		if err := tables.db.write(t.Context(), func(ctx context.Context, w *session) error {
+			return w.transact(ctx, tables.db.d.beginWrite, func() error {
+				if err := tables.flush(ctx, w, &f); err != nil {
+					return err
+				}
+				found(t, s, 1000)
+				synctest.Wait() // until it has learned, or waits
+				return nil
+			})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		tables.keys.learners.Wait()
+		if got := found(t, s, 2000); got != 2000 {
+			t.Errorf("%d keys are found, want 2000", got)
+		}
+	})
 }
