@@ -190,12 +190,36 @@ func (s *State) adopt(j *jobState) {
 	if !j.woken {
 		s.timers.push(timer{at: j.startAfter, job: j.id, kind: timerWake})
 	}
-	if j.startBefore > 0 {
-		s.timers.push(timer{at: j.startBefore, job: j.id, kind: timerWindow})
-	}
+	s.watchWindow(j)
 	if j.deadline > 0 {
 		s.timers.push(timer{at: j.deadline, job: j.id, kind: timerDeadline})
 	}
+}
+
+// watchWindow sets the timer for the moment by which something must have started. It is set
+// again when what was given out comes back unstarted: nothing was decided while that was out.
+func (s *State) watchWindow(j *jobState) {
+	if j.startBefore > 0 && !j.begun {
+		s.timers.push(timer{at: j.startBefore, job: j.id, kind: timerWindow})
+	}
+}
+
+// began notes that something of a job has started, or may have.
+func (s *State) began(j *jobState) {
+	if j.startBefore > 0 && !j.begun {
+		j.seldom().begun = true
+		s.regroupAll(j) // the rest may be prefetched
+	}
+}
+
+// out reports whether a worker has anything of a job, which it starts at once.
+func (j *jobState) out() bool {
+	for i := range j.tasks {
+		if c := j.tasks[i].counts(); c[job.Assigned]+c[job.Running] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // prepare sets the task's number of elements, which may still be unknown.
@@ -304,7 +328,8 @@ func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
 	}
 	s.plan.SetGroup(plan.Group{
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, Priority: j.spec.spec.Priority,
-		Shape: j.spec.shapes[ti], NoPrefetch: j.spec.spec.Tasks[ti].AtMostOnce,
+		// What must begin by a moment can't wait on a worker until it is past.
+		Shape: j.spec.shapes[ti], NoPrefetch: j.spec.spec.Tasks[ti].AtMostOnce || j.startBefore > 0 && !j.begun,
 	}, ready)
 }
 

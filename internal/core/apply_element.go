@@ -102,6 +102,7 @@ func (s *State) applyAttempt(e Event) {
 	case AttemptStarted:
 		a := s.held(uint64(e.Fence))
 		a.started = e.At
+		s.began(a.job)
 		if a.prefetched { // its worker has a place for it, whatever we thought
 			a.prefetched = false
 			s.plan.Promote(a.worker.id, a.job.spec.shapes[a.task])
@@ -212,7 +213,11 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if r.Ended == 0 {
 		r.Ended = e.At
 	}
+	if e.Started > 0 || e.Cause.Kind == job.CauseWorkerLost { // which nobody has heard to start
+		s.began(j)
+	}
 	if e.Next == job.Pending {
+		s.watchWindow(j)
 		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
 		t.put(a.position, r)
 		s.flush.attempt(j, a, e, r)
@@ -276,6 +281,7 @@ func (s *State) applyReturned(e AttemptReturned) {
 	r.Attempts--
 	t.put(a.position, r)
 	t.again(a.position)
+	s.watchWindow(j)
 	s.regroup(j, a.task)
 }
 

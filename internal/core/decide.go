@@ -237,7 +237,7 @@ func (s *State) fire(d *Decision, t timer, in Input) {
 			d.Events = append(d.Events, JobWoken{Job: j.id})
 		}
 	case timerWindow:
-		if j.state == job.JobPending && j.stop.Kind == job.CauseNone {
+		if !j.begun && !j.out() && j.stop.Kind == job.CauseNone {
 			s.giveUp(d, j, job.Cause{Kind: job.CauseWindow}, in.Now)
 		}
 	case timerDeadline:

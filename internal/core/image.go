@@ -63,10 +63,12 @@ type JobImage struct {
 	Cause, Spoiled, Stop              job.Cause
 	Code                              int32
 	Held, Woken, Killed               bool
-	Waits                             []Wait
-	RetryOf                           job.ID
-	Tasks                             []TaskImage
-	Changed                           uint64
+	// Begun: something of a job with a StartBefore has started, or may have.
+	Begun   bool
+	Waits   []Wait
+	RetryOf job.ID
+	Tasks   []TaskImage
+	Changed uint64
 }
 
 // TaskImage is a task within a JobImage. Of an array it has only what is not in
@@ -149,7 +151,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 		Spec: j.spec.hash, Params: j.params, Payload: j.payload, Away: j.away, Key: j.key, Body: j.body, By: j.by,
 		Submitted: j.submitted, Started: j.started, Ended: j.ended,
 		StartAfter: j.startAfter, StartBefore: j.startBefore, Deadline: j.deadline,
-		State: j.state, Cause: j.cause, Spoiled: j.spoiled, Stop: j.stop, Code: j.code, Held: j.held, Woken: j.woken, Killed: j.killed,
+		State: j.state, Cause: j.cause, Spoiled: j.spoiled, Stop: j.stop, Code: j.code, Held: j.held, Woken: j.woken, Killed: j.killed, Begun: j.begun,
 		Waits: j.waits, RetryOf: j.retry, Tasks: make([]TaskImage, len(j.tasks)), Changed: j.changed,
 	}
 	if j.ended > 0 {
@@ -267,7 +269,7 @@ func (l *Loaded) Job(m JobImage) error {
 	j.key, j.body, j.submitted, j.started, j.ended = m.Key, m.Body, m.Submitted, m.Started, m.Ended
 	j.state, j.held, j.woken, j.changed = m.State, m.Held, m.Woken, m.Changed
 	more := jobSeldom{
-		startAfter: m.StartAfter, startBefore: m.StartBefore, deadline: m.Deadline, cause: m.Cause, code: m.Code,
+		startAfter: m.StartAfter, startBefore: m.StartBefore, deadline: m.Deadline, begun: m.Begun, cause: m.Cause, code: m.Code,
 		spoiled: m.Spoiled, killed: m.Killed, stop: m.Stop, waits: m.Waits, retry: m.RetryOf, own: true,
 	}
 	if more.says() {

@@ -188,6 +188,8 @@ type jobState struct {
 // fields as the job's, and write them through seldom.
 type jobSeldom struct {
 	startAfter, startBefore, deadline int64
+	// begun: something has started, or may have; kept only where start_before asks.
+	begun bool
 
 	cause job.Cause
 	code  int32 // the exit code so far: the highest of failed elements

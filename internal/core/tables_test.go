@@ -265,7 +265,7 @@ func (s *State) dumpTimers() []timer {
 		case timerWake:
 			means = !j.woken
 		case timerWindow:
-			means = j.state == job.JobPending && j.stop.Kind == job.CauseNone
+			means = !j.begun && !j.out() && j.stop.Kind == job.CauseNone
 		case timerDeadline:
 			means = j.stop.Kind == job.CauseNone
 		case timerBackoff:

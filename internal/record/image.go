@@ -36,6 +36,7 @@ func putJob(b []byte, m *core.JobImage) []byte {
 	for i := range m.Tasks {
 		b = putTaskImage(b, 22, &m.Tasks[i])
 	}
+	b = putBool(b, 23, m.Begun)
 	return b
 }
 
@@ -106,6 +107,8 @@ func (r *reader) jobField(m *core.JobImage) {
 		m.RetryOf = job.ID(r.uint())
 	case 22:
 		m.Tasks = append(m.Tasks, r.taskImage())
+	case 23:
+		m.Begun = r.bool()
 	default:
 		r.unknown()
 	}

@@ -33,7 +33,6 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	h.move(at, job.Pending, job.Assigned)
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
-	h.jobs[e.Job].begun = true
 	h.jobs[e.Job].tasks[e.Task].live++
 	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.w.server.awake(), moment: h.w.now, epoch: h.epoch}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
@@ -52,6 +51,7 @@ func (h *history) marked(e core.Event) {
 		a := h.current(e.Fence, "starts")
 		h.move(a.place, job.Assigned, job.Running)
 		a.running = true
+		h.jobs[a.place.job].begun = true
 		h.promote(a)
 	case core.AttemptStopped:
 		h.stopped(e)
@@ -192,6 +192,9 @@ func (h *history) ended(e core.AttemptEnded) {
 	}
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
+	}
+	if e.Started > 0 || e.Cause.Kind == job.CauseWorkerLost { // who may have begun it unheard
+		h.jobs[at.job].begun = true
 	}
 	h.judgeEnd(e, a)
 	h.judgeBackoff(e, at, el.spent)

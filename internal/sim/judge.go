@@ -83,8 +83,10 @@ func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 		w.fail(Backoff, "%s is tried again before its backoff until %d is over", at, el.retryAt)
 	case h.latest < j.startAfter:
 		w.fail(InTime, "%s is given out %d ms before its start_after", at, j.startAfter-h.latest)
-	case !j.begun && j.startBefore > 0 && h.at >= j.startBefore:
+	case j.mustBegin() && h.at >= j.startBefore:
 		w.fail(InTime, "%s is the first to start, %d ms after its start_before", at, h.at-j.startBefore)
+	case !j.begun && j.startBefore > 0 && e.Prefetched:
+		w.fail(InTime, "%s is to start before %d, and waits on a worker for a place", at, j.startBefore)
 	case j.deadline > 0 && h.at >= j.deadline && !spec.CleanUp():
 		w.fail(InTime, "%s is given out %d ms after its deadline", at, h.at-j.deadline)
 	}
@@ -101,6 +103,13 @@ func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 	if e.Lease != lease.Milliseconds() {
 		w.fail(NoTwins, "%s is given out with a lease of %d ms; want %v", at, e.Lease, lease)
 	}
+}
+
+// mustBegin reports whether the job ends at its start_before: nothing of it has started,
+// nothing is with a worker, and it has not been ended for another reason, after which it may
+// clean up when it likes.
+func (j *pastJob) mustBegin() bool {
+	return j.startBefore > 0 && !j.begun && j.stop == job.CauseNone && !slices.ContainsFunc(j.tasks, func(t pastTask) bool { return t.live > 0 })
 }
 
 // full reports whether too many elements of an array have failed.

@@ -498,6 +498,17 @@ func badAttempts() []bad {
 			s.pass(30 * time.Second)
 			s.assign(id, 0, 0, 1)
 		}},
+		{InTime, "given out again late", func(s *stage) {
+			id := s.submit(oneTask + "start_before: 30s\n")
+			s.commit(core.AttemptReturned{Fence: s.assign(id, 0, 0, 1)})
+			s.pass(30 * time.Second)
+			s.assign(id, 0, 0, 1)
+		}},
+		{InTime, "given out to wait", func(s *stage) {
+			id := s.submit(oneTask + "start_before: 30s\n")
+			s.fence++
+			s.commit(core.AttemptAssigned{Job: id, Attempt: 1, Fence: s.fence, Worker: 1, Lease: s.faults.lease.Milliseconds(), At: s.ms(), Prefetched: true})
+		}},
 		{InTime, "given out after the deadline", func(s *stage) {
 			id := s.submit(oneTask + "deadline: 1m\n")
 			s.pass(time.Minute)

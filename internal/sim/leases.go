@@ -81,7 +81,7 @@ func (s *server) judgeProgress() {
 // hasWork reports whether an element of a job may start and a worker idles that takes it.
 func (h *history) hasWork(j *pastJob, now int64) bool {
 	if j.held || j.stop != job.CauseNone || h.paused[j.space] || h.paused[j.at] || now < j.startAfter ||
-		!j.begun && j.startBefore > 0 && now >= j.startBefore || j.deadline > 0 && now >= j.deadline {
+		j.mustBegin() && now >= j.startBefore || j.deadline > 0 && now >= j.deadline {
 		return false
 	}
 	for ti := range j.tasks {

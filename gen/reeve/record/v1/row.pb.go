@@ -358,24 +358,26 @@ type JobRow struct {
 	Priority int32                  `protobuf:"zigzag32,3,opt,name=priority,proto3" json:"priority,omitempty"`
 	Params   []byte                 `protobuf:"bytes,4,opt,name=params,proto3,oneof" json:"params,omitempty"`
 	// away: there is a payload; the row has it in a column of its own.
-	Away          bool    `protobuf:"varint,5,opt,name=away,proto3" json:"away,omitempty"`
-	Key           string  `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
-	Body          uint64  `protobuf:"fixed64,7,opt,name=body,proto3" json:"body,omitempty"`
-	By            string  `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`
-	Started       int64   `protobuf:"varint,9,opt,name=started,proto3" json:"started,omitempty"`
-	StartAfter    int64   `protobuf:"varint,10,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
-	StartBefore   int64   `protobuf:"varint,11,opt,name=start_before,json=startBefore,proto3" json:"start_before,omitempty"`
-	Deadline      int64   `protobuf:"varint,12,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	Cause         *Cause  `protobuf:"bytes,13,opt,name=cause,proto3" json:"cause,omitempty"`
-	Spoiled       *Cause  `protobuf:"bytes,14,opt,name=spoiled,proto3" json:"spoiled,omitempty"`
-	Stop          *Cause  `protobuf:"bytes,15,opt,name=stop,proto3" json:"stop,omitempty"`
-	Code          int32   `protobuf:"zigzag32,16,opt,name=code,proto3" json:"code,omitempty"`
-	Held          bool    `protobuf:"varint,17,opt,name=held,proto3" json:"held,omitempty"`
-	Woken         bool    `protobuf:"varint,18,opt,name=woken,proto3" json:"woken,omitempty"`
-	Killed        bool    `protobuf:"varint,19,opt,name=killed,proto3" json:"killed,omitempty"`
-	Waits         []*Wait `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
-	RetryOf       uint64  `protobuf:"varint,21,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
-	Tasks         []*Task `protobuf:"bytes,22,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	Away        bool    `protobuf:"varint,5,opt,name=away,proto3" json:"away,omitempty"`
+	Key         string  `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	Body        uint64  `protobuf:"fixed64,7,opt,name=body,proto3" json:"body,omitempty"`
+	By          string  `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`
+	Started     int64   `protobuf:"varint,9,opt,name=started,proto3" json:"started,omitempty"`
+	StartAfter  int64   `protobuf:"varint,10,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
+	StartBefore int64   `protobuf:"varint,11,opt,name=start_before,json=startBefore,proto3" json:"start_before,omitempty"`
+	Deadline    int64   `protobuf:"varint,12,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Cause       *Cause  `protobuf:"bytes,13,opt,name=cause,proto3" json:"cause,omitempty"`
+	Spoiled     *Cause  `protobuf:"bytes,14,opt,name=spoiled,proto3" json:"spoiled,omitempty"`
+	Stop        *Cause  `protobuf:"bytes,15,opt,name=stop,proto3" json:"stop,omitempty"`
+	Code        int32   `protobuf:"zigzag32,16,opt,name=code,proto3" json:"code,omitempty"`
+	Held        bool    `protobuf:"varint,17,opt,name=held,proto3" json:"held,omitempty"`
+	Woken       bool    `protobuf:"varint,18,opt,name=woken,proto3" json:"woken,omitempty"`
+	Killed      bool    `protobuf:"varint,19,opt,name=killed,proto3" json:"killed,omitempty"`
+	Waits       []*Wait `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
+	RetryOf     uint64  `protobuf:"varint,21,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
+	Tasks       []*Task `protobuf:"bytes,22,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// begun: something of a job with a start_before has started, or may have.
+	Begun         bool `protobuf:"varint,23,opt,name=begun,proto3" json:"begun,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +564,13 @@ func (x *JobRow) GetTasks() []*Task {
 		return x.Tasks
 	}
 	return nil
+}
+
+func (x *JobRow) GetBegun() bool {
+	if x != nil {
+		return x.Begun
+	}
+	return false
 }
 
 // Task is core.TaskImage.
@@ -1257,7 +1266,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05hello\x18\x03 \x01(\v2\x16.reeve.record.v1.HelloR\x05hello\x12\x16\n" +
 	"\x06joined\x18\x04 \x01(\x03R\x06joined\x12\x1a\n" +
 	"\bdraining\x18\x05 \x01(\bR\bdraining\x12\x12\n" +
-	"\x04away\x18\x06 \x01(\bR\x04away\"\x91\x05\n" +
+	"\x04away\x18\x06 \x01(\bR\x04away\"\xa7\x05\n" +
 	"\x06JobRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1a\n" +
@@ -1282,7 +1291,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x06killed\x18\x13 \x01(\bR\x06killed\x12+\n" +
 	"\x05waits\x18\x14 \x03(\v2\x15.reeve.record.v1.WaitR\x05waits\x12\x19\n" +
 	"\bretry_of\x18\x15 \x01(\x04R\aretryOf\x12+\n" +
-	"\x05tasks\x18\x16 \x03(\v2\x15.reeve.record.v1.TaskR\x05tasksB\t\n" +
+	"\x05tasks\x18\x16 \x03(\v2\x15.reeve.record.v1.TaskR\x05tasks\x12\x14\n" +
+	"\x05begun\x18\x17 \x01(\bR\x05begunB\t\n" +
 	"\a_params\"\x97\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +
