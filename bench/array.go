@@ -271,12 +271,7 @@ func (a *slurmArray) begin() error {
 	}); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(slurmSaves):
-		return nil
-	case <-a.b.ctx.Done():
-		return a.b.ctx.Err()
-	}
+	return a.b.pause(slurmSaves)
 }
 
 func (a *slurmArray) crash() (time.Duration, error) {

@@ -69,16 +69,18 @@ func (s *Set) Chart(panels []Panel) []byte {
 // longest is what the longest bar shows. A limit that no system comes near would leave
 // them too little room; its bar ends where the longest of theirs does.
 func longest(bars []*Figure) float64 {
-	most := 0.0
+	systems, limits := 0.0, 0.0
 	for _, f := range bars {
-		if f.Kind != Limit {
-			most = max(most, f.Runs.Median())
+		if f.Kind == Limit {
+			limits = max(limits, f.Runs.Median())
+		} else {
+			systems = max(systems, f.Runs.Median())
 		}
 	}
-	if most == 0 {
-		most = slices.MaxFunc(bars, func(a, b *Figure) int { return sign(a.Runs.Median() - b.Runs.Median()) }).Runs.Median()
+	if systems == 0 {
+		return limits
 	}
-	return most
+	return systems
 }
 
 // bars are the figures of a panel, the best first.
