@@ -176,7 +176,7 @@ func (c *cluster) syncs() (int64, error) {
 
 // metric is what the server counts under a name without labels.
 func (c *cluster) metric(name string) (float64, error) {
-	text, err := answer(c.b.ctx, c.admin+"metrics")
+	text, err := answer(c.b.ctx, c.admin+"metrics", proc.Patience)
 	if err != nil {
 		return 0, err
 	}
@@ -203,7 +203,7 @@ func (c *cluster) close() error {
 
 // live is the bytes of the server's memory that are in use after a collection.
 func (c *cluster) live() (int64, error) {
-	text, err := answer(c.b.ctx, c.admin+"debug/pprof/heap?gc=1&debug=1")
+	text, err := answer(c.b.ctx, c.admin+"debug/pprof/heap?gc=1&debug=1", proc.Patience)
 	if err != nil {
 		return 0, err
 	}
@@ -214,12 +214,12 @@ func (c *cluster) live() (int64, error) {
 	return strconv.ParseInt(m[1], 10, 64)
 }
 
-// profileSeconds is how much of a run its profile shows.
-const profileSeconds = 4
+// profileTime is how much of a run its profile shows.
+const profileTime = 4 * time.Second
 
-// record keeps a profile of what the processors do for a run in its first seconds, if
+// record keeps a profile of what the processors do in the first of a run, for length, if
 // asked for.
-func (c *cluster) record(name string) (wait func() error) {
+func (c *cluster) record(name string, length time.Duration) (wait func() error) {
 	if c.b.profile == "" {
 		return func() error { return nil }
 	}
@@ -229,7 +229,7 @@ func (c *cluster) record(name string) (wait func() error) {
 			done <- nil
 			return
 		}
-		done <- fetch(c.b.ctx, fmt.Sprintf("%sprofile?seconds=%d", from, profileSeconds), filepath.Join(c.b.profile, name+what))
+		done <- fetch(c.b.ctx, fmt.Sprintf("%sprofile?seconds=%d", from, int(length.Seconds())), filepath.Join(c.b.profile, name+what), length+proc.Patience)
 	}
 	go get(c.admin+"debug/pprof/", "-server.pprof")
 	go get(c.workerProfiles, "-worker.pprof")

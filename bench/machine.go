@@ -51,8 +51,8 @@ func machine() string {
 }
 
 // answer is what an address answers.
-func answer(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, proc.Patience)
+func answer(ctx context.Context, url string, patience time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -67,8 +67,8 @@ func answer(ctx context.Context, url string) ([]byte, error) {
 }
 
 // fetch writes what an address answers to a file.
-func fetch(ctx context.Context, url, name string) error {
-	text, err := answer(ctx, url)
+func fetch(ctx context.Context, url, name string, patience time.Duration) error {
+	text, err := answer(ctx, url, patience)
 	if err != nil {
 		return err
 	}

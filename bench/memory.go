@@ -99,7 +99,7 @@ func (b *bench) wait(what string, n int, submit func(*cluster) error) (err error
 	if err != nil {
 		return err
 	}
-	recorded := c.record(fmt.Sprintf("wait-%d", n))
+	recorded := c.record(fmt.Sprintf("wait-%d", n), profileTime)
 	spent, err := b.timed(&reeveQueue{c}, func() error { return submit(c) })
 	if err := errors.Join(err, recorded()); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (b *bench) wait(what string, n int, submit func(*cluster) error) (err error
 		return err
 	}
 	if b.profile != "" {
-		if err := fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, n)); err != nil {
+		if err := fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-%d.pprof", b.profile, n), proc.Patience); err != nil {
 			return err
 		}
 	}

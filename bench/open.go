@@ -9,6 +9,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
+	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
 const (
@@ -85,7 +86,7 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 	every := max((length / openParts).Truncate(time.Second), time.Second)
 	parts := int(length / every)
 	return b.offered([]string{"--retention", every.String()}, func(c *cluster, o *offerer) error {
-		recorded := c.record(fmt.Sprintf("open-%.0f", rate))
+		recorded := c.record(fmt.Sprintf("open-%.0f", rate), length)
 		began, err := nextSecond(b.ctx)
 		if err != nil {
 			return err
@@ -96,7 +97,7 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 		stop()
 		seen := <-watched
 		if err == nil && b.profile != "" {
-			err = fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-open-%.0f.pprof", b.profile, rate))
+			err = fetch(b.ctx, c.admin+"debug/pprof/heap", fmt.Sprintf("%s/heap-open-%.0f.pprof", b.profile, rate), proc.Patience)
 		}
 		if err := errors.Join(err, seen.err, recorded(), c.drained()); err != nil {
 			return err

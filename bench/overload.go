@@ -33,7 +33,7 @@ func (b *bench) overload() error {
 	}
 	length, rest := b.shortened(b.overloadTime), b.shortened(normalTime)
 	return b.offered(nil, func(c *cluster, o *offerer) error {
-		recorded := c.record("overload")
+		recorded := c.record("overload", length)
 		began, err := nextSecond(b.ctx)
 		if err != nil {
 			return err

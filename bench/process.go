@@ -74,7 +74,7 @@ func (b *bench) startedKind(s peer.StarterSystem, k processKind, n, run int) (er
 	defer func() { err = errors.Join(err, q.Close()) }()
 	recorded := func() error { return nil }
 	if r, ok := q.(*reeveStarter); ok {
-		recorded = r.record(fmt.Sprintf("process-%t-%d", k.keep, run))
+		recorded = r.record(fmt.Sprintf("process-%t-%d", k.keep, run), profileTime)
 	}
 	spent, err := b.timed(q, func() error { return q.Run(n, k.command, k.keep) })
 	if err := errors.Join(err, recorded()); err != nil {

@@ -121,7 +121,7 @@ func most(s peer.System, n, slots int) int {
 // for.
 func (b *bench) record(q peer.Queue, name string) (wait func() error) {
 	if r, ok := q.(*reeveQueue); ok {
-		return r.record(name)
+		return r.record(name, profileTime)
 	}
 	return func() error { return nil }
 }

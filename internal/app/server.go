@@ -284,10 +284,12 @@ func (s *server) close() error {
 
 // gone drops the logs and artifacts of jobs whose retention is over.
 func (s *server) gone(ctx context.Context, ids []job.ID) error {
-	for _, id := range ids {
-		if err := s.blobs.Delete(ctx, api.ArtifactPrefix(id)); err != nil {
-			return fmt.Errorf("drop the artifacts of job %d: %w", id, err)
-		}
+	artifacts := make([]string, len(ids))
+	for i, id := range ids {
+		artifacts[i] = api.ArtifactPrefix(id)
+	}
+	if err := s.blobs.Delete(ctx, artifacts...); err != nil {
+		return fmt.Errorf("drop the artifacts of jobs: %w", err)
 	}
 	return s.logs.Drop(ctx, ids...)
 }

@@ -35,8 +35,9 @@ type Store interface {
 	// List calls fn for every blob whose key begins with prefix, in key order,
 	// until fn returns an error, which List returns.
 	List(ctx context.Context, prefix string, fn func(Info) error) error
-	// Delete removes every blob whose key begins with prefix when that ends in a
-	// slash, else the one blob whose whole key it is. The empty prefix is refused
-	// with ErrKey. Nothing to remove is no error. Readers already open go on.
-	Delete(ctx context.Context, prefix string) error
+	// Delete removes, for each prefix, every blob whose key begins with it when it
+	// ends in a slash, else the one blob whose whole key it is. The empty prefix is
+	// refused with ErrKey. Nothing to remove is no error. Readers already open go on.
+	// After an error some of the prefixes may be gone.
+	Delete(ctx context.Context, prefixes ...string) error
 }

@@ -85,16 +85,18 @@ func (m *memBlobs) List(_ context.Context, prefix string, fn func(blob.Info) err
 	return nil
 }
 
-func (m *memBlobs) Delete(_ context.Context, prefix string) error {
-	key, dir := strings.CutSuffix(prefix, "/")
-	if err := blob.CheckKey(key); err != nil {
-		return err
-	}
+func (m *memBlobs) Delete(_ context.Context, prefixes ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for k := range m.blobs {
-		if k == prefix || dir && strings.HasPrefix(k, prefix) {
-			delete(m.blobs, k)
+	for _, prefix := range prefixes {
+		key, dir := strings.CutSuffix(prefix, "/")
+		if err := blob.CheckKey(key); err != nil {
+			return err
+		}
+		for k := range m.blobs {
+			if k == prefix || dir && strings.HasPrefix(k, prefix) {
+				delete(m.blobs, k)
+			}
 		}
 	}
 	return nil

@@ -189,9 +189,9 @@ type Tables interface {
 	// Durable returns a projected sequence that is safely on disk, syncing if it
 	// must: the journal may be trimmed below it.
 	Durable(ctx context.Context) (projected uint64, err error)
-	// Retain drops what nobody needs at now (Unix milliseconds): whole day
+	// Retain drops what nobody needs at now (Unix milliseconds): whole
 	// partitions when all of their jobs are past KeepUntil, and it rewrites a
-	// partition once half is. Live jobs always stay. It returns the ids' count.
+	// partition once half is, if the rest will stay. Live jobs always stay. It returns the ids' count.
 	// Before they go, gone is told the ids of those that do, rising, in several calls
 	// perhaps; an error of it keeps them. It may be told the same ids again after a
 	// crash. It may be nil.

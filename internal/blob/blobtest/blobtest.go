@@ -299,22 +299,23 @@ func deletes(t *testing.T, s blob.Store) {
 	}
 	defer r.Close()
 	steps := []struct {
-		prefix string
-		left   []string
+		prefixes []string
+		left     []string
 	}{
-		{"nothing", []string{"a:0", "a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
-		{"no/thing/", []string{"a:0", "a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
-		{"a", []string{"a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
-		{"z/y/x", []string{"a/b:0", "a/b/c:0", "ab:0"}},
-		{"a/", []string{"ab:0"}},
-		{"a/", []string{"ab:0"}},
+		{nil, []string{"a:0", "a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
+		{[]string{"nothing"}, []string{"a:0", "a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
+		{[]string{"no/thing/"}, []string{"a:0", "a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
+		{[]string{"a"}, []string{"a/b:0", "a/b/c:0", "ab:0", "z/y/x:0"}},
+		{[]string{"z/y/x"}, []string{"a/b:0", "a/b/c:0", "ab:0"}},
+		{[]string{"no/thing", "no/more/", "a/", "no/more/"}, []string{"ab:0"}},
+		{[]string{"a/b/", "a/b/c", "ab"}, []string{}},
 	}
 	for _, st := range steps {
-		if err := s.Delete(t.Context(), st.prefix); err != nil {
-			t.Errorf("Delete(%q): %v", st.prefix, err)
+		if err := s.Delete(t.Context(), st.prefixes...); err != nil {
+			t.Errorf("Delete(%q): %v", st.prefixes, err)
 		}
 		if diff := cmp.Diff(st.left, keys(t, s, "")); diff != "" {
-			t.Errorf("after Delete(%q):\n%s", st.prefix, diff)
+			t.Errorf("after Delete(%q):\n%s", st.prefixes, diff)
 		}
 	}
 	if _, err := io.ReadAll(r); err != nil {

@@ -180,19 +180,30 @@ func seek(f *os.File, offset int64) (size int64, err error) {
 
 // Delete implements blob.Store. A whole prefix vanishes at once: its directory is
 // renamed away before its files are removed.
-func (s *Store) Delete(ctx context.Context, prefix string) error {
-	key, isDir := strings.CutSuffix(prefix, "/")
-	if err := errors.Join(blob.CheckKey(key), ctx.Err()); err != nil {
-		return err
-	}
-	var err error
-	if isDir {
-		err = s.deleteDir(dirPath(key))
-	} else {
-		err = s.deleteFile(filePath(key))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("blobs %s: %w", prefix, err)
+func (s *Store) Delete(ctx context.Context, prefixes ...string) error {
+	missing := "" // a directory that is not there, so that nothing below it is looked for
+	for _, prefix := range prefixes {
+		key, isDir := strings.CutSuffix(prefix, "/")
+		if err := errors.Join(blob.CheckKey(key), ctx.Err()); err != nil {
+			return err
+		}
+		above := path.Dir(dirPath(key))
+		if above == missing {
+			continue
+		}
+		var err error
+		if isDir {
+			err = s.deleteDir(dirPath(key))
+		} else {
+			err = s.deleteFile(filePath(key))
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := s.root.Lstat(above); errors.Is(err, fs.ErrNotExist) {
+				missing = above
+			}
+		} else if err != nil {
+			return fmt.Errorf("blobs %s: %w", prefix, err)
+		}
 	}
 	return nil
 }

@@ -147,7 +147,8 @@ func TestRetainDropsTables(t *testing.T) {
 		{5, 0, []span{{1, 0, 9}, {10, 1, 10}, {20, 2, 10}, {30, 3, 10}, {40, 4, 1}}},
 		{6, 5, []span{{1, 0, 4}, {10, 1, 10}, {20, 2, 10}, {30, 3, 10}, {40, 4, 1}}},
 		{25, 4 + 10 + 5, []span{{20, 2, 5}, {30, 3, 10}, {40, 4, 1}}},
-		{41, 16, nil},
+		{38, 5, []span{{30, 3, 10}, {40, 4, 1}}}, // the last one of the fourth goes in a day
+		{41, 11, nil},
 	}
 	for _, st := range steps {
 		n, err := s.Tables().Retain(t.Context(), time.UnixMilli(st.now*day), nil)
