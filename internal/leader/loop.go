@@ -48,10 +48,16 @@ type loop struct {
 	began     time.Time // liveness counts from it
 	anchored  time.Time
 	counted   time.Time
+	launched  time.Time   // when the last batch left
+	crowd     int         // the events of that
+	ripens    *time.Timer // fires when the forming batch need not wait any more
 }
 
 func newLoop(l *Leader) *loop {
+	ripens := time.NewTimer(time.Hour)
+	ripens.Stop()
 	return &loop{
+		ripens: ripens,
 		Leader: l, appends: make(chan store.Batch, 1), appended: make(chan error, 1), unsettled: true,
 		projects: make(chan *flushJob, 1), flushed: make(chan flushResult, 1), began: time.Now(), anchored: time.Now(),
 	}
@@ -128,6 +134,8 @@ func (p *loop) await(ctx context.Context, wake <-chan struct{}, tick <-chan time
 		return nil
 	case <-tick:
 		return nil
+	case <-p.ripens.C:
+		return nil
 	case err := <-p.appended:
 		return p.landed(err)
 	case r := <-p.flushed:
@@ -158,7 +166,7 @@ func (p *loop) turn() (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if p.flying == nil {
+	if p.flying == nil && p.ripe() {
 		p.launch()
 	}
 	return p.unsettled || placed >= turnPlacements || p.in.waiting(p.served()) || p.state.Due(now), nil
@@ -518,54 +526,4 @@ func (p *loop) giveUpSilent(now int64) error {
 		}
 	}
 	return nil
-}
-
-// launch sends the forming batch to the appender, or, if it decided nothing,
-// releases what saw only what is durable.
-func (p *loop) launch() {
-	if p.forming.empty() {
-		p.release(&p.forming)
-		p.forming.reset()
-		return
-	}
-	b := p.forming.seal(p.state.Seq()+1, p.state.Epoch())
-	p.state.Batch(b.Seq)
-	flying := p.forming
-	p.flying, p.forming, p.spare = &flying, p.spare, batch{}
-	p.flying.sent = time.Now()
-	p.appends <- b
-	p.beginFlush()
-}
-
-// landed takes note of an append's outcome.
-func (p *loop) landed(err error) error {
-	if err != nil {
-		return fmt.Errorf("append the batch at %d: %w", p.flying.seq, err)
-	}
-	b := p.flying
-	p.flying = nil
-	p.settings.Observer.Appended(b.count, len(b.payload), time.Since(b.sent))
-	p.mu.Lock()
-	p.durable = b.seq
-	p.mu.Unlock()
-	p.release(b)
-	b.reset()
-	p.spare = *b
-	p.sendFlush()
-	return nil
-}
-
-func (p *loop) appendLoop(ctx context.Context) {
-	for {
-		select {
-		case b := <-p.appends:
-			err := appendUntilKnown(ctx, p.journal, b, &p.stall, p.log)
-			if errors.Is(err, context.Canceled) {
-				return
-			}
-			p.appended <- err
-		case <-ctx.Done():
-			return
-		}
-	}
 }

@@ -44,6 +44,9 @@ type session struct {
 	// startsDue and resultsDue are until when what is started, and the results, wait for
 	// more: see reportDue.
 	startsDue, resultsDue executor.Deadline
+	// reported is when the last report left, many whether it had many results.
+	reported executor.Deadline
+	many     bool
 	// fitness: whether the worker is fit has changed, and the server does not know.
 	fitness bool
 

@@ -7,8 +7,15 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
-// reportWait bounds how long a report waits for more to say.
-const reportWait = 5 * time.Millisecond
+const (
+	// reportWait bounds how long a report waits for more to say.
+	reportWait = 5 * time.Millisecond
+	// reportGap is how long results wait while the worker could hold more than there is:
+	// then the server only waits for what submits, and not for this worker.
+	reportGap = 2 * time.Millisecond
+	// manyResults is how many results in one message tell that more will come at once.
+	manyResults = 8
+)
 
 // queueStarted has the server told that an attempt runs.
 func (m *Machine) queueStarted(a *attempt) {
@@ -33,7 +40,8 @@ func (m *Machine) queueResult(a *attempt) {
 // reportDue reports whether there is something that the server should hear now. Each
 // message costs it a batch on its disk, so two things may wait a little. Word of a start
 // waits for that of its end, which makes one of two for whatever is short. And results wait
-// for each other while enough is held ahead to go on with.
+// for each other while enough is held ahead to go on with, and a shorter while when they
+// come fast and there is room anyway.
 func (m *Machine) reportDue() bool {
 	s := &m.sess
 	switch {
@@ -42,8 +50,24 @@ func (m *Machine) reportDue() bool {
 	case len(s.started) > 0 && s.startsDue <= m.now.Boot:
 		return true
 	}
-	return s.results.len() > 0 && (!m.plenty() || s.resultsDue <= m.now.Boot)
+	return s.results.len() > 0 && m.resultsAt() <= m.now.Boot
 }
+
+// resultsAt is until when results wait for more of them.
+func (m *Machine) resultsAt() executor.Deadline {
+	s := &m.sess
+	switch {
+	case m.plenty():
+		return s.resultsDue
+	case s.many && m.roomy():
+		return min(s.resultsDue, s.reported.Add(reportGap))
+	}
+	return m.now.Boot
+}
+
+// roomy reports whether the server, which takes what it has not heard of for held, sees more
+// room here than it fills.
+func (m *Machine) roomy() bool { return 2*len(m.attempts) <= m.set.Hello.Slots+m.set.Hello.Prefetch }
 
 // plenty reports whether more than half of what may be held ahead is.
 func (m *Machine) plenty() bool { return 2*m.ahead > m.set.Hello.Prefetch }
@@ -58,8 +82,10 @@ func (m *Machine) reportAt() executor.Deadline {
 	if len(s.started) > 0 {
 		at = s.startsDue
 	}
-	if s.results.len() > 0 && (at == 0 || s.resultsDue < at) {
-		at = s.resultsDue
+	if s.results.len() > 0 {
+		if due := m.resultsAt(); at == 0 || due < at {
+			at = due
+		}
 	}
 	return at
 }
@@ -84,6 +110,7 @@ func (m *Machine) report() *link.Report {
 		size += 64 + len(a.result.Outputs) + len(a.result.Cause.Detail)
 		r.Ended = append(r.Ended, a.result)
 	}
+	s.reported, s.many = m.now.Boot, len(r.Ended) >= manyResults
 	for _, f := range s.started {
 		if a := m.attempts[f]; a != nil && a.phase > parked && a.phase < ended && !a.forgotten {
 			r.Started = append(r.Started, link.Started{Fence: f, At: a.result.Started})
