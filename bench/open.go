@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	kneeJobs = 200_000
+	kneeJobs = 1_500_000
 	// kneeSubmitters is how many submit at the same time in search of the knee.
 	kneeSubmitters = 4
 	// How long the open loops last.
@@ -38,13 +38,21 @@ func (b *bench) knee() (rate float64, err error) {
 		return b.kneeRate, nil
 	}
 	n := max(b.count(kneeJobs)/offerBatch, 1) * offerBatch
-	err = b.offered(nil, func(c *cluster, o *offerer) error {
+	err = b.offered(b.retention(), func(c *cluster, o *offerer) error {
 		spent, err := b.timed(&reeveQueue{c}, func() error { return errors.Join(o.closed(b.ctx, n, kneeSubmitters), c.drained()) })
 		b.kneeRate = float64(n) / spent.took.Seconds()
 		return err
 	})
 	return b.kneeRate, err
 }
+
+// openPart is a part of an open loop's time, for which what has ended is kept.
+func (b *bench) openPart() time.Duration {
+	return max((b.shortened(b.openTime) / openParts).Truncate(time.Second), time.Second)
+}
+
+// retention has a server keep what has ended that long.
+func (b *bench) retention() []string { return []string{"--retention", b.openPart().String()} }
 
 // offered runs f on a fresh cluster with a worker and an offerer.
 func (b *bench) offered(args []string, f func(*cluster, *offerer) error) (err error) {
@@ -83,9 +91,9 @@ func (b *bench) open() error {
 // steady measures one rate.
 func (b *bench) steady(r figure.Row, rate float64) error {
 	length := b.shortened(b.openTime)
-	every := max((length / openParts).Truncate(time.Second), time.Second)
+	every := b.openPart()
 	parts := int(length / every)
-	return b.offered([]string{"--retention", every.String()}, func(c *cluster, o *offerer) error {
+	return b.offered(b.retention(), func(c *cluster, o *offerer) error {
 		recorded := c.record(fmt.Sprintf("open-%.0f", rate), length)
 		began, err := nextSecond(b.ctx)
 		if err != nil {
@@ -107,6 +115,11 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 			return err
 		}
 		b.reportOpen(r, every, late, seen.all)
+		seconds, err := c.lateness(lateQuery{began.Unix(), 1, int64(length / time.Second)})
+		if err != nil {
+			return err
+		}
+		b.saySeconds(seconds)
 		whole, err := c.lateness(lateQuery{began.Unix(), int64(length / time.Second), 1})
 		if err != nil {
 			return err
@@ -119,6 +132,16 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 		b.charge(all, spent, int(out.due.Load()))
 		return nil
 	})
+}
+
+// saySeconds tells of each second if profiles are asked for.
+func (b *bench) saySeconds(late []interval) {
+	if b.profile == "" {
+		return
+	}
+	for i, v := range late {
+		b.say("second %d: %d due and taken, %d started, p50 %d ms, p99 %d ms", i, v.Due, v.Started, v.P50/1000, v.P99/1000)
+	}
 }
 
 func (b *bench) addLate(r figure.Row, v interval, length time.Duration) {

@@ -54,11 +54,7 @@ func (b *bench) overload() error {
 		if err != nil {
 			return err
 		}
-		if b.profile != "" {
-			for i, v := range late {
-				b.say("second %d: %d due and taken, %d started, p50 %d ms, p99 %d ms", i, v.Due, v.Started, v.P50/1000, v.P99/1000)
-			}
-		}
+		b.saySeconds(late)
 		b.reportOverload(knee, length, &much, &normal, late)
 		r := overloadRow("while it lasted")
 		b.charge(r, spent, int(much.due.Load()))

@@ -153,7 +153,7 @@ func (s *session) judge(ctx context.Context, p partition, now int64) (what verdi
 	if err != nil || !live && p.keepMax < now {
 		return drop, 0, err
 	}
-	if !live && p.keepMax-now <= s.db.span {
+	if !live && p.keepMax-now <= 2*s.db.span {
 		// All of it goes soon: nothing is worth a count or a copy.
 		return leave, p.keepMax + 1, nil
 	}
