@@ -17,17 +17,24 @@ const (
 	// gatePace is how many attempts must end in a second for the gate to watch. Where fewer
 	// do, it is the workers who set the pace: then jobs may wait for as long as they like.
 	gatePace = 5_000
-	// gateWait is how many seconds of work may wait before no more is let in than ends.
+	// gateWait is how many seconds of work may wait before the gate lets in only so much
+	// that gateAim seconds of it wait: enough for clients to come back before nothing is left.
 	gateWait = 3
+	gateAim  = 2
+	// gateFewest is the part of what ends that is let in however much waits, gateMost the
+	// multiple of it that is when little does.
+	gateFewest = 4
+	gateMost   = 2
 	// gateLeast is how many jobs a second are let in all the same: whoever submits a large
 	// backlog should not have to stay for as long as it takes to work it off.
 	gateLeast = 10_000
 )
 
 // gate keeps a server that has its hands full, or its memory, from taking on ever more. Submits cost time
-// that the work needs, too, and what they bring waits longer and longer. While jobs that
-// could start wait for more than gateWait seconds, at the pace at which attempts end, no more
-// are let in than end. It belongs to the loop, but for full.
+// that the work needs, too, and what they bring waits longer and longer. Once jobs that could
+// start wait for more than gateWait seconds, at the pace at which attempts end, as many are let
+// in as end if they wait for gateAim seconds, fewer if for longer, more if for less, until
+// hardly any wait. It belongs to the loop, but for shut.
 type gate struct {
 	looked time.Time
 	ended  int64 // attempts, since then
@@ -68,13 +75,19 @@ func (g *gate) look(now time.Time, ready int64) {
 	g.next = (g.next + 1) % gateLooks
 	pace := g.pace()
 	g.best = max(pace, g.best-g.best/50) // a half after three seconds and a half
-	if g.best >= gatePace && ready > gateWait*pace {
+	most := gateWait * pace
+	if g.tight {
+		most = gateAim * pace / (2 * gateMost)
+	}
+	if g.best >= gatePace && ready > most {
 		g.over++
 	} else {
 		g.over = 0
 	}
 	if g.tight = g.over >= gateLooks; g.tight {
-		g.room = min(g.room, 0) + max(g.ended, gateLeast*passed.Milliseconds()/1000)
+		enough := gateAim * pace * pace / max(ready, 1) // a second
+		enough = max(min(enough, gateMost*pace), pace/gateFewest, gateLeast)
+		g.room = min(g.room, 0) + enough*passed.Milliseconds()/1000
 	}
 	g.ended = 0
 	g.shut.Store(g.refusal())
@@ -96,7 +109,7 @@ func (g *gate) refusal() *job.Error {
 		return &job.Error{Code: job.Busy, Message: "the server has no memory for more unfinished jobs; try again when some have ended"}
 	case g.tight && g.room <= 0:
 		return &job.Error{Code: job.Busy, Message: fmt.Sprintf(
-			"the server has its hands full: jobs that could start at once wait for more than %d seconds already; try again in a second", gateWait)}
+			"the server has its hands full: jobs that could start at once wait for about %d seconds already; try again in a second", gateAim)}
 	}
 	return nil
 }

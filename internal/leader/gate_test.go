@@ -18,7 +18,8 @@ func TestGate(t *testing.T) {
 		{"nothing ends", 0, 10_000_000, -1},
 		{"the workers set the pace", gatePace - 100, 10_000_000, -1},
 		{"little waits", 40_000, gateWait * 39_000, -1},
-		{"much waits", 40_000, gateWait * 41_000, 40_000},
+		{"much waits", 40_000, gateWait * 41_000, 40_000 * gateAim * 40 / (gateWait * 41)},
+		{"more waits", 80_000, 10_000_000, 80_000 / gateFewest},
 		{"much waits on slow workers", gatePace + 500, 10_000_000, gateLeast},
 	} {
 		var g gate
@@ -50,6 +51,43 @@ func TestGate(t *testing.T) {
 		if slack := 1000; c.want >= 0 && (taken < c.want-slack || taken > c.want+slack) {
 			t.Errorf("%s: %d were let in, want about %d", c.what, taken, c.want)
 		}
+	}
+}
+
+// TestGateSettles offers twice what ends for a while, and then half of it: what waits comes
+// down to what is aimed at and stays there, and afterwards everything is let in again.
+func TestGateSettles(t *testing.T) {
+	const ends = 4000 // at each look
+	var g gate
+	now := time.Unix(1, 0)
+	ready := int64(0)
+	refused := false
+	offer := func(looks, n int) {
+		refused = false
+		for range looks {
+			now = now.Add(gateEvery)
+			g.look(now, ready)
+			for range n / 100 {
+				if err := g.take(100); err != nil {
+					refused = true
+				} else {
+					ready += 100
+				}
+			}
+			g.ended = min(ends, ready)
+			ready -= g.ended
+		}
+	}
+	offer(200, 2*ends)
+	for range 100 {
+		offer(1, 2*ends)
+		if aim := int64(gateAim * 10 * ends); ready < aim*9/10 || ready > aim*11/10 {
+			t.Fatalf("%d wait, want about %d", ready, aim)
+		}
+	}
+	offer(100, ends/2)
+	if refused || g.tight || ready > ends {
+		t.Errorf("ten seconds after the overload: %d wait, tight %t, somebody was refused %t", ready, g.tight, refused)
 	}
 }
 
@@ -85,17 +123,23 @@ func TestGateKeepsAccount(t *testing.T) {
 		g.ended = 2000
 		g.look(now, 1_000_000)
 	}
+	aimed := func() {
+		now = now.Add(gateEvery)
+		g.ended = 2000
+		g.look(now, gateAim*20_000)
+	}
 	for range gateLooks {
 		if err := g.take(10_000); err != nil {
 			t.Errorf("a burst was refused: %v", err)
 		}
 		look()
 	}
+	aimed()
 	if err := g.take(5000); err != nil {
 		t.Fatal(err)
 	}
 	for step := range 2 {
-		look()
+		aimed()
 		if err := g.take(1); (err == nil) != (step == 1) {
 			t.Errorf("%d looks after a submit of 2.5 times the room: %v", step+1, err)
 		}
