@@ -213,11 +213,12 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if r.Ended == 0 {
 		r.Ended = e.At
 	}
-	if e.Started > 0 || e.Cause.Kind == job.CauseWorkerLost { // which nobody has heard to start
+	unheard := e.Ended == 0 || e.Cause.Kind == job.CauseWorkerLost // whether it started
+	if e.Started > 0 || e.Next == job.Succeeded || unheard {
 		s.began(j)
 	}
+	s.watchWindow(j)
 	if e.Next == job.Pending {
-		s.watchWindow(j)
 		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
 		t.put(a.position, r)
 		s.flush.attempt(j, a, e, r)

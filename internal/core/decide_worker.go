@@ -140,7 +140,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		case w.hello.Incarnation != hello.Incarnation:
 			s.lose(d, in, a, w.hello.Name+" restarted without it")
 		case done[a.fence]:
-			s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop})
+			s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop, Ended: in.Now})
 			if next := s.promote(d, a, promoted, done); next != 0 && has[next] {
 				again = append(again, next)
 			}

@@ -193,7 +193,7 @@ func (h *history) ended(e core.AttemptEnded) {
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
 	}
-	if e.Started > 0 || e.Cause.Kind == job.CauseWorkerLost { // who may have begun it unheard
+	if e.Started > 0 || e.Ended == 0 || e.Cause.Kind == job.CauseWorkerLost { // who may have begun it unheard
 		h.jobs[at.job].begun = true
 	}
 	h.judgeEnd(e, a)
