@@ -22,8 +22,8 @@ const (
 	openParts = 10
 
 	aboutOpen = "Batches of 100 arrive when the clock says so, however slow the answers are; a job's time counts from the moment at which its batch was due. " +
-		"The knee is the rate of a loop in which four submit such batches as fast as they are taken, until all is worked off. " +
-		"Finished jobs are kept for a tenth of the run, so that what is past its retention is dropped all the while; the journal is trimmed as always. " +
+		"The knee is the rate of a loop in which four submit such batches as fast as they are taken, half a minute's worth, until all is worked off. " +
+		"Finished jobs are kept for a tenth of the run, there too, so that what is past its retention is dropped all the while; the journal is trimmed as always. " +
 		"*Drift* compares the last third of the run with the middle one: nothing leaves before its retention is over."
 )
 

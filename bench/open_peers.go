@@ -8,8 +8,8 @@ import (
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 )
 
-// riverKneeJobs is how many jobs its knee is found with: fewer, as it is slower.
-const riverKneeJobs = 60_000
+// riverKneeJobs is how many jobs its knee is found with: half a minute's worth, too.
+const riverKneeJobs = 900_000
 
 // openRiver is W8 for River, at the same shares of its own knee.
 func (b *bench) openRiver() error {
