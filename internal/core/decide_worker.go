@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
 // Welcomed is the reply to WorkerHello. Session tells this session of the worker from
@@ -262,10 +263,15 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	}
 	// After what ended, whose place an attempt may have that was prefetched before.
 	begun := make(map[link.Fence]bool, len(c.Report.Started))
+	taken := map[plan.Shape]int{} // places, by what has not been promoted before
 	for _, r := range c.Report.Started {
 		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !begun[r.Fence] && !endsHere(&c.Report, r.Fence) {
 			begun[r.Fence] = true
 			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
+			if a.prefetched && !promoted[r.Fence] {
+				promoted[r.Fence] = true
+				taken[a.job.spec.shapes[a.task]]++
+			}
 		}
 	}
 	w := s.workers[c.Worker]
@@ -281,7 +287,11 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		if a := s.attempts[f]; a != nil && a.worker == w && a.started == 0 && !done[f] {
 			done[f] = true
 			d.Events = append(d.Events, AttemptReturned{Fence: f})
-			s.promote(&d, a, promoted, done)
+			if shape := a.job.spec.shapes[a.task]; (!a.prefetched || promoted[f]) && taken[shape] > 0 {
+				taken[shape]-- // its place is the one that another has started in
+			} else {
+				s.promote(&d, a, promoted, done)
+			}
 			s.endReturned(&d, in, a)
 		}
 	}

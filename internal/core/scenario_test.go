@@ -337,10 +337,20 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 	case "late-return": // what was said in the session before
 		w, g := sc.find(rest[0])
 		return sc.turn(WorkerReport{Worker: w.id, Session: w.session - 1, Report: link.Report{Returned: []link.Fence{g.fence}}})
-	case "return":
-		w, g := sc.find(rest[0])
-		w.drop(g.fence)
-		sc.report(w, link.Report{Returned: []link.Fence{g.fence}})
+	case "return": // some, perhaps in the message that says that another has started
+		var r link.Report
+		if ref := opts["start"]; ref != "" {
+			_, g := sc.find(ref)
+			g.phase = link.Running
+			r.Started = []link.Started{{Fence: g.fence, At: sc.now}}
+		}
+		w, _ := sc.find(rest[0])
+		for _, ref := range rest {
+			_, g := sc.find(ref)
+			w.drop(g.fence)
+			r.Returned = append(r.Returned, g.fence)
+		}
+		sc.report(w, r)
 	}
 	return nil, nil
 }
