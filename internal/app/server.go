@@ -242,8 +242,9 @@ const (
 	minRetainEvery   = time.Second
 )
 
-// part is the part of the default retention at which its end is looked for: finished jobs
-// are kept at most so much longer than they say.
+// part is the part of the default retention at which its end is looked for. Finished jobs
+// that are kept for as long as that says stay up to about three parts longer: until all go
+// that were submitted in the same part.
 func part(retention, least, most time.Duration) time.Duration {
 	if retention == 0 {
 		retention = leader.DefaultRetention
