@@ -26,7 +26,7 @@ func newStage() *stage {
 	w := newWorld(Options{Seed: 1})
 	w.faults = faults{lease: 10 * time.Second, ring: 10}
 	w.server = newServer(w)
-	w.server.generation, w.server.lastHeard = 1, map[uint64]time.Duration{}
+	w.server.generation, w.server.lastHeard, w.server.overdue = 1, map[uint64]time.Duration{}, map[link.Fence]time.Duration{}
 	w.server.clock.set(w.now, w.server.wall())
 	w.past.alone = true
 	s := &stage{world: w, node: newNode(w, 0), runs: map[link.Fence]*process{}}
@@ -228,6 +228,14 @@ func TestGoodHistories(t *testing.T) {
 				s.server.heard(1)
 				s.server.judgeLeases()
 			}
+		},
+		"a lease that is long over from one moment to the next": func(s *stage) {
+			f := s.assign(s.submit(oneTask), 0, 0, 1)
+			s.pass(s.faults.lease*11/10 + 2*leaseSlack)
+			s.server.judgeLeases()
+			s.lose(f, job.Pending)
+			s.pass(2 * leaseSlack)
+			s.server.judgeLeases()
 		},
 		"a queue with work whose workers are busy": func(s *stage) {
 			s.start(s.assign(s.submit(oneTask), 0, 0, 1))
@@ -544,7 +552,9 @@ func badAttempts() []bad {
 		}},
 		{Renewed, "its worker is silent", func(s *stage) {
 			s.start(s.assign(s.submit(oneTask), 0, 0, 1))
-			s.pass(s.faults.lease*11/10 + leaseSlack + time.Second)
+			s.pass(s.faults.lease*11/10 + time.Second)
+			s.server.judgeLeases()
+			s.pass(leaseSlack + time.Second)
 			s.server.judgeLeases()
 		}},
 	}

@@ -10,9 +10,10 @@ import (
 // Bounds of what is judged now and then.
 const (
 	judgeEvery = time.Second
-	// leaseSlack is how much later than its lease an attempt may be given up: the server
+	// leaseSlack is how long an attempt may live on once its lease is over: the server
 	// looks now and then, believes in no step of its clock longer than two seconds, and has
-	// to append what it decides.
+	// to append what it decides. A lease may be over from one moment to the next, when a clock
+	// is set forward.
 	leaseSlack = 10 * time.Second
 	// hungerMost is how long a queue may have work and an idle worker that takes it.
 	hungerMost = 10 * time.Second
@@ -49,7 +50,14 @@ func (s *server) judgeLeases() {
 			asleep := s.w.now - a.moment - awake
 			quiet = min(quiet, awake, time.Duration(s.time()-a.at)*time.Millisecond-asleep)
 		}
-		if quiet > a.lease+a.lease/10+leaseSlack {
+		if quiet <= a.lease+a.lease/10 {
+			delete(s.overdue, fence)
+			continue
+		}
+		if _, known := s.overdue[fence]; !known {
+			s.overdue[fence] = s.awake()
+		}
+		if s.awake()-s.overdue[fence] > leaseSlack {
 			s.w.fail(Renewed, "attempt %d of %s counts as live, and its worker %d was not heard for %v; its lease is %v", fence, a.place, a.worker, quiet, a.lease)
 		}
 	}

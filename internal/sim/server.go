@@ -62,9 +62,11 @@ type server struct {
 	// does not.
 	stalled, busy time.Duration
 	// waking is how long it had been awake when it last began to do nothing, and lastHeard
-	// when each worker was heard, for the judge.
+	// when each worker was heard, for the judge. overdue is since when the lease of what still
+	// counts as live has been over, by fence.
 	waking    time.Duration
 	lastHeard map[uint64]time.Duration
+	overdue   map[link.Fence]time.Duration
 
 	state           *core.State
 	live            leader.Liveness
@@ -179,7 +181,7 @@ func (s *server) stall() {
 func (s *server) start() {
 	s.life++
 	s.up, s.ready, s.stalled, s.busy, s.waking, s.planned = true, false, 0, 0, 0, false
-	s.live, s.clock, s.lastHeard = leader.Liveness{}, wallClock{}, map[uint64]time.Duration{}
+	s.live, s.clock, s.lastHeard, s.overdue = leader.Liveness{}, wallClock{}, map[uint64]time.Duration{}, map[link.Fence]time.Duration{}
 	s.mount()
 	s.lanes = [lanes][]*request{}
 	s.forming, s.flying, s.flush, s.due, s.anchored, s.unsettled = &batch{}, nil, nil, 0, s.w.now, true
