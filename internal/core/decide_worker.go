@@ -55,8 +55,11 @@ func (s *State) identify(h *link.Hello) (uint64, error) {
 		}
 	}
 	if id != 0 {
-		if h.Incarnation < s.workers[id].hello.Incarnation {
+		switch last := &s.workers[id].hello; {
+		case h.Incarnation < last.Incarnation:
 			return 0, refuse(job.Refused, "a later process of worker %s has greeted; this one must be gone", h.Name)
+		case h.Incarnation == last.Incarnation && h.Greeting != 0 && h.Greeting < last.Greeting:
+			return 0, refuse(job.Refused, "a later session of worker %s has begun; this one must be over", h.Name)
 		}
 		return id, nil
 	}

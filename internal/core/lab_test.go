@@ -238,6 +238,7 @@ func (l *lab) join(h link.Hello) error {
 		l.workers[h.Name] = w
 		l.names = append(l.names, h.Name)
 	}
+	h.Greeting = w.hello.Greeting + 1
 	w.hello, w.up = h, true
 	h.Held = w.list()
 	reply, err := l.do(WorkerHello{Hello: h})

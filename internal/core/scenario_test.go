@@ -278,9 +278,13 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 			h.Incarnation = w.hello.Incarnation
 		}
 		return nil, sc.join(h)
-	case "outdated": // the hello of the process before comes last
+	case "outdated": // the hello of the process before comes last, or of the session before
 		h := sc.workers[rest[0]].hello
-		h.Incarnation--
+		if slices.Contains(rest, "session") {
+			h.Greeting--
+		} else {
+			h.Incarnation--
+		}
 		return sc.turn(WorkerHello{Hello: h})
 	case "restart", "reconnect":
 		w := sc.workers[rest[0]]

@@ -79,6 +79,9 @@ type Hello struct {
 	// Incarnation is new in every process of it, and rises: once a later process has
 	// greeted, what is left of an earlier one on the way counts for nothing.
 	Incarnation uint64
+	// Greeting counts the sessions of the process, this one in: a hello that comes after that
+	// of a later session counts for nothing. 0 in versions that don't count.
+	Greeting uint64
 	// Place tells where the state directory is: the boot of a machine, and the directory on
 	// it. Whoever has the same sees what an earlier process of this worker has left there;
 	// whoever has another, such as a copy of the directory, does not. Empty for not known,

@@ -223,6 +223,7 @@ func putHello(b []byte, f field, h *link.Hello) []byte {
 	b = putUint(b, 15, h.Seq)
 	b = putString(b, 16, h.Unfit)
 	b = putString(b, 17, h.Place)
+	b = putUint(b, 18, h.Greeting)
 	return end(b, at)
 }
 
@@ -266,6 +267,8 @@ func (r *reader) hello() (h link.Hello) {
 			h.Unfit = m.string()
 		case 17:
 			h.Place = m.string()
+		case 18:
+			h.Greeting = m.uint()
 		case 15:
 			h.Seq = m.uint()
 		default:

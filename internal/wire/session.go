@@ -52,6 +52,7 @@ func hello(m *reevev1.Hello) (*link.Hello, error) {
 		Protocol: m.GetProtocol(), Name: m.GetName(), Instance: m.GetInstance(), Incarnation: m.GetIncarnation(), Labels: m.GetLabels(),
 		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes()}, Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
 		Executors: m.GetExecutors(), Functions: m.GetFunctions(), Version: m.GetVersion(), Host: m.GetHost(), About: m.GetAbout(), Place: m.GetPlace(),
+		Greeting: m.GetGreeting(),
 		Held: h, Unfit: m.GetUnfit(), Generation: m.GetGeneration(), Seq: m.GetSequence(),
 	}, err
 }
@@ -61,6 +62,7 @@ func helloMessage(h *link.Hello) *reevev1.Hello {
 		Protocol: h.Protocol, Name: h.Name, Instance: h.Instance, Incarnation: h.Incarnation, Labels: h.Labels,
 		CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory, Slots: int32(h.Slots), Prefetch: int32(h.Prefetch),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, Host: h.Host, About: h.About, Place: h.Place,
+		Greeting: h.Greeting,
 		Held: heldMessages(h.Held), Unfit: h.Unfit, Generation: h.Generation, Sequence: h.Seq,
 	}
 }

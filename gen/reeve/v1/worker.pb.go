@@ -677,7 +677,9 @@ type Hello struct {
 	Unfit string `protobuf:"bytes,18,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	// Where its state directory is: equal as long as an attempt of it may still run there.
 	// Empty for not known.
-	Place         string `protobuf:"bytes,19,opt,name=place,proto3" json:"place,omitempty"`
+	Place string `protobuf:"bytes,19,opt,name=place,proto3" json:"place,omitempty"`
+	// Counts the sessions of the process, this one in. 0 for not known.
+	Greeting      uint64 `protobuf:"varint,20,opt,name=greeting,proto3" json:"greeting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -843,6 +845,13 @@ func (x *Hello) GetPlace() string {
 		return x.Place
 	}
 	return ""
+}
+
+func (x *Hello) GetGreeting() uint64 {
+	if x != nil {
+		return x.Greeting
+	}
+	return 0
 }
 
 // Held is an attempt that a worker holds.
@@ -3069,7 +3078,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04beat\x18\x02 \x01(\v2\x0e.reeve.v1.BeatH\x00R\x04beat\x12*\n" +
 	"\x06report\x18\x03 \x01(\v2\x10.reeve.v1.ReportH\x00R\x06report\x12-\n" +
 	"\aleaving\x18\x04 \x01(\v2\x11.reeve.v1.LeavingH\x00R\aleavingB\t\n" +
-	"\amessage\"\xe3\x04\n" +
+	"\amessage\"\xff\x04\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3092,7 +3101,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\bsequence\x18\x10 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04host\x18\x11 \x01(\tR\x04host\x12\x14\n" +
 	"\x05unfit\x18\x12 \x01(\tR\x05unfit\x12\x14\n" +
-	"\x05place\x18\x13 \x01(\tR\x05place\x1a9\n" +
+	"\x05place\x18\x13 \x01(\tR\x05place\x12\x1a\n" +
+	"\bgreeting\x18\x14 \x01(\x04R\bgreeting\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +

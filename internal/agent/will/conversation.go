@@ -113,7 +113,7 @@ func (m *Machine) greet(number uint64) {
 		return
 	}
 	h := m.set.Hello
-	h.Held, h.Unfit, h.Generation, h.Seq = m.held(), m.unfit.why, m.generation, m.seq
+	h.Held, h.Unfit, h.Generation, h.Seq, h.Greeting = m.held(), m.unfit.why, m.generation, m.seq, number
 	m.sess.state = greeting
 	m.sess.unanswered = append(m.sess.unanswered, sentBeat{at: m.now.Boot})
 	m.sess.giveUpAt = m.now.Boot.Add(helloWait)

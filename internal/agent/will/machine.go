@@ -12,7 +12,7 @@ import (
 
 // Settings is what a machine is made of.
 type Settings struct {
-	// Hello is what sessions begin with; Held, Generation and Seq are filled in.
+	// Hello is what sessions begin with; Held, Greeting, Generation and Seq are filled in.
 	Hello link.Hello
 	// Seed makes the jitter of reconnects.
 	Seed uint64

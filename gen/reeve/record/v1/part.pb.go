@@ -441,6 +441,7 @@ type Hello struct {
 	Seq           uint64                 `protobuf:"varint,15,opt,name=seq,proto3" json:"seq,omitempty"`
 	Unfit         string                 `protobuf:"bytes,16,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	Place         string                 `protobuf:"bytes,17,opt,name=place,proto3" json:"place,omitempty"`
+	Greeting      uint64                 `protobuf:"varint,18,opt,name=greeting,proto3" json:"greeting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +595,13 @@ func (x *Hello) GetPlace() string {
 	return ""
 }
 
+func (x *Hello) GetGreeting() uint64 {
+	if x != nil {
+		return x.Greeting
+	}
+	return 0
+}
+
 // Resources is job.Resources.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -683,7 +691,7 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\acreated\x18\x06 \x01(\x03R\acreated\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x03R\aexpires\x12\x18\n" +
 	"\arevoked\x18\b \x01(\x03R\arevoked\x12\x0e\n" +
-	"\x02by\x18\t \x01(\tR\x02by\"\xb4\x04\n" +
+	"\x02by\x18\t \x01(\tR\x02by\"\xd0\x04\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -704,7 +712,8 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"generation\x12\x10\n" +
 	"\x03seq\x18\x0f \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05unfit\x18\x10 \x01(\tR\x05unfit\x12\x14\n" +
-	"\x05place\x18\x11 \x01(\tR\x05place\x1a9\n" +
+	"\x05place\x18\x11 \x01(\tR\x05place\x12\x1a\n" +
+	"\bgreeting\x18\x12 \x01(\x04R\bgreeting\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
