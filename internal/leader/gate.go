@@ -25,7 +25,7 @@ const (
 	// multiple of it that is when little does.
 	gateFewest = 4
 	gateMost   = 2
-	// gateLeast is how many jobs a second are let in all the same: whoever submits a large
+	// gateLeast is how many tasks a second are let in all the same: whoever submits a large
 	// backlog should not have to stay for as long as it takes to work it off.
 	gateLeast = 10_000
 )
@@ -45,8 +45,8 @@ type gate struct {
 	// best is the highest pace of late: what is let in may slow the work down so much that
 	// its own pace would say that there is little to keep from it.
 	best int64
-	// tight: room is how many more jobs may come in until the next look. The last one let
-	// in may have taken more.
+	// tight: room is how many more tasks may come in until the next look, an array being one.
+	// The last one let in may have taken more.
 	tight bool
 	room  int64
 	// heavy: there is no memory for more.
@@ -114,7 +114,7 @@ func (g *gate) refusal() *job.Error {
 	return nil
 }
 
-// take lets in n jobs, or says why not.
+// take lets in n tasks, or says why not.
 func (g *gate) take(n int) error {
 	if err := g.refusal(); err != nil {
 		return err

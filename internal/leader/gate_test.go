@@ -171,6 +171,23 @@ func TestNoMoreThanMemoryHolds(t *testing.T) {
 	})
 }
 
+// TestTheGateCountsTasks: what a job brings is as much as its tasks are.
+func TestTheGateCountsTasks(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.state(func(*core.State) {
+			r.leader.gate.tight, r.leader.gate.room, r.leader.gate.looked = true, 7, time.Now().Add(time.Minute)
+		})
+		r.do(submit(t, `{"tasks": {"a": {"run": "true"}, "b": {"run": "true"}, "c": {"run": "true"}}}`, 2))
+		r.state(func(*core.State) {
+			if room := r.leader.gate.room; room != 1 {
+				t.Errorf("two jobs of three tasks leave room for %d of 7, want 1", room)
+			}
+		})
+		r.end()
+	})
+}
+
 // TestOnlySubmitsAreRefusedAtTheGate shuts it: what is no submit goes on, and when what
 // waits has become less, submits do too.
 func TestOnlySubmitsAreRefusedAtTheGate(t *testing.T) {

@@ -239,7 +239,11 @@ func (p *loop) refusal(c core.Command) error {
 	if !ok {
 		return nil
 	}
-	err := p.gate.take(len(s.Items))
+	tasks := 1
+	if s.Spec != nil { // else it is refused later
+		tasks = max(len(s.Spec.Tasks), 1)
+	}
+	err := p.gate.take(len(s.Items) * tasks)
 	if err == nil && p.state.Dirty() > p.settings.MaxUnprojected {
 		err = &job.Error{Code: job.Busy, Message: "the server has more changes than its tables can follow; try again in a second"}
 	}
