@@ -59,8 +59,7 @@ func (z *zoo) faults() map[string]fault {
 		}},
 		"keeper killed": {worker: func(v *victim) string { return z.anotherKeeper(v) }},
 		"keeper stopped": {worker: func(v *victim) string {
-			pids := keepers(z.t, z.c.state(v.name))
-			z.signalAll(pids, syscall.SIGSTOP)
+			pids := z.stopKeepers(v)
 			defer z.signalAll(pids, syscall.SIGCONT)
 			z.pass(chaosPast)
 			return stopped(pids...)
@@ -242,6 +241,22 @@ func stopped(pids ...int) string {
 func onLinux() bool {
 	_, err := os.Stat("/proc/self")
 	return err == nil
+}
+
+// stopKeepers stops a worker's keepers. One that has nothing to do leaves soon, and may do so
+// before it is stopped.
+func (z *zoo) stopKeepers(v *victim) (pids []int) {
+	const tries = 20
+	for range tries {
+		pids = keepers(z.t, z.c.state(v.name))
+		z.signalAll(pids, syscall.SIGSTOP)
+		if stopped(pids...) != "" {
+			break
+		}
+		z.signalAll(pids, syscall.SIGCONT)
+		z.pass(100 * time.Millisecond)
+	}
+	return pids
 }
 
 func (z *zoo) signalAll(pids []int, s syscall.Signal) {
