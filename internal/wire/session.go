@@ -53,7 +53,7 @@ func hello(m *reevev1.Hello) (*link.Hello, error) {
 		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes()}, Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
 		Executors: m.GetExecutors(), Functions: m.GetFunctions(), Version: m.GetVersion(), Host: m.GetHost(), About: m.GetAbout(), Place: m.GetPlace(),
 		Greeting: m.GetGreeting(),
-		Held: h, Unfit: m.GetUnfit(), Generation: m.GetGeneration(), Seq: m.GetSequence(),
+		Held:     h, Unfit: m.GetUnfit(), Generation: m.GetGeneration(), Seq: m.GetSequence(),
 	}, err
 }
 
@@ -63,7 +63,7 @@ func helloMessage(h *link.Hello) *reevev1.Hello {
 		CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory, Slots: int32(h.Slots), Prefetch: int32(h.Prefetch),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, Host: h.Host, About: h.About, Place: h.Place,
 		Greeting: h.Greeting,
-		Held: heldMessages(h.Held), Unfit: h.Unfit, Generation: h.Generation, Sequence: h.Seq,
+		Held:     heldMessages(h.Held), Unfit: h.Unfit, Generation: h.Generation, Sequence: h.Seq,
 	}
 }
 
