@@ -217,8 +217,8 @@ func (c *cluster) live() (int64, error) {
 // profileTime is how much of a run its profile shows.
 const profileTime = 4 * time.Second
 
-// record keeps a profile of what the processors do in the first of a run, for length, if
-// asked for.
+// record keeps a profile of what the processors do from now on for that length, if asked
+// for.
 func (c *cluster) record(name string, length time.Duration) (wait func() error) {
 	if c.b.profile == "" {
 		return func() error { return nil }
