@@ -134,7 +134,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 	var stops []Send
 	done := map[link.Fence]bool{}
 	for a := w.first; a != nil && c.Session == 0; a = a.next { // nobody starts what is to end
-		if !has[a.fence] && a.stop.Kind != job.CauseNone && w.hello.Incarnation == hello.Incarnation {
+		if !has[a.fence] && (a.stop.Kind != job.CauseNone || a.tooLate(in.Now)) && w.hello.Incarnation == hello.Incarnation {
 			done[a.fence] = true
 		}
 	}
@@ -144,7 +144,11 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		case w.hello.Incarnation != hello.Incarnation:
 			s.lose(d, in, a, w.hello.Name+" restarted without it")
 		case done[a.fence]:
-			s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop, Ended: in.Now})
+			if a.stop.Kind != job.CauseNone {
+				s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop, Ended: in.Now})
+			} else { // which the worker would begin now
+				d.Events = append(d.Events, AttemptReturned{Fence: a.fence})
+			}
 			if next := s.promote(d, a, promoted, done); next != 0 && has[next] {
 				again = append(again, next)
 			}
@@ -159,6 +163,13 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		d.Sends = append(d.Sends, Send{Worker: id, Assign: again})
 	}
 	d.Sends = append(d.Sends, stops...)
+}
+
+// tooLate reports whether an attempt that has not begun would be the first of its job to do so,
+// past its start_before.
+func (a *attempt) tooLate(now int64) bool {
+	j := a.job
+	return a.started == 0 && j.startBefore > 0 && !j.begun && now >= j.startBefore
 }
 
 // lose ends an attempt whose worker no longer has it.

@@ -293,6 +293,10 @@ func (sc *scenario) runWorker(name string, rest []string, opts map[string]string
 			h.Incarnation++
 			w.held = nil
 		}
+		if ref := opts["without"]; ref != "" { // the message with it never came
+			holder, g := sc.find(ref)
+			holder.drop(g.fence)
+		}
 		return nil, sc.join(h)
 	case "away", "leave":
 		w := sc.workers[rest[0]]

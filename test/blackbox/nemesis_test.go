@@ -193,6 +193,7 @@ func (z *zoo) while(p *proxy, requests, answers passage, d time.Duration) string
 	defer p.release()
 	z.pass(d)
 	return z.until(patience, func() string {
+		p.set(requests, answers) // a power cut meanwhile has let everything through
 		lateNow, goneNow := p.traffic()
 		if requests == lost || answers == lost {
 			return some(int(goneNow-gone), "bytes lost")
