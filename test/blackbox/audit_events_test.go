@@ -1,6 +1,8 @@
 package blackbox
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,12 +65,24 @@ func (a *auditor) step(elements map[string]heardOf, e heard) {
 }
 
 // void says why a run has tried nothing, if it has not: a fault that left no trace, or too
-// little of what must have happened.
+// little of what must have happened. Of many strikes of a fault, a few may meet nothing that
+// they could do anything to: those are not claimed.
 func void(h *history) []string {
-	var why []string
+	why, missed, found := []string{}, map[string]string{}, map[string]bool{}
+	in100 := 0
 	for i := range h.Strikes {
-		if s := &h.Strikes[i]; s.Evidence == "" {
-			why = append(why, "void: "+s.Name+" left no trace")
+		s := &h.Strikes[i]
+		kind, _, _ := strings.Cut(s.Name, ": ")
+		if s.Evidence == "" {
+			missed[kind] = s.Name
+			in100 += 100
+		} else {
+			found[kind] = true
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(missed)) {
+		if !found[kind] || in100 > len(h.Strikes) {
+			why = append(why, "void: "+missed[kind]+" left no trace")
 		}
 	}
 	got, want := count(h), h.About.Least

@@ -219,8 +219,30 @@ func TestVoid(t *testing.T) {
 	if got := void(truth()); len(got) > 0 {
 		t.Errorf("of one that has tried enough it says %q", got)
 	}
+	rare := truth()
+	for range 150 {
+		rare.Strikes = append(rare.Strikes, strike{Name: "worker killed: w2", Evidence: "exit 137"})
+	}
+	rare.Strikes = append(rare.Strikes, strike{Name: "worker killed: w1"})
+	if got := void(rare); len(got) > 0 {
+		t.Errorf("of one strike in 150 that met nothing it says %q", got)
+	}
 	for _, l := range []lie{
 		{"no trace", "server killed left no trace", func(h *history) { h.Strikes[0].Evidence = "" }},
+		{"too many without a trace", "server killed left no trace", func(h *history) {
+			for i := range 150 {
+				h.Strikes = append(h.Strikes, strike{Name: "server killed", Evidence: "term 1, then 2"})
+				if i < 2 {
+					h.Strikes[i].Evidence = ""
+				}
+			}
+		}},
+		{"one of a kind without a trace", "server bored left no trace", func(h *history) {
+			for range 150 {
+				h.Strikes = append(h.Strikes, strike{Name: "server killed", Evidence: "term 1, then 2"})
+			}
+			h.Strikes = append(h.Strikes, strike{Name: "server bored"})
+		}},
 		{"no jobs", "0 jobs", func(h *history) { h.Records = nil }},
 		{"no attempts", "0 attempts", func(h *history) { h.Marks = nil }},
 		{"no faults", "0 faults", func(h *history) { h.Strikes = nil }},
