@@ -112,11 +112,11 @@ func appendTo(t *testing.T, dir string, payload []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, last, err := s.Journal().Bounds(t.Context())
+	last, err := s.Journal().Last(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := store.Batch{Seq: last + 1, Epoch: 2, ID: [16]byte{1}, Payload: payload}
+	b := store.Batch{Seq: last.Seq + 1, Epoch: 2, ID: [16]byte{1}, Prev: last.ID, Payload: payload}
 	if err := errors.Join(s.Journal().Append(t.Context(), b), s.Close()); err != nil {
 		t.Fatal(err)
 	}

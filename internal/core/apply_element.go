@@ -221,7 +221,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if e.Next == job.Pending {
 		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
 		t.put(a.position, r)
-		s.flush.attempt(j, a, e, r)
+		s.flush.attempt(s.seq+1, j, a, e, r)
 		s.timers.push(timer{at: e.RetryAt, job: j.id, task: a.task, position: a.position, kind: timerBackoff})
 		s.regroup(j, a.task)
 		return

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -39,7 +40,8 @@ type flush struct {
 	order   []objectKey
 	dirty   []*jobState
 	past    []PastAttempt
-	fresh   int // bytes of payloads of jobs in dirty that no flush has had
+	pastAt  []uint64 // the sequences at which those ended
+	fresh   int      // bytes of payloads of jobs in dirty that no flush has had
 
 	sink    Sink
 	seq     uint64
@@ -73,7 +75,8 @@ func (f *flush) object(k objectKey) {
 	f.order = append(f.order, k)
 }
 
-func (f *flush) attempt(j *jobState, a *attempt, e AttemptEnded, r element.Record) {
+func (f *flush) attempt(seq uint64, j *jobState, a *attempt, e AttemptEnded, r element.Record) {
+	f.pastAt = append(f.pastAt, seq)
 	f.past = append(f.past, PastAttempt{
 		Job: j.id, Task: a.task, Position: a.position, Number: a.number, Worker: a.worker.hello.Name,
 		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended,
@@ -122,7 +125,7 @@ func (s *State) BeginFlush(sink Sink) (seq uint64) {
 		sink.Past(f.past[i], s.seq)
 	}
 	f.objects, f.order = nil, f.order[:0]
-	f.past, f.pastSent = nil, f.past
+	f.past, f.pastAt, f.pastSent = nil, nil, f.past
 	return s.seq
 }
 
@@ -271,6 +274,40 @@ func (s *State) Flushed(now int64, ended []job.ID) {
 			s.evict = append(s.evict, eviction{now + linger, j})
 		}
 	}
+}
+
+// Projected says that the tables hold everything up to seq, by the hand of another
+// server: for copies that only apply. Between BeginFlush and Flushed it must not be called.
+func (s *State) Projected(now int64, seq uint64) {
+	f := &s.flush
+	kept := f.dirty[:0]
+	for _, j := range f.dirty {
+		if j.changed > seq {
+			kept = append(kept, j)
+			continue
+		}
+		j.dirty = false
+		for i := range j.tasks {
+			if a := j.tasks[i].arr; a != nil {
+				a.touched = element.Set{}
+				clear(a.outputs)
+			}
+		}
+		if j.sheds() {
+			f.fresh -= len(j.payload)
+			j.shed()
+		}
+		if j.state.Terminal() {
+			s.evict = append(s.evict, eviction{now + linger, j})
+		}
+	}
+	clear(f.dirty[len(kept):])
+	f.dirty = kept
+	n := 0
+	for n < len(f.pastAt) && f.pastAt[n] <= seq {
+		n++
+	}
+	f.past, f.pastAt = slices.Delete(f.past, 0, n), slices.Delete(f.pastAt, 0, n)
 }
 
 // Evict drops finished jobs whose time in memory is over, at most a thousand. It keeps

@@ -91,11 +91,11 @@ func (b *batch) enter(back *record.Decoder, events []core.Event) error {
 	return nil
 }
 
-// seal makes the record of the batch.
-func (b *batch) seal(seq, epoch uint64) store.Batch {
-	out := store.Batch{Seq: seq, Epoch: epoch, Payload: b.payload}
+// seal makes the record of the batch, which follows last.
+func (b *batch) seal(last store.Mark, epoch uint64) store.Batch {
+	out := store.Batch{Seq: last.Seq + 1, Epoch: epoch, Prev: last.ID, Payload: b.payload}
 	_, _ = rand.Read(out.ID[:]) // never fails: crypto/rand ends the program instead
-	b.seq = seq
+	b.seq = out.Seq
 	return out
 }
 

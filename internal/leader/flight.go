@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // A batch leaves when the last one has landed. If that had crowdEvents, it also waits until
@@ -39,7 +41,8 @@ func (p *loop) launch() {
 		p.forming.reset()
 		return
 	}
-	b := p.forming.seal(p.state.Seq()+1, p.state.Epoch())
+	b := p.forming.seal(p.last, p.state.Epoch())
+	p.last = store.Mark{Seq: b.Seq, ID: b.ID}
 	p.state.Batch(b.Seq)
 	flying := p.forming
 	p.flying, p.forming, p.spare = &flying, p.spare, batch{}

@@ -128,6 +128,7 @@ type Leader struct {
 	hub      *replica.Hub
 
 	state *core.State // the loop's alone
+	last  store.Mark  // of the last batch that was sealed; the loop's alone
 	in    inbox
 	live  Liveness
 	beats sync.Mutex // guards live
@@ -158,14 +159,14 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	}
 	l.in.init(settings.MaxWaiting, settings.MaxWaitingBytes, settings.Observer.Refused)
 	generation := max(state.Generation(), 1)
-	b, err := l.begin(found.Last+1, generation)
+	b, err := l.begin(found.Last, generation)
 	if err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
 	if err := appendUntilKnown(ctx, journal, b, &l.stall, log); err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
-	l.durable = b.Seq
+	l.durable, l.last = b.Seq, store.Mark{Seq: b.Seq, ID: b.ID}
 	for _, w := range state.Workers() {
 		l.live.Heard(w.ID)
 	}
@@ -176,7 +177,7 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 
 // begin makes and applies the term's first batch. What the end of the last term left
 // to be looked at is looked at in the loop's first turns.
-func (l *Leader) begin(seq, generation uint64) (store.Batch, error) {
+func (l *Leader) begin(last store.Mark, generation uint64) (store.Batch, error) {
 	var first batch
 	events := l.state.Begin(l.clock.Now(), l.state.Epoch()+1, generation)
 	if err := first.enter(&record.Decoder{}, events); err != nil {
@@ -185,9 +186,9 @@ func (l *Leader) begin(seq, generation uint64) (store.Batch, error) {
 	for _, e := range events {
 		l.state.Apply(e)
 	}
-	l.state.Batch(seq)
+	l.state.Batch(last.Seq + 1)
 	l.state.Recheck()
-	return first.seal(seq, l.state.Epoch()), nil
+	return first.seal(last, l.state.Epoch()), nil
 }
 
 // final reports whether trying a write again can't help: this term, and with a

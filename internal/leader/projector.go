@@ -14,7 +14,7 @@ import (
 // flushJob is a flush on its way to the tables.
 type flushJob struct {
 	rows    *record.Rows
-	seq     uint64
+	at      store.Mark // the batch that it covers
 	began   time.Time
 	encoded bool
 }
@@ -51,7 +51,8 @@ func (p *loop) beginFlush() {
 		return
 	}
 	rows := record.NewRows()
-	p.flush = &flushJob{rows: rows, seq: p.state.BeginFlush(rows), began: time.Now()}
+	p.state.BeginFlush(rows)
+	p.flush = &flushJob{rows: rows, at: p.last, began: time.Now()}
 }
 
 // flushSome encodes more of the flush, if there is one.
@@ -69,7 +70,7 @@ func (p *loop) flushSome() {
 // sendFlush hands the flush to the projector once it is whole and covers only what
 // is durable.
 func (p *loop) sendFlush() {
-	if p.flush == nil || !p.flush.encoded || p.sent || p.flush.seq > p.durable {
+	if p.flush == nil || !p.flush.encoded || p.sent || p.flush.at.Seq > p.durable {
 		return
 	}
 	p.sent = true
@@ -79,14 +80,14 @@ func (p *loop) sendFlush() {
 func (p *loop) flushedBy(r flushResult) error {
 	p.flush, p.sent = nil, false
 	if r.err != nil {
-		return fmt.Errorf("flush the tables up to %d: %w", r.job.seq, r.err)
+		return fmt.Errorf("flush the tables up to %d: %w", r.job.at.Seq, r.err)
 	}
 	p.due = nextFlush(r.job.began, time.Now(), p.settings.FlushEvery)
 	p.settings.Observer.Flushed(r.job.rows.Len(), time.Since(r.job.began))
 	p.state.Flushed(p.clock.Now(), r.job.rows.Ended())
 	r.job.rows = nil // whoever still has the job, such as a select that waits, does not need them
 	p.mu.Lock()
-	p.projected = r.job.seq
+	p.projected = r.job.at.Seq
 	p.mu.Unlock()
 	return nil
 }
@@ -125,14 +126,14 @@ func (p *loop) projectLoop(ctx context.Context) {
 func (p *loop) write(ctx context.Context, f *flushJob) error {
 	wait := 50 * time.Millisecond
 	for {
-		err := p.tables.Flush(ctx, f.rows.Flush(f.seq))
+		err := p.tables.Flush(ctx, f.rows.Flush(f.at))
 		if err == nil || final(err) {
 			return err
 		}
 		if ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
 		}
-		p.log.Warn("the tables did not take a flush; trying again", "sequence", f.seq, "in", wait, "error", err)
+		p.log.Warn("the tables did not take a flush; trying again", "sequence", f.at.Seq, "in", wait, "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -53,9 +53,9 @@ func (h *history) append(events ...core.Event) {
 // raw writes a payload as the next batch.
 func (h *history) raw(payload []byte) {
 	h.t.Helper()
-	_, last, err := h.journal.Bounds(h.t.Context())
+	last, err := h.journal.Last(h.t.Context())
 	if err == nil {
-		err = h.journal.Append(h.t.Context(), store.Batch{Seq: last + 1, Epoch: 1, ID: [16]byte{byte(last)}, Payload: payload})
+		err = h.journal.Append(h.t.Context(), store.Batch{Seq: last.Seq + 1, Epoch: 1, ID: [16]byte{1, byte(last.Seq)}, Prev: last.ID, Payload: payload})
 	}
 	if err != nil {
 		h.t.Fatal(err)
@@ -86,13 +86,13 @@ func (h *history) flush() {
 	seq := h.state.BeginFlush(rows)
 	for !h.state.Encode(100) {
 	}
-	if err := h.tables.Flush(h.t.Context(), rows.Flush(seq)); err != nil {
+	if err := h.tables.Flush(h.t.Context(), rows.Flush(store.Mark{Seq: seq})); err != nil {
 		h.t.Fatal(err)
 	}
 	h.state.Flushed(2000, rows.Ended())
 }
 
-func (h *history) recover() (Recovered, error) {
+func (h *history) recover() (Copy, error) {
 	return Recover(h.t.Context(), core.Config{}, h.journal, h.tables)
 }
 
@@ -104,8 +104,8 @@ func TestRecover(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if got := r.State.Totals(); r.Last != last || r.Projected != projected || r.State.Seq() != last || got.Live != live || got.Epoch != 1 {
-			t.Errorf("%s: last %d, projected %d, at %d, %+v; want %d, %d with %d live", what, r.Last, r.Projected, r.State.Seq(), got, last, projected, live)
+		if got := r.State.Totals(); r.Last.Seq != last || r.Projected != projected || r.State.Seq() != last || got.Live != live || got.Epoch != 1 {
+			t.Errorf("%s: last %d, projected %d, at %d, %+v; want %d, %d with %d live", what, r.Last.Seq, r.Projected, r.State.Seq(), got, last, projected, live)
 		}
 	}
 	check("one batch", 1, 0, 0)
@@ -123,7 +123,7 @@ func TestRecover(t *testing.T) {
 	empty := memstore.New()
 	h.journal, h.tables = empty.Journal(), empty.Tables()
 	r, err := h.recover()
-	if err != nil || r.Last != 0 || r.State.Totals().Jobs != 0 {
+	if err != nil || r.Last.Seq != 0 || r.State.Totals().Jobs != 0 {
 		t.Errorf("an empty store: %+v, %v", r, err)
 	}
 }
@@ -141,8 +141,8 @@ func TestRecoverReadsInPieces(t *testing.T) {
 		h.raw(payload)
 	}
 	r, err := h.recover()
-	if err != nil || r.Last != 21 || len(r.State.Namespaces()) != 21 {
-		t.Errorf("recovered %d batches with %d namespaces: %v", r.Last, len(r.State.Namespaces()), err)
+	if err != nil || r.Last.Seq != 21 || len(r.State.Namespaces()) != 21 {
+		t.Errorf("recovered %d batches with %d namespaces: %v", r.Last.Seq, len(r.State.Namespaces()), err)
 	}
 }
 

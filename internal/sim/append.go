@@ -26,7 +26,7 @@ type batch struct {
 
 type flushJob struct {
 	rows    *record.Rows
-	seq     uint64
+	at      store.Mark
 	encoded bool
 	sent    bool
 }
@@ -61,13 +61,14 @@ func (s *server) enter(b *batch, now int64, list []core.Event) []core.Event {
 	return list
 }
 
-// seal makes the record of a batch.
-func (s *server) seal(b *batch, seq uint64) store.Batch {
-	b.seq = seq
-	r := store.Batch{Seq: seq, Epoch: s.state.Epoch(), Payload: b.payload}
+// seal makes the record of a batch, which follows the last.
+func (s *server) seal(b *batch) store.Batch {
+	b.seq = s.last.Seq + 1
+	r := store.Batch{Seq: b.seq, Epoch: s.state.Epoch(), Prev: s.last.ID, Payload: b.payload}
 	for i := range r.ID {
 		r.ID[i] = byte(s.w.rnd.Uint32())
 	}
+	s.last = store.Mark{Seq: r.Seq, ID: r.ID}
 	return r
 }
 
@@ -80,7 +81,7 @@ func (s *server) launch() {
 		s.release(b)
 		return
 	}
-	r := s.seal(s.forming, s.state.Seq()+1)
+	r := s.seal(s.forming)
 	s.state.Batch(r.Seq)
 	s.flying, s.forming = s.forming, &batch{}
 	b := s.flying
@@ -175,7 +176,8 @@ func (s *server) beginFlush() {
 		return
 	}
 	rows := record.NewRows()
-	s.flush = &flushJob{rows: rows, seq: s.state.BeginFlush(rows)}
+	s.state.BeginFlush(rows)
+	s.flush = &flushJob{rows: rows, at: s.last}
 	s.due = s.w.now + s.w.faults.flushEvery
 }
 
@@ -192,7 +194,7 @@ func (s *server) flushSome() {
 
 func (s *server) sendFlush() {
 	f := s.flush
-	if f == nil || !f.encoded || f.sent || f.seq > s.durable {
+	if f == nil || !f.encoded || f.sent || f.at.Seq > s.durable {
 		return
 	}
 	f.sent = true
@@ -202,7 +204,7 @@ func (s *server) sendFlush() {
 // project writes a flush, again and again until the tables have it.
 func (s *server) project(f *flushJob) {
 	s.after(s.w.between(100*time.Microsecond, 20*time.Millisecond), func() {
-		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.seq))
+		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.at))
 		switch {
 		case errors.Is(err, store.ErrBroken):
 			s.crash("since its tables are broken")
@@ -211,7 +213,7 @@ func (s *server) project(f *flushJob) {
 			s.project(f)
 			return
 		case err != nil:
-			s.w.fail(Law, "flush at %d: %v", f.seq, err)
+			s.w.fail(Law, "flush at %d: %v", f.at.Seq, err)
 		}
 		if s.w.chance(s.w.faults.crashFlush) {
 			s.w.count("crash beside a flush")

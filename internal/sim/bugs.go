@@ -107,7 +107,7 @@ func Bugs() []Breach {
 		{BugNoResources, Room, nil},
 		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
-		{BugDropHold, Held, nil},
+		{BugDropHold, Held, also(Ends)},
 		{BugDropPause, Held, nil},
 		{BugSwap, Law, nil},
 		{BugGarble, Codec, nil},

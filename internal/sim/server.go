@@ -69,6 +69,7 @@ type server struct {
 	overdue   map[link.Fence]time.Duration
 
 	state           *core.State
+	last            store.Mark // of the last batch that was sealed
 	live            leader.Liveness
 	clock           wallClock
 	lanes           [lanes][]*request
@@ -210,8 +211,9 @@ func (s *server) recover() {
 	for _, e := range s.enter(b, s.time(), state.Begin(s.time(), state.Epoch()+1, s.generation)) {
 		state.Apply(e)
 	}
-	s.w.trace("server %d recovers at %d: epoch %d, %d jobs live", s.life, found.Last, state.Epoch(), state.Totals().Live)
-	r := s.seal(b, found.Last+1)
+	s.w.trace("server %d recovers at %d: epoch %d, %d jobs live", s.life, found.Last.Seq, state.Epoch(), state.Totals().Live)
+	s.last = found.Last
+	r := s.seal(b)
 	state.Batch(r.Seq)
 	state.Recheck()
 	s.append(r, b, func() {

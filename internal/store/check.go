@@ -12,6 +12,8 @@ func (b *Batch) Check() error {
 	switch {
 	case b.Seq == 0 || b.Seq > math.MaxInt64:
 		return fmt.Errorf("%w: batch sequence %d: want 1 to %d", ErrRefused, b.Seq, int64(math.MaxInt64))
+	case b.Seq == 1 && b.Prev != [16]byte{}:
+		return fmt.Errorf("%w: the first batch follows %x: want none", ErrRefused, b.Prev)
 	case b.Epoch > math.MaxInt64:
 		return fmt.Errorf("%w: batch %d: epoch %d: want at most %d", ErrRefused, b.Seq, b.Epoch, int64(math.MaxInt64))
 	case len(b.Payload) > MaxBatch:

@@ -27,6 +27,9 @@ var (
 	// ErrBroken: a write may or may not have reached the disk and can't be
 	// retried safely in this process (a failed fsync). The process must end.
 	ErrBroken = errors.New("store: a write failed in a way that can't be retried")
+	// ErrUnavailable: the store can't be reached at the moment. What was asked may or may
+	// not have happened.
+	ErrUnavailable = errors.New("store: not reachable")
 	// ErrRefused: what was passed breaks the contract (a gap, a row out of order,
 	// a limit out of range). Nothing was written; the same call fails again.
 	ErrRefused = errors.New("store: refused")
@@ -41,8 +44,18 @@ type Batch struct {
 	Epoch uint64
 	// ID is random per batch: it tells a repeat of this append from a rival.
 	ID [16]byte
+	// Prev is the ID of the batch before, zero for the first: it tells one history from
+	// another that has batches at the same sequences.
+	Prev [16]byte
 	// Payload is opaque to the store; at most MaxBatch bytes.
 	Payload []byte
+}
+
+// Mark is a place in a history: a batch's sequence and its ID. The zero Mark is before
+// the first batch.
+type Mark struct {
+	Seq uint64
+	ID  [16]byte
 }
 
 // MaxBatch bounds a batch's payload in bytes: the 4 MiB a turn aims at, and the largest
@@ -54,8 +67,8 @@ const MaxBatch = 12 << 20
 type Journal interface {
 	// Append makes b durable at b.Seq: when it returns nil the batch survives
 	// power loss. Appending the same Seq and ID again returns nil. It returns
-	// ErrFenced when another ID stands there or stood there before it was trimmed,
-	// ErrBroken when the process must end, and ErrRefused for a gap (b.Seq > last+1)
+	// ErrFenced when another ID stands there or stood there before it was trimmed, or when
+	// the batch before is not b.Prev, ErrBroken when the process must end, and ErrRefused for a gap (b.Seq > last+1)
 	// and for what Batch.Check refuses. Any other error is an unknown outcome:
 	// append the same batch again.
 	Append(ctx context.Context, b Batch) error
@@ -63,6 +76,9 @@ type Journal interface {
 	// of payload but returning at least one if there is one. It returns no batch
 	// and no error past the end, and ErrTrimmed when from was trimmed away.
 	Read(ctx context.Context, from uint64, maxBytes int) ([]Batch, error)
+	// Last returns the last batch's mark: every Append that had returned nil before the call
+	// is at or below it.
+	Last(ctx context.Context) (Mark, error)
 	// Bounds returns the first and last sequence kept; first = last+1 when the
 	// journal holds nothing.
 	Bounds(ctx context.Context) (first, last uint64, err error)
@@ -154,7 +170,10 @@ type Flush struct {
 	// Seq becomes the projected sequence: the rows cover every batch up to it, and
 	// the journal holds that batch.
 	// It never falls; a flush at a lower sequence is refused with ErrFenced.
-	Seq     uint64
+	Seq uint64
+	// ID is that batch's. A store that keeps journal and tables in one place refuses a flush
+	// with ErrFenced when another batch stands there; zero is not looked at.
+	ID      [16]byte
 	Objects []ObjectRow
 	// Jobs rise by id. A job seen for the first time has a greater id than every
 	// job of earlier flushes.

@@ -21,6 +21,7 @@ const (
 	Append Op = iota
 	Read
 	Bounds
+	Last
 	Trim
 	Flush
 	Load
@@ -170,6 +171,10 @@ func (j journal) Bounds(ctx context.Context) (first, last uint64, err error) {
 		return pair[uint64, uint64]{first, last}, err
 	})
 	return p.a, p.b, err
+}
+
+func (j journal) Last(ctx context.Context) (store.Mark, error) {
+	return run(j.f, Last, func() (store.Mark, error) { return j.to.Last(ctx) })
 }
 
 func (j journal) Trim(ctx context.Context, below uint64) error {

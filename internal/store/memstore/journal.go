@@ -22,6 +22,8 @@ func (j journal) Append(ctx context.Context, b store.Batch) error {
 	switch last := s.last(); {
 	case b.Seq > last+1:
 		return fmt.Errorf("%w: batch %d after %d leaves a gap", store.ErrRefused, b.Seq, last)
+	case b.Seq == last+1 && b.Prev != s.mark().ID:
+		return fmt.Errorf("%w: the batch before %d is another", store.ErrFenced, b.Seq)
 	case b.Seq == last+1:
 		s.log = append(s.log, cloneBatch(b))
 		return nil
@@ -53,6 +55,15 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) ([]store.B
 		out = append(out, cloneBatch(b))
 	}
 	return out, nil
+}
+
+func (j journal) Last(ctx context.Context) (store.Mark, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Mark{}, err
+	}
+	j.s.mu.RLock()
+	defer j.s.mu.RUnlock()
+	return j.s.mark(), nil
 }
 
 func (j journal) Bounds(ctx context.Context) (first, last uint64, err error) {

@@ -7,6 +7,7 @@ package memstore
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -20,8 +21,10 @@ type Store struct {
 	now   *tables
 	// safe is what power loss leaves of the tables, and since what it lacks: a
 	// crash of the process loses neither.
-	safe  *tables
-	since []change
+	safe    *tables
+	since   []change
+	cluster cluster
+	clock   func() time.Time
 }
 
 // change is a flush or, without one, a retention at a moment in Unix
@@ -31,9 +34,12 @@ type change struct {
 	at    int64
 }
 
-// New returns an empty store.
-func New() *Store {
-	return &Store{first: 1, now: newTables(), safe: newTables()}
+// New returns an empty store that goes by the machine's clock.
+func New() *Store { return NewAt(time.Now) }
+
+// NewAt returns an empty store whose leases go by clock.
+func NewAt(clock func() time.Time) *Store {
+	return &Store{first: 1, now: newTables(), safe: newTables(), clock: clock}
 }
 
 // Journal returns the store's journal.
@@ -56,6 +62,15 @@ func (s *Store) LosePower() {
 
 // last returns the last sequence appended. The caller holds mu.
 func (s *Store) last() uint64 { return s.first + uint64(len(s.log)) - 1 }
+
+// mark returns the last batch's mark. The caller holds mu.
+func (s *Store) mark() store.Mark {
+	if len(s.log) == 0 {
+		return store.Mark{}
+	}
+	b := &s.log[len(s.log)-1]
+	return store.Mark{Seq: b.Seq, ID: b.ID}
+}
 
 func cloneBatch(b store.Batch) store.Batch {
 	b.Payload = slices.Clone(b.Payload)

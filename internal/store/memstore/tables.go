@@ -141,6 +141,9 @@ func (p projector) Flush(ctx context.Context, f *store.Flush) error {
 	if err := s.now.check(f); err != nil {
 		return err
 	}
+	if f.ID != ([16]byte{}) && f.Seq >= s.first && (f.Seq > s.last() || s.log[f.Seq-s.first].ID != f.ID) {
+		return fmt.Errorf("%w: another batch stands at %d", store.ErrFenced, f.Seq)
+	}
 	own := cloneFlush(f)
 	s.now.apply(own)
 	s.since = append(s.since, change{flush: own})

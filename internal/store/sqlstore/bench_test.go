@@ -27,6 +27,7 @@ func BenchmarkAppend(b *testing.B) {
 				seq++
 				batch := store.Batch{Seq: seq, Epoch: 1, Payload: payload}
 				binary.LittleEndian.PutUint64(batch.ID[:], seq)
+				binary.LittleEndian.PutUint64(batch.Prev[:], seq-1)
 				if err := j.Append(ctx, batch); err != nil {
 					b.Fatal(err)
 				}

@@ -61,6 +61,9 @@ func numbered(seq uint64, size int) store.Batch {
 		binary.LittleEndian.PutUint64(b.Payload[i:], seq)
 	}
 	binary.LittleEndian.PutUint64(b.ID[:], ^seq)
+	if seq > 1 {
+		binary.LittleEndian.PutUint64(b.Prev[:], ^(seq - 1))
+	}
 	return b
 }
 

@@ -19,8 +19,10 @@ func written(t *testing.T) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "data")
 	s := openIn(t, dir)
+	last := [16]byte{}
 	for seq, payload := range []string{"first payload", "second payload", "third payload"} {
-		b := store.Batch{Seq: uint64(seq + 1), Epoch: 7, ID: [16]byte{byte(seq)}, Payload: []byte(payload)}
+		b := store.Batch{Seq: uint64(seq + 1), Epoch: 7, ID: [16]byte{byte(seq + 1)}, Prev: last, Payload: []byte(payload)}
+		last = b.ID
 		if err := s.Journal().Append(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}

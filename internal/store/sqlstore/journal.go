@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// insertBatch inserts nothing when the sequence is taken or leaves a gap: one
-	// statement decides, whatever other leaders do at the same time.
-	insertBatch = `INSERT INTO journal (seq, epoch, id, sum, payload)
-SELECT ?, ?, ?, ?, ?
-WHERE EXISTS (SELECT 1 FROM journal WHERE seq = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM journal))
+	// insertBatch inserts nothing when the sequence is taken, leaves a gap or follows
+	// another batch: one statement decides, whatever other leaders do at the same time.
+	insertBatch = `INSERT INTO journal (seq, epoch, id, sum, payload, prev)
+SELECT ?, ?, ?, ?, ?, ?
+WHERE EXISTS (SELECT 1 FROM journal WHERE seq = ? AND id = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM journal))
 ON CONFLICT (seq) DO NOTHING`
+	selectLast     = `SELECT seq, id FROM journal ORDER BY seq DESC LIMIT 1`
 	selectStanding = `SELECT id, epoch FROM journal WHERE seq = ?`
-	selectBatches  = `SELECT seq, epoch, id, sum, payload FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`
+	selectBatches  = `SELECT seq, epoch, id, sum, payload, prev FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`
 	selectBounds   = `SELECT coalesce((SELECT min(seq) FROM journal), 1), coalesce((SELECT max(seq) FROM journal), 0)`
 	selectSizes    = `SELECT seq, length(payload) FROM journal WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?`
 	deleteBatches  = `DELETE FROM journal WHERE seq < ?`
@@ -40,7 +41,11 @@ const readSlice = 256
 type journal struct{ db *database }
 
 func batchSum(b *store.Batch) int64 {
-	return sum(b.Payload, b.Seq, b.Epoch, binary.LittleEndian.Uint64(b.ID[:8]), binary.LittleEndian.Uint64(b.ID[8:]))
+	key := []uint64{b.Seq, b.Epoch, binary.LittleEndian.Uint64(b.ID[:8]), binary.LittleEndian.Uint64(b.ID[8:])}
+	if b.Prev != ([16]byte{}) { // batches from before there was a Prev have none
+		key = append(key, binary.LittleEndian.Uint64(b.Prev[:8]), binary.LittleEndian.Uint64(b.Prev[8:]))
+	}
+	return sum(b.Payload, key...)
 }
 
 // Append implements store.Journal.
@@ -51,7 +56,7 @@ func (j journal) Append(ctx context.Context, b store.Batch) error {
 	return j.db.write(ctx, func(ctx context.Context, s *session) error {
 		before := int64(b.Seq) - 1
 		n, err := s.exec(ctx, statement{text: insertBatch}, 0,
-			int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, before, before)
+			int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:], before, b.Prev[:], before)
 		if err != nil || n == 1 {
 			return err
 		}
@@ -82,6 +87,9 @@ func (j journal) explain(ctx context.Context, s *session, b *store.Batch) error 
 	}
 	if b.Seq < uint64(first) {
 		return fmt.Errorf("%w: %d was trimmed", store.ErrFenced, b.Seq)
+	}
+	if b.Seq == uint64(last)+1 {
+		return fmt.Errorf("%w: the batch before %d is another", store.ErrFenced, b.Seq)
 	}
 	return fmt.Errorf("%w: batch %d after %d leaves a gap", store.ErrRefused, b.Seq, last)
 }
@@ -142,15 +150,35 @@ func (j journal) missing(ctx context.Context, s *session, from, next uint64) err
 func scanBatch(rows *sql.Rows) (store.Batch, error) {
 	var b store.Batch
 	var seq, epoch, check integer
-	var id sql.RawBytes
-	if err := rows.Scan(&seq, &epoch, &id, &check, &b.Payload); err != nil {
+	var id, prev sql.RawBytes
+	if err := rows.Scan(&seq, &epoch, &id, &check, &b.Payload, &prev); err != nil {
 		return b, err
 	}
 	b.Seq, b.Epoch = uint64(seq), uint64(epoch)
+	copy(b.Prev[:], prev)
 	if copy(b.ID[:], id) != len(b.ID) || batchSum(&b) != int64(check) {
 		return b, damaged("batch %d of the journal", b.Seq)
 	}
 	return b, nil
+}
+
+// Last implements store.Journal.
+func (j journal) Last(ctx context.Context) (m store.Mark, err error) {
+	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+		return s.query(ctx, statement{text: selectLast}, func(rows *sql.Rows) (bool, error) {
+			var seq integer
+			var id sql.RawBytes
+			if err := rows.Scan(&seq, &id); err != nil {
+				return false, err
+			}
+			m.Seq = uint64(seq)
+			if copy(m.ID[:], id) != len(m.ID) {
+				return false, damaged("batch %d of the journal", m.Seq)
+			}
+			return false, nil
+		})
+	})
+	return m, err
 }
 
 // Bounds implements store.Journal.

@@ -16,6 +16,9 @@ func TestTrimGoesInSlices(t *testing.T) {
 			seq++
 			b := store.Batch{Seq: seq, Epoch: 1, Payload: make([]byte, size)}
 			b.ID[0] = 1
+			if seq > 1 {
+				b.Prev[0] = 1
+			}
 			if err := s.Journal().Append(t.Context(), b); err != nil {
 				t.Fatal(err)
 			}

@@ -89,7 +89,8 @@ func TestSpans(t *testing.T) {
 	} {
 		s := openWith(t, dir, Options{Span: st.span})
 		seq++
-		if err := s.Journal().Append(t.Context(), store.Batch{Seq: seq, Epoch: 1, ID: [16]byte{1}, Payload: []byte{1}}); err != nil {
+		b := store.Batch{Seq: seq, Epoch: 1, ID: [16]byte{byte(seq)}, Prev: [16]byte{byte(seq - 1)}, Payload: []byte{1}}
+		if err := s.Journal().Append(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Tables().Flush(t.Context(), &store.Flush{Seq: seq, Jobs: []store.JobRow{{ID: seq, Submitted: st.submitted.Milliseconds()}}}); err != nil {

@@ -71,9 +71,11 @@ func TestSettings(t *testing.T) {
 		name string
 		db   *database
 		sync int64
-	}{{"journal", s.journal.db, 2}, {"tables", s.tables.db, 1}}
+		// version is the schema's.
+		version int64
+	}{{"journal", s.journal.db, 2, 2}, {"tables", s.tables.db, 1, 1}}
 	for _, tt := range tests {
-		want := settings{Mode: "wal", Synchronous: tt.sync, Auto: 65536, Application: applicationID, Version: 1}
+		want := settings{Mode: "wal", Synchronous: tt.sync, Auto: 65536, Application: applicationID, Version: tt.version}
 		err := tt.db.write(t.Context(), func(ctx context.Context, s *session) error {
 			got, err := look(ctx, s)
 			if d := cmp.Diff(want, got); d != "" {

@@ -49,6 +49,34 @@ var journalTests = []test{
 		diff(t, "batches", readAll(t, o, 1), []store.Batch{batch(1, "one"), batch(2, "two")})
 		add(t, o, batch(3, "three"))
 	}},
+	{"fences what follows another batch", func(t *testing.T, o Opened) {
+		first := batch(1, "one")
+		first.Prev = rival(9).ID
+		wants(t, "a first batch after another", o.Journal.Append(t.Context(), first), store.ErrRefused)
+		add(t, o, batch(1, "one"))
+		lost := batch(2, "two")
+		lost.Prev = rival(1).ID
+		wants(t, "a batch of another history", o.Journal.Append(t.Context(), lost), store.ErrFenced)
+		bounds(t, o, 1, 1)
+		add(t, o, batch(2, "two"))
+		wants(t, "the same a moment later", o.Journal.Append(t.Context(), lost), nil)
+	}},
+	{"says which batch is the last", func(t *testing.T, o Opened) {
+		for seq := uint64(0); seq < 3; seq++ {
+			m, err := o.Journal.Last(t.Context())
+			check(t, err)
+			want := store.Mark{}
+			if seq > 0 {
+				want = store.Mark{Seq: seq, ID: batch(seq, "").ID}
+			}
+			diff(t, "the last batch", m, want)
+			add(t, o, batch(seq+1, "x"))
+		}
+		check(t, o.Journal.Trim(t.Context(), 3))
+		m, err := o.Journal.Last(t.Context())
+		check(t, err)
+		diff(t, "the last batch after a trim", m, store.Mark{Seq: 3, ID: batch(3, "").ID})
+	}},
 	{"refuses a gap", func(t *testing.T, o Opened) {
 		wants(t, "first batch 2", o.Journal.Append(t.Context(), batch(2, "two")), store.ErrRefused)
 		bounds(t, o, 1, 0)

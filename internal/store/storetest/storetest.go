@@ -22,6 +22,8 @@ type Opened struct {
 	Journal store.Journal
 	Tables  store.Tables
 	History store.History
+	// Cluster is nil where a store is one server's.
+	Cluster store.Cluster
 	// Reopen closes the store and opens what it left.
 	Reopen func(t *testing.T) Opened
 	// Crash opens what a killed process leaves. Nil when there is no telling.
@@ -42,11 +44,18 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"History", historyTests},
 		{"Retention", retentionTests},
 		{"Survival", survivalTests},
+		{"Cluster", clusterTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, tt := range g.tests {
-				t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+				t.Run(tt.name, func(t *testing.T) {
+					o := open(t)
+					if g.name == "Cluster" && o.Cluster == nil {
+						t.Skip("this store is one server's alone")
+					}
+					tt.run(t, o)
+				})
 			}
 		})
 	}
@@ -68,6 +77,10 @@ func batch(seq uint64, payload string) store.Batch {
 	b := store.Batch{Seq: seq, Epoch: 1, Payload: []byte(payload)}
 	binary.BigEndian.PutUint64(b.ID[:], seq)
 	b.ID[15] = 0xff
+	if seq > 1 {
+		binary.BigEndian.PutUint64(b.Prev[:], seq-1)
+		b.Prev[15] = 0xff
+	}
 	return b
 }
 
