@@ -62,7 +62,7 @@ var journalTests = []test{
 		wants(t, "the same a moment later", o.Journal.Append(t.Context(), lost), nil)
 	}},
 	{"says which batch is the last", func(t *testing.T, o Opened) {
-		for seq := uint64(0); seq < 3; seq++ {
+		for seq := range uint64(3) {
 			m, err := o.Journal.Last(t.Context())
 			check(t, err)
 			want := store.Mark{}
