@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -17,7 +18,8 @@ import (
 func (s *State) Apply(e Event) {
 	switch e := e.(type) {
 	case EpochStarted:
-		s.epoch, s.generation, s.termFence = e.Epoch, e.Generation, s.nextFence
+		s.leap(e.Generation)
+		s.epoch, s.termFence = e.Epoch, s.nextFence
 	case NamespaceSet:
 		s.applyNamespace(e)
 	case QueueSet:
@@ -55,6 +57,21 @@ func (s *State) Apply(e Event) {
 	default:
 		panic(fmt.Sprintf("core: event %T has no rule", e))
 	}
+}
+
+// leapBits is how far, in bits, ids jump at a new generation: further than any history can
+// have come that was lost.
+const leapBits = 40
+
+// leap begins a generation. The history that was lost may have given out ids that this one
+// has not: none of them is given out again.
+func (s *State) leap(generation uint64) {
+	if s.generation > 0 && generation > s.generation {
+		far := func(next uint64) uint64 { return (next>>leapBits + 1) << leapBits }
+		s.nextJob = job.ID(far(uint64(s.nextJob)))
+		s.nextWorker, s.nextFence = far(s.nextWorker), link.Fence(far(uint64(s.nextFence)))
+	}
+	s.generation = generation
 }
 
 // Batch notes that every event up to the batch at seq has been applied.

@@ -308,6 +308,23 @@ func (s *State) Projected(now int64, seq uint64) {
 		n++
 	}
 	f.past, f.pastAt = slices.Delete(f.past, 0, n), slices.Delete(f.pastAt, 0, n)
+	s.pastTimers(now)
+}
+
+// pastTimers drops timers that are over and mean nothing any more, as Tick does at a leader.
+func (s *State) pastTimers(now int64) {
+	const most = 10_000
+	var kept []timer
+	for n := 0; n < most && s.Due(now); n++ {
+		t := s.timers.pop()
+		var d Decision
+		if s.fire(&d, t, Input{Now: now}); len(d.Events) > 0 {
+			kept = append(kept, t) // the leader is about to decide it
+		}
+	}
+	for _, t := range kept {
+		s.timers.push(t)
+	}
 }
 
 // Evict drops finished jobs whose time in memory is over, at most a thousand. It keeps

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/link"
@@ -22,6 +24,7 @@ type lab struct {
 	forming  []Event
 	journal  [][]Event // by sequence - 1
 	tables   tables
+	copied   *State  // what a server that only follows has
 	flushing *tables // what the flush under way has written so far
 	workers  map[string]*hand
 	names    []string
@@ -366,12 +369,28 @@ func (l *lab) flush(most int) {
 		ended := l.tables.take(l.flushing)
 		l.flushing = nil
 		l.s.Flushed(l.now, ended)
+		l.follow().Projected(l.now, l.tables.seq)
 	}
 }
 
 func (l *lab) evict() {
 	l.record((*lab).evict)
 	l.s.Evict(l.now)
+}
+
+// follow brings the copy of a server that follows up to the journal's end.
+func (l *lab) follow() *State {
+	if l.copied == nil {
+		l.copied = New(l.config)
+	}
+	for seq := l.copied.Seq(); seq < uint64(len(l.journal)); seq++ {
+		for _, e := range l.journal[seq] {
+			l.copied.Apply(e)
+		}
+		l.copied.Batch(seq + 1)
+		l.copied.Forget()
+	}
+	return l.copied
 }
 
 // recovered is what a server that starts now would have.
@@ -418,11 +437,20 @@ func (l *lab) cutOff(c Command, steps int) {
 	l.failOver()
 }
 
-// failOver puts a recovered state in the place of the leader's: another server
-// takes over, and the workers come back to it.
+// failOver puts a recovered state in the place of the leader's, or by turns that of a
+// server which has followed: another server takes over, and the workers come back to it.
 func (l *lab) failOver() {
 	l.recording = false
-	l.s = l.recovered()
+	recovered, hot := l.recovered(), l.follow()
+	if diff := gocmp.Diff(recovered.dump(), hot.dump(), byValue()); diff != "" {
+		l.fail("a server that followed differs from one that starts now:\n%s", diff)
+	}
+	l.checkPayloads(hot)
+	hot.Projected(l.now, l.tables.seq)
+	hot.Evict(l.now)
+	if l.s = recovered; l.s.Epoch()%2 == 1 {
+		l.s, l.copied = hot, nil
+	}
 	l.flushing = nil
 	l.carryOut(Decision{Events: l.s.Begin(l.now, l.s.Epoch()+1, l.s.Generation())})
 	l.s.Recheck()
