@@ -30,17 +30,12 @@ import (
 
 // Engine is the leader as the door needs it.
 type Engine interface {
-	// Do has a command decided, durably.
-	Do(ctx context.Context, c core.Command) (any, error)
-	// Post has a command decided without waiting.
-	Post(c core.Command) error
+	// Leader is what sessions of workers need of it; Do has a command decided, durably.
+	session.Leader
 	// View runs fn on the state; what fn saw is durable when View returns.
 	View(ctx context.Context, fn func(*core.State)) error
-	Heard(worker uint64)
 	Hub() *replica.Hub
 	Now() int64
-	Lease() time.Duration
-	Position() (generation, durable, projected uint64)
 }
 
 // Options of the door.

@@ -46,6 +46,7 @@ func (e badEngine) Hub() *replica.Hub {
 }
 func (e badEngine) Now() int64                 { return 1 }
 func (e badEngine) Lease() time.Duration       { return time.Minute }
+func (e badEngine) Holds() bool                { return true }
 func (e badEngine) Position() (a, b, c uint64) { return 1, 1, 1 }
 
 // badHistory fails where the tables are read.

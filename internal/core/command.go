@@ -126,6 +126,10 @@ type WorkerClosed struct {
 	Left    bool
 }
 
+// Leap begins a generation in the middle of a term, since it turned out that a history was
+// lost. A generation that has begun already is no reason for another.
+type Leap struct{ Generation uint64 }
+
 // WorkerSilent says how long nothing was heard of a worker, in milliseconds.
 type WorkerSilent struct {
 	Worker uint64
@@ -166,6 +170,7 @@ func (WorkerClosed) command()  {}
 func (WorkerSilent) command()  {}
 func (WorkerReport) command()  {}
 func (Drain) command()         {}
+func (Leap) command()          {}
 func (Tick) command()          {}
 
 // Send is a message for a worker, to go out once the decision is durable.

@@ -76,6 +76,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideDrain(c)
 	case Tick:
 		return s.decideTick(in)
+	case Leap:
+		return s.decideLeap(in, c), nil
 	}
 	return Decision{}, fault("command %T has no rule", c)
 }
@@ -97,6 +99,13 @@ func (s *State) Begin(now int64, epoch, generation uint64) []Event {
 			QueueSet{Namespace: DefaultName, Name: DefaultName, Created: now})
 	}
 	return events
+}
+
+func (s *State) decideLeap(in Input, c Leap) (d Decision) {
+	if c.Generation > s.generation {
+		d.Events = []Event{EpochStarted{Epoch: s.epoch, Generation: c.Generation, At: in.Now}}
+	}
+	return d
 }
 
 func (s *State) space(name string) (*namespace, error) {

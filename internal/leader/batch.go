@@ -23,9 +23,9 @@ type batch struct {
 	mail    []mail
 	logged  []logged
 	notices []replica.Notice
-	wanted  bool // notices are made, from the first event on
-	seq     uint64
-	sent    time.Time // when the append began
+	wanted  bool       // notices are made, from the first event on
+	at      store.Mark // where it stands in the journal
+	sent    time.Time  // when the append began
 }
 
 // held is an answer that waits for its batch.
@@ -95,7 +95,7 @@ func (b *batch) enter(back *record.Decoder, events []core.Event) error {
 func (b *batch) seal(last store.Mark, epoch uint64) store.Batch {
 	out := store.Batch{Seq: last.Seq + 1, Epoch: epoch, Prev: last.ID, Payload: b.payload}
 	_, _ = rand.Read(out.ID[:]) // never fails: crypto/rand ends the program instead
-	b.seq = out.Seq
+	b.at = store.Mark{Seq: out.Seq, ID: out.ID}
 	return out
 }
 
@@ -116,10 +116,13 @@ func (p *loop) release(b *batch) {
 	for _, l := range b.logged {
 		p.settings.Logged(l.ref, l.size)
 	}
-	told := 0
+	told, holds := 0, p.Holds()
 	tell := func(n int) {
 		for ; told < n; told++ {
 			h := &b.answers[told]
+			if h.to.view != nil && h.err == nil && !holds {
+				h.err = pastLease()
+			}
 			if w, ok := h.reply.(core.Welcomed); ok {
 				p.outbox.Opened(w.Worker, w.Session)
 			}
@@ -136,9 +139,9 @@ func (p *loop) release(b *batch) {
 	if b.empty() {
 		return
 	}
-	end := replica.Cursor{Generation: p.state.Generation(), Seq: b.seq, Index: len(b.notices)}
+	end := replica.Cursor{Generation: p.state.Generation(), Seq: b.at.Seq, Index: len(b.notices)}
 	for i := range b.notices {
-		b.notices[i].Cursor = replica.Cursor{Generation: end.Generation, Seq: b.seq, Index: i}
+		b.notices[i].Cursor = replica.Cursor{Generation: end.Generation, Seq: b.at.Seq, Index: i}
 	}
 	p.hub.Publish(end, b.notices, b.wanted)
 }

@@ -16,6 +16,7 @@ type Clock struct {
 	at     time.Time // when anchor was true, with its monotonic reading
 	slow   bool      // the machine's clock is behind
 	last   int64
+	ahead  int64 // milliseconds by which the time to keep is ahead of the machine's
 }
 
 // NewClock returns a clock anchored to the machine's.
@@ -25,10 +26,22 @@ func NewClock() *Clock {
 	return c
 }
 
-// Anchor sets the clock by the machine's wall clock.
+// Anchor sets the clock by the machine's wall clock, or by what Keep said of it.
 func (c *Clock) Anchor() {
 	now := time.Now()
-	c.set(now, now.UnixMilli())
+	c.mu.Lock()
+	ahead := c.ahead
+	c.mu.Unlock()
+	c.set(now, now.UnixMilli()+ahead)
+}
+
+// Keep has the clock go by a time that several servers share: wall, in Unix milliseconds,
+// was read of it just now.
+func (c *Clock) Keep(wall int64) {
+	c.mu.Lock()
+	c.ahead = wall - time.Now().UnixMilli()
+	c.mu.Unlock()
+	c.Anchor()
 }
 
 // set anchors the clock to wall, in Unix milliseconds, as read at now.

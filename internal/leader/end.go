@@ -21,6 +21,9 @@ func (p *loop) windDown() error {
 		if p.flying == nil {
 			p.launch()
 		}
+		if p.flying == nil && !p.unsettled && p.settings.Holds != nil {
+			return nil // whoever leads next has it all, and is waited for
+		}
 		if p.flying == nil && p.flush == nil && !p.unsettled && !p.state.Changed() {
 			return nil
 		}
@@ -40,12 +43,17 @@ func (p *loop) windDown() error {
 			}
 		case <-deadline:
 			if p.flying != nil {
-				return fmt.Errorf("the batch at %d was not durable %s after the stop", p.flying.seq, windDownTime)
+				return fmt.Errorf("the batch at %d was not durable %s after the stop", p.flying.at.Seq, windDownTime)
 			}
 			p.log.Warn("the tables lag behind the journal; recovery will replay the rest")
 			return nil
 		}
 	}
+}
+
+// pastLease refuses a read while another server may lead.
+func pastLease() error {
+	return &job.Error{Code: job.Unavailable, Message: "this server can't tell whether it leads still, since it has not reached the database for too long; try again"}
 }
 
 // dismiss answers everybody who still waits when the loop has ended.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // A batch leaves when the last one has landed. If that had crowdEvents, it also waits until
@@ -42,7 +40,7 @@ func (p *loop) launch() {
 		return
 	}
 	b := p.forming.seal(p.last, p.state.Epoch())
-	p.last = store.Mark{Seq: b.Seq, ID: b.ID}
+	p.last = p.forming.at
 	p.state.Batch(b.Seq)
 	flying := p.forming
 	p.flying, p.forming, p.spare = &flying, p.spare, batch{}
@@ -55,13 +53,13 @@ func (p *loop) launch() {
 // landed takes note of an append's outcome.
 func (p *loop) landed(err error) error {
 	if err != nil {
-		return fmt.Errorf("append the batch at %d: %w", p.flying.seq, err)
+		return fmt.Errorf("append the batch at %d: %w", p.flying.at.Seq, err)
 	}
 	b := p.flying
 	p.flying = nil
 	p.settings.Observer.Appended(b.count, len(b.payload), time.Since(b.sent))
 	p.mu.Lock()
-	p.durable = b.seq
+	p.durable = b.at
 	p.mu.Unlock()
 	p.release(b)
 	b.reset()

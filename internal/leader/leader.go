@@ -52,6 +52,12 @@ type Settings struct {
 	Logged func(ref job.Ref, size int64)
 	// Observer is told what the leader does. It may be nil.
 	Observer Observer
+	// Clock is what the leader goes by, the machine's if nil.
+	Clock *Clock
+	// Holds says, where several servers share a store, whether this one's lease is certain
+	// to last still: while it is not, nobody is shown the state, since another server may
+	// lead by now. It must be quick. Nil is a leader that has no rivals.
+	Holds func() bool
 }
 
 // Defaults of Settings.
@@ -105,6 +111,9 @@ func (s *Settings) defaults() {
 	if s.Observer == nil {
 		s.Observer = unobserved{}
 	}
+	if s.Clock == nil {
+		s.Clock = NewClock()
+	}
 }
 
 // Outbox takes messages for workers once they may go out. It must not block: a
@@ -135,7 +144,7 @@ type Leader struct {
 
 	mu        sync.Mutex
 	projected uint64 // what the tables cover
-	durable   uint64
+	durable   store.Mark
 
 	stall  stall
 	gate   gate
@@ -152,25 +161,48 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	if err != nil {
 		return nil, err
 	}
-	state := found.State
+	return Take(ctx, settings, Term{Copy: found}, journal, tables, outbox, log)
+}
+
+// Term is what a leader's term begins with.
+type Term struct {
+	// Copy is the state at the journal's end; it is the leader's from now on.
+	Copy replica.Copy
+	// Hub is what watchers of this process have been on; a new one if nil.
+	Hub *replica.Hub
+	// Generation is the least that the term begins in.
+	Generation uint64
+}
+
+// Take begins a term on a state that is at the journal's end. It returns when the term's
+// epoch record is durable, or store.ErrFenced when another server has written meanwhile.
+func Take(ctx context.Context, settings Settings, term Term, journal store.Journal, tables store.Tables, outbox Outbox, log *slog.Logger) (*Leader, error) {
+	settings.defaults()
+	state := term.Copy.State
 	l := &Leader{
-		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: NewClock(),
-		state: state, projected: found.Projected, done: make(chan struct{}),
+		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: settings.Clock,
+		state: state, projected: term.Copy.Projected, done: make(chan struct{}), hub: term.Hub,
 	}
 	l.in.init(settings.MaxWaiting, settings.MaxWaitingBytes, settings.Observer.Refused)
-	generation := max(state.Generation(), 1)
-	b, err := l.begin(found.Last, generation)
+	generation := max(state.Generation(), term.Generation, 1)
+	b, err := l.begin(term.Copy.Last, generation)
 	if err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
 	if err := appendUntilKnown(ctx, journal, b, &l.stall, log); err != nil {
 		return nil, fmt.Errorf("begin a term: %w", err)
 	}
-	l.durable, l.last = b.Seq, store.Mark{Seq: b.Seq, ID: b.ID}
+	l.last = store.Mark{Seq: b.Seq, ID: b.ID}
+	l.durable = l.last
 	for _, w := range state.Workers() {
 		l.live.Heard(w.ID)
 	}
-	l.hub = replica.NewHub(replica.DefaultRing, replica.Cursor{Generation: generation, Seq: b.Seq})
+	at := replica.Cursor{Generation: generation, Seq: b.Seq}
+	if l.hub == nil {
+		l.hub = replica.NewHub(replica.DefaultRing, at)
+	} else {
+		l.hub.Publish(at, nil, true)
+	}
 	log.Info("leading", "epoch", state.Epoch(), "generation", generation, "sequence", b.Seq, "jobs", state.Totals().Live)
 	return l, nil
 }
@@ -313,8 +345,18 @@ func (l *Leader) Now() int64 { return l.clock.Now() }
 func (l *Leader) Position() (generation, durable, projected uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.hub.End().Generation, l.durable, l.projected
+	return l.hub.End().Generation, l.durable.Seq, l.projected
 }
+
+// Durable is the last batch that is known to be durable.
+func (l *Leader) Durable() store.Mark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.durable
+}
+
+// Holds says whether this server is certain to lead still: see Settings.
+func (l *Leader) Holds() bool { return l.settings.Holds == nil || l.settings.Holds() }
 
 // Lease is the lease of attempts whose task says nothing.
 func (l *Leader) Lease() time.Duration {

@@ -63,8 +63,11 @@ func newLoop(l *Leader) *loop {
 	}
 }
 
+// ErrDeposed is the cause with which a context ends a term at once: nothing more is written.
+var ErrDeposed = errors.New("another server leads")
+
 // Run decides until ctx ends or the term is over, and returns why: nil after ctx
-// ended and everything decided was durable and projected.
+// ended and everything decided was durable, and projected where this server is alone.
 func (l *Leader) Run(ctx context.Context) error {
 	defer close(l.done)
 	p := newLoop(l)
@@ -73,6 +76,9 @@ func (l *Leader) Run(ctx context.Context) error {
 	go func() { p.appendLoop(side); ended <- struct{}{} }()
 	go func() { p.projectLoop(side); ended <- struct{}{} }()
 	err := p.run(ctx)
+	if why := context.Cause(ctx); err == nil && errors.Is(why, ErrDeposed) {
+		err = why
+	}
 	l.in.close()
 	if err == nil {
 		err = p.windDown()

@@ -70,7 +70,7 @@ func (p *loop) flushSome() {
 // sendFlush hands the flush to the projector once it is whole and covers only what
 // is durable.
 func (p *loop) sendFlush() {
-	if p.flush == nil || !p.flush.encoded || p.sent || p.flush.at.Seq > p.durable {
+	if p.flush == nil || !p.flush.encoded || p.sent || p.flush.at.Seq > p.durable.Seq {
 		return
 	}
 	p.sent = true

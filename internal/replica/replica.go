@@ -21,6 +21,9 @@ const readBytes = 8 << 20
 // went back in time, or is another.
 var ErrDiverged = errors.New("the journal holds another history")
 
+// errApply marks an event that this program can't read or apply: no event is ever skipped.
+var errApply = errors.New("this program can't apply what was decided")
+
 // Copy is a state and the place in the journal that it is at. Not safe for concurrent use.
 type Copy struct {
 	State *core.State
@@ -73,36 +76,101 @@ func Recover(ctx context.Context, config core.Config, journal store.Journal, tab
 	return c, nil
 }
 
-// Apply applies the batch that comes next; see, if it is not nil, is told each event
-// before and after it is applied. A panic in the core's Apply names the batch, and so does
-// every error: the copy can't be used any more then, but after ErrDiverged, which comes
-// before anything is applied.
-func (c *Copy) Apply(b *store.Batch, see func(e core.Event, before bool)) (err error) {
+// Follow applies what the journal holds after the copy, up to end at least, which it was
+// asked for a moment ago, and tells hub, which may be nil. It returns ErrDiverged, and applies
+// nothing more, when the copy is not a part of the history that ends there.
+func (c *Copy) Follow(ctx context.Context, journal store.Journal, end store.Mark, hub *Hub) error {
+	if end.Seq < c.Last.Seq || end.Seq == c.Last.Seq && end.ID != c.Last.ID && c.Last.ID != ([16]byte{}) {
+		return c.diverged(end)
+	}
+	for c.Last.Seq < end.Seq {
+		batches, err := journal.Read(ctx, c.Last.Seq+1, readBytes)
+		if err != nil {
+			return fmt.Errorf("read the journal at %d: %w", c.Last.Seq+1, err)
+		}
+		if len(batches) == 0 {
+			return c.diverged(end)
+		}
+		for i := range batches {
+			if err := c.applyTelling(&batches[i], hub); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Copy) applyTelling(b *store.Batch, hub *Hub) error {
+	if hub == nil {
+		return c.Apply(b, nil)
+	}
+	wanted := hub.Wanted()
+	var tell func(core.Notice)
+	var notices []Notice
+	if wanted {
+		tell = func(n core.Notice) {
+			notices = append(notices, Notice{Notice: n, Cursor: Cursor{Seq: b.Seq, Index: len(notices)}})
+		}
+	}
+	if err := c.Apply(b, tell); err != nil {
+		return err
+	}
+	at := Cursor{Generation: c.State.Generation(), Seq: b.Seq, Index: len(notices)}
+	for i := range notices {
+		notices[i].Cursor.Generation = at.Generation
+	}
+	hub.Publish(at, notices, wanted)
+	return nil
+}
+
+func (c *Copy) diverged(end store.Mark) error {
+	return fmt.Errorf("batch %d (%x) is not in a journal that ends at %d (%x): %w", c.Last.Seq, c.Last.ID[:4], end.Seq, end.ID[:4], ErrDiverged)
+}
+
+// Apply applies the batch that comes next; tell, if it is not nil, hears what watchers are
+// to hear of it. A panic in the core's Apply names the batch, and so does every error: the
+// copy can't be used any more then, but after ErrDiverged, which comes before anything is
+// applied.
+func (c *Copy) Apply(b *store.Batch, tell func(core.Notice)) (err error) {
 	// Batches from before they named the one before name none.
 	if b.Seq != c.Last.Seq+1 || b.Prev != c.Last.ID && b.Prev != ([16]byte{}) && c.Last.ID != ([16]byte{}) {
 		return fmt.Errorf("batch %d of the journal does not follow batch %d (%x): %w", b.Seq, c.Last.Seq, c.Last.ID[:4], ErrDiverged)
 	}
 	events, err := record.DecodeBatch(b.Payload)
 	if err != nil {
-		return fmt.Errorf("decode the journal at %d: %w", b.Seq, err)
+		return fmt.Errorf("%w: decode the journal at %d: %w", errApply, b.Seq, err)
 	}
 	at := 0
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("apply event %d (%T) of the journal at %d: %v", at, events[at], b.Seq, p)
+			err = fmt.Errorf("%w: event %d (%T) of the journal at %d: %v", errApply, at, events[at], b.Seq, p)
 		}
 	}()
 	for at = range events {
-		if see != nil {
-			see(events[at], true)
-		}
-		c.State.Apply(events[at])
-		if see != nil {
-			see(events[at], false)
-		}
+		c.apply(events[at], tell)
 	}
 	c.State.Batch(b.Seq)
 	c.State.Forget()
 	c.Last = store.Mark{Seq: b.Seq, ID: b.ID}
 	return nil
+}
+
+func (c *Copy) apply(e core.Event, tell func(core.Notice)) {
+	if tell == nil {
+		c.State.Apply(e)
+		return
+	}
+	before := core.Before(e)
+	if before {
+		if n, ok := c.State.Describe(e); ok {
+			tell(n)
+		}
+	}
+	c.State.Apply(e)
+	if before {
+		return
+	}
+	if n, ok := c.State.Describe(e); ok {
+		tell(n)
+	}
 }

@@ -18,6 +18,9 @@ type Leader interface {
 	Post(c core.Command) error
 	Heard(worker uint64)
 	Lease() time.Duration
+	// Holds says whether the leader is certain to lead still. While it is not, nothing is
+	// said to workers that lengthens their leases.
+	Holds() bool
 	// Position is the generation, the durable sequence, and the projected one.
 	Position() (generation, durable, projected uint64)
 }
@@ -33,12 +36,17 @@ type Stream interface {
 // take them is disconnected; when it is back both sides compare what they hold.
 const maxOutbox = 16_384
 
+// leapRest is how long a worker's word that history was lost is not taken again: each time
+// costs a range of ids.
+const leapRest = time.Minute
+
 // Hub holds the open sessions, by worker. It is the leader's outbox. All methods
 // may be called concurrently.
 type Hub struct {
 	log      *slog.Logger
 	mu       sync.Mutex
 	sessions map[uint64]*outbox
+	leapt    time.Time
 }
 
 // NewHub returns a hub without sessions.
@@ -60,6 +68,7 @@ type outbox struct {
 var (
 	errReplaced = errors.New("the worker has opened another session")
 	errSlow     = errors.New("the worker takes its messages too slowly")
+	errDeposed  = errors.New("this server does not lead any more")
 )
 
 // Deliver queues messages for a worker. Without a session they are dropped: the
@@ -124,6 +133,18 @@ func (h *Hub) Opened(worker, session uint64) {
 	h.mu.Unlock()
 	if old != nil {
 		old.end(errReplaced)
+	}
+}
+
+// CloseAll ends every session: the leader that they belong to leads no more. Workers
+// connect again, to whoever leads then.
+func (h *Hub) CloseAll() {
+	h.mu.Lock()
+	all := h.sessions
+	h.sessions = map[uint64]*outbox{}
+	h.mu.Unlock()
+	for _, o := range all {
+		o.end(errDeposed)
 	}
 }
 
@@ -222,7 +243,7 @@ func (s *serving) run(ctx context.Context, received <-chan link.FromWorker) erro
 // goodbye.
 func (s *serving) rest(ctx context.Context, received <-chan link.FromWorker) error {
 	why := context.Cause(ctx)
-	for !errors.Is(why, errReplaced) && !errors.Is(why, errSlow) {
+	for !errors.Is(why, errReplaced) && !errors.Is(why, errSlow) && !errors.Is(why, errDeposed) {
 		select {
 		case msg := <-received:
 			if done, err := s.step(ctx, Event{From: &msg}); done || err != nil {
@@ -236,6 +257,9 @@ func (s *serving) rest(ctx context.Context, received <-chan link.FromWorker) err
 }
 
 func (s *serving) step(ctx context.Context, e Event) (done bool, err error) {
+	if e.From != nil && e.From.Beat != nil && !s.leader.Holds() {
+		return false, nil // the worker sends another
+	}
 	generation, durable, _ := s.leader.Position()
 	for _, a := range s.machine.Step(Position{generation, durable}, e) {
 		switch {
@@ -263,7 +287,7 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 		// nothing is lost by not waiting, nor by letting go of this session on an error.
 		return s.leader.Post(c)
 	}
-	s.checkPast(&hello.Hello)
+	s.checkPast(ctx, &hello.Hello)
 	// Once the hello is decided the worker counts as being here, so that a stream that
 	// breaks meanwhile must not keep its end from being told.
 	reply, err := s.leader.Do(context.WithoutCancel(ctx), c)
@@ -281,14 +305,35 @@ func (s *serving) do(ctx context.Context, c core.Command) error {
 	return err
 }
 
+// maxAhead bounds how many generations a worker's word can skip.
+const maxAhead = 1000
+
 // checkPast notices a database that went back in time: a worker has heard of what this
-// server does not have. A greater generation of the worker's the leader refuses.
-func (s *serving) checkPast(h *link.Hello) {
+// server does not have. Ids that were given out in what was lost must not be given out
+// again, so another generation begins.
+func (s *serving) checkPast(ctx context.Context, h *link.Hello) {
 	generation, durable, _ := s.leader.Position()
-	if h.Generation == generation && h.Seq > durable {
-		s.hub.log.Error("this server has lost its past: a worker has heard of more than its journal holds; was its database restored from a backup?",
-			"worker", h.Name, "heard", h.Seq, "journal", durable)
+	if h.Generation < generation || h.Generation == generation && h.Seq <= durable || h.Generation > generation+maxAhead {
+		return
 	}
+	s.hub.log.Error("this server has lost its past: a worker has heard of more than its journal holds; was its database restored from a backup?",
+		"worker", h.Name, "heard", h.Seq, "generation", h.Generation, "journal", durable, "ours", generation)
+	if !s.hub.mayLeap(time.Now()) {
+		return
+	}
+	if _, err := s.leader.Do(context.WithoutCancel(ctx), core.Leap{Generation: h.Generation + 1}); err != nil {
+		s.hub.log.Error("another generation could not be begun", "error", err)
+	}
+}
+
+func (h *Hub) mayLeap(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.leapt.IsZero() && now.Sub(h.leapt) < leapRest {
+		return false
+	}
+	h.leapt = now
+	return true
 }
 
 var errRefused = errors.New("the worker's hello was refused")

@@ -35,6 +35,7 @@ func (l *slowLeader) Do(ctx context.Context, c core.Command) (any, error) {
 func (*slowLeader) Post(core.Command) error                           { return nil }
 func (*slowLeader) Heard(uint64)                                      {}
 func (*slowLeader) Lease() time.Duration                              { return time.Minute }
+func (*slowLeader) Holds() bool                                       { return true }
 func (*slowLeader) Position() (generation, durable, projected uint64) { return 1, 1, 1 }
 
 // brokenStream carries a hello and breaks.

@@ -68,6 +68,7 @@ func (l *chief) Heard(uint64) {
 }
 
 func (*chief) Lease() time.Duration                              { return time.Minute }
+func (*chief) Holds() bool                                       { return true }
 func (*chief) Position() (generation, durable, projected uint64) { return 1, 5, 5 }
 
 // kinds names what the leader was told.
