@@ -76,3 +76,19 @@ func cloneBatch(b store.Batch) store.Batch {
 	b.Payload = slices.Clone(b.Payload)
 	return b
 }
+
+// GoBack takes from the store every batch after seq, as a database does that was restored
+// from a backup or failed over to a standby which lagged. The tables go back to what they
+// were when the last of the flushes up to seq was safe, or to nothing.
+func (s *Store) GoBack(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.log) > 0 && s.last() > seq {
+		s.log = s.log[:len(s.log)-1]
+	}
+	s.since = nil
+	if s.safe.projected > seq {
+		s.safe = newTables()
+	}
+	s.now = s.safe.clone()
+}

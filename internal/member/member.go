@@ -1,0 +1,495 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/leader"
+	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// DefaultLease is how long a leader's lease lasts: about how long a cluster waits for a
+// leader that was killed.
+const DefaultLease = 2 * time.Second
+
+// Options of a member. All but SeenFile, Led and Deposed are required.
+type Options struct {
+	// Settings of the leader, when this server leads; Clock and Holds are the member's.
+	Settings leader.Settings
+	Journal  store.Journal
+	Tables   store.Tables
+	Cluster  store.Cluster
+	Outbox   leader.Outbox
+	// Self is this server as others see it.
+	Self store.Server
+	// Lease is how long the leader's lease lasts, DefaultLease if 0.
+	Lease time.Duration
+	// SeenFile is where the server keeps the place in history that it has seen; empty for
+	// nowhere.
+	SeenFile string
+	// Led is called when this server has won the lease, before it begins to lead; an error
+	// gives the lease up again. Deposed is called when it leads no more.
+	Led     func(ctx context.Context) error
+	Deposed func()
+	Log     *slog.Logger
+}
+
+// Member is one server among several. Its methods may be called concurrently, from New on.
+type Member struct {
+	o     Options
+	clock *leader.Clock
+	hub   *replica.Hub
+	start time.Time
+
+	until    atomic.Int64 // as Elector.Until
+	asking   sync.Mutex   // held while the cluster is asked, or told that the lease is given up
+	resigned chan struct{}
+	resign   sync.Once
+
+	mu      sync.Mutex
+	elector *Elector
+	turned  chan struct{} // closed and replaced when the elector or the lease has changed
+	lease   store.Lease
+	servers []store.Server
+	role    role
+	changed chan struct{} // closed and replaced when role has
+	seen    Seen
+	saved   Seen
+	unfit   error // why this server can't follow
+}
+
+// role is what the server is at the moment: one of the two, or none.
+type role struct {
+	leader   *leader.Leader
+	follower *replica.Follower
+}
+
+// New returns a member that does nothing until Run.
+func New(o Options) (*Member, error) {
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
+	}
+	seen, err := readSeen(o.SeenFile)
+	if err != nil {
+		return nil, err
+	}
+	m := &Member{
+		o: o, clock: leader.NewClock(), hub: replica.NewHub(replica.DefaultRing, replica.Cursor{}), start: time.Now(), seen: seen, saved: seen,
+		elector: NewElector(o.Self.ID, o.Lease), turned: make(chan struct{}), changed: make(chan struct{}), resigned: make(chan struct{}),
+	}
+	m.o.Settings.Clock, m.o.Settings.Holds = m.clock, m.Holds
+	return m, nil
+}
+
+// now is the server's own clock.
+func (m *Member) now() time.Duration { return time.Since(m.start) }
+
+// Run follows and leads until ctx ends. It returns an error when this process can do neither
+// any more.
+func (m *Member) Run(ctx context.Context) error {
+	side, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { m.vote(side) })
+	wg.Go(func() { m.meet(side) })
+	defer func() {
+		cancel()
+		wg.Wait()
+		m.keepSeen()
+	}()
+	wait := retry{}
+	for ctx.Err() == nil {
+		c, err := m.recover(ctx)
+		if err == nil {
+			wait = retry{}
+			c, err = m.follow(ctx, c)
+		}
+		if err == nil && m.leads() {
+			err = m.lead(ctx, c)
+		}
+		if errors.Is(err, store.ErrBroken) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			m.o.Log.Warn("this server begins again with what the database holds", "error", err)
+			m.setUnfit(err)
+			wait.sleep(ctx)
+		}
+	}
+	return nil
+}
+
+// retry is a pause that grows.
+type retry struct{ d time.Duration }
+
+func (r *retry) sleep(ctx context.Context) {
+	r.d = min(max(2*r.d, 50*time.Millisecond), 5*time.Second)
+	select {
+	case <-time.After(r.d):
+	case <-ctx.Done():
+	}
+}
+
+// recover loads a copy of the state, and notices a history that was lost.
+func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
+	m.mu.Lock()
+	seen := m.seen
+	m.mu.Unlock()
+	lost, err := seen.lost(ctx, m.o.Journal)
+	if err != nil {
+		return replica.Copy{}, fmt.Errorf("look for what this server has seen: %w", err)
+	}
+	if lost {
+		if err := m.raise(ctx, seen); err != nil {
+			return replica.Copy{}, err
+		}
+	}
+	c, err := replica.Recover(ctx, m.o.Settings.Core, m.o.Journal, m.o.Tables)
+	if err != nil {
+		return replica.Copy{}, err
+	}
+	m.setUnfit(nil)
+	if lost {
+		m.mu.Lock()
+		m.seen = Seen{c.State.Generation(), c.Last}
+		m.mu.Unlock()
+	}
+	return c, nil
+}
+
+// raise sees to it that a generation follows in which nothing is given out again that the
+// lost one may have given out.
+func (m *Member) raise(ctx context.Context, seen Seen) error {
+	m.o.Log.Error("the database has lost its past: it lacks a batch that this server has seen; was it restored from a backup, or failed over to a standby that lagged? A new generation begins: ids jump, and what only the lost part knew is gone",
+		"generation", seen.Generation, "sequence", seen.Seq, "batch", fmt.Sprintf("%x", seen.ID[:4]))
+	if err := m.o.Cluster.Raise(ctx, seen.Generation+1); err != nil {
+		return fmt.Errorf("begin another generation: %w", err)
+	}
+	return nil
+}
+
+// follow follows until this server has won the lease, or ctx ends.
+func (m *Member) follow(ctx context.Context, c replica.Copy) (replica.Copy, error) {
+	f := replica.NewFollower(replica.FollowerOptions{
+		Config: m.o.Settings.Core, Journal: m.o.Journal, Tables: m.o.Tables, Hub: m.hub, Log: m.o.Log, Now: m.clock.Now,
+	}, c)
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	m.setRole(role{follower: f})
+	defer m.setRole(role{})
+	won := make(chan struct{})
+	go func() {
+		defer close(won)
+		m.await(following, m.leads)
+		stop()
+	}()
+	c, err := f.Follow(following)
+	stop()
+	<-won
+	generation, last, _ := f.Position()
+	m.saw(Seen{generation, last})
+	return c, err
+}
+
+// lead leads until the term is over: this server resigns, another one leads, or it can't go
+// on. c is not to be used afterwards.
+func (m *Member) lead(ctx context.Context, c replica.Copy) (err error) {
+	defer m.giveUp(ctx)
+	if m.o.Led != nil {
+		if err := m.o.Led(ctx); err != nil {
+			return fmt.Errorf("begin to lead: %w", err)
+		}
+	}
+	l, err := m.take(ctx, c)
+	if err != nil {
+		return err
+	}
+	term, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(term) }()
+	m.setRole(role{leader: l})
+	defer m.setRole(role{})
+	m.keepLeading(ctx, l, end, ended)
+	err = <-ended
+	generation, _, _ := l.Position()
+	m.saw(Seen{generation, l.Durable()})
+	return err
+}
+
+// giveUp lets go of the lease: whatever has ended the term, another server may have it now.
+func (m *Member) giveUp(ctx context.Context) {
+	m.asking.Lock()
+	defer m.asking.Unlock()
+	m.until.Store(0)
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := m.o.Cluster.Yield(soon, m.o.Self.ID); err != nil {
+		m.o.Log.Warn("the lease could not be given up; it runs out by itself", "error", err)
+	}
+	m.mu.Lock()
+	m.elector.Lost(m.now())
+	m.turn()
+	m.mu.Unlock()
+	if m.o.Deposed != nil {
+		m.o.Deposed()
+	}
+}
+
+// turn wakes those who await. The caller holds mu.
+func (m *Member) turn() {
+	close(m.turned)
+	m.turned = make(chan struct{})
+}
+
+// keepLeading watches over a term and ends it when it must end.
+func (m *Member) keepLeading(ctx context.Context, l *leader.Leader, end context.CancelCauseFunc, ended chan error) {
+	for {
+		m.mu.Lock()
+		leads, turned, raised := m.elector.Leads(), m.turned, m.lease.Generation
+		m.mu.Unlock()
+		generation, _, _ := l.Position()
+		m.saw(Seen{generation, l.Durable()})
+		switch {
+		case !leads:
+			end(leader.ErrDeposed)
+			return
+		case raised > generation:
+			leading, cancel := m.whileLeading(ctx)
+			if _, err := l.Do(leading, core.Leap{Generation: raised}); err != nil {
+				m.o.Log.Error("another generation could not be begun", "error", err)
+			}
+			cancel()
+		}
+		select {
+		case <-turned:
+		case err := <-ended:
+			ended <- err
+			return
+		case <-m.resigned:
+			end(nil)
+			return
+		case <-ctx.Done():
+			end(nil)
+			return
+		}
+	}
+}
+
+// take begins a term at the journal's end. What the last leader has written at the very end
+// of its own comes first.
+func (m *Member) take(ctx context.Context, c replica.Copy) (*leader.Leader, error) {
+	taking, cancel := m.whileLeading(ctx)
+	defer cancel()
+	last, err := m.o.Journal.Last(taking)
+	if err == nil {
+		err = c.Follow(taking, m.o.Journal, last, m.hub)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the journal to its end: %w", err)
+	}
+	m.saw(Seen{c.State.Generation(), c.Last})
+	m.mu.Lock()
+	term := leader.Term{Copy: c, Hub: m.hub, Generation: m.lease.Generation}
+	m.mu.Unlock()
+	epoch := c.State.Epoch()
+	l, err := leader.Take(taking, m.o.Settings, term, m.o.Journal, m.o.Tables, m.o.Outbox, m.o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("begin a term after epoch %d: %w", epoch, err)
+	}
+	return l, nil
+}
+
+// whileLeading returns a context that ends when the lease is lost.
+func (m *Member) whileLeading(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		m.await(ctx, func() bool { return !m.leads() })
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// vote asks for the lease, or how it stands, whenever the elector says so.
+func (m *Member) vote(ctx context.Context) {
+	for ctx.Err() == nil {
+		m.mu.Lock()
+		at, what := m.elector.Next()
+		m.mu.Unlock()
+		select {
+		case <-time.After(at - m.now()):
+		case <-ctx.Done():
+			return
+		}
+		m.asking.Lock()
+		m.ask(ctx, what)
+		m.asking.Unlock()
+	}
+}
+
+func (m *Member) ask(ctx context.Context, what Ask) {
+	asking, cancel := context.WithTimeout(ctx, m.o.Lease)
+	defer cancel()
+	sent := m.now()
+	var l store.Lease
+	var err error
+	if what == Claim {
+		l, err = m.o.Cluster.Claim(asking, m.o.Self.ID, m.o.Self.Address, m.o.Lease)
+	} else {
+		l, err = m.o.Cluster.Current(asking)
+	}
+	m.mu.Lock()
+	if err != nil {
+		m.elector.Failed(m.now())
+		m.mu.Unlock()
+		return
+	}
+	m.lease = l
+	claim := m.elector.Told(sent, m.now(), what, l) && m.unfit == nil && m.role.follower != nil && !m.isResigned()
+	m.until.Store(int64(m.elector.Until()))
+	m.turn()
+	m.mu.Unlock()
+	m.clock.Keep(l.Now)
+	if claim {
+		m.ask(ctx, Claim)
+	}
+}
+
+const (
+	meetEvery = time.Second
+	// goneAfter is how long a server may be silent before it is no longer named to clients.
+	goneAfter = 10 * time.Second
+)
+
+// meet keeps this server on the list of servers and learns the others, and saves what was
+// seen now and then.
+func (m *Member) meet(ctx context.Context) {
+	tick := time.NewTicker(meetEvery)
+	defer tick.Stop()
+	for {
+		asking, cancel := context.WithTimeout(ctx, goneAfter/2)
+		there, err := m.o.Cluster.Meet(asking, m.o.Self, goneAfter)
+		cancel()
+		if err == nil {
+			m.mu.Lock()
+			m.servers = there
+			m.mu.Unlock()
+		}
+		m.keepSeen()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			m.leave(context.WithoutCancel(ctx))
+			return
+		}
+	}
+}
+
+func (m *Member) leave(ctx context.Context) {
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = m.o.Cluster.Leave(soon, m.o.Self.ID) // it is forgotten anyway
+}
+
+func (m *Member) keepSeen() {
+	m.mu.Lock()
+	if f := m.role.follower; f != nil {
+		generation, last, _ := f.Position()
+		if s := (Seen{generation, last}); m.seen.less(s) {
+			m.seen = s
+		}
+	}
+	seen, old := m.seen, m.saved
+	m.saved = seen
+	m.mu.Unlock()
+	if m.o.SeenFile == "" || seen == old {
+		return
+	}
+	if err := seen.save(m.o.SeenFile); err != nil {
+		m.o.Log.Warn("what this server has seen could not be saved", "error", err)
+	}
+}
+
+// saw notes a place in history that is durable.
+func (m *Member) saw(s Seen) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seen.less(s) {
+		m.seen = s
+	}
+}
+
+func (m *Member) setRole(r role) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.role = r
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func (m *Member) setUnfit(why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unfit = why
+}
+
+func (m *Member) leads() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.elector.Leads()
+}
+
+func (m *Member) isResigned() bool {
+	select {
+	case <-m.resigned:
+		return true
+	default:
+		return false
+	}
+}
+
+// await waits until ok or until ctx ends; it looks again whenever the elector was told
+// something.
+func (m *Member) await(ctx context.Context, ok func() bool) {
+	for {
+		m.mu.Lock()
+		turned := m.turned
+		m.mu.Unlock()
+		if ok() {
+			return
+		}
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Resign gives the lease up in good order if this server has it, and has it never asked for
+// again. It returns when that is done or ctx has ended; the server follows from then on.
+func (m *Member) Resign(ctx context.Context) {
+	m.resign.Do(func() { close(m.resigned) })
+	m.await(ctx, func() bool { return !m.leads() })
+}
+
+// Holds says whether this server is certain to lead still.
+func (m *Member) Holds() bool { return m.now() < time.Duration(m.until.Load()) }
+
+// errNobody is what those get who ask while this server is neither.
+func (m *Member) errNobody() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	why := "this server reads the database to begin with"
+	if m.unfit != nil {
+		why = fmt.Sprintf("this server can't follow the others: %v", m.unfit)
+	}
+	return &job.Error{Code: job.Unavailable, Message: why + "; try again, or another server"}
+}
