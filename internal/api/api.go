@@ -30,17 +30,20 @@ import (
 
 // Engine is the leader as the door needs it.
 type Engine interface {
-	// Leader is what sessions of workers need of it; Do has a command decided, durably.
-	session.Leader
+	// Do has a command decided, durably.
+	Do(ctx context.Context, c core.Command) (any, error)
 	// View runs fn on the state; what fn saw is durable when View returns.
 	View(ctx context.Context, fn func(*core.State)) error
 	Hub() *replica.Hub
 	Now() int64
+	Position() (generation, durable, projected uint64)
 }
 
 // Options of the door.
 type Options struct {
-	Engine   Engine
+	Engine Engine
+	// Leader is the same as sessions of workers need it.
+	Leader   session.Leader
 	History  store.History
 	Sessions *session.Hub
 	Logs     *logstore.Store

@@ -63,7 +63,7 @@ func (s *workers) Session(ctx context.Context, stream *connect.BidiStream[reevev
 	if err := guard.Allow(ctx, auth.ClusterWide); err != nil {
 		return err
 	}
-	err := s.Sessions.Serve(ctx, s.Engine, s.History, workerStream{stream, auth.NewProver(s.ProofKey)})
+	err := s.Sessions.Serve(ctx, s.Leader, s.History, workerStream{stream, auth.NewProver(s.ProofKey)})
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return nil

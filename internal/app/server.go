@@ -321,7 +321,7 @@ const (
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
-		Engine: s.leader, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
+		Engine: s.leader, Leader: s.leader, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
 		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.leader.Full,
 	})
 	if err != nil {
