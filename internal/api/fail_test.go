@@ -65,7 +65,7 @@ func behind(t *testing.T, e Engine, historyErr error) (*clients, *said) {
 	t.Helper()
 	log := &said{}
 	door, err := New(Options{
-		Engine: e, Leader: e, History: badHistory{memstore.New().History(), historyErr}, Open: true, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Engine: e, History: badHistory{memstore.New().History(), historyErr}, Open: true, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
