@@ -56,6 +56,24 @@ func policy() []auth.Entry {
 	return entries
 }
 
+// leaders is what only the leader answers, though it is read: logs are with it alone.
+var leaders = map[string]bool{
+	"reeve.v1.LogService/Read": true, "reeve.v1.ArtifactService/Get": true, "reeve.v1.ArtifactService/List": true,
+	"reeve.v1.ArtifactService/GetItems": true,
+}
+
+// Anywhere returns whether any of several servers answers calls of a path: what reads, and
+// changes nothing.
+func Anywhere() func(path string) bool {
+	anywhere := map[string]bool{"/reeve.v1.TokenService/List": true}
+	for _, e := range policy() {
+		if e.Needs <= auth.ReadJobs && !leaders[e.Method] {
+			anywhere["/"+e.Method] = true
+		}
+	}
+	return func(path string) bool { return anywhere[path] }
+}
+
 // Files is every file of the API's descriptors, also one that nobody has thought of
 // here.
 func Files() []protoreflect.FileDescriptor {

@@ -1,0 +1,281 @@
+// Package forward sends on to the leader what a server that does not lead can't answer, with
+// the caller's own headers, and holds calls for a moment while nobody leads. Its callers do
+// not see which server it was.
+package forward
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// Headers that servers say to clients and to each other.
+const (
+	// LeaderHeader is where the leader is, on answers of servers that don't lead.
+	LeaderHeader = "Reeve-Leader"
+	// ServersHeader is where the servers are, separated by commas.
+	ServersHeader = "Reeve-Servers"
+	// hopHeader marks a call that was sent on already: it is not sent on again.
+	hopHeader = "Reeve-Forwarded"
+	// astrayHeader marks the refusal of such a call. It was not looked at.
+	astrayHeader = "Reeve-Astray"
+)
+
+// Limits, unless Options say otherwise.
+const (
+	// DefaultHold is how long a call waits for a leader.
+	DefaultHold = 5 * time.Second
+	// DefaultMaxHeld bounds the calls that wait.
+	DefaultMaxHeld = 1024
+	// maxKept is the largest message, in bytes, that is kept to be sent a second time when
+	// the first server turned out not to lead.
+	maxKept = 64 << 10
+	// maxServers bounds the servers that answers name.
+	maxServers = 16
+)
+
+// Standing is what a server knows of itself and the others.
+type Standing struct {
+	// Leads says that this server decides, Able that it answers reads.
+	Leads, Able bool
+	// Leader is the leader's URL, empty while none is known, and Servers everybody's.
+	Leader  string
+	Servers []string
+}
+
+// Options of a forwarding handler. All but Hold and MaxHeld are required.
+type Options struct {
+	// Inner answers what this server can answer.
+	Inner http.Handler
+	// Standing tells how things stand, at once; Changed is closed when that may have changed.
+	Standing func() Standing
+	Changed  func() <-chan struct{}
+	// Anywhere says whether any server that is able answers calls of a path.
+	Anywhere func(path string) bool
+	// Fail answers a call with an error, in its own protocol.
+	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Transport reaches the other servers.
+	Transport http.RoundTripper
+	Hold      time.Duration
+	MaxHeld   int
+	Log       *slog.Logger
+}
+
+// Handler is safe for concurrent use.
+type Handler struct {
+	o    Options
+	held atomic.Int64
+}
+
+// New returns a handler.
+func New(o Options) *Handler {
+	if o.Hold == 0 {
+		o.Hold = DefaultHold
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = DefaultMaxHeld
+	}
+	return &Handler{o: o}
+}
+
+// NewTransport returns what reaches other servers: HTTP/2 alone, so that streams go both
+// ways. config is nil for servers without TLS.
+func NewTransport(config *tls.Config) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP2(config != nil)
+	protocols.SetUnencryptedHTTP2(config == nil)
+	return &http.Transport{
+		Protocols: &protocols, TLSClientConfig: config, TLSHandshakeTimeout: 2 * time.Second, DisableCompression: true,
+		DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, IdleConnTimeout: time.Minute,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 2 * time.Second, PingTimeout: 3 * time.Second},
+	}
+}
+
+// ServeHTTP answers, or sends on.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := h.o.Standing()
+	announce(w.Header(), &s)
+	switch {
+	case s.Leads, s.Able && h.o.Anywhere(r.URL.Path):
+		h.o.Inner.ServeHTTP(w, r)
+	case r.Header.Get(hopHeader) != "":
+		w.Header().Set(astrayHeader, "1")
+		h.o.Fail(w, r, unavailable("this server does not lead, and another one believed that it does; try again"))
+	default:
+		h.send(w, r)
+	}
+}
+
+// announce names the servers and, elsewhere than at the leader, the leader.
+func announce(to http.Header, s *Standing) {
+	if len(s.Servers) > 1 {
+		to.Set(ServersHeader, strings.Join(s.Servers[:min(len(s.Servers), maxServers)], ","))
+	}
+	if !s.Leads && s.Leader != "" {
+		to.Set(LeaderHeader, s.Leader)
+	}
+}
+
+func unavailable(message string) error {
+	return &job.Error{Code: job.Unavailable, Message: message}
+}
+
+// send sends a call to the leader, whoever that is by then.
+func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
+	m, err := keep(r)
+	if err != nil {
+		h.o.Fail(w, r, unavailable("the message did not arrive whole"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.o.Hold)
+	defer cancel()
+	var failed string // the leader that could not be reached
+	for {
+		changed := h.o.Changed()
+		s := h.o.Standing()
+		switch {
+		case s.Leads:
+			h.o.Inner.ServeHTTP(w, m.again(r))
+			return
+		case s.Leader != "" && s.Leader != failed:
+			again, err := h.try(w, m.again(r), s.Leader)
+			if err == nil {
+				return
+			}
+			if !again || !m.whole() {
+				h.o.Fail(w, r, &job.Error{Code: job.Unavailable, Cause: err,
+					Message: "the server that leads went away before it answered; the outcome is unknown: try again"})
+				return
+			}
+			failed = s.Leader
+			continue
+		}
+		if !h.wait(ctx, changed, &failed) {
+			h.o.Fail(w, r, unavailable("no server leads at the moment; try again"))
+			return
+		}
+	}
+}
+
+// retryLeader is how long a leader that could not be reached is left alone.
+const retryLeader = 200 * time.Millisecond
+
+// wait waits until things may stand otherwise. It reports false when that takes too long, or
+// too many wait already.
+func (h *Handler) wait(ctx context.Context, changed <-chan struct{}, failed *string) bool {
+	defer h.held.Add(-1)
+	if h.held.Add(1) > int64(h.o.MaxHeld) {
+		return false
+	}
+	var again <-chan time.Time
+	if *failed != "" {
+		t := time.NewTimer(retryLeader)
+		defer t.Stop()
+		again = t.C
+	}
+	select {
+	case <-changed:
+	case <-again:
+		*failed = ""
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// message is a request's body. A small one can be sent twice; of another one it is known
+// whether any of it has gone.
+type message struct {
+	kept    []byte
+	all     bool // kept is all of it
+	body    io.ReadCloser
+	touched atomic.Bool
+}
+
+func keep(r *http.Request) (*message, error) {
+	m := &message{body: r.Body}
+	if r.ContentLength < 0 || r.ContentLength > maxKept {
+		return m, nil
+	}
+	var err error
+	m.all = true
+	m.kept, err = io.ReadAll(io.LimitReader(r.Body, maxKept+1))
+	if err == nil && int64(len(m.kept)) != r.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	return m, err
+}
+
+// whole says whether the message can be sent as if for the first time.
+func (m *message) whole() bool { return m.all || !m.touched.Load() }
+
+// Read notes that some of the body has gone.
+func (m *message) Read(p []byte) (int, error) {
+	m.touched.Store(true)
+	return m.body.Read(p)
+}
+
+// Close leaves the body to the server, which closes it: it may be sent once more.
+func (m *message) Close() error { return nil }
+
+// again returns the request with its message from the beginning.
+func (m *message) again(r *http.Request) *http.Request {
+	q := r.Clone(r.Context())
+	if q.Body = m; m.all {
+		q.Body = io.NopCloser(bytes.NewReader(m.kept))
+	}
+	return q
+}
+
+var errAstray = errors.New("it does not lead")
+
+// try sends a call to one server. With an error nothing was answered, and again says whether
+// that server has certainly not looked at it.
+func (h *Handler) try(w http.ResponseWriter, r *http.Request, leader string) (again bool, err error) {
+	to, err := url.Parse(leader)
+	if err != nil {
+		return true, err
+	}
+	// How long the message may take is the leader's to say.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	proxy := httputil.ReverseProxy{
+		Transport: h.o.Transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(h.o.Log.Handler(), slog.LevelDebug),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = to.Scheme, to.Host, to.Host
+			p.Out.Header.Set(hopHeader, "1")
+			// This server has looked at where the page is from; to the leader it is another host's.
+			for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
+				p.Out.Header.Del(name)
+			}
+			if trailers, ok := p.In.Header["Te"]; ok { // gRPC asks for them
+				p.Out.Header["Te"] = trailers
+			}
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			if resp.Header.Get(astrayHeader) != "" {
+				return errAstray
+			}
+			for _, name := range []string{LeaderHeader, ServersHeader} {
+				resp.Header.Del(name)
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, failure error) { err = failure },
+	}
+	proxy.ServeHTTP(w, r)
+	var op *net.OpError
+	dialed := errors.As(err, &op) && op.Op == "dial"
+	return dialed || errors.Is(err, errAstray), err
+}
