@@ -18,6 +18,8 @@ needs_of_tests() {
     need mkfs.ext4 e2fsprogs 'the same'
     need ps procps 'tests look for processes that should be gone'
     need curl curl 'tests run the examples of docs/api.md, which call the API with it'
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql 'tests keep a store in PostgreSQL'
+    PATH=$PATH:/usr/sbin need pgbouncer pgbouncer 'tests reach PostgreSQL through it'
     # A compiler without the C library's headers cannot link the race detector either.
     [ -e /usr/include/stdlib.h ] || { missing+=(libc6-dev); echo 'missing: C headers (libc6-dev)' >&2; }
   fi

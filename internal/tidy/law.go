@@ -34,6 +34,7 @@ func rooms() []room {
 
 		{dir: "internal/record", floor: 2, says: "the codec of events and rows, in a versioned format of its own"},
 		{dir: "internal/store/sqlstore", floor: 2, says: "the store in SQL, written once, with a dialect per database"},
+		{dir: "internal/store/sqlstore/postgres", floor: 2, says: "PostgreSQL as a store meets it: how it is reached, what its errors mean, rows in bulk"},
 		{dir: "internal/store/memstore", floor: 2, says: "the store in memory, for simulations and tests of the loop"},
 		{dir: "internal/blob/dirblob", floor: 2, says: "blobs as files in a directory"},
 		{dir: "internal/executor/attemptlog", floor: 2, says: "the file in which an attempt's output waits to be shipped, of bounded size"},
@@ -88,6 +89,7 @@ func sideways() map[[2]string]string {
 		{"internal/core", "internal/predict"}:                                         "what ended teaches the predictor",
 		{"internal/agent", "internal/agent/will"}:                                     "the agent does what its will decides",
 		{"internal/agent", "internal/agent/workspace"}:                                "the agent has each attempt's directory made and emptied",
+		{"internal/store/sqlstore", "internal/store/sqlstore/postgres"}:               "PostgreSQL's own ways stand apart from the shared SQL",
 		{"internal/leader", "internal/replica"}:                                       "a leader is a replica with the right to decide",
 		{"internal/member", "internal/leader"}:                                        "it leads by turns",
 		{"internal/member", "internal/replica"}:                                       "it follows by turns",
@@ -140,7 +142,8 @@ func bans() []ban {
 	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/client", "gen/..."}
 	return []ban{
 		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
-		{prefix: "database/sql", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
+		{prefix: "database/sql", except: []string{"internal/store/sqlstore/..."}, tests: true, reason: driver},
+		{prefix: "github.com/jackc/pgx", except: []string{"internal/store/sqlstore/..."}, tests: true, reason: driver},
 		{prefix: "modernc.org/sqlite", except: []string{"internal/store/sqlstore"}, tests: true, reason: driver},
 		{prefix: "os/exec", except: []string{"internal/executor/process/...", "internal/demo"}, tests: true, reason: exec},
 		{prefix: module + "/gen/reeve/record", except: []string{"internal/record", "gen/..."}, reason: "the format on disk is one room's secret, so that it can be read for ever"},
