@@ -5,6 +5,7 @@ package pgtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,25 +50,8 @@ const Guarded = "guarded"
 // Password returns the password of the role Guarded.
 func Password() string { return password }
 
-var shared struct {
-	once   sync.Once
-	server *Server
-	err    error
-}
-
-// Shared returns the server that all tests of this process share, each in databases of its own.
-// Without PostgreSQL it skips the test, or fails it where CI=true.
-func Shared(tb testing.TB) *Server {
-	tb.Helper()
-	bin := installed(tb)
-	shared.once.Do(func() { shared.server, shared.err = create(bin, Config{}) })
-	if shared.err != nil {
-		tb.Fatal(shared.err)
-	}
-	return shared.server
-}
-
-// Start starts a server that this test alone has, until it ends. It skips as Shared does.
+// Start starts a server that runs until the test ends; its subtests share it, each in a database
+// of its own. Without PostgreSQL it skips the test, or fails it where CI=true.
 func Start(tb testing.TB, c Config) *Server {
 	tb.Helper()
 	s, err := create(installed(tb), c)
@@ -198,12 +180,10 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-var databases atomic.Int64
-
 // Database makes an empty database and returns its URL. It goes when the test ends.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
-	name := fmt.Sprintf("test_%d", databases.Add(1))
+	name := "test_" + strings.ToLower(rand.Text())
 	if err := s.exec("postgres", "CREATE DATABASE "+name); err != nil {
 		tb.Fatal(err)
 	}

@@ -9,10 +9,17 @@ import (
 // dialect is what differs between SQL engines. The statements themselves keep to
 // what SQLite and PostgreSQL share.
 type dialect struct {
-	// key is the type of an integer primary key, blob that of bytes.
-	key, blob string
+	// key is the type of an integer primary key, blob that of bytes, text that of names. What
+	// stands before a table's name is prefix.
+	key, blob, text, prefix string
 	// numbered parameters are $1, $2 …; else each is a question mark.
 	numbered bool
+	// lock ends a SELECT of the row that writers take turns by, where they are many.
+	lock string
+	// remote engines are a program of its own that several servers share: connections to
+	// it break, one database holds both journal and tables, statements are not prepared,
+	// rows travel in bulk, and text is stored as bytes. See package postgres.
+	remote bool
 	// beginRead starts a transaction that sees one snapshot, beginWrite one that
 	// may write.
 	beginRead, beginWrite string
@@ -31,8 +38,18 @@ func (d *dialect) schema(text string, n int64) string {
 	return strings.NewReplacer(
 		"{{key}}", d.key,
 		"{{blob}}", d.blob,
+		"{{text}}", d.text,
+		"{{s}}", d.prefix,
 		"{{n}}", strconv.FormatInt(n, 10),
 	).Replace(text)
+}
+
+// words is s as a parameter.
+func (d *dialect) words(s string) any {
+	if d.remote {
+		return []byte(s)
+	}
+	return s
 }
 
 // bind replaces the question marks of a statement by the engine's parameters.

@@ -1,14 +1,31 @@
 // Package sqlstore is the store in SQL, written once: a journal table and the
-// tables of queries, history and recovery. What differs between engines is a
-// small dialect value; SQLite is the one there is.
+// tables of queries, history and recovery. What differs between SQLite and PostgreSQL
+// is a small dialect value, and package postgres.
 //
-// # Two files
+// # Two files, or one database
 //
 // On SQLite the journal and the tables are two files of one data directory, so
 // that a flush never blocks an append. journal.db syncs every commit; tables.db
 // syncs when Durable asks, because whatever it loses is still in the journal.
 // Checkpoints (moving what the write-ahead log holds into the file) are kept off
 // the commit path: Trim does the journal's, Durable the tables'.
+//
+// On PostgreSQL both stand in one schema of one database, which any number of servers share. A
+// flush begins by locking the row of meta, so that writers of tables take turns, and is
+// refused when its batch is not in the journal. An append is one round trip. What a commit is
+// worth, and what is done about one whose outcome is not known, says package postgres: an append
+// that finds its batch standing commits a little something more, which is durable no sooner than
+// the batch. Nothing is lost by trimming the journal: a failover that forgets a flush forgets the
+// trim that followed it, too.
+//
+// # Steps of the shared schema
+//
+// Each step is one transaction, under a lock that servers which start at once take turns by.
+// Servers of the version before are at work meanwhile and go on: a step first only adds (columns
+// that may be absent, tables); the release after that writes and reads what was added; a release
+// later still a step may take away what nothing uses. The first line of a step names the oldest
+// version of the schema whose programs can work with what it leaves, and a program that knows less
+// refuses to start.
 //
 // # Partitions
 //

@@ -19,25 +19,25 @@ var partitionSchema string
 var rowGroups = [...]int{64, 8, 1}
 
 const (
-	upsertObjects = `INSERT INTO objects (` + objectColumns + `) VALUES {{rows}}
+	upsertObjects = `INSERT INTO {{s}}objects (` + objectColumns + `) VALUES {{rows}}
 ON CONFLICT (kind, name) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, state = excluded.state`
-	deleteObject = `DELETE FROM objects WHERE kind = ? AND name = ?`
+	deleteObject = `DELETE FROM {{s}}objects WHERE kind = ? AND name = ?`
 	// upsertJobs leaves alone what stays as the first row said, so that the index on
 	// keys isn't touched again, and the payload may be left out.
-	upsertJobs = `INSERT INTO jobs_{{n}} (` + storedJobColumns + `) VALUES {{rows}}
+	upsertJobs = `INSERT INTO {{s}}jobs_{{n}} (` + storedJobColumns + `) VALUES {{rows}}
 ON CONFLICT (id) DO UPDATE SET live = excluded.live, changed = excluded.changed, queue = excluded.queue,
 name = excluded.name, state = excluded.state, ended = excluded.ended, keep_until = excluded.keep_until,
 labels = excluded.labels, sum = excluded.sum, body = excluded.body`
-	upsertParts = `INSERT INTO parts_{{n}} (` + partColumns + `) VALUES {{rows}}
+	upsertParts = `INSERT INTO {{s}}parts_{{n}} (` + partColumns + `) VALUES {{rows}}
 ON CONFLICT (job, task, kind, n) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, body = excluded.body`
-	insertSpecs = `INSERT INTO specs_{{n}} (hash, sum, body) VALUES {{rows}} ON CONFLICT (hash) DO NOTHING`
+	insertSpecs = `INSERT INTO {{s}}specs_{{n}} (hash, sum, body) VALUES {{rows}} ON CONFLICT (hash) DO NOTHING`
 
-	insertPartition = `INSERT INTO partitions (number, first, begins, keep_min, keep_max) VALUES (?, ?, ?, ?, ?)`
-	updateKeep      = `UPDATE partitions SET keep_min = CASE WHEN keep_min > ? THEN ? ELSE keep_min END,
+	insertPartition = `INSERT INTO {{s}}partitions (number, first, begins, keep_min, keep_max) VALUES (?, ?, ?, ?, ?)`
+	updateKeep      = `UPDATE {{s}}partitions SET keep_min = CASE WHEN keep_min > ? THEN ? ELSE keep_min END,
 keep_max = CASE WHEN keep_max < ? THEN ? ELSE keep_max END WHERE number = ?`
 	// updateMeta is the fence of the tables: it changes nothing when another process
 	// moved them since this transaction looked.
-	updateMeta = `UPDATE meta SET projected = ?, layout = ?, max_job = ?, numbers = ?
+	updateMeta = `UPDATE {{s}}meta SET projected = ?, layout = ?, max_job = ?, numbers = ?
 WHERE one = 1 AND projected = ? AND layout = ?`
 )
 
@@ -84,12 +84,15 @@ func (t *tables) Flush(ctx context.Context, f *store.Flush) error {
 }
 
 func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
-	if err := s.refresh(ctx); err != nil {
+	if err := s.refreshToWrite(ctx); err != nil {
 		return err
 	}
 	before := s.layout
 	if int64(f.Seq) < before.projected {
 		return fmt.Errorf("%w: a flush at %d, the tables are at %d", store.ErrFenced, f.Seq, before.projected)
+	}
+	if err := s.follows(ctx, f); err != nil {
+		return err
 	}
 	t.keys.flushing(uint64(before.projected), f.Seq)
 	if err := t.objects(ctx, s, f.Objects); err != nil {
@@ -120,12 +123,15 @@ const maxScratch = 1 << 20
 
 // write writes rows in groups; add appends the columns of row i.
 func (t *tables) write(ctx context.Context, s *session, text string, partition int64, cols, rows int, add func(args []any, i int) []any) error {
-	i := 0
 	defer func() {
 		if cap(t.payloads) > maxScratch {
 			t.payloads = nil
 		}
 	}()
+	if t.db.d.remote {
+		return s.upsert(ctx, statement{text: text, partition: partition}, t.bulk(cols, rows, add))
+	}
+	i := 0
 	for _, group := range rowGroups {
 		for rows-i >= group {
 			args := t.args[:0]
@@ -153,7 +159,7 @@ func (t *tables) objects(ctx context.Context, s *session, rows []store.ObjectRow
 			written = append(written, o)
 			continue
 		}
-		if _, err := s.exec(ctx, statement{text: deleteObject}, 0, int64(o.Kind), o.Key); err != nil {
+		if _, err := s.exec(ctx, statement{text: deleteObject}, 0, int64(o.Kind), s.db.d.words(o.Key)); err != nil {
 			return err
 		}
 	}
@@ -258,12 +264,16 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 	l := &s.layout
 	number := l.parts[at].number
 	t.keys.add(number, run)
-	err := t.write(ctx, s, upsertJobs, number, storedJobWidth, len(run), func(args []any, i int) []any {
-		j := &run[i]
-		from := len(t.labels)
-		t.labels = encodeLabels(t.labels, j.Labels)
-		return t.appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
-	})
+	known := len(run)
+	if t.db.d.remote { // new rows travel for less
+		for known > 0 && int64(run[known-1].ID) > l.maxJob {
+			known--
+		}
+	}
+	err := t.write(ctx, s, upsertJobs, number, storedJobWidth, known, t.columnsOf(run))
+	if err == nil && known < len(run) {
+		err = s.copy(ctx, number, t.bulk(storedJobWidth, len(run)-known, t.columnsOf(run[known:])))
+	}
 	if err != nil {
 		return err
 	}
@@ -285,6 +295,16 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 	l.parts[at].keepMin, l.parts[at].keepMax = keepMin, keepMax
 	_, err = s.exec(ctx, statement{text: updateKeep}, 0, keepMin, keepMin, keepMax, keepMax, number)
 	return err
+}
+
+// columnsOf appends the columns of jobs.
+func (t *tables) columnsOf(run []store.JobRow) func(args []any, i int) []any {
+	return func(args []any, i int) []any {
+		j := &run[i]
+		from := len(t.labels)
+		t.labels = encodeLabels(t.labels, j.Labels)
+		return t.appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
+	}
 }
 
 // parts writes parts beside their jobs.

@@ -16,21 +16,22 @@ import (
 const maxScan = 20_000
 
 const (
-	selectJob = `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE id = ?`
+	selectJob = `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE id = ?`
 	// selectWindow tells where a scan of so many rows ends.
 	selectWindow = `SELECT count(*), coalesce(min(id), 0) FROM
-(SELECT id FROM jobs_{{n}} WHERE id <= ? ORDER BY id DESC LIMIT ?) AS scanned`
+(SELECT id FROM {{s}}jobs_{{n}} WHERE id <= ? ORDER BY id DESC LIMIT ?) AS scanned`
 	// whereWindow narrows a scan in the engine; Query.Match has the last word. A
-	// state is a bit of a mask.
-	whereWindow = ` FROM jobs_{{n}} WHERE id <= ? AND id >= ?
-AND (? = '' OR namespace = ?) AND (? = '' OR queue = ?) AND (? = '' OR name = ?)
-AND (? = 0 OR (CAST(1 AS BIGINT) << state) & ? <> 0)
-AND (? = 0 OR submitted >= ?) AND (? = 0 OR submitted < ?)
-AND (? = 0 OR live = 1 OR keep_until >= ?)
+	// state is a bit of a mask. What only meets a literal says its type, which PostgreSQL
+	// would guess from that.
+	whereWindow = ` FROM {{s}}jobs_{{n}} WHERE id <= ? AND id >= ?
+AND (CAST(? AS {{text}}) = '' OR namespace = ?) AND (CAST(? AS {{text}}) = '' OR queue = ?) AND (CAST(? AS {{text}}) = '' OR name = ?)
+AND (CAST(? AS BIGINT) = 0 OR (CAST(1 AS BIGINT) << CAST(state AS INTEGER)) & ? <> 0)
+AND (CAST(? AS BIGINT) = 0 OR submitted >= ?) AND (CAST(? AS BIGINT) = 0 OR submitted < ?)
+AND (CAST(? AS BIGINT) = 0 OR live = 1 OR keep_until >= ?)
 ORDER BY id DESC`
 	selectPage       = `SELECT ` + jobColumns + whereWindow
 	selectPageOfKeys = `SELECT ` + jobKeyColumns + whereWindow
-	selectParts      = `SELECT ` + partColumns + ` FROM parts_{{n}}
+	selectParts      = `SELECT ` + partColumns + ` FROM {{s}}parts_{{n}}
 WHERE job = ? AND task = ? AND kind = ? AND n >= ? ORDER BY n LIMIT ?`
 )
 
@@ -38,7 +39,7 @@ WHERE job = ? AND task = ? AND kind = ? AND n >= ? ORDER BY n LIMIT ?`
 var selectPayloads = [len(rowGroups)]string{payloadsOf(rowGroups[0]), payloadsOf(rowGroups[1]), payloadsOf(rowGroups[2])}
 
 func payloadsOf(n int) string {
-	return `SELECT id, payload FROM jobs_{{n}} WHERE payload IS NOT NULL AND id IN ` + rowsOf(1, n)
+	return `SELECT id, payload FROM {{s}}jobs_{{n}} WHERE payload IS NOT NULL AND id IN ` + rowsOf(1, n)
 }
 
 // Job implements store.History.
@@ -72,7 +73,7 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 		if err := s.refresh(ctx); err != nil {
 			return err
 		}
-		projected = uint64(s.layout.projected)
+		projected, jobs = uint64(s.layout.projected), nil
 		scanner := newJobScanner()
 		found := func(rows *sql.Rows) (bool, error) {
 			j, err := scanner.scan(rows, true)
@@ -134,7 +135,7 @@ func (t *tables) Jobs(ctx context.Context, q store.Query) (page store.Page, err 
 		if err := s.refresh(ctx); err != nil {
 			return err
 		}
-		page.Projected = uint64(s.layout.projected)
+		page = store.Page{Projected: uint64(s.layout.projected)}
 		return t.page(ctx, s, &q, &page)
 	})
 	if err != nil {
@@ -193,6 +194,7 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 		text = selectPage
 	}
 	states, scanner := stateMask(q.States), newJobScanner()
+	namespace, queue, name := s.db.d.words(q.Namespace), s.db.d.words(q.Queue), s.db.d.words(q.Name)
 	return s.query(ctx, statement{text: text, partition: number}, func(rows *sql.Rows) (bool, error) {
 		j, err := scanner.scan(rows, q.WithBlobs)
 		switch {
@@ -204,7 +206,7 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 			page.Rows = append(page.Rows, j)
 		}
 		return len(page.Rows) < q.Limit, nil
-	}, top, floor, q.Namespace, q.Namespace, q.Queue, q.Queue, q.Name, q.Name,
+	}, top, floor, namespace, namespace, queue, queue, name, name,
 		states, states, q.After, q.After, q.Before, q.Before, q.Now, q.Now)
 }
 
@@ -231,6 +233,7 @@ func (t *tables) Parts(ctx context.Context, job uint64, task uint32, kind store.
 		if err := s.refresh(ctx); err != nil {
 			return err
 		}
+		parts = nil
 		p := s.layout.find(job)
 		if p < 0 {
 			return nil

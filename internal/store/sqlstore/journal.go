@@ -14,16 +14,16 @@ import (
 const (
 	// insertBatch inserts nothing when the sequence is taken, leaves a gap or follows
 	// another batch: one statement decides, whatever other leaders do at the same time.
-	insertBatch = `INSERT INTO journal (seq, epoch, id, sum, payload, prev)
+	insertBatch = `INSERT INTO {{s}}journal (seq, epoch, id, sum, payload, prev)
 SELECT ?, ?, ?, ?, ?, ?
-WHERE EXISTS (SELECT 1 FROM journal WHERE seq = ? AND id = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM journal))
+WHERE EXISTS (SELECT 1 FROM {{s}}journal WHERE seq = ? AND id = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM {{s}}journal))
 ON CONFLICT (seq) DO NOTHING`
-	selectLast     = `SELECT seq, id FROM journal ORDER BY seq DESC LIMIT 1`
-	selectStanding = `SELECT id, epoch FROM journal WHERE seq = ?`
-	selectBatches  = `SELECT seq, epoch, id, sum, payload, prev FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`
-	selectBounds   = `SELECT coalesce((SELECT min(seq) FROM journal), 1), coalesce((SELECT max(seq) FROM journal), 0)`
-	selectSizes    = `SELECT seq, length(payload) FROM journal WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?`
-	deleteBatches  = `DELETE FROM journal WHERE seq < ?`
+	selectLast     = `SELECT seq, id FROM {{s}}journal ORDER BY seq DESC LIMIT 1`
+	selectStanding = `SELECT id, epoch FROM {{s}}journal WHERE seq = ?`
+	selectBatches  = `SELECT seq, epoch, id, sum, payload, prev FROM {{s}}journal WHERE seq >= ? ORDER BY seq LIMIT ?`
+	selectBounds   = `SELECT coalesce((SELECT min(seq) FROM {{s}}journal), 1), coalesce((SELECT max(seq) FROM {{s}}journal), 0)`
+	selectSizes    = `SELECT seq, length(payload) FROM {{s}}journal WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?`
+	deleteBatches  = `DELETE FROM {{s}}journal WHERE seq < ?`
 )
 
 // trimSlice is how many batches one transaction of a trim drops, and trimBytes how many
@@ -53,14 +53,19 @@ func (j journal) Append(ctx context.Context, b store.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
+	before := int64(b.Seq) - 1
+	args := []any{int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:], before, b.Prev[:], before}
 	return j.db.write(ctx, func(ctx context.Context, s *session) error {
-		before := int64(b.Seq) - 1
-		n, err := s.exec(ctx, statement{text: insertBatch}, 0,
-			int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:], before, b.Prev[:], before)
+		n, err := s.change(ctx, insertBatch, args...)
 		if err != nil || n == 1 {
 			return err
 		}
-		return j.explain(ctx, s, &b)
+		if err := j.explain(ctx, s, &b); err != nil || !s.db.d.remote {
+			return err
+		}
+		// It stands, but whoever wrote it may not have waited for the standbys.
+		_, err = s.change(ctx, touchPulse)
+		return err
 	})
 }
 
@@ -100,6 +105,7 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 		return nil, nil
 	}
 	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+		batches = nil
 		size, next, more, hole := 0, from, true, from == 0
 		for more && !hole {
 			more = false
@@ -164,7 +170,7 @@ func scanBatch(rows *sql.Rows) (store.Batch, error) {
 
 // Last implements store.Journal.
 func (j journal) Last(ctx context.Context) (m store.Mark, err error) {
-	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+	err = j.db.look(ctx, func(ctx context.Context, s *session) error {
 		return s.query(ctx, statement{text: selectLast}, func(rows *sql.Rows) (bool, error) {
 			var seq integer
 			var id sql.RawBytes
@@ -184,7 +190,7 @@ func (j journal) Last(ctx context.Context) (m store.Mark, err error) {
 // Bounds implements store.Journal.
 func (j journal) Bounds(ctx context.Context) (first, last uint64, err error) {
 	var f, l integer
-	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
+	err = j.db.look(ctx, func(ctx context.Context, s *session) error {
 		return s.row(ctx, statement{text: selectBounds}, nil, &f, &l)
 	})
 	return uint64(f), uint64(l), err
@@ -207,7 +213,7 @@ func (j journal) Trim(ctx context.Context, below uint64) error {
 			if first, err = s.trimmed(ctx, uint64(f), below); err != nil {
 				return err
 			}
-			_, err = s.exec(ctx, statement{text: deleteBatches}, 0, int64(first))
+			_, err = s.change(ctx, deleteBatches, int64(first))
 			return err
 		})
 		if err != nil {

@@ -231,7 +231,7 @@ func (k *keys) learned(number int64, s *sieve, page []uint64, err error) bool {
 	return false
 }
 
-const selectKeys = `SELECT key_hash FROM jobs_{{n}} WHERE key_hash <> 0 AND key_hash > ? ORDER BY key_hash LIMIT ?`
+const selectKeys = `SELECT key_hash FROM {{s}}jobs_{{n}} WHERE key_hash <> 0 AND key_hash > ? ORDER BY key_hash LIMIT ?`
 
 // learn reads the keys of a partition, while flushes go on to add theirs. One that passed by
 // before there was a sieve has to end first: what it writes is not in the sieve, and not yet
@@ -247,6 +247,7 @@ func (t *tables) learn(ctx context.Context, number int64, into *sieve) {
 	for {
 		page = page[:0]
 		err = t.db.read(ctx, func(ctx context.Context, s *session) error {
+			page = page[:0]
 			return s.query(ctx, statement{text: selectKeys, partition: number}, func(rows *sql.Rows) (bool, error) {
 				var h integer
 				err := rows.Scan(&h)

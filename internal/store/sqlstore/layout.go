@@ -29,15 +29,23 @@ type layout struct {
 }
 
 const (
-	selectMeta       = `SELECT projected, layout, max_job, numbers FROM meta WHERE one = 1`
-	selectPartitions = `SELECT number, first, begins, keep_min, keep_max FROM partitions ORDER BY first`
+	selectMeta       = `SELECT projected, layout, max_job, numbers FROM {{s}}meta WHERE one = 1`
+	selectPartitions = `SELECT number, first, begins, keep_min, keep_max FROM {{s}}partitions ORDER BY first`
 )
 
 // refresh reads meta and, if the layout changed, the partitions. It is the first
 // statement of a transaction: what follows sees the same snapshot.
-func (s *session) refresh(ctx context.Context) error {
+func (s *session) refresh(ctx context.Context) error { return s.refreshBy(ctx, selectMeta) }
+
+// refreshToWrite is refresh in a transaction that goes on to write: those of other servers
+// wait for it.
+func (s *session) refreshToWrite(ctx context.Context) error {
+	return s.refreshBy(ctx, selectMeta+s.db.d.lock)
+}
+
+func (s *session) refreshBy(ctx context.Context, text string) error {
 	var projected, version, maxJob, numbers integer
-	if err := s.row(ctx, statement{text: selectMeta}, nil, &projected, &version, &maxJob, &numbers); err != nil {
+	if err := s.row(ctx, statement{text: text}, nil, &projected, &version, &maxJob, &numbers); err != nil {
 		return err
 	}
 	l := &s.layout
@@ -91,7 +99,7 @@ func (l *layout) lookups() []keyLookup {
 		terms := make([]string, len(parts))
 		for i, p := range parts {
 			terms[i] = expand(statement{
-				text:      `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE key_hash = ? AND key_hash <> 0`,
+				text:      `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash = ? AND key_hash <> 0`,
 				partition: p.number,
 			}, 0)
 		}
@@ -104,7 +112,7 @@ func (l *layout) lookups() []keyLookup {
 var selectByKeys = [len(rowGroups)]string{byKeys(rowGroups[0]), byKeys(rowGroups[1]), byKeys(rowGroups[2])}
 
 func byKeys(n int) string {
-	return `SELECT ` + jobColumns + ` FROM jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
+	return `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
 }
 
 // begins rounds a moment (Unix milliseconds) down to the beginning of a partition's span.

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	selectObjects = `SELECT ` + objectColumns + ` FROM objects ORDER BY kind, name`
+	selectObjects = `SELECT ` + objectColumns + ` FROM {{s}}objects ORDER BY kind, name`
 	// selectLive has few columns: each takes half a microsecond a row. What it leaves out
 	// is the same of all live jobs. Names of namespaces and queues have no slash.
 	selectLive = `SELECT id, changed, state, submitted, key_hash, namespace || '/' || queue || '/' || name, labels, spec, sum, body
-FROM jobs_{{n}} WHERE live = 1 AND id > ? ORDER BY id LIMIT ?`
+FROM {{s}}jobs_{{n}} WHERE live = 1 AND id > ? ORDER BY id LIMIT ?`
 	// selectLiveParts goes from the few live jobs to their parts, never over the
 	// parts of finished ones.
-	selectLiveParts = `SELECT ` + partColumns + ` FROM parts_{{n}}
-WHERE job IN (SELECT id FROM jobs_{{n}} WHERE live = 1 AND id >= ? AND id <= ?) AND kind <> ?
+	selectLiveParts = `SELECT ` + partColumns + ` FROM {{s}}parts_{{n}}
+WHERE job IN (SELECT id FROM {{s}}jobs_{{n}} WHERE live = 1 AND id >= ? AND id <= ?) AND kind <> ?
 ORDER BY job, task, kind, n`
-	selectSpec = `SELECT sum, body FROM specs_{{n}} WHERE hash = ?`
+	selectSpec = `SELECT sum, body FROM {{s}}specs_{{n}} WHERE hash = ?`
 )
 
 // liveWidth is the number of selectLive's columns.
@@ -34,6 +34,10 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 			return err
 		}
 		projected = uint64(s.layout.projected)
+		if err := s.hold(inner); err != nil {
+			return err
+		}
+		s.told = true
 		err := s.query(inner, statement{text: selectObjects}, func(rows *sql.Rows) (bool, error) {
 			o, err := scanObject(rows)
 			if err != nil {

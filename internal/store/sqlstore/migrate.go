@@ -12,13 +12,13 @@ import (
 // migrations holds a folder of numbered .sql files for each database. A file that
 // was released is never changed again.
 //
-//go:embed schema/journal/*.sql schema/tables/*.sql
+//go:embed schema/journal/*.sql schema/tables/*.sql schema/postgres/*.sql
 var migrations embed.FS
 
 const (
-	createVersions = `CREATE TABLE IF NOT EXISTS schema_versions (version {{key}}, name TEXT NOT NULL)`
-	selectVersion  = `SELECT coalesce(max(version), 0) FROM schema_versions`
-	insertVersion  = `INSERT INTO schema_versions (version, name) VALUES (?, ?)`
+	createVersions = `CREATE TABLE IF NOT EXISTS {{s}}schema_versions (version {{key}}, name TEXT NOT NULL)`
+	selectVersion  = `SELECT coalesce(max(version), 0) FROM {{s}}schema_versions`
+	insertVersion  = `INSERT INTO {{s}}schema_versions (version, name) VALUES (?, ?)`
 )
 
 // migrate brings the database to the newest schema this program knows, each step

@@ -9,26 +9,28 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 )
 
 const (
-	selectAnyLive = `SELECT id FROM jobs_{{n}} WHERE live = 1 LIMIT 1`
+	selectAnyLive = `SELECT id FROM {{s}}jobs_{{n}} WHERE live = 1 LIMIT 1`
 
-	countPast = `SELECT count(*), coalesce(sum(CASE WHEN live = 0 AND keep_until < ? THEN 1 ELSE 0 END), 0) FROM jobs_{{n}}`
+	countPast = `SELECT count(*), coalesce(sum(CASE WHEN live = 0 AND keep_until < ? THEN 1 ELSE 0 END), 0) FROM {{s}}jobs_{{n}}`
 	// selectHalf finds the moment when enough finished jobs are past.
-	selectHalf = `SELECT keep_until FROM jobs_{{n}} WHERE live = 0 ORDER BY keep_until LIMIT 1 OFFSET ?`
+	selectHalf = `SELECT keep_until FROM {{s}}jobs_{{n}} WHERE live = 0 ORDER BY keep_until LIMIT 1 OFFSET ?`
 
-	copyJobs = `INSERT INTO jobs_{{n}} (` + storedJobColumns + `) SELECT ` + storedJobColumns + ` FROM jobs_{{old}}
+	copyJobs = `INSERT INTO {{s}}jobs_{{n}} (` + storedJobColumns + `) SELECT ` + storedJobColumns + ` FROM {{s}}jobs_{{old}}
 WHERE live = 1 OR keep_until >= ? ORDER BY id`
-	copyParts = `INSERT INTO parts_{{n}} (` + partColumns + `) SELECT ` + partColumns + ` FROM parts_{{old}}
-WHERE job IN (SELECT id FROM jobs_{{n}}) ORDER BY job, task, kind, n`
-	copySpecs = `INSERT INTO specs_{{n}} (hash, sum, body) SELECT hash, sum, body FROM specs_{{old}}
-WHERE hash IN (SELECT spec FROM jobs_{{n}}) ORDER BY hash`
-	selectKeep = `SELECT coalesce(min(keep_until), ?), coalesce(max(keep_until), ?) FROM jobs_{{n}} WHERE live = 0`
+	copyParts = `INSERT INTO {{s}}parts_{{n}} (` + partColumns + `) SELECT ` + partColumns + ` FROM {{s}}parts_{{old}}
+WHERE job IN (SELECT id FROM {{s}}jobs_{{n}}) ORDER BY job, task, kind, n`
+	copySpecs = `INSERT INTO {{s}}specs_{{n}} (hash, sum, body) SELECT hash, sum, body FROM {{s}}specs_{{old}}
+WHERE hash IN (SELECT spec FROM {{s}}jobs_{{n}}) ORDER BY hash`
+	selectKeep = `SELECT coalesce(min(keep_until), ?), coalesce(max(keep_until), ?) FROM {{s}}jobs_{{n}} WHERE live = 0`
 
-	selectPast = `SELECT id FROM jobs_{{n}} WHERE live = 0 AND keep_until < ? AND id > ? ORDER BY id LIMIT ?`
+	selectPast = `SELECT id FROM {{s}}jobs_{{n}} WHERE live = 0 AND keep_until < ? AND id > ? ORDER BY id LIMIT ?`
 
-	deletePartition = `DELETE FROM partitions WHERE number = ?`
+	deletePartition = `DELETE FROM {{s}}partitions WHERE number = ?`
 )
 
 // Retain implements store.Tables.
@@ -102,7 +104,10 @@ func (t *tables) retain(ctx context.Context, p partition, now int64, gone func(i
 	}
 	err = t.db.write(ctx, func(ctx context.Context, s *session) error {
 		err := s.transact(ctx, t.db.d.beginWrite, func() error {
-			if err := s.refresh(ctx); err != nil {
+			if err := s.seize(ctx, p.number); err != nil {
+				return err
+			}
+			if err := s.refreshToWrite(ctx); err != nil {
 				return err
 			}
 			i := slices.IndexFunc(s.layout.parts, func(q partition) bool { return q.number == p.number })
@@ -115,6 +120,13 @@ func (t *tables) retain(ctx context.Context, p partition, now int64, gone func(i
 		s.doubt()
 		return err
 	})
+	if postgres.Waited(err) || postgres.Gone(err) {
+		// Somebody reads it for long, or another server was first: the next call looks again.
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.look, p.number)
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -128,6 +140,7 @@ func (t *tables) announce(ctx context.Context, p partition, now int64, gone func
 	for gone != nil {
 		var ids []uint64
 		err := t.db.read(ctx, func(ctx context.Context, s *session) error {
+			ids = nil
 			return s.query(ctx, statement{text: selectPast, partition: p.number}, func(rows *sql.Rows) (bool, error) {
 				var id integer
 				err := rows.Scan(&id)
@@ -238,8 +251,8 @@ func (s *session) rewrite(ctx context.Context, p partition, now int64) error {
 // discard drops a partition's tables.
 func (s *session) discard(ctx context.Context, number int64) error {
 	s.forget()
-	for _, text := range []string{`DROP TABLE jobs_{{n}}`, `DROP TABLE parts_{{n}}`, `DROP TABLE specs_{{n}}`} {
-		if _, err := s.conn.ExecContext(ctx, expand(statement{text: text, partition: number}, 0)); err != nil {
+	for _, text := range []string{`DROP TABLE {{s}}jobs_{{n}}`, `DROP TABLE {{s}}parts_{{n}}`, `DROP TABLE {{s}}specs_{{n}}`} {
+		if _, err := s.conn.ExecContext(ctx, s.db.d.expand(statement{text: text, partition: number}, 0)); err != nil {
 			return err
 		}
 	}

@@ -26,8 +26,14 @@ type statement struct {
 // session is one connection and its prepared statements. One goroutine uses it at
 // a time.
 type session struct {
-	db       *database
+	db *database
+	// conn is nil while a remote engine is not reached; settings are then what a transaction
+	// that writes begins with.
 	conn     *sql.Conn
+	handle   *sql.DB
+	settings string
+	// told says that a read has handed something on, and can't begin again.
+	told     bool
 	prepared map[statement]*sql.Stmt
 	// layout is what this session last read of the partitions.
 	layout layout
@@ -42,7 +48,7 @@ func (s *session) prepare(ctx context.Context, name statement, cols int) (*sql.S
 	if len(s.prepared) >= maxStatements {
 		s.forget()
 	}
-	stmt, err := s.conn.PrepareContext(ctx, s.db.d.bind(expand(name, cols)))
+	stmt, err := s.conn.PrepareContext(ctx, s.db.d.expand(name, cols))
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +66,13 @@ func (s *session) forget() {
 
 // exec runs a prepared statement and returns the number of rows it changed.
 func (s *session) exec(ctx context.Context, name statement, cols int, args ...any) (int64, error) {
+	if s.db.d.remote {
+		res, err := s.conn.ExecContext(ctx, s.db.d.expand(name, cols), args...)
+		if err != nil {
+			return 0, err
+		}
+		return res.RowsAffected()
+	}
 	stmt, err := s.prepare(ctx, name, cols) //nolint:sqlclosecheck // the session keeps it
 	if err != nil {
 		return 0, err
@@ -74,11 +87,7 @@ func (s *session) exec(ctx context.Context, name statement, cols int, args ...an
 // query runs a prepared statement and hands each row to scan until it returns
 // false or an error.
 func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows) (bool, error), args ...any) error {
-	stmt, err := s.prepare(ctx, name, 0) //nolint:sqlclosecheck // the session keeps it
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	rows, err := s.rows(ctx, name, args)
 	if err != nil {
 		return err
 	}
@@ -93,6 +102,18 @@ func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows
 		}
 	}
 	return rows.Err()
+}
+
+// rows runs a statement that returns rows.
+func (s *session) rows(ctx context.Context, name statement, args []any) (*sql.Rows, error) {
+	if s.db.d.remote {
+		return s.conn.QueryContext(ctx, s.db.d.expand(name, 0), args...)
+	}
+	stmt, err := s.prepare(ctx, name, 0) //nolint:sqlclosecheck // the session keeps it
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
 }
 
 // row runs a prepared statement and scans its first row, or returns
@@ -111,6 +132,9 @@ func (s *session) row(ctx context.Context, name statement, args []any, dest ...a
 
 // transact runs do in a transaction that is rolled back when do fails.
 func (s *session) transact(ctx context.Context, begin string, do func() error) error {
+	if s.db.d.remote && begin == s.db.d.beginWrite {
+		begin += "; " + s.settings // in one message
+	}
 	if _, err := s.exec(ctx, statement{text: begin}, 0); err != nil {
 		return err
 	}
@@ -155,6 +179,10 @@ func (db *database) connect(ctx context.Context, handle *sql.DB, n int) (chan *s
 	db.handles = append(db.handles, handle)
 	all := make([]*session, n)
 	for i := range all {
+		if db.d.remote { // reached when it is used
+			all[i] = &session{db: db, handle: handle}
+			continue
+		}
 		conn, err := handle.Conn(ctx)
 		if err != nil {
 			for _, s := range all[:i] {
@@ -181,7 +209,9 @@ func (db *database) close() error {
 		for range cap(pool) {
 			s := <-pool
 			s.forget()
-			errs = append(errs, s.conn.Close())
+			if s.conn != nil {
+				errs = append(errs, s.conn.Close())
+			}
 		}
 	}
 	for _, handle := range db.handles {
@@ -190,15 +220,22 @@ func (db *database) close() error {
 	return db.say(errors.Join(errs...))
 }
 
-// read runs do in a read transaction of a session that nobody else uses.
+// read runs do in a read transaction of a session that nobody else uses; again, perhaps,
+// until session.told.
 func (db *database) read(ctx context.Context, do func(ctx context.Context, s *session) error) error {
+	return db.look(ctx, func(ctx context.Context, s *session) error {
+		return s.transact(ctx, db.d.beginRead, func() error { return do(ctx, s) })
+	})
+}
+
+// look is read for a single statement, which needs no transaction.
+func (db *database) look(ctx context.Context, do func(ctx context.Context, s *session) error) error {
 	s, err := db.take(ctx, db.readers)
 	if err != nil {
 		return err
 	}
 	defer func() { db.readers <- s }()
-	ctx = db.d.context(ctx)
-	return db.say(s.transact(ctx, db.d.beginRead, func() error { return do(ctx, s) }))
+	return db.say(s.again(db.d.context(ctx), do))
 }
 
 // write runs do with the session that writes.
@@ -211,7 +248,7 @@ func (db *database) write(ctx context.Context, do func(ctx context.Context, s *s
 	if db.broken.Load() {
 		return fmt.Errorf("%w: the %s failed before; end the process and start it again", store.ErrBroken, db.name)
 	}
-	if err := db.say(do(db.d.context(ctx), s)); err != nil || db.intact == nil {
+	if err := db.say(s.use(db.d.context(ctx), do)); err != nil || db.intact == nil {
 		return err
 	}
 	err = db.intact()
@@ -260,7 +297,13 @@ func (db *database) say(err error) error {
 	return fmt.Errorf("%w: the %s: %w", kind, db.name, err)
 }
 
-// expand writes out a statement's text.
+// expand writes out a statement's text for the engine.
+func (d *dialect) expand(name statement, cols int) string {
+	text := strings.ReplaceAll(expand(name, cols), "{{s}}", d.prefix)
+	return d.bind(strings.ReplaceAll(text, "{{text}}", d.text))
+}
+
+// expand writes out a statement's text but for the engine's words.
 func expand(name statement, cols int) string {
 	text := strings.ReplaceAll(name.text, "{{n}}", strconv.FormatInt(name.partition, 10))
 	if name.rows > 0 {

@@ -44,6 +44,7 @@ func sqliteDialect() *dialect {
 	return &dialect{
 		key:         "INTEGER PRIMARY KEY",
 		blob:        "BLOB",
+		text:        "TEXT",
 		beginRead:   "BEGIN",
 		beginWrite:  "BEGIN IMMEDIATE",
 		uncancelled: true,
@@ -99,6 +100,11 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	}
 	s.journal = journal{opened[0]}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
+	for _, db := range opened {
+		if err := db.migrate(ctx, migrations); err != nil {
+			return fail(err)
+		}
+	}
 	if err := s.start(ctx); err != nil {
 		return fail(err)
 	}

@@ -22,9 +22,10 @@ type Options struct {
 
 // Store is an open store. All methods may run concurrently.
 type Store struct {
-	lock    *os.File
+	lock    *os.File // nil where there is no directory
 	journal journal
 	tables  *tables
+	cluster *cluster // nil where the store is one server's
 }
 
 // Journal returns the store's journal, valid until Close.
@@ -36,32 +37,43 @@ func (s *Store) Tables() store.Tables { return s.tables }
 // History returns the store's history, valid until Close.
 func (s *Store) History() store.History { return s.tables }
 
+// Cluster returns what the servers that share this store agree on, valid until Close; nil where
+// the store is one server's alone.
+func (s *Store) Cluster() store.Cluster {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster
+}
+
 // Close waits for calls that are running, fails later ones, and lets go of the
 // data directory. It is called once.
 func (s *Store) Close() error {
 	err := errors.Join(s.journal.db.close(), s.tables.db.close())
 	s.tables.keys.learners.Wait()
-	return errors.Join(err, s.lock.Close())
+	if s.cluster != nil {
+		err = errors.Join(err, s.cluster.db.close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
-// start brings both schemas up to date and looks whether what is there can be
-// what was written.
+// start looks whether what is there can be
+// what was written. The schemas are up to date.
 func (s *Store) start(ctx context.Context) error {
-	for _, db := range []*database{s.journal.db, s.tables.db} {
-		if err := db.migrate(ctx, migrations); err != nil {
-			return err
-		}
-	}
-	last, err := s.journal.check(ctx)
-	if err != nil {
-		return err
-	}
 	projected := uint64(0)
-	err = s.tables.db.read(ctx, func(ctx context.Context, r *session) error {
+	err := s.tables.db.read(ctx, func(ctx context.Context, r *session) error {
 		err := r.refresh(ctx)
 		projected = uint64(r.layout.projected)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	// The journal is looked at last: others may write meanwhile.
+	last, err := s.journal.check(ctx)
 	if err != nil {
 		return err
 	}

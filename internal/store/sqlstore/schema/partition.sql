@@ -1,11 +1,11 @@
 -- The tables of one partition; {{n}} is its number.
-CREATE TABLE jobs_{{n}} (
+CREATE TABLE {{s}}jobs_{{n}} (
     id         {{key}},
     live       BIGINT NOT NULL,
     changed    BIGINT NOT NULL,
-    namespace  TEXT NOT NULL,
-    queue      TEXT NOT NULL,
-    name       TEXT NOT NULL,
+    namespace  {{text}} NOT NULL,
+    queue      {{text}} NOT NULL,
+    name       {{text}} NOT NULL,
     state      BIGINT NOT NULL,
     submitted  BIGINT NOT NULL,
     ended      BIGINT NOT NULL,
@@ -17,9 +17,9 @@ CREATE TABLE jobs_{{n}} (
     body       {{blob}},
     payload    {{blob}} -- its own CRC-32C, four bytes, and what was given
 );
-CREATE INDEX jobs_{{n}}_live ON jobs_{{n}} (live, id) WHERE live = 1;
-CREATE INDEX jobs_{{n}}_key ON jobs_{{n}} (key_hash) WHERE key_hash <> 0;
-CREATE TABLE parts_{{n}} (
+CREATE INDEX jobs_{{n}}_live ON {{s}}jobs_{{n}} (live, id) WHERE live = 1;
+CREATE INDEX jobs_{{n}}_key ON {{s}}jobs_{{n}} (key_hash) WHERE key_hash <> 0;
+CREATE TABLE {{s}}parts_{{n}} (
     job     BIGINT NOT NULL,
     task    BIGINT NOT NULL,
     kind    BIGINT NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE parts_{{n}} (
     body    {{blob}},
     PRIMARY KEY (job, task, kind, n)
 );
-CREATE TABLE specs_{{n}} (
+CREATE TABLE {{s}}specs_{{n}} (
     hash {{blob}} PRIMARY KEY,
     sum  BIGINT NOT NULL,
     body {{blob}}

@@ -1,0 +1,221 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Identifiers of types, the same in every database.
+const (
+	byteaOID, int8OID           = 17, 20
+	byteaArrayOID, int8ArrayOID = 1001, 1016
+)
+
+// Limits of one statement of Upsert or Copy: the server holds it whole.
+const (
+	maxRows  = 4096
+	maxBytes = 8 << 20
+)
+
+// Rows are what Upsert and Copy write: Row appends the columns of row i to args, each an int64,
+// []byte, string (which is stored as bytes) or nil. What it appends is read before the next call.
+type Rows struct {
+	Width, Len int
+	Row        func(args []any, i int) []any
+}
+
+// Copy writes rows by COPY: the cheapest way there is, for rows whose keys are not there yet.
+// into names the table and its columns.
+func Copy(ctx context.Context, conn *sql.Conn, into string, rows Rows) error {
+	text := "COPY " + into + " FROM STDIN (FORMAT binary)"
+	args := make([]any, 0, rows.Width)
+	var buf []byte
+	for i := 0; i < rows.Len; {
+		buf = append(buf[:0], "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+		for ; i < rows.Len && len(buf) < maxBytes; i++ {
+			args = rows.Row(args[:0], i)
+			buf = binary.BigEndian.AppendUint16(buf, uint16(len(args)))
+			for _, a := range args {
+				buf = appendValue(buf, a)
+			}
+		}
+		buf = append(buf, 0xff, 0xff)
+		err := raw(conn, func(c *pgx.Conn) error {
+			_, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(buf), text)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Upsert runs a statement for many rows at once: it selects them from {{rows}}.
+func Upsert(ctx context.Context, conn *sql.Conn, text string, rows Rows) error {
+	args := make([]any, 0, rows.Width)
+	columns := make([]column, rows.Width)
+	for i := 0; i < rows.Len; {
+		for c := range columns {
+			columns[c] = column{buf: append(columns[c].buf[:0], make([]byte, arrayHeader)...)}
+		}
+		n := 0
+		for size := 0; i < rows.Len && n < maxRows && size < maxBytes; i++ {
+			args = rows.Row(args[:0], i)
+			size = 0
+			for c, a := range args {
+				columns[c].add(a)
+				size += len(columns[c].buf)
+			}
+			n++
+		}
+		values, oids, names := make([][]byte, len(columns)), make([]uint32, len(columns)), make([]string, len(columns))
+		for c := range columns {
+			values[c], oids[c], names[c] = columns[c].array(n)
+			names[c] = "$" + strconv.Itoa(c+1) + names[c]
+		}
+		text := strings.ReplaceAll(text, "{{rows}}", "unnest("+strings.Join(names, ", ")+")")
+		err := raw(conn, func(c *pgx.Conn) error {
+			return c.PgConn().ExecParams(ctx, text, values, oids, binaries(len(values)), nil).Read().Err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrayHeader is the length of what stands before an array's elements.
+const arrayHeader = 20
+
+// column is an array in PostgreSQL's binary format, as it grows.
+type column struct {
+	buf     []byte
+	nulls   bool
+	numbers bool
+}
+
+func (c *column) add(a any) {
+	at := len(c.buf)
+	c.buf = appendValue(c.buf, a)
+	_, number := a.(int64)
+	c.numbers = c.numbers || number
+	c.nulls = c.nulls || binary.BigEndian.Uint32(c.buf[at:]) == null
+}
+
+// array fills in the header of n elements.
+func (c *column) array(n int) (value []byte, oid uint32, cast string) {
+	element := uint32(byteaOID)
+	oid, cast = byteaArrayOID, "::bytea[]"
+	if c.numbers {
+		element, oid, cast = int8OID, int8ArrayOID, "::bigint[]"
+	}
+	h := c.buf[:0]
+	h = binary.BigEndian.AppendUint32(h, 1) // dimensions
+	h = binary.BigEndian.AppendUint32(h, map[bool]uint32{true: 1}[c.nulls])
+	h = binary.BigEndian.AppendUint32(h, element)
+	h = binary.BigEndian.AppendUint32(h, uint32(n))
+	binary.BigEndian.AppendUint32(h, 1) // the first index
+	return c.buf, oid, cast
+}
+
+// null is the length of what is not there.
+const null = 0xffffffff
+
+// appendValue appends a value with its length before it.
+func appendValue(buf []byte, a any) []byte {
+	switch v := a.(type) {
+	case int64:
+		buf = binary.BigEndian.AppendUint32(buf, 8)
+		return binary.BigEndian.AppendUint64(buf, uint64(v))
+	case string:
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(v)))
+		return append(buf, v...)
+	case []byte:
+		if v == nil {
+			return binary.BigEndian.AppendUint32(buf, null)
+		}
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(v)))
+		return append(buf, v...)
+	case nil:
+		return binary.BigEndian.AppendUint32(buf, null)
+	}
+	panic(fmt.Sprintf("a column of type %T", a))
+}
+
+func binaries(n int) []int16 {
+	formats := make([]int16, n)
+	for i := range formats {
+		formats[i] = 1
+	}
+	return formats
+}
+
+// Statement is a statement and its parameters: int64, []byte, or string for bytes.
+type Statement struct {
+	Text string
+	Args []any
+}
+
+// Result is what a statement of Together did.
+type Result struct {
+	// Changed is how many rows it changed.
+	Changed int64
+	// Rows are those that it returned, each column in PostgreSQL's binary format.
+	Rows [][][]byte
+}
+
+// Together runs statements in one transaction of their own, in one round trip.
+func Together(ctx context.Context, conn *sql.Conn, statements ...Statement) (results []Result, err error) {
+	var batch pgconn.Batch
+	for _, s := range statements {
+		values, oids := make([][]byte, len(s.Args)), make([]uint32, len(s.Args))
+		for i, a := range s.Args {
+			oids[i] = byteaOID
+			if _, number := a.(int64); number {
+				oids[i] = int8OID
+			}
+			if v := appendValue(nil, a); binary.BigEndian.Uint32(v) != null {
+				values[i] = v[4:]
+			}
+		}
+		batch.ExecParams(s.Text, values, oids, binaries(len(values)), []int16{1})
+	}
+	err = raw(conn, func(c *pgx.Conn) error {
+		all, err := c.PgConn().ExecBatch(ctx, &batch).ReadAll()
+		for _, r := range all {
+			results = append(results, Result{r.CommandTag.RowsAffected(), r.Rows})
+		}
+		return err
+	})
+	if err == nil && len(results) != len(statements) {
+		err = fmt.Errorf("%d statements had %d results", len(statements), len(results))
+	}
+	return results, err
+}
+
+// Settings returns the statement that a writing transaction begins with: see the package's
+// comment.
+func Settings(conn *sql.Conn) (text string, err error) {
+	err = raw(conn, func(c *pgx.Conn) error {
+		text = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`
+		timeouts := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+		version, _, _ := strings.Cut(c.PgConn().ParameterStatus("server_version"), ".")
+		if major, err := strconv.Atoi(version); err == nil && major >= 17 {
+			timeouts = append(timeouts, "transaction_timeout")
+		}
+		for _, t := range timeouts {
+			text += ", set_config('" + t + "', '0', true)"
+		}
+		return nil
+	})
+	return text, err
+}
