@@ -55,7 +55,7 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 			return nil
 		}
 		name := statement{text: selectJob, partition: s.layout.parts[p].number}
-		return s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
+		return s.query(ctx, name, func(rows row) (bool, error) {
 			found = true
 			job, err = newJobScanner().scan(rows, true)
 			return false, err
@@ -75,7 +75,7 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 		}
 		projected, jobs = uint64(s.layout.projected), nil
 		scanner := newJobScanner()
-		found := func(rows *sql.Rows) (bool, error) {
+		found := func(rows row) (bool, error) {
 			j, err := scanner.scan(rows, true)
 			jobs = append(jobs, j)
 			return true, err
@@ -93,7 +93,7 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 }
 
 // byKey looks a key up in as few statements as there can be.
-func (s *session) byKey(ctx context.Context, hash uint64, found func(*sql.Rows) (bool, error)) error {
+func (s *session) byKey(ctx context.Context, hash uint64, found func(row) (bool, error)) error {
 	for _, lookup := range s.layout.lookups() {
 		args := make([]any, lookup.args)
 		for i := range args {
@@ -107,7 +107,7 @@ func (s *session) byKey(ctx context.Context, hash uint64, found func(*sql.Rows) 
 }
 
 // byKeys looks many keys up in one partition after the other, as far as it may have them.
-func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found func(*sql.Rows) (bool, error)) error {
+func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found func(row) (bool, error)) error {
 	args := make([]any, 0, len(hashes))
 	for _, p := range s.layout.parts {
 		some, learn := t.keys.pick(args[:0], p.number, uint64(s.layout.projected), hashes)
@@ -195,7 +195,7 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 	}
 	states, scanner := stateMask(q.States), newJobScanner()
 	namespace, queue, name := s.db.d.words(q.Namespace), s.db.d.words(q.Queue), s.db.d.words(q.Name)
-	return s.query(ctx, statement{text: text, partition: number}, func(rows *sql.Rows) (bool, error) {
+	return s.query(ctx, statement{text: text, partition: number}, func(rows row) (bool, error) {
 		j, err := scanner.scan(rows, q.WithBlobs)
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
@@ -239,7 +239,7 @@ func (t *tables) Parts(ctx context.Context, job uint64, task uint32, kind store.
 			return nil
 		}
 		name := statement{text: selectParts, partition: s.layout.parts[p].number}
-		return s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
+		return s.query(ctx, name, func(rows row) (bool, error) {
 			part, err := scanPart(rows)
 			parts = append(parts, part)
 			return true, err
@@ -260,7 +260,7 @@ func (t *tables) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte,
 	payloads := make(map[uint64][]byte, len(ids))
 	var id integer
 	var column sql.RawBytes
-	found := func(rows *sql.Rows) (bool, error) {
+	found := func(rows row) (bool, error) {
 		if err := rows.Scan(&id, &column); err != nil {
 			return false, err
 		}
@@ -295,7 +295,7 @@ func (t *tables) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte,
 }
 
 // payloads reads payloads of one partition.
-func (s *session) payloads(ctx context.Context, number int64, ids []any, found func(*sql.Rows) (bool, error)) error {
+func (s *session) payloads(ctx context.Context, number int64, ids []any, found func(row) (bool, error)) error {
 	for i, group := range rowGroups {
 		for ; len(ids) >= group; ids = ids[group:] {
 			name := statement{text: selectPayloads[i], partition: number}

@@ -74,7 +74,7 @@ func (j journal) explain(ctx context.Context, s *session, b *store.Batch) error 
 	var id sql.RawBytes
 	var epoch integer
 	same := false
-	err := s.query(ctx, statement{text: selectStanding}, func(rows *sql.Rows) (bool, error) {
+	err := s.query(ctx, statement{text: selectStanding}, func(rows row) (bool, error) {
 		if err := rows.Scan(&id, &epoch); err != nil {
 			return false, err
 		}
@@ -109,7 +109,7 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 		size, next, more, hole := 0, from, true, from == 0
 		for more && !hole {
 			more = false
-			err := s.query(ctx, statement{text: selectBatches}, func(rows *sql.Rows) (bool, error) {
+			err := s.query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
 				b, err := scanBatch(rows)
 				if err != nil {
 					return false, err
@@ -153,7 +153,7 @@ func (j journal) missing(ctx context.Context, s *session, from, next uint64) err
 }
 
 // scanBatch reads one row of selectBatches.
-func scanBatch(rows *sql.Rows) (store.Batch, error) {
+func scanBatch(rows row) (store.Batch, error) {
 	var b store.Batch
 	var seq, epoch, check integer
 	var id, prev sql.RawBytes
@@ -171,7 +171,7 @@ func scanBatch(rows *sql.Rows) (store.Batch, error) {
 // Last implements store.Journal.
 func (j journal) Last(ctx context.Context) (m store.Mark, err error) {
 	err = j.db.look(ctx, func(ctx context.Context, s *session) error {
-		return s.query(ctx, statement{text: selectLast}, func(rows *sql.Rows) (bool, error) {
+		return s.query(ctx, statement{text: selectLast}, func(rows row) (bool, error) {
 			var seq integer
 			var id sql.RawBytes
 			if err := rows.Scan(&seq, &id); err != nil {
@@ -231,7 +231,7 @@ func (j journal) Trim(ctx context.Context, below uint64) error {
 func (s *session) trimmed(ctx context.Context, from, below uint64) (first uint64, err error) {
 	first = from
 	bytes := int64(0)
-	err = s.query(ctx, statement{text: selectSizes}, func(rows *sql.Rows) (bool, error) {
+	err = s.query(ctx, statement{text: selectSizes}, func(rows row) (bool, error) {
 		var seq, size integer
 		if err := rows.Scan(&seq, &size); err != nil {
 			return false, err

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"math/bits"
 	"slices"
 	"sync"
@@ -248,7 +247,7 @@ func (t *tables) learn(ctx context.Context, number int64, into *sieve) {
 		page = page[:0]
 		err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 			page = page[:0]
-			return s.query(ctx, statement{text: selectKeys, partition: number}, func(rows *sql.Rows) (bool, error) {
+			return s.query(ctx, statement{text: selectKeys, partition: number}, func(rows row) (bool, error) {
 				var h integer
 				err := rows.Scan(&h)
 				page = append(page, uint64(h))

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"sort"
 	"strings"
 )
@@ -54,7 +53,7 @@ func (s *session) refreshBy(ctx context.Context, text string) error {
 		return nil
 	}
 	var parts []partition
-	err := s.query(ctx, statement{text: selectPartitions}, func(rows *sql.Rows) (bool, error) {
+	err := s.query(ctx, statement{text: selectPartitions}, func(rows row) (bool, error) {
 		var number, first, begins, keepMin, keepMax integer
 		if err := rows.Scan(&number, &first, &begins, &keepMin, &keepMax); err != nil {
 			return false, err

@@ -38,7 +38,7 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 			return err
 		}
 		s.told = true
-		err := s.query(inner, statement{text: selectObjects}, func(rows *sql.Rows) (bool, error) {
+		err := s.query(inner, statement{text: selectObjects}, func(rows row) (bool, error) {
 			o, err := scanObject(rows)
 			if err != nil {
 				return false, err
@@ -115,7 +115,7 @@ func (l *loading) partition(outer, ctx context.Context, number int64) error {
 			return err
 		}
 		jobs := make([]store.JobRow, 0, loadSlice)
-		err := l.s.query(ctx, statement{text: selectLive, partition: number}, func(rows *sql.Rows) (bool, error) {
+		err := l.s.query(ctx, statement{text: selectLive, partition: number}, func(rows row) (bool, error) {
 			j, err := scanner.scanLive(rows)
 			jobs = append(jobs, j)
 			return true, err
@@ -163,7 +163,7 @@ func (l *loading) slice(ctx context.Context, number int64, jobs []store.JobRow) 
 		}
 	}
 	first, last := jobs[0].ID, jobs[len(jobs)-1].ID
-	err := l.s.query(ctx, statement{text: selectLiveParts, partition: number}, func(rows *sql.Rows) (bool, error) {
+	err := l.s.query(ctx, statement{text: selectLiveParts, partition: number}, func(rows row) (bool, error) {
 		p, err := scanPart(rows)
 		if err != nil {
 			return false, err

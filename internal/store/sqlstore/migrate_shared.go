@@ -27,7 +27,7 @@ INSERT INTO {{s}}schema_versions (version, name, min_version) VALUES (0, 'begun'
 WHERE n.nspname = 'reeve' AND c.relname = 'schema_versions'`
 	lockShared     = `SELECT version FROM {{s}}schema_versions WHERE version = 0 FOR UPDATE`
 	selectVersions = `SELECT max(version), max(min_version) FROM {{s}}schema_versions`
-	insertShared   = `INSERT INTO {{s}}schema_versions (version, name, min_version) VALUES (?, ?, ?)`
+	insertShared   = `INSERT INTO {{s}}schema_versions (version, name, min_version) VALUES (?, convert_from(?, 'UTF8'), ?)`
 )
 
 // createAttempts is how often the first tables are tried: several servers may start at once.
@@ -100,7 +100,7 @@ func (s *session) shareStep(ctx context.Context, steps []step) (more bool, err e
 	if _, err := s.exec(ctx, statement{text: s.db.d.schema(st.text, 0)}, 0); err != nil {
 		return false, fmt.Errorf("schema step %s: %w", st.name, err)
 	}
-	_, err = s.exec(ctx, statement{text: insertShared}, 0, int64(version)+1, st.name, int64(needs))
+	_, err = s.exec(ctx, statement{text: insertShared}, 0, int64(version)+1, s.db.d.words(st.name), int64(needs))
 	return true, err
 }
 

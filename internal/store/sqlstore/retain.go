@@ -141,7 +141,7 @@ func (t *tables) announce(ctx context.Context, p partition, now int64, gone func
 		var ids []uint64
 		err := t.db.read(ctx, func(ctx context.Context, s *session) error {
 			ids = nil
-			return s.query(ctx, statement{text: selectPast, partition: p.number}, func(rows *sql.Rows) (bool, error) {
+			return s.query(ctx, statement{text: selectPast, partition: p.number}, func(rows row) (bool, error) {
 				var id integer
 				err := rows.Scan(&id)
 				ids = append(ids, uint64(id))

@@ -44,6 +44,9 @@ func (i *integer) Scan(src any) error {
 	return nil
 }
 
+// SetInt64 implements postgres.Integer.
+func (i *integer) SetInt64(v int64) { *i = integer(v) }
+
 // jobWidth is the number of a job's columns that reads of it ask for, in the order of
 // jobColumns; what is written has storedJobWidth.
 const jobWidth, storedJobWidth = 15, 16
@@ -130,7 +133,7 @@ func newJobScanner() *jobScanner {
 }
 
 // scan reads a row of jobColumns or, without the body, of jobKeyColumns.
-func (s *jobScanner) scan(rows *sql.Rows, withBody bool) (store.JobRow, error) {
+func (s *jobScanner) scan(rows row, withBody bool) (store.JobRow, error) {
 	n := jobWidth
 	if !withBody {
 		n -= 2
@@ -142,7 +145,7 @@ func (s *jobScanner) scan(rows *sql.Rows, withBody bool) (store.JobRow, error) {
 }
 
 // scanLive reads a row of selectLive.
-func (s *jobScanner) scanLive(rows *sql.Rows) (store.JobRow, error) {
+func (s *jobScanner) scanLive(rows row) (store.JobRow, error) {
 	if err := rows.Scan(s.ofLive[:]...); err != nil {
 		return store.JobRow{}, err
 	}
@@ -230,7 +233,7 @@ func appendPart(args []any, p *store.PartRow) []any {
 }
 
 // scanPart reads a row of partColumns.
-func scanPart(rows *sql.Rows) (store.PartRow, error) {
+func scanPart(rows row) (store.PartRow, error) {
 	var p store.PartRow
 	var job, task, kind, n, changed, check integer
 	if err := rows.Scan(&job, &task, &kind, &n, &changed, &check, &p.Blob); err != nil {
@@ -258,7 +261,7 @@ func appendObject(args []any, o *store.ObjectRow) []any {
 }
 
 // scanObject reads a row of objectColumns.
-func scanObject(rows *sql.Rows) (store.ObjectRow, error) {
+func scanObject(rows row) (store.ObjectRow, error) {
 	var o store.ObjectRow
 	var kind, changed, check integer
 	if err := rows.Scan(&kind, &o.Key, &changed, &check, &o.Blob); err != nil {

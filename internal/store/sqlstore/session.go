@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 )
 
 // maxStatements bounds the prepared statements of one session.
@@ -67,11 +68,7 @@ func (s *session) forget() {
 // exec runs a prepared statement and returns the number of rows it changed.
 func (s *session) exec(ctx context.Context, name statement, cols int, args ...any) (int64, error) {
 	if s.db.d.remote {
-		res, err := s.conn.ExecContext(ctx, s.db.d.expand(name, cols), args...)
-		if err != nil {
-			return 0, err
-		}
-		return res.RowsAffected()
+		return postgres.Exec(ctx, s.conn, postgres.Statement{Text: s.db.d.expand(name, cols), Args: args})
 	}
 	stmt, err := s.prepare(ctx, name, cols) //nolint:sqlclosecheck // the session keeps it
 	if err != nil {
@@ -84,10 +81,21 @@ func (s *session) exec(ctx context.Context, name statement, cols int, args ...an
 	return res.RowsAffected()
 }
 
+// row is where a query stands: what it points to is gone with the next.
+type row interface{ Scan(dest ...any) error }
+
 // query runs a prepared statement and hands each row to scan until it returns
 // false or an error.
-func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows) (bool, error), args ...any) error {
-	rows, err := s.rows(ctx, name, args)
+func (s *session) query(ctx context.Context, name statement, scan func(row) (bool, error), args ...any) error {
+	if s.db.d.remote {
+		st := postgres.Statement{Text: s.db.d.expand(name, 0), Args: args}
+		return postgres.Query(ctx, s.conn, st, func(r *postgres.Row) (bool, error) { return scan(r) })
+	}
+	stmt, err := s.prepare(ctx, name, 0) //nolint:sqlclosecheck // the session keeps it
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -104,23 +112,11 @@ func (s *session) query(ctx context.Context, name statement, scan func(*sql.Rows
 	return rows.Err()
 }
 
-// rows runs a statement that returns rows.
-func (s *session) rows(ctx context.Context, name statement, args []any) (*sql.Rows, error) {
-	if s.db.d.remote {
-		return s.conn.QueryContext(ctx, s.db.d.expand(name, 0), args...)
-	}
-	stmt, err := s.prepare(ctx, name, 0) //nolint:sqlclosecheck // the session keeps it
-	if err != nil {
-		return nil, err
-	}
-	return stmt.QueryContext(ctx, args...)
-}
-
 // row runs a prepared statement and scans its first row, or returns
 // sql.ErrNoRows.
 func (s *session) row(ctx context.Context, name statement, args []any, dest ...any) error {
 	found := false
-	err := s.query(ctx, name, func(rows *sql.Rows) (bool, error) {
+	err := s.query(ctx, name, func(rows row) (bool, error) {
 		found = true
 		return false, rows.Scan(dest...)
 	}, args...)

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"os/exec"
@@ -131,7 +130,7 @@ func TestPlans(t *testing.T) {
 			var plan []string
 			text := expand(statement{text: tt.text, partition: 1}, 0)
 			args := make([]any, strings.Count(text, "?"))
-			err := r.query(ctx, statement{text: "EXPLAIN QUERY PLAN " + text}, func(rows *sql.Rows) (bool, error) {
+			err := r.query(ctx, statement{text: "EXPLAIN QUERY PLAN " + text}, func(rows row) (bool, error) {
 				var id, parent, unused integer
 				var detail string
 				err := rows.Scan(&id, &parent, &unused, &detail)

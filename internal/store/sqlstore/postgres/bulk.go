@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Identifiers of types, the same in every database.
@@ -149,73 +148,4 @@ func appendValue(buf []byte, a any) []byte {
 		return binary.BigEndian.AppendUint32(buf, null)
 	}
 	panic(fmt.Sprintf("a column of type %T", a))
-}
-
-func binaries(n int) []int16 {
-	formats := make([]int16, n)
-	for i := range formats {
-		formats[i] = 1
-	}
-	return formats
-}
-
-// Statement is a statement and its parameters: int64, []byte, or string for bytes.
-type Statement struct {
-	Text string
-	Args []any
-}
-
-// Result is what a statement of Together did.
-type Result struct {
-	// Changed is how many rows it changed.
-	Changed int64
-	// Rows are those that it returned, each column in PostgreSQL's binary format.
-	Rows [][][]byte
-}
-
-// Together runs statements in one transaction of their own, in one round trip.
-func Together(ctx context.Context, conn *sql.Conn, statements ...Statement) (results []Result, err error) {
-	var batch pgconn.Batch
-	for _, s := range statements {
-		values, oids := make([][]byte, len(s.Args)), make([]uint32, len(s.Args))
-		for i, a := range s.Args {
-			oids[i] = byteaOID
-			if _, number := a.(int64); number {
-				oids[i] = int8OID
-			}
-			if v := appendValue(nil, a); binary.BigEndian.Uint32(v) != null {
-				values[i] = v[4:]
-			}
-		}
-		batch.ExecParams(s.Text, values, oids, binaries(len(values)), []int16{1})
-	}
-	err = raw(conn, func(c *pgx.Conn) error {
-		all, err := c.PgConn().ExecBatch(ctx, &batch).ReadAll()
-		for _, r := range all {
-			results = append(results, Result{r.CommandTag.RowsAffected(), r.Rows})
-		}
-		return err
-	})
-	if err == nil && len(results) != len(statements) {
-		err = fmt.Errorf("%d statements had %d results", len(statements), len(results))
-	}
-	return results, err
-}
-
-// Settings returns the statement that a writing transaction begins with: see the package's
-// comment.
-func Settings(conn *sql.Conn) (text string, err error) {
-	err = raw(conn, func(c *pgx.Conn) error {
-		text = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`
-		timeouts := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-		version, _, _ := strings.Cut(c.PgConn().ParameterStatus("server_version"), ".")
-		if major, err := strconv.Atoi(version); err == nil && major >= 17 {
-			timeouts = append(timeouts, "transaction_timeout")
-		}
-		for _, t := range timeouts {
-			text += ", set_config('" + t + "', '0', true)"
-		}
-		return nil
-	})
-	return text, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -83,6 +84,9 @@ func badURL(err error) error {
 	text, _, _ = strings.Cut(text, " (")
 	if text == "" {
 		text = "it can't be read"
+	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // a certificate's
+		return fmt.Errorf("%s: %w", text, file)
 	}
 	return fmt.Errorf("%s: want postgres://user@host:port/database", text)
 }

@@ -1,0 +1,394 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/storetest"
+)
+
+func TestPoolerConformance(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	through := server.PgBouncer(t)
+	storetest.Run(t, func(t *testing.T) storetest.Opened { return sharing(t, through(server.Database(t))) })
+}
+
+// insist appends a batch until its outcome is known, and returns how often that took.
+func insist(t *testing.T, s *Store, b store.Batch) (tries int) {
+	t.Helper()
+	for {
+		tries++
+		err := s.Journal().Append(t.Context(), b)
+		if err == nil {
+			return tries
+		}
+		if t.Context().Err() != nil || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrBroken) {
+			t.Fatalf("batch %d: %v", b.Seq, err)
+		}
+	}
+}
+
+// holds compares the journal with batches 1 to last of numbered.
+func holds(t *testing.T, s *Store, last uint64) {
+	t.Helper()
+	for next := uint64(1); next <= last; {
+		batches, err := s.Journal().Read(t.Context(), next, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(batches) == 0 {
+			t.Fatalf("the journal ends before %d, want %d", next, last)
+		}
+		for i := range batches {
+			if batches[i].Seq != next || batches[i].ID != numbered(next, 1).ID {
+				t.Fatalf("batch %d stands where %d should", batches[i].Seq, next)
+			}
+			next++
+		}
+	}
+	if m, err := s.Journal().Last(t.Context()); err != nil || m.Seq != last {
+		t.Fatalf("the last batch is %d (%v), want %d", m.Seq, err, last)
+	}
+}
+
+// TestConnectionsLost appends while the server's sessions are ended, killed, and all of it
+// crashes: each batch stands once, in its place.
+func TestConnectionsLost(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	s := connected(t, url)
+	const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
+	seq, tries := uint64(0), 0
+	write := func() {
+		t.Helper()
+		seq++
+		tries += insist(t, s, numbered(seq, 1000))
+		f := store.Flush{Seq: seq, ID: numbered(seq, 1).ID}
+		for s.Tables().Flush(t.Context(), &f) != nil && t.Context().Err() == nil {
+			tries++
+		}
+	}
+	write()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 30 {
+			server.Exec(t, url, end)
+		}
+	}()
+	for ended := false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		default:
+			write()
+		}
+	}
+	write() // on connections that will stay
+	write()
+	for range 3 {
+		pid := 0
+		err := s.journal.db.write(t.Context(), func(ctx context.Context, w *session) error {
+			return w.conn.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&pid)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		write()
+	}
+	server.Stop(t, true)
+	if err := s.Journal().Append(t.Context(), numbered(seq+1, 1)); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("append to a server that is not there: %v, want %v", err, store.ErrUnavailable)
+	}
+	if _, err := s.Journal().Last(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("read of a server that is not there: %v, want %v", err, store.ErrUnavailable)
+	}
+	if _, err := s.Cluster().Current(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("lease of a server that is not there: %v, want %v", err, store.ErrUnavailable)
+	}
+	server.Start(t)
+	insist(t, s, numbered(seq, 1000)) // the same again
+	write()
+	t.Logf("%d batches in %d tries", seq, tries)
+	holds(t, s, seq)
+}
+
+// TestTwoWriters has two servers append at each sequence at once: one stands, the other is
+// fenced.
+func TestTwoWriters(t *testing.T) {
+	url := pgtest.Start(t, pgtest.Config{}).Database(t)
+	stores := []*Store{connected(t, url), connected(t, url)}
+	prev := [16]byte{}
+	for seq := uint64(1); seq <= 100; seq++ {
+		batches := make([]store.Batch, len(stores))
+		errs := make([]error, len(stores))
+		var wg sync.WaitGroup
+		for i, s := range stores {
+			batches[i] = store.Batch{Seq: seq, Epoch: uint64(i), Prev: prev, Payload: []byte{byte(i)}}
+			batches[i].ID[0], batches[i].ID[1], batches[i].ID[2] = byte(i), byte(seq), 1
+			wg.Go(func() { errs[i] = s.Journal().Append(t.Context(), batches[i]) })
+		}
+		wg.Wait()
+		won := 0
+		if errs[0] != nil {
+			won = 1
+		}
+		if errs[won] != nil || !errors.Is(errs[1-won], store.ErrFenced) {
+			t.Fatalf("at %d: %v and %v, want one and %v", seq, errs[0], errs[1], store.ErrFenced)
+		}
+		prev = batches[won].ID
+		if err := stores[won].Tables().Flush(t.Context(), &store.Flush{Seq: seq, ID: prev}); err != nil {
+			t.Fatal(err)
+		}
+		lost := store.Flush{Seq: seq, ID: batches[1-won].ID}
+		if err := stores[1-won].Tables().Flush(t.Context(), &lost); !errors.Is(err, store.ErrFenced) {
+			t.Fatalf("a flush of what lost: %v, want %v", err, store.ErrFenced)
+		}
+	}
+}
+
+// TestRoleSettings holds that no setting of a role or database makes a commit worth less, or
+// ends it.
+func TestRoleSettings(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	name := url[strings.LastIndex(url, "/")+1 : strings.LastIndex(url, "?")]
+	for _, set := range []string{
+		"statement_timeout = '100ms'", "lock_timeout = '100ms'", "idle_in_transaction_session_timeout = '100ms'",
+		"synchronous_commit = off", "search_path = nowhere", "default_transaction_isolation = 'serializable'",
+		"bytea_output = escape", "DateStyle = German", "TimeZone = 'Asia/Kathmandu'", "standard_conforming_strings = off",
+	} {
+		server.Exec(t, url, "ALTER DATABASE "+name+" SET "+set)
+	}
+	s := connected(t, url)
+	err := s.journal.db.write(t.Context(), func(ctx context.Context, w *session) error {
+		results, err := w.together(ctx, run("SELECT pg_sleep(0.3)"), run("SELECT current_setting('synchronous_commit')"))
+		if err == nil && string(results[1].Rows[0][0]) != "on" {
+			t.Errorf("an append commits with synchronous_commit %s", results[1].Rows[0][0])
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("an append of 300 ms: %v", err)
+	}
+	slow := func(ctx context.Context, w *session) error {
+		_, err := w.exec(ctx, statement{text: "SELECT pg_sleep(0.3)"}, 0)
+		return err
+	}
+	err = s.tables.db.write(t.Context(), func(ctx context.Context, w *session) error {
+		return w.transact(ctx, w.db.d.beginWrite, func() error { return slow(ctx, w) })
+	})
+	if err != nil {
+		t.Errorf("a flush of 300 ms: %v", err)
+	}
+	if err := s.tables.db.read(t.Context(), slow); err != nil {
+		t.Errorf("a read of 300 ms: %v", err)
+	}
+	insist(t, s, numbered(1, 10))
+	begun, _ := benchFlush(1, 1, 100, true)
+	begun.ID = numbered(1, 1).ID
+	if err := s.Tables().Flush(t.Context(), &begun); err != nil {
+		t.Fatal(err)
+	}
+	var c counting
+	if _, err := s.Tables().Load(t.Context(), &c); err != nil || c.jobs != 100 {
+		t.Errorf("%d jobs are loaded (%v), want 100", c.jobs, err)
+	}
+	if _, err := s.Cluster().Claim(t.Context(), [16]byte{1}, "https://1", 1e9); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStandby has a commit's wait for the standby cancelled: it is confirmed only once it
+// stands there, too, which the promoted standby proves.
+func TestStandby(t *testing.T) {
+	primary := pgtest.Start(t, pgtest.Config{Durable: true})
+	url := primary.Database(t)
+	standby := primary.Standby(t)
+	primary.Exec(t, url, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+	primary.Exec(t, url, "SELECT pg_reload_conf()")
+	both := strings.Replace(url, fmt.Sprintf("127.0.0.1:%d", primary.Port()), fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d", standby.Port(), primary.Port()), 1)
+	s, other := connected(t, both), connected(t, both)
+	insist(t, s, numbered(1, 100))
+
+	_, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{
+		URL: strings.Replace(url, fmt.Sprint(primary.Port()), fmt.Sprint(standby.Port()), 1),
+	}})
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "it takes no writes") {
+		t.Errorf("a standby is opened: %v, want %v with the reason", err, store.ErrUnavailable)
+	}
+
+	standby.Stop(t, false)
+	outcome := make(chan error, 1)
+	appends := func() { outcome <- s.Journal().Append(t.Context(), numbered(2, 100)) }
+	cancelWait := func() (cancelled int) {
+		const text = `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`
+		for cancelled == 0 && t.Context().Err() == nil {
+			err := other.tables.db.look(t.Context(), func(ctx context.Context, w *session) error {
+				return w.conn.QueryRowContext(ctx, text).Scan(&cancelled)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return cancelled
+	}
+	for range 2 { // the append, and the repeat that finds the batch
+		go appends()
+		cancelWait()
+		if err := <-outcome; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "perhaps on no standby") {
+			t.Fatalf("an append that did not wait for its standby: %v, want %v", err, store.ErrUnavailable)
+		}
+	}
+	if m, err := other.Journal().Last(t.Context()); err != nil || m.Seq != 2 {
+		t.Errorf("the last batch is %d (%v), want 2, which stands here alone", m.Seq, err)
+	}
+	go appends()
+	standby.Start(t)
+	if err := <-outcome; err != nil {
+		t.Fatal(err)
+	}
+	primary.Stop(t, true)
+	standby.Promote(t)
+	standby.Exec(t, standby.URL("postgres"), "ALTER SYSTEM RESET synchronous_standby_names")
+	standby.Exec(t, standby.URL("postgres"), "SELECT pg_reload_conf()")
+	insist(t, s, numbered(3, 100))
+	holds(t, s, 3)
+}
+
+// TestSecretsStaySecret looks for passwords in errors.
+func TestSecretsStaySecret(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	guarded := strings.Replace(url, "postgres@", pgtest.Guarded+"@", 1)
+	open := func(o postgres.Options) error {
+		s, err := OpenPostgres(t.Context(), PostgresOptions{Options: o})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	for text, good := range map[string]bool{pgtest.Password() + "\n": true, pgtest.Password(): true, "hunter2": false, "": false, "a\nb": false} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(postgres.Options{URL: guarded, PasswordFile: file}); (err == nil) != good {
+			t.Errorf("with the password %q: %v", text, err)
+		}
+	}
+	t.Setenv("PGPASSWORD", pgtest.Password())
+	if err := open(postgres.Options{URL: guarded}); err != nil {
+		t.Errorf("with the password in the environment: %v", err)
+	}
+	for _, bad := range []string{
+		strings.Replace(guarded, "@", ":hunter2@", 1),
+		"postgres://user:hunter2@host:port/db", "postgres://user:hunter2@[::1/db", "host=h password=hunter2 port=x",
+		"host=h password='hunter2", "postgres://u:hunter2@127.0.0.1:1/db?sslmode=nonsense", "postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=x",
+		"postgres://u:hunter2@127.0.0.1:1/db?sslrootcert=/nowhere", "postgres://u:hun%ter2@127.0.0.1:1/db", "hunter2", "",
+		"postgres://u:hunter2@127.0.0.1:1/db?target_session_attrs=no",
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Setenv("PGHOST", "127.0.0.1")
+			t.Setenv("PGPORT", "1")
+			err := open(postgres.Options{URL: bad})
+			if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: error %v, want one line without the password", bad, err)
+			}
+			t.Log(err)
+		})
+	}
+}
+
+// TestServersStartAtOnce on an empty database, and on one whose schema is newer.
+func TestServersStartAtOnce(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			s, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: url}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (2, 'adds something', 1)")
+	connected(t, url)
+	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (3, 'takes something away', 2)")
+	_, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: url}})
+	if err == nil || !strings.Contains(err.Error(), "use a newer reeve") {
+		t.Errorf("a schema for newer programs is opened: %v", err)
+	}
+}
+
+// TestRetainBesideReader drops a partition while somebody reads it: neither the reader nor a
+// flush waits, and it goes once nobody does.
+func TestRetainBesideReader(t *testing.T) {
+	s := connected(t, pgtest.Start(t, pgtest.Config{}).Database(t))
+	insist(t, s, numbered(1, 10))
+	insist(t, s, numbered(2, 10))
+	begun, over := benchFlush(1, 1, 10, false)
+	for _, f := range []*store.Flush{&begun, &over} {
+		if err := s.Tables().Flush(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := over.Jobs[0].KeepUntil + 1
+	reading := slowLoader{during: func() error {
+		n, err := retainAt(t, s, late)
+		if n != 0 {
+			t.Errorf("%d jobs are dropped under a reader", n)
+		}
+		return errors.Join(err, s.Tables().Flush(t.Context(), &store.Flush{Seq: 2, Objects: []store.ObjectRow{{Kind: 2, Key: "b"}}}))
+	}}
+	if err := s.Tables().Flush(t.Context(), &store.Flush{Seq: 2, Objects: []store.ObjectRow{{Kind: 1, Key: "\x00\xff"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Tables().Load(t.Context(), &reading); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := retainAt(t, s, late); n != 10 || err != nil {
+		t.Errorf("%d jobs are dropped (%v), want 10", n, err)
+	}
+}
+
+// slowLoader does something else at the first object.
+type slowLoader struct {
+	counting
+
+	during func() error
+}
+
+func (l *slowLoader) Object(store.ObjectRow) error {
+	during := l.during
+	l.during = nil
+	if during == nil {
+		return nil
+	}
+	return during()
+}
+
+func retainAt(t *testing.T, s *Store, ms int64) (int, error) {
+	t.Helper()
+	return s.Tables().Retain(t.Context(), time.UnixMilli(ms), nil)
+}

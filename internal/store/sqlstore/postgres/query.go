@@ -1,0 +1,175 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// Statement is a statement and its parameters: int64, []byte, string for bytes, or nil for bytes
+// that are not there. It says their types, and asks for its rows in binary: what the server makes of
+// text is a matter of its settings.
+type Statement struct {
+	Text string
+	Args []any
+}
+
+// parameters are a statement's, as they travel.
+func (s *Statement) parameters() (values [][]byte, oids []uint32, formats []int16) {
+	values, oids = make([][]byte, len(s.Args)), make([]uint32, len(s.Args))
+	size := 0
+	for _, a := range s.Args {
+		size += 12
+		switch v := a.(type) {
+		case []byte:
+			size += len(v)
+		case string:
+			size += len(v)
+		}
+	}
+	buf := make([]byte, 0, size)
+	for i, a := range s.Args {
+		oids[i] = byteaOID
+		if _, number := a.(int64); number {
+			oids[i] = int8OID
+		}
+		at := len(buf)
+		buf = appendValue(buf, a)
+		if binary.BigEndian.Uint32(buf[at:]) != null {
+			values[i] = buf[at+4 : len(buf) : len(buf)]
+		}
+	}
+	return values, oids, binaries(len(values))
+}
+
+func binaries(n int) []int16 {
+	formats := make([]int16, n)
+	for i := range formats {
+		formats[i] = 1
+	}
+	return formats
+}
+
+// Exec runs a statement and returns how many rows it changed. One without parameters may be
+// several, in one message.
+func Exec(ctx context.Context, conn *sql.Conn, s Statement) (changed int64, err error) {
+	err = raw(conn, func(c *pgx.Conn) error {
+		if len(s.Args) == 0 {
+			_, err := c.PgConn().Exec(ctx, s.Text).ReadAll()
+			return err
+		}
+		values, oids, formats := s.parameters()
+		r := c.PgConn().ExecParams(ctx, s.Text, values, oids, formats, nil).Read()
+		changed = r.CommandTag.RowsAffected()
+		return r.Err
+	})
+	return changed, err
+}
+
+// Integer is what takes an integer column.
+type Integer interface{ SetInt64(v int64) }
+
+// Row is the row of a query that was read last.
+type Row struct{ values [][]byte }
+
+// Scan copies the columns to dest: each an Integer, *[]byte, *string, or *sql.RawBytes, which
+// points to what is gone with the next row.
+func (r *Row) Scan(dest ...any) error {
+	if len(dest) != len(r.values) {
+		return fmt.Errorf("%d columns where %d were asked for", len(r.values), len(dest))
+	}
+	for i, v := range r.values {
+		switch d := dest[i].(type) {
+		case Integer:
+			switch len(v) {
+			case 8:
+				d.SetInt64(int64(binary.BigEndian.Uint64(v)))
+			case 4:
+				d.SetInt64(int64(int32(binary.BigEndian.Uint32(v))))
+			default:
+				return fmt.Errorf("%w: %d bytes where an integer was written", store.ErrCorrupt, len(v))
+			}
+		case *sql.RawBytes:
+			*d = v
+		case *[]byte:
+			*d = slices.Clone(v)
+		case *string:
+			*d = string(v)
+		default:
+			return fmt.Errorf("a column is asked for as %T", d)
+		}
+	}
+	return nil
+}
+
+// Query runs a statement and hands each row to scan until it returns false or an error.
+func Query(ctx context.Context, conn *sql.Conn, s Statement, scan func(*Row) (bool, error)) error {
+	return raw(conn, func(c *pgx.Conn) error {
+		values, oids, formats := s.parameters()
+		rows := c.PgConn().ExecParams(ctx, s.Text, values, oids, formats, []int16{1})
+		var failed error
+		for more := true; more && failed == nil && rows.NextRow(); {
+			more, failed = scan(&Row{rows.Values()})
+		}
+		_, err := rows.Close() // reads the rest
+		if failed != nil {
+			return failed
+		}
+		return err
+	})
+}
+
+// Result is what a statement of Together did.
+type Result struct {
+	// Changed is how many rows it changed.
+	Changed int64
+	// Rows are those that it returned, each column in PostgreSQL's binary format.
+	Rows [][][]byte
+}
+
+// Together runs statements in one transaction of their own, in one round trip.
+func Together(ctx context.Context, conn *sql.Conn, statements ...Statement) (results []Result, err error) {
+	var batch pgconn.Batch
+	for _, s := range statements {
+		values, oids, formats := s.parameters()
+		batch.ExecParams(s.Text, values, oids, formats, []int16{1})
+	}
+	err = raw(conn, func(c *pgx.Conn) error {
+		all, err := c.PgConn().ExecBatch(ctx, &batch).ReadAll()
+		for _, r := range all {
+			results = append(results, Result{r.CommandTag.RowsAffected(), r.Rows})
+		}
+		return err
+	})
+	if err == nil && len(results) != len(statements) {
+		err = fmt.Errorf("%d statements had %d results", len(statements), len(results))
+	}
+	return results, err
+}
+
+// Settings returns the statement that a writing transaction begins with: see the package's
+// comment.
+func Settings(conn *sql.Conn) (text string, err error) {
+	err = raw(conn, func(c *pgx.Conn) error {
+		text = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`
+		timeouts := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+		version, _, _ := strings.Cut(c.PgConn().ParameterStatus("server_version"), ".")
+		if major, err := strconv.Atoi(version); err == nil && major >= 17 {
+			timeouts = append(timeouts, "transaction_timeout")
+		}
+		for _, t := range timeouts {
+			text += ", set_config('" + t + "', '0', true)"
+		}
+		return nil
+	})
+	return text, err
+}
