@@ -5,29 +5,62 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 )
+
+// engine is what a benchmark runs on.
+type engine struct {
+	name string
+	open func(b *testing.B) *Store
+	// server is nil where the engine is this process.
+	server *pgtest.Server
+}
+
+// engines are SQLite and, if it is installed, PostgreSQL, both with all their promises kept.
+func engines(b *testing.B) []engine {
+	b.Helper()
+	all := []engine{{name: "sqlite", open: func(b *testing.B) *Store { b.Helper(); return openIn(b, b.TempDir()) }}}
+	if _, err := exec.LookPath("psql"); err != nil {
+		return all
+	}
+	server := pgtest.Start(b, pgtest.Config{Durable: true, Settings: []string{"shared_buffers=256MB", "max_wal_size=4GB"}})
+	return append(all, engine{"postgres", func(b *testing.B) *Store { b.Helper(); return connected(b, server.Database(b)) }, server})
+}
+
+// each runs a benchmark on every engine.
+func each(b *testing.B, run func(b *testing.B, e engine)) {
+	b.Helper()
+	for _, e := range engines(b) {
+		b.Run("engine="+e.name, func(b *testing.B) { run(b, e) })
+	}
+}
 
 // BenchmarkAppend is one fsynced append: how long a reply waits for the disk, and
 // how fast a journal grows by batches of a size.
-func BenchmarkAppend(b *testing.B) {
+func BenchmarkAppend(b *testing.B) { each(b, benchmarkAppend) }
+
+func benchmarkAppend(b *testing.B, e engine) {
 	for _, size := range []int{1 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
-			s := openIn(b, b.TempDir())
+			s := e.open(b)
 			j, ctx := s.Journal(), b.Context()
 			payload := make([]byte, size)
 			b.SetBytes(int64(size))
-			report := reportCPU(b)
+			report := e.reportCPU(b)
 			seq := uint64(0)
 			for b.Loop() {
 				seq++
 				batch := store.Batch{Seq: seq, Epoch: 1, Payload: payload}
 				binary.LittleEndian.PutUint64(batch.ID[:], seq)
-				binary.LittleEndian.PutUint64(batch.Prev[:], seq-1)
+				if seq > 1 {
+					binary.LittleEndian.PutUint64(batch.Prev[:], seq-1)
+				}
 				if err := j.Append(ctx, batch); err != nil {
 					b.Fatal(err)
 				}
@@ -57,6 +90,20 @@ func reportCPU(b *testing.B) func(ops int) {
 	return func(ops int) { b.ReportMetric((now()-from)/float64(ops), "cpu-µs/item") }
 }
 
+// reportCPU is reportCPU with the processor time of the engine's own processes beside.
+func (e engine) reportCPU(b *testing.B) func(ops int) {
+	b.Helper()
+	report := reportCPU(b)
+	if e.server == nil {
+		return report
+	}
+	from := e.server.CPU(b)
+	return func(ops int) {
+		report(ops)
+		b.ReportMetric(float64((e.server.CPU(b)-from).Microseconds())/float64(ops), "db-cpu-µs/item")
+	}
+}
+
 // benchFlush is a flush of n new jobs, and the same jobs ended.
 func benchFlush(seq, first uint64, n int, keyed bool) (begun, over store.Flush) {
 	r := rand.New(rand.NewPCG(first, 1))
@@ -81,12 +128,14 @@ func benchFlush(seq, first uint64, n int, keyed bool) (begun, over store.Flush) 
 
 // BenchmarkFlush is what a job costs the tables: a row when it begins and the same
 // row when it has ended, in transactions of 1,024, with the Durable that follows.
-func BenchmarkFlush(b *testing.B) {
+func BenchmarkFlush(b *testing.B) { each(b, benchmarkFlush) }
+
+func benchmarkFlush(b *testing.B, e engine) {
 	for _, keyed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("keyed=%t", keyed), func(b *testing.B) {
-			s := openIn(b, b.TempDir())
+			s := e.open(b)
 			const n = 1024
-			report := reportCPU(b)
+			report := e.reportCPU(b)
 			seq, id, rows := uint64(1), uint64(1), 0
 			for b.Loop() {
 				b.StopTimer()
@@ -113,9 +162,9 @@ func BenchmarkFlush(b *testing.B) {
 }
 
 // filled is a store with n jobs, all live or all ended.
-func filled(b *testing.B, n int, live bool) *Store {
+func (e engine) filled(b *testing.B, n int, live bool) *Store {
 	b.Helper()
-	s := openIn(b, b.TempDir())
+	s := e.open(b)
 	seq, payload := uint64(1), make([]byte, 300)
 	for id := 1; id <= n; id += 1024 {
 		begun, over := benchFlush(seq, uint64(id), min(1024, n-id+1), true)
@@ -142,10 +191,12 @@ func (c *counting) Part(store.PartRow) error     { return nil }
 func (c *counting) Job(store.JobRow) error       { c.jobs++; return nil }
 
 // BenchmarkLoad is a recovery of 100,000 live jobs.
-func BenchmarkLoad(b *testing.B) {
+func BenchmarkLoad(b *testing.B) { each(b, benchmarkLoad) }
+
+func benchmarkLoad(b *testing.B, e engine) {
 	const n = 100_000
-	s := filled(b, n, true)
-	report := reportCPU(b)
+	s := e.filled(b, n, true)
+	report := e.reportCPU(b)
 	for b.Loop() {
 		var c counting
 		if _, err := s.Tables().Load(b.Context(), &c); err != nil || c.jobs != n {
@@ -157,9 +208,11 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 // BenchmarkHistory is what readers ask, over 100,000 jobs of the past.
-func BenchmarkHistory(b *testing.B) {
+func BenchmarkHistory(b *testing.B) { each(b, benchmarkHistory) }
+
+func benchmarkHistory(b *testing.B, e engine) {
 	const n = 100_000
-	s := filled(b, n, false)
+	s := e.filled(b, n, false)
 	h := s.History()
 	r := rand.New(rand.NewPCG(1, 2))
 	reads := []struct {
@@ -201,7 +254,7 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	for _, q := range reads {
 		b.Run(q.name, func(b *testing.B) {
-			report := reportCPU(b)
+			report := e.reportCPU(b)
 			for b.Loop() {
 				if err := q.read(b.Context()); err != nil {
 					b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 )
 
 //go:embed schema/partition.sql
@@ -44,13 +45,14 @@ WHERE one = 1 AND projected = ? AND layout = ?`
 // tables implements store.Tables and store.History.
 type tables struct {
 	db *database
-	// args, labels, payloads and columns are the writer's scratch space, touched the numbers
+	// args, labels, payloads, columns and inBulk are the writer's scratch space, touched the numbers
 	// of the partitions in which it ended jobs.
 	args     []any
 	labels   []byte
 	payloads []byte
 	columns  []byte
 	touched  []int64
+	inBulk   postgres.Bulk
 	keys     keys
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
@@ -129,7 +131,7 @@ func (t *tables) write(ctx context.Context, s *session, text string, partition i
 		}
 	}()
 	if t.db.d.remote {
-		return s.upsert(ctx, statement{text: text, partition: partition}, t.bulk(cols, rows, add))
+		return t.upsert(ctx, s, statement{text: text, partition: partition}, t.bulk(cols, rows, add))
 	}
 	i := 0
 	for _, group := range rowGroups {
@@ -272,7 +274,7 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 	}
 	err := t.write(ctx, s, upsertJobs, number, storedJobWidth, known, t.columnsOf(run))
 	if err == nil && known < len(run) {
-		err = s.copy(ctx, number, t.bulk(storedJobWidth, len(run)-known, t.columnsOf(run[known:])))
+		err = t.copy(ctx, s, number, t.bulk(storedJobWidth, len(run)-known, t.columnsOf(run[known:])))
 	}
 	if err != nil {
 		return err

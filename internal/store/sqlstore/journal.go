@@ -14,10 +14,11 @@ import (
 const (
 	// insertBatch inserts nothing when the sequence is taken, leaves a gap or follows
 	// another batch: one statement decides, whatever other leaders do at the same time.
-	insertBatch = `INSERT INTO {{s}}journal (seq, epoch, id, sum, payload, prev)
-SELECT ?, ?, ?, ?, ?, ?
-WHERE EXISTS (SELECT 1 FROM {{s}}journal WHERE seq = ? AND id = ?) OR (? = 0 AND NOT EXISTS (SELECT 1 FROM {{s}}journal))
-ON CONFLICT (seq) DO NOTHING`
+	insertBatch = insertHead + ` FROM {{s}}journal WHERE seq = ? AND id = ? ON CONFLICT (seq) DO NOTHING`
+	// insertBatch1 inserts nothing when there is any batch.
+	insertBatch1 = insertHead + ` WHERE NOT EXISTS (SELECT 1 FROM {{s}}journal) ON CONFLICT (seq) DO NOTHING`
+	insertHead   = `INSERT INTO {{s}}journal (seq, epoch, id, sum, payload, prev) SELECT ?, ?, ?, ?, ?, ?`
+
 	selectLast     = `SELECT seq, id FROM {{s}}journal ORDER BY seq DESC LIMIT 1`
 	selectStanding = `SELECT id, epoch FROM {{s}}journal WHERE seq = ?`
 	selectBatches  = `SELECT seq, epoch, id, sum, payload, prev FROM {{s}}journal WHERE seq >= ? ORDER BY seq LIMIT ?`
@@ -53,10 +54,12 @@ func (j journal) Append(ctx context.Context, b store.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	before := int64(b.Seq) - 1
-	args := []any{int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:], before, b.Prev[:], before}
+	text, args := insertBatch1, []any{int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:]}
+	if b.Seq > 1 {
+		text, args = insertBatch, append(args, int64(b.Seq)-1, b.Prev[:])
+	}
 	return j.db.write(ctx, func(ctx context.Context, s *session) error {
-		n, err := s.change(ctx, insertBatch, args...)
+		n, err := s.change(ctx, text, args...)
 		if err != nil || n == 1 {
 			return err
 		}

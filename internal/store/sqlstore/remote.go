@@ -110,17 +110,17 @@ func (s *session) together(ctx context.Context, statements ...postgres.Statement
 }
 
 // upsert writes rows by a statement that takes them as VALUES.
-func (s *session) upsert(ctx context.Context, name statement, rows postgres.Rows) error {
+func (t *tables) upsert(ctx context.Context, s *session, name statement, rows postgres.Rows) error {
 	if rows.Len == 0 {
 		return nil
 	}
 	text := strings.ReplaceAll(s.db.d.expand(name, 0), "VALUES {{rows}}", "SELECT * FROM {{rows}}") //nolint:unqueryvet // the columns of arrays that were made for it
-	return postgres.Upsert(ctx, s.conn, text, rows)
+	return t.inBulk.Upsert(ctx, s.conn, text, rows)
 }
 
 // copy writes new jobs.
-func (s *session) copy(ctx context.Context, number int64, rows postgres.Rows) error {
-	return postgres.Copy(ctx, s.conn, s.db.d.expand(statement{text: copyIn, partition: number}, 0), rows)
+func (t *tables) copy(ctx context.Context, s *session, number int64, rows postgres.Rows) error {
+	return t.inBulk.Copy(ctx, s.conn, s.db.d.expand(statement{text: copyIn, partition: number}, 0), rows)
 }
 
 // bulk is rows that are written one after the other.

@@ -31,24 +31,46 @@ type Rows struct {
 	Row        func(args []any, i int) []any
 }
 
+// Bulk writes rows, and keeps what it writes them into for the next. One goroutine uses it.
+type Bulk struct {
+	args    []any
+	buf     []byte
+	columns []column
+}
+
+// maxScratch is how much memory of a buffer is kept, in bytes.
+const maxScratch = 1 << 20
+
+// trim gives back what is too much to keep.
+func (b *Bulk) trim() {
+	clear(b.args[:cap(b.args)]) // or it would keep rows
+	if cap(b.buf) > maxScratch {
+		b.buf = nil
+	}
+	for _, c := range b.columns[:cap(b.columns)] {
+		if cap(c.buf) > maxScratch {
+			b.columns = nil
+		}
+	}
+}
+
 // Copy writes rows by COPY: the cheapest way there is, for rows whose keys are not there yet.
 // into names the table and its columns.
-func Copy(ctx context.Context, conn *sql.Conn, into string, rows Rows) error {
+func (b *Bulk) Copy(ctx context.Context, conn *sql.Conn, into string, rows Rows) error {
+	defer b.trim()
 	text := "COPY " + into + " FROM STDIN (FORMAT binary)"
-	args := make([]any, 0, rows.Width)
-	var buf []byte
 	for i := 0; i < rows.Len; {
-		buf = append(buf[:0], "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
-		for ; i < rows.Len && len(buf) < maxBytes; i++ {
-			args = rows.Row(args[:0], i)
-			buf = binary.BigEndian.AppendUint16(buf, uint16(len(args)))
-			for _, a := range args {
-				buf = appendValue(buf, a)
+		b.buf = append(b.buf[:0], "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+		for ; i < rows.Len && len(b.buf) < maxBytes; i++ {
+			b.args = rows.Row(b.args[:0], i)
+			b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(len(b.args)))
+			for _, a := range b.args {
+				b.buf = appendValue(b.buf, a)
 			}
 		}
-		buf = append(buf, 0xff, 0xff)
+		b.buf = append(b.buf, 0xff, 0xff)
 		err := raw(conn, func(c *pgx.Conn) error {
-			_, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(buf), text)
+			_, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(b.buf), text)
 			return err
 		})
 		if err != nil {
@@ -59,18 +81,21 @@ func Copy(ctx context.Context, conn *sql.Conn, into string, rows Rows) error {
 }
 
 // Upsert runs a statement for many rows at once: it selects them from {{rows}}.
-func Upsert(ctx context.Context, conn *sql.Conn, text string, rows Rows) error {
-	args := make([]any, 0, rows.Width)
-	columns := make([]column, rows.Width)
+func (b *Bulk) Upsert(ctx context.Context, conn *sql.Conn, text string, rows Rows) error {
+	defer b.trim()
+	for len(b.columns) < rows.Width {
+		b.columns = append(b.columns, column{})
+	}
+	columns := b.columns[:rows.Width]
 	for i := 0; i < rows.Len; {
 		for c := range columns {
 			columns[c] = column{buf: append(columns[c].buf[:0], make([]byte, arrayHeader)...)}
 		}
 		n := 0
 		for size := 0; i < rows.Len && n < maxRows && size < maxBytes; i++ {
-			args = rows.Row(args[:0], i)
+			b.args = rows.Row(b.args[:0], i)
 			size = 0
-			for c, a := range args {
+			for c, a := range b.args {
 				columns[c].add(a)
 				size += len(columns[c].buf)
 			}

@@ -26,26 +26,18 @@ type Statement struct {
 // parameters are a statement's, as they travel.
 func (s *Statement) parameters() (values [][]byte, oids []uint32, formats []int16) {
 	values, oids = make([][]byte, len(s.Args)), make([]uint32, len(s.Args))
-	size := 0
-	for _, a := range s.Args {
-		size += 12
-		switch v := a.(type) {
-		case []byte:
-			size += len(v)
-		case string:
-			size += len(v)
-		}
-	}
-	buf := make([]byte, 0, size)
+	numbers := make([]byte, 0, 8*len(s.Args))
 	for i, a := range s.Args {
 		oids[i] = byteaOID
-		if _, number := a.(int64); number {
+		switch v := a.(type) {
+		case int64:
 			oids[i] = int8OID
-		}
-		at := len(buf)
-		buf = appendValue(buf, a)
-		if binary.BigEndian.Uint32(buf[at:]) != null {
-			values[i] = buf[at+4 : len(buf) : len(buf)]
+			numbers = binary.BigEndian.AppendUint64(numbers, uint64(v))
+			values[i] = numbers[len(numbers)-8:]
+		case []byte: // may be large
+			values[i] = v
+		case string:
+			values[i] = []byte(v)
 		}
 	}
 	return values, oids, binaries(len(values))
