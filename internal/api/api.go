@@ -62,6 +62,9 @@ type Options struct {
 	ProofKey auth.ProofKey
 	// Calls is told of each call. It may be nil.
 	Calls guard.Calls
+	// Forward, if not nil, stands between the guard and the services: it may send on to
+	// another server what inner would answer. fail answers with an error.
+	Forward func(inner http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler
 	// Version is what the server says it is.
 	Version string
 	// Started is when the process began.
@@ -121,7 +124,14 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("no such address: %.200q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
 	})
-	return s.guard.Before(lines(mux, connect.NewErrorWriter(opts...))), nil
+	errs := connect.NewErrorWriter(opts...)
+	services := lines(mux, errs)
+	if o.Forward != nil {
+		services = o.Forward(services, func(w http.ResponseWriter, r *http.Request, err error) {
+			_ = errs.Write(w, r, s.fail(err)) // nobody is left to tell
+		})
+	}
+	return s.guard.Before(services), nil
 }
 
 // recovered turns a handler's panic into one failed request.

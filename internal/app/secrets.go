@@ -37,6 +37,27 @@ func proofKey(file string) (key auth.ProofKey, err error) {
 	return auth.ProofKey(b), nil
 }
 
+// sharedKey returns the key that all servers of a cluster use, which the first of them has
+// made, and keeps it in file, too.
+func sharedKey(file string, share func([]byte) ([]byte, error)) (auth.ProofKey, error) {
+	own, err := proofKey(file)
+	if err != nil {
+		return own, err
+	}
+	common, err := share(own[:])
+	if err != nil {
+		return own, fmt.Errorf("the servers' common key of attempts: %w", err)
+	}
+	var key auth.ProofKey
+	if copy(key[:], common) != len(key) || len(common) != len(key) {
+		return own, fmt.Errorf("the servers' common key of attempts has %d bytes; want %d", len(common), len(key))
+	}
+	if key != own {
+		err = writeSecret(file, hex.EncodeToString(key[:])+"\n")
+	}
+	return key, err
+}
+
 // writeSecret writes a file that only its owner can read, whatever stood there before,
 // and returns once it is on disk.
 func writeSecret(file, text string) error {

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,6 +28,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
@@ -65,13 +67,19 @@ type ServerConfig struct {
 	Dir string
 	// Listen is host:port; port 0 takes a free one.
 	Listen string
+	// Store is the URL of a PostgreSQL database that several servers share; empty for the
+	// data directory, which is one server's. PasswordFile holds its password.
+	Store, PasswordFile string
+	// Blobs is where servers that share a database keep logs and artifacts.
+	Blobs string
 	// Dev serves without TLS and authentication, on loopback only.
 	Dev bool
 	// CertFile and KeyFile are the user's own certificate; without them the server
 	// makes its own. Names are extra names for that.
 	CertFile, KeyFile string
 	Names             []string
-	// Advertise is what join tokens name instead of Listen's address.
+	// Advertise is what join tokens name instead of Listen's address. Where several servers
+	// share a store others reach this one at the first.
 	Advertise []string
 	// Lease and Retention are the defaults of jobs that say nothing; 0 keeps
 	// leader's.
@@ -121,6 +129,9 @@ func (c *ServerConfig) check() error {
 		return fmt.Errorf("lease %s: want at least %s, so that a worker can renew it in time", c.Lease, minLease)
 	case c.Retention < 0:
 		return fmt.Errorf("retention %s: want a positive duration, or none for the default", c.Retention)
+	}
+	if err := c.checkStore(); err != nil {
+		return err
 	}
 	for _, address := range c.Advertise {
 		host, port, err := net.SplitHostPort(address)
@@ -175,14 +186,26 @@ type server struct {
 	blobs    *dirblob.Store
 	logs     *logstore.Store
 	trust    *trust.Server
+	peers    *tls.Config // for connections to other servers, nil without TLS
 	sessions *session.Hub
 	proofKey auth.ProofKey
-	leader   *leader.Leader
+	engine   engine
+	member   *member.Member // nil where the store is one server's
 	listener net.Listener
 	admin    *admin
 	metrics  *metrics.Server
-	leading  atomic.Pointer[leader.Leader]
 	settings leader.Settings
+	// vital is the engine's vital signs, once there is one.
+	vital atomic.Pointer[func() (leader.Vitals, bool)]
+}
+
+// engine is a leader that is alone, or a member of several.
+type engine interface {
+	api.Engine
+	session.Leader
+	// Run leads, or follows and leads, until ctx ends or it can't go on.
+	Run(ctx context.Context) error
+	Full() error
 }
 
 func (s *server) open(ctx context.Context) (err error) {
@@ -193,10 +216,7 @@ func (s *server) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := checkDir(c.Dir); err != nil {
-		return err
-	}
-	if s.store, err = sqlstore.OpenSQLite(ctx, c.Dir, sqlstore.Options{Span: part(c.Retention, minSpan, maxSpan)}); err != nil {
+	if err := s.openStore(ctx); err != nil {
 		return err
 	}
 	// Before anything is decided: a server that nobody could reach must not begin to lead.
@@ -206,7 +226,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	if s.blobs, err = dirblob.Open(filepath.Join(c.Dir, "blobs")); err != nil {
+	if s.blobs, err = dirblob.Open(cmp.Or(c.Blobs, filepath.Join(c.Dir, "blobs"))); err != nil {
 		return err
 	}
 	if s.logs, err = logstore.Open(ctx, filepath.Join(c.Dir, logsDir), s.blobs, logstore.Options{Log: c.Log}); err != nil {
@@ -215,12 +235,17 @@ func (s *server) open(ctx context.Context) (err error) {
 	if !c.Dev {
 		if s.trust, err = trust.OpenServer(trust.ServerOptions{
 			Dir: filepath.Join(c.Dir, "tls"), Names: trust.Names([]string{c.Listen}, append(c.Names, c.Advertise...)),
-			CertFile: c.CertFile, KeyFile: c.KeyFile, Log: c.Log,
+			CertFile: c.CertFile, KeyFile: c.KeyFile, Log: c.Log, Share: s.share(ctx, "ca"),
 		}); err != nil {
 			return err
 		}
 	}
-	if s.proofKey, err = proofKey(filepath.Join(c.Dir, proofKeyFile)); err != nil {
+	if s.trust != nil {
+		if s.peers, err = s.trust.Peers(); err != nil {
+			return err
+		}
+	}
+	if err = s.openProofKey(ctx); err != nil {
 		return err
 	}
 	s.sessions = session.NewHub(c.Log)
@@ -228,10 +253,16 @@ func (s *server) open(ctx context.Context) (err error) {
 		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
 		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery), MemoryFull: memoryFull(),
 	}
-	if s.leader, err = leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log); err != nil {
+	if s.store.Cluster() != nil {
+		return s.openMember()
+	}
+	l, err := leader.New(ctx, s.settings, s.store.Journal(), s.store.Tables(), s.sessions, c.Log)
+	if err != nil {
 		return err
 	}
-	s.leading.Store(s.leader)
+	s.engine = l
+	vitals := func() (leader.Vitals, bool) { return l.Vitals(), true }
+	s.vital.Store(&vitals)
 	return nil
 }
 
@@ -254,11 +285,10 @@ func part(retention, least, most time.Duration) time.Duration {
 
 // vitals is the leader's, once it has recovered.
 func (s *server) vitals() (leader.Vitals, bool) {
-	l := s.leading.Load()
-	if l == nil {
-		return leader.Vitals{}, false
+	if f := s.vital.Load(); f != nil {
+		return (*f)()
 	}
-	return l.Vitals(), true
+	return leader.Vitals{}, false
 }
 
 func (s *server) close() error {
@@ -321,8 +351,9 @@ const (
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
-		Engine: s.leader, Leader: s.leader, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
-		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.leader.Full,
+		Engine: s.engine, Leader: s.engine, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
+		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.engine.Full,
+		Forward: s.forward(),
 	})
 	if err != nil {
 		return err
@@ -339,9 +370,9 @@ func (s *server) serve(ctx context.Context) error {
 	leading, stopLeading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLeading()
 	led, served := make(chan error, 1), make(chan error, 1)
-	go func() { led <- s.leader.Run(leading) }()
+	go func() { led <- s.engine.Run(leading) }()
 	go func() { served <- hs.Serve(listener) }()
-	if err = s.firstToken(ctx); err == nil {
+	if err = s.begin(ctx); err == nil {
 		c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)
 		if c.Ready != nil {
 			c.Ready(s.url())
@@ -355,6 +386,7 @@ func (s *server) serve(ctx context.Context) error {
 		}
 	}
 	c.Log.Info("stopping")
+	s.handOver(context.WithoutCancel(ctx))
 	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), hs, func() { stopCalls(guard.ErrStopping) }))
 	stopLeading() // the last to go: what calls have decided becomes durable
 	err = errors.Join(err, <-led)
@@ -388,13 +420,13 @@ func (s *server) firstToken(ctx context.Context) error {
 		return nil
 	}
 	count := 0
-	if err := s.leader.View(ctx, func(state *core.State) { count = len(state.Tokens()) }); err != nil {
+	if err := s.engine.View(ctx, func(state *core.State) { count = len(state.Tokens()) }); err != nil {
 		return err
 	}
 	if count > 0 {
 		return nil
 	}
-	token, text, err := api.NewToken("admin", "admin", nil, s.leader.Now(), 0, "server")
+	token, text, err := api.NewToken("admin", "admin", nil, s.engine.Now(), 0, "server")
 	if err != nil {
 		return err
 	}
@@ -402,7 +434,7 @@ func (s *server) firstToken(ctx context.Context) error {
 	if err := writeSecret(file, text+"\n"); err != nil {
 		return fmt.Errorf("write the administrator's token: %w", err)
 	}
-	if _, err := s.leader.Do(ctx, core.PutToken{Token: token}); err != nil {
+	if _, err := s.engine.Do(ctx, core.PutToken{Token: token}); err != nil {
 		return err
 	}
 	s.config.Log.Info("made the administrator's token", "file", file)
@@ -418,10 +450,7 @@ func (s *server) join(credential string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	addresses := s.config.Advertise
-	if len(addresses) == 0 {
-		addresses = s.addresses()
-	}
+	addresses := s.advertised()
 	join := auth.Join{Addresses: addresses, CA: s.trust.Fingerprint(), Credential: c}
 	return join.Text()
 }

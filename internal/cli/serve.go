@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +26,14 @@ func (e *env) server() *cobra.Command {
 		Short: "Run a server",
 		Long: `Run a server. It keeps its state in one directory, makes its own certificate authority and certificate on first
 start, and writes an administrator's token to admin.token there. With --dev it has neither TLS nor tokens and listens on
-loopback only.`,
+loopback only.
+
+With --store any number of servers share one PostgreSQL database: one of them leads, the others stand by, answer what
+reads and send on the rest; any of them may die. See docs/operations.md.`,
+		Example: `  reeve server                        alone, on this machine
+  reeve server --dev                  the same without TLS and tokens, to try it out
+  reeve server --listen :7420 --store postgres://reeve@db.example/reeve --store-password-file db.password \
+    --blobs /srv/reeve --advertise server1.example:7420,server2.example:7420`,
 		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if s.Dir == "" {
@@ -46,6 +55,9 @@ loopback only.`,
 					return fmt.Errorf("--retention %s: want more than nothing", retention)
 				}
 			}
+			if s.Store, err = storeURL(s.Store); err != nil {
+				return err
+			}
 			s.Log, s.Version = e.logger(), e.built
 			s.Ready = func(url string) { e.served(url, &s) }
 			return app.RunServer(c.Context(), s)
@@ -54,15 +66,32 @@ loopback only.`,
 	f := c.Flags()
 	f.StringVar(&s.Dir, "data", "", "the data `directory` (default: $XDG_STATE_HOME/reeve/server or ~/.local/state/reeve/server)")
 	f.StringVar(&s.Listen, "listen", app.DefaultListen, "where to listen, `host:port`; :7420 for every address")
+	f.StringVar(&s.Store, "store", "", "the `url` of a PostgreSQL database that servers share (or REEVE_STORE; default: the data directory)")
+	f.StringVar(&s.PasswordFile, "store-password-file", "", "a `file` with the password for it (default: PGPASSWORD, or the file that PGPASSFILE names)")
+	f.StringVar(&s.Blobs, "blobs", "", "where servers that share a database keep logs and artifacts, a `place`: a directory that all of them have")
 	f.BoolVar(&s.Dev, "dev", false, "without TLS and tokens, on loopback only")
 	f.StringVar(&s.CertFile, "tls-cert", "", "your own certificate with its chain, a PEM `file` (default: one made here)")
 	f.StringVar(&s.KeyFile, "tls-key", "", "its key, a PEM `file`")
 	f.StringSliceVar(&s.Names, "tls-name", nil, "more `names` for the certificate made here")
-	f.StringSliceVar(&s.Advertise, "advertise", nil, "`host:port` that join tokens name (default: this machine's addresses)")
+	f.StringSliceVar(&s.Advertise, "advertise", nil, "`host:port` that join tokens name (default: this machine's addresses); with --store other servers reach this one at the first")
 	f.StringVar(&lease, "lease", "", "after how long, a `duration`, without a word a worker's attempts are lost, where jobs don't say (default 60s)")
 	f.StringVar(&retention, "retention", "", "how long, a `duration`, finished jobs are kept, where they don't say (default 30d)")
 	f.StringVar(&s.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	return c
+}
+
+// storeURL is the URL of a shared store, from the command line or the environment. Others on
+// this machine can read what is on a command line.
+func storeURL(flag string) (string, error) {
+	if flag == "" {
+		return os.Getenv("REEVE_STORE"), nil
+	}
+	if u, err := url.Parse(flag); err != nil {
+		return "", errors.New("--store: not a URL; want one such as postgres://reeve@db.example:5432/reeve")
+	} else if _, has := u.User.Password(); has || u.Query().Has("password") {
+		return "", errors.New("--store: the URL has a password, which others on this machine can read; put it into a file for --store-password-file, or the whole URL into REEVE_STORE")
+	}
+	return flag, nil
 }
 
 // served tells how to reach the server, once.
@@ -76,12 +105,20 @@ func (e *env) served(url string, s *app.ServerConfig) {
 		if abs, err := filepath.Abs(dir); err == nil {
 			dir = abs
 		}
-		fmt.Fprintf(e.err, "  export REEVE_TOKEN_FILE=%s\n", filepath.Join(dir, app.AdminTokenFile))
+		// Of several servers one has made it.
+		if token := filepath.Join(dir, app.AdminTokenFile); exists(token) {
+			fmt.Fprintf(e.err, "  export REEVE_TOKEN_FILE=%s\n", token)
+		}
 		if s.CertFile == "" {
 			fmt.Fprintf(e.err, "  export REEVE_CA=%s\n", filepath.Join(dir, app.CAFile))
 		}
 	}
 	fmt.Fprintln(e.err)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func (e *env) worker() *cobra.Command {

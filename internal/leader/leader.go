@@ -77,7 +77,8 @@ const (
 	DefaultRetainEvery = 10 * time.Minute
 )
 
-func (s *Settings) defaults() {
+// Defaults puts the defaults in the place of zero fields.
+func (s *Settings) Defaults() {
 	if s.Core.Lease == 0 {
 		s.Core.Lease = DefaultLease.Milliseconds()
 	}
@@ -156,7 +157,7 @@ type Leader struct {
 // New recovers the state and begins a term. It returns when the term's epoch record
 // is durable: from then on this process alone decides.
 func New(ctx context.Context, settings Settings, journal store.Journal, tables store.Tables, outbox Outbox, log *slog.Logger) (*Leader, error) {
-	settings.defaults()
+	settings.Defaults()
 	found, err := replica.Recover(ctx, settings.Core, journal, tables)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ type Term struct {
 // Take begins a term on a state that is at the journal's end. It returns when the term's
 // epoch record is durable, or store.ErrFenced when another server has written meanwhile.
 func Take(ctx context.Context, settings Settings, term Term, journal store.Journal, tables store.Tables, outbox Outbox, log *slog.Logger) (*Leader, error) {
-	settings.defaults()
+	settings.Defaults()
 	state := term.Copy.State
 	l := &Leader{
 		settings: settings, journal: journal, tables: tables, outbox: outbox, log: log, clock: settings.Clock,

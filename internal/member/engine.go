@@ -88,10 +88,7 @@ func (m *Member) Now() int64 { return m.clock.Now() }
 
 // Lease is the lease of attempts whose task says nothing.
 func (m *Member) Lease() time.Duration {
-	if l := m.o.Settings.Core.Lease; l != 0 {
-		return time.Duration(l) * time.Millisecond
-	}
-	return leader.DefaultLease
+	return time.Duration(m.o.Settings.Core.Lease) * time.Millisecond
 }
 
 // Position is the generation, the last sequence that this server knows to be durable, and

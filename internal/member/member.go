@@ -86,6 +86,7 @@ func New(o Options) (*Member, error) {
 		elector: NewElector(o.Self.ID, o.Lease), turned: make(chan struct{}), changed: make(chan struct{}), resigned: make(chan struct{}),
 	}
 	m.o.Settings.Clock, m.o.Settings.Holds = m.clock, m.Holds
+	m.o.Settings.Defaults() // copies of the state go by them, too
 	return m, nil
 }
 
@@ -432,6 +433,7 @@ func (m *Member) setRole(r role) {
 	m.role = r
 	close(m.changed)
 	m.changed = make(chan struct{})
+	m.turn()
 }
 
 func (m *Member) setUnfit(why error) {

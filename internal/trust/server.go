@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,9 @@ type ServerOptions struct {
 	// CertFile and KeyFile are the user's own certificate (with its chain) and
 	// key, PEM. They may be the same file.
 	CertFile, KeyFile string
+	// Share, if not nil, is given the own CA with its key, PEM, and returns the one that all
+	// servers of a cluster use, which takes its place.
+	Share func(ca []byte) ([]byte, error)
 	// Now is the clock, time.Now if nil; Log takes what happens later, such as a
 	// renewal, and may be nil.
 	Now func() time.Time
@@ -75,6 +79,9 @@ func OpenServer(o ServerOptions) (*Server, error) {
 			return nil, fmt.Errorf("TLS directory: %w", err)
 		}
 		ca, err := ensureCA(o.Dir, o.Now())
+		if err == nil && o.Share != nil {
+			ca, err = shareCA(o.Dir, o.Share, o.Now())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -144,6 +151,27 @@ func (s *Server) Fingerprint() Fingerprint {
 		return Fingerprint{}
 	}
 	return sha256.Sum256(s.ca.leaf.Raw)
+}
+
+// Peers is the TLS configuration for connections to other servers of the cluster: those with
+// a certificate of the same CA or, with the user's own certificate, of the system's or of
+// those in the certificate's file.
+func (s *Server) Peers() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}}
+	if s.own() {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AddCert(s.ca.leaf)
+		return c, nil
+	}
+	content, err := os.ReadFile(s.o.CertFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS certificate: %w", err)
+	}
+	if c.RootCAs, err = x509.SystemCertPool(); err != nil {
+		c.RootCAs = x509.NewCertPool()
+	}
+	c.RootCAs.AppendCertsFromPEM(content)
+	return c, nil
 }
 
 // Expires is when the certificate in use ends.

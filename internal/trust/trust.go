@@ -104,6 +104,25 @@ func ensureCA(dir string, now time.Time) (pair, error) {
 	return ca, nil
 }
 
+// shareCA puts the CA that share returns in the place of the one in dir.
+func shareCA(dir string, share func([]byte) ([]byte, error), now time.Time) (pair, error) {
+	file := filepath.Join(dir, caPEM)
+	own, err := os.ReadFile(file)
+	if err != nil {
+		return pair{}, fmt.Errorf("CA: %w", err)
+	}
+	common, err := share(own)
+	if err != nil {
+		return pair{}, fmt.Errorf("the servers' common CA: %w", err)
+	}
+	if !bytes.Equal(own, common) {
+		if err := writeFile(file, common); err != nil {
+			return pair{}, fmt.Errorf("the servers' common CA: %w", err)
+		}
+	}
+	return ensureCA(dir, now)
+}
+
 func makeCA(dir string, now time.Time) error {
 	serial, err := newSerial()
 	if err != nil {
