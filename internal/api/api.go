@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/reeve-scheduler/reeve/internal/api/jsonlines"
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -125,7 +126,7 @@ func New(o Options) (http.Handler, error) {
 		http.Error(w, fmt.Sprintf("no such address: %.200q; this is a Reeve server's API, see docs/api.md", r.URL.Path), http.StatusNotFound)
 	})
 	errs := connect.NewErrorWriter(opts...)
-	services := lines(mux, errs)
+	services := jsonlines.Handler(mux, errs, guard.Streams(), MaxMessage)
 	if o.Forward != nil {
 		services = o.Forward(services, func(w http.ResponseWriter, r *http.Request, err error) {
 			_ = errs.Write(w, r, s.fail(err)) // nobody is left to tell

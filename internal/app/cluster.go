@@ -111,7 +111,7 @@ func (s *server) openMember() error {
 	if err != nil {
 		return err
 	}
-	s.member, s.engine = m, m
+	s.member, s.engine, s.chief, s.run, s.full = m, m, m, m.Run, m.Full
 	vitals := m.Vitals
 	s.vital.Store(&vitals)
 	return nil

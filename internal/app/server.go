@@ -189,7 +189,12 @@ type server struct {
 	peers    *tls.Config // for connections to other servers, nil without TLS
 	sessions *session.Hub
 	proofKey auth.ProofKey
-	engine   engine
+	// engine and chief are a leader that is alone, or a member of several, as door and
+	// sessions need it; run runs it, and full says whether it takes submits.
+	engine   api.Engine
+	chief    session.Leader
+	run      func(context.Context) error
+	full     func() error
 	member   *member.Member // nil where the store is one server's
 	listener net.Listener
 	admin    *admin
@@ -197,15 +202,6 @@ type server struct {
 	settings leader.Settings
 	// vital is the engine's vital signs, once there is one.
 	vital atomic.Pointer[func() (leader.Vitals, bool)]
-}
-
-// engine is a leader that is alone, or a member of several.
-type engine interface {
-	api.Engine
-	session.Leader
-	// Run leads, or follows and leads, until ctx ends or it can't go on.
-	Run(ctx context.Context) error
-	Full() error
 }
 
 func (s *server) open(ctx context.Context) (err error) {
@@ -260,7 +256,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.engine = l
+	s.engine, s.chief, s.run, s.full = l, l, l.Run, l.Full
 	vitals := func() (leader.Vitals, bool) { return l.Vitals(), true }
 	s.vital.Store(&vitals)
 	return nil
@@ -351,8 +347,8 @@ const (
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
-		Engine: s.engine, Leader: s.engine, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
-		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.engine.Full,
+		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
+		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.full,
 		Forward: s.forward(),
 	})
 	if err != nil {
@@ -370,7 +366,7 @@ func (s *server) serve(ctx context.Context) error {
 	leading, stopLeading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLeading()
 	led, served := make(chan error, 1), make(chan error, 1)
-	go func() { led <- s.engine.Run(leading) }()
+	go func() { led <- s.run(leading) }()
 	go func() { served <- hs.Serve(listener) }()
 	if err = s.begin(ctx); err == nil {
 		c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)

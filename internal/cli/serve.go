@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,12 +13,10 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/app"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/executor/process"
-	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 func (e *env) server() *cobra.Command {
 	var s app.ServerConfig
-	var lease, retention string
 	c := &cobra.Command{
 		Use:   "server",
 		Short: "Run a server",
@@ -39,23 +35,13 @@ reads and send on the rest; any of them may die. See docs/operations.md.`,
 			if s.Dir == "" {
 				s.Dir = app.StateDir("server")
 			}
-			if lease != "" {
-				if s.Lease, err = job.ParseDuration(lease); err != nil {
-					return fmt.Errorf("--lease: %w", err)
-				}
-				if s.Lease < time.Second {
-					return fmt.Errorf("--lease %s: at least 1s", lease)
-				}
+			switch flags := c.Flags(); {
+			case flags.Changed("lease") && s.Lease < time.Second:
+				return fmt.Errorf("--lease %s: at least 1s", s.Lease)
+			case flags.Changed("retention") && s.Retention == 0: // which leaves the default
+				return fmt.Errorf("--retention %s: want more than nothing", s.Retention)
 			}
-			if retention != "" {
-				if s.Retention, err = job.ParseDuration(retention); err != nil {
-					return fmt.Errorf("--retention: %w", err)
-				}
-				if s.Retention == 0 { // which leaves the default
-					return fmt.Errorf("--retention %s: want more than nothing", retention)
-				}
-			}
-			if s.Store, err = storeURL(s.Store); err != nil {
+			if s.Store, err = usage.StoreURL(s.Store); err != nil {
 				return err
 			}
 			s.Log, s.Version = e.logger(), e.built
@@ -74,24 +60,10 @@ reads and send on the rest; any of them may die. See docs/operations.md.`,
 	f.StringVar(&s.KeyFile, "tls-key", "", "its key, a PEM `file`")
 	f.StringSliceVar(&s.Names, "tls-name", nil, "more `names` for the certificate made here")
 	f.StringSliceVar(&s.Advertise, "advertise", nil, "`host:port` that join tokens name (default: this machine's addresses); with --store other servers reach this one at the first")
-	f.StringVar(&lease, "lease", "", "after how long, a `duration`, without a word a worker's attempts are lost, where jobs don't say (default 60s)")
-	f.StringVar(&retention, "retention", "", "how long, a `duration`, finished jobs are kept, where they don't say (default 30d)")
+	usage.Duration(f, &s.Lease, "lease", "after how long, a `duration`, without a word a worker's attempts are lost, where jobs don't say (default 60s)")
+	usage.Duration(f, &s.Retention, "retention", "how long, a `duration`, finished jobs are kept, where they don't say (default 30d)")
 	f.StringVar(&s.Admin, "admin", "", "answer /metrics and go tool pprof here, `host:port` on loopback")
 	return c
-}
-
-// storeURL is the URL of a shared store, from the command line or the environment. Others on
-// this machine can read what is on a command line.
-func storeURL(flag string) (string, error) {
-	if flag == "" {
-		return os.Getenv("REEVE_STORE"), nil
-	}
-	if u, err := url.Parse(flag); err != nil {
-		return "", errors.New("--store: not a URL; want one such as postgres://reeve@db.example:5432/reeve")
-	} else if _, has := u.User.Password(); has || u.Query().Has("password") {
-		return "", errors.New("--store: the URL has a password, which others on this machine can read; put it into a file for --store-password-file, or the whole URL into REEVE_STORE")
-	}
-	return flag, nil
 }
 
 // served tells how to reach the server, once.

@@ -1,35 +1,34 @@
-package api
+// Package jsonlines lets plain HTTP clients read streams: a JSON message a line.
+package jsonlines
 
 import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 
 	"connectrpc.com/connect"
-
-	"github.com/reeve-scheduler/reeve/internal/guard"
 )
 
-// lines lets plain HTTP clients read streams: a call of a streaming method with one
+// Handler lets plain HTTP clients read streams of next: a call of a streaming method with one
 // JSON message is answered with a JSON message a line. An error that comes before
 // the first line is the answer, as it is for other calls; one that comes later is
-// the last line, {"error": …}.
-func lines(next http.Handler, errs *connect.ErrorWriter) http.Handler {
-	streams := guard.Streams()
+// the last line, {"error": …}. A message has at most that many bytes.
+func Handler(next http.Handler, errs *connect.ErrorWriter, streams map[string]bool, most int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || kind != "application/json" || r.Method != http.MethodPost || !streams[r.URL.Path] || r.Header.Get("Content-Encoding") != "" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxMessage))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 		if err != nil {
-			_ = errs.Write(w, r, tooLarge(err)) // nobody is left to tell
+			_ = errs.Write(w, r, tooLarge(err, most)) // nobody is left to tell
 			return
 		}
 		framed := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
@@ -43,9 +42,9 @@ func lines(next http.Handler, errs *connect.ErrorWriter) http.Handler {
 	})
 }
 
-func tooLarge(err error) error {
+func tooLarge(err error, most int64) error {
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("the message is larger than 16 MiB"))
+		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the message is larger than %d MiB", most>>20))
 	}
 	return connect.NewError(connect.CodeInvalidArgument, errors.New("the message did not arrive whole"))
 }
