@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/file"
 )
 
 // written leaves a closed store in which batch 2 holds "second payload" and job 1
@@ -70,7 +71,7 @@ func flip(t *testing.T, path, text string) {
 // update changes columns of the jobs of a closed store's tables, as a flipped bit does.
 func update(t *testing.T, path, columns string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, nil))
+	db, err := sql.Open("sqlite", file.DataSource(path, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

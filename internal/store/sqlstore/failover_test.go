@@ -176,7 +176,8 @@ func TestRoleSettings(t *testing.T) {
 	}
 	s := connected(t, url)
 	err := s.journal.db.write(t.Context(), func(ctx context.Context, w *session) error {
-		results, err := w.together(ctx, run("SELECT pg_sleep(0.3)"), run("SELECT current_setting('synchronous_commit')"))
+		results, err := w.together(ctx, postgres.Statement{Text: "SELECT pg_sleep(0.3)"},
+			postgres.Statement{Text: "SELECT current_setting('synchronous_commit')"})
 		if err == nil && string(results[1].Rows[0][0]) != "on" {
 			t.Errorf("an append commits with synchronous_commit %s", results[1].Rows[0][0])
 		}

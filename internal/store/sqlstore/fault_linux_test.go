@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/file"
 )
 
 // runRole runs a child in name spaces of its own, where it may mount, and skips
@@ -65,12 +66,12 @@ func fillDisk(ctx context.Context, dir string) error {
 		err = s.Journal().Append(ctx, numbered(seq, 100_000))
 	}
 	seq--
-	if !errors.Is(err, errFull) || errors.Is(err, store.ErrBroken) {
-		return fmt.Errorf("append on a full disk: %w, want %w", err, errFull)
+	if !errors.Is(err, file.ErrFull) || errors.Is(err, store.ErrBroken) {
+		return fmt.Errorf("append on a full disk: %w, want %w", err, file.ErrFull)
 	}
 	f := store.Flush{Seq: 1, Jobs: []store.JobRow{{ID: 1, Live: true, Blob: make([]byte, 1<<20)}}}
-	if err := s.Tables().Flush(ctx, &f); !errors.Is(err, errFull) {
-		return fmt.Errorf("flush on a full disk: %w, want %w", err, errFull)
+	if err := s.Tables().Flush(ctx, &f); !errors.Is(err, file.ErrFull) {
+		return fmt.Errorf("flush on a full disk: %w, want %w", err, file.ErrFull)
 	}
 	if _, err := s.Journal().Read(ctx, 1, 1<<30); err != nil {
 		return fmt.Errorf("read on a full disk: %w", err)
@@ -78,8 +79,8 @@ func fillDisk(ctx context.Context, dir string) error {
 	if durable, err := s.Tables().Durable(ctx); err != nil || durable != 0 {
 		return fmt.Errorf("durable on a full disk: %d, %w", durable, err)
 	}
-	if err := s.Journal().Append(ctx, numbered(seq, 100_000)); !errors.Is(err, errFull) {
-		return fmt.Errorf("the same append on a full disk: %w, want %w", err, errFull)
+	if err := s.Journal().Append(ctx, numbered(seq, 100_000)); !errors.Is(err, file.ErrFull) {
+		return fmt.Errorf("the same append on a full disk: %w, want %w", err, file.ErrFull)
 	}
 	if err := os.Remove(ballast); err != nil {
 		return err
@@ -131,9 +132,9 @@ func fillIndex(ctx context.Context, dir string) error {
 	for err == nil {
 		_, err = ballast.Write(make([]byte, 4096))
 	}
-	for seq++; !errors.Is(err, errFull); seq++ {
-		if err = s.Journal().Append(ctx, numbered(seq, 100_000)); err != nil && !errors.Is(err, errFull) {
-			return fmt.Errorf("append without room for the index: %w, want %w", err, errFull)
+	for seq++; !errors.Is(err, file.ErrFull); seq++ {
+		if err = s.Journal().Append(ctx, numbered(seq, 100_000)); err != nil && !errors.Is(err, file.ErrFull) {
+			return fmt.Errorf("append without room for the index: %w, want %w", err, file.ErrFull)
 		}
 	}
 	if err := ballast.Truncate(0); err != nil {

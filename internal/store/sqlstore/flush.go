@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"math"
 	"slices"
@@ -10,10 +9,10 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/sieve"
 )
-
-//go:embed schema/partition.sql
-var partitionSchema string
 
 // Statements write rows in the largest of these groups that still fits: a prepared
 // statement per group saves most of a statement's cost per row.
@@ -53,7 +52,7 @@ type tables struct {
 	columns  []byte
 	touched  []int64
 	inBulk   postgres.Bulk
-	keys     keys
+	keys     sieve.Keys
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
 
@@ -73,7 +72,7 @@ func (t *tables) Flush(ctx context.Context, f *store.Flush) error {
 		err := s.transact(ctx, t.db.d.beginWrite, func() error { return t.flush(ctx, s, f) })
 		if err != nil {
 			s.doubt()
-			t.keys.forget(0)
+			t.keys.Forget(0)
 			return err
 		}
 		t.mu.Lock()
@@ -96,7 +95,7 @@ func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
 	if err := s.follows(ctx, f); err != nil {
 		return err
 	}
-	t.keys.flushing(uint64(before.projected), f.Seq)
+	t.keys.Flushing(uint64(before.projected), f.Seq)
 	if err := t.objects(ctx, s, f.Objects); err != nil {
 		return err
 	}
@@ -183,7 +182,7 @@ func (t *tables) jobs(ctx context.Context, s *session, f *store.Flush) error {
 			return err
 		}
 		if s.layout.numbers > numbers {
-			t.keys.made(s.layout.numbers)
+			t.keys.Made(s.layout.numbers)
 		}
 		run := rest[:s.run(p, rest)]
 		rest = rest[len(run):]
@@ -209,7 +208,7 @@ func (s *session) place(ctx context.Context, j *store.JobRow) (int, error) {
 	}
 	l.numbers++
 	p := partition{number: l.numbers, first: int64(j.ID), begins: begins, keepMin: math.MaxInt64, keepMax: math.MinInt64}
-	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(partitionSchema, p.number)); err != nil {
+	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(schema.Partition(), p.number)); err != nil {
 		return 0, err
 	}
 	if _, err := s.exec(ctx, statement{text: insertPartition}, 0, p.number, p.first, p.begins, p.keepMin, p.keepMax); err != nil {
@@ -265,7 +264,7 @@ func (t *tables) specs(ctx context.Context, s *session, p int, run []store.JobRo
 func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow) error {
 	l := &s.layout
 	number := l.parts[at].number
-	t.keys.add(number, run)
+	t.keys.Add(number, run)
 	known := len(run)
 	if t.db.d.remote { // new rows travel for less
 		for known > 0 && int64(run[known-1].ID) > l.maxJob {
@@ -304,7 +303,7 @@ func (t *tables) columnsOf(run []store.JobRow) func(args []any, i int) []any {
 	return func(args []any, i int) []any {
 		j := &run[i]
 		from := len(t.labels)
-		t.labels = encodeLabels(t.labels, j.Labels)
+		t.labels = seal.AppendLabels(t.labels, j.Labels)
 		return t.appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 // maxScan bounds the rows that one page of a list looks at.
@@ -110,9 +111,9 @@ func (s *session) byKey(ctx context.Context, hash uint64, found func(row) (bool,
 func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found func(row) (bool, error)) error {
 	args := make([]any, 0, len(hashes))
 	for _, p := range s.layout.parts {
-		some, learn := t.keys.pick(args[:0], p.number, uint64(s.layout.projected), hashes)
+		some, learn := t.keys.Pick(args[:0], p.number, uint64(s.layout.projected), hashes)
 		if learn != nil {
-			t.keys.learners.Add(1) // before Close waits, which waits for this session first
+			t.keys.Learners.Add(1) // before Close waits, which waits for this session first
 			go t.learn(context.WithoutCancel(ctx), p.number, learn)
 		}
 		for i, group := range rowGroups {
@@ -264,7 +265,7 @@ func (t *tables) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte,
 		if err := rows.Scan(&id, &column); err != nil {
 			return false, err
 		}
-		if p, ok := payloadOf(uint64(id), column); ok {
+		if p, ok := seal.Payload(uint64(id), column); ok {
 			payloads[uint64(id)] = p
 		}
 		return true, nil

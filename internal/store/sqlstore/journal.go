@@ -3,12 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 const (
@@ -41,20 +41,12 @@ const readSlice = 256
 // journal implements store.Journal.
 type journal struct{ db *database }
 
-func batchSum(b *store.Batch) int64 {
-	key := []uint64{b.Seq, b.Epoch, binary.LittleEndian.Uint64(b.ID[:8]), binary.LittleEndian.Uint64(b.ID[8:])}
-	if b.Prev != ([16]byte{}) { // batches from before there was a Prev have none
-		key = append(key, binary.LittleEndian.Uint64(b.Prev[:8]), binary.LittleEndian.Uint64(b.Prev[8:]))
-	}
-	return sum(b.Payload, key...)
-}
-
 // Append implements store.Journal.
 func (j journal) Append(ctx context.Context, b store.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	text, args := insertBatch1, []any{int64(b.Seq), int64(b.Epoch), b.ID[:], batchSum(&b), b.Payload, b.Prev[:]}
+	text, args := insertBatch1, []any{int64(b.Seq), int64(b.Epoch), b.ID[:], seal.Batch(&b), b.Payload, b.Prev[:]}
 	if b.Seq > 1 {
 		text, args = insertBatch, append(args, int64(b.Seq)-1, b.Prev[:])
 	}
@@ -165,8 +157,8 @@ func scanBatch(rows row) (store.Batch, error) {
 	}
 	b.Seq, b.Epoch = uint64(seq), uint64(epoch)
 	copy(b.Prev[:], prev)
-	if copy(b.ID[:], id) != len(b.ID) || batchSum(&b) != int64(check) {
-		return b, damaged("batch %d of the journal", b.Seq)
+	if copy(b.ID[:], id) != len(b.ID) || seal.Batch(&b) != int64(check) {
+		return b, seal.Damaged("batch %d of the journal", b.Seq)
 	}
 	return b, nil
 }
@@ -182,7 +174,7 @@ func (j journal) Last(ctx context.Context) (m store.Mark, err error) {
 			}
 			m.Seq = uint64(seq)
 			if copy(m.ID[:], id) != len(m.ID) {
-				return false, damaged("batch %d of the journal", m.Seq)
+				return false, seal.Damaged("batch %d of the journal", m.Seq)
 			}
 			return false, nil
 		})

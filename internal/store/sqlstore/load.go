@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 const (
@@ -228,8 +229,8 @@ func (s *session) spec(ctx context.Context, number int64, hash [32]byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	if specSum(hash, blob) != int64(check) {
-		return nil, damaged("spec %x", hash[:4])
+	if seal.Spec(hash, blob) != int64(check) {
+		return nil, seal.Damaged("spec %x", hash[:4])
 	}
 	if blob == nil {
 		blob = []byte{}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"strconv"
-	"strings"
 
-	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 )
 
 const (
@@ -37,7 +35,7 @@ const createAttempts = 10
 // or leaves it newer where its steps say that this program can still work with it. Others may
 // be at work meanwhile, or try the same.
 func (db *database) migrateShared(ctx context.Context, from fs.FS) error {
-	steps, err := readSteps(from, "schema/postgres")
+	steps, err := schema.Read(from, "postgres")
 	if err != nil {
 		return err
 	}
@@ -77,7 +75,7 @@ func (s *session) createShared(ctx context.Context) error {
 }
 
 // shareStep applies the next step, and reports whether there was one.
-func (s *session) shareStep(ctx context.Context, steps []step) (more bool, err error) {
+func (s *session) shareStep(ctx context.Context, steps []schema.Step) (more bool, err error) {
 	var row, version, oldest integer
 	if err := s.row(ctx, statement{text: lockShared}, nil, &row); err != nil {
 		return false, err
@@ -93,25 +91,13 @@ func (s *session) shareStep(ctx context.Context, steps []step) (more bool, err e
 		return false, nil
 	}
 	st := steps[version]
-	needs, err := st.oldest()
+	needs, err := st.Oldest()
 	if err != nil {
 		return false, err
 	}
-	if _, err := s.exec(ctx, statement{text: s.db.d.schema(st.text, 0)}, 0); err != nil {
-		return false, fmt.Errorf("schema step %s: %w", st.name, err)
+	if _, err := s.exec(ctx, statement{text: s.db.d.schema(st.Text, 0)}, 0); err != nil {
+		return false, fmt.Errorf("schema step %s: %w", st.Name, err)
 	}
-	_, err = s.exec(ctx, statement{text: insertShared}, 0, int64(version)+1, s.db.d.words(st.name), int64(needs))
+	_, err = s.exec(ctx, statement{text: insertShared}, 0, int64(version)+1, s.db.d.words(st.Name), int64(needs))
 	return true, err
-}
-
-// oldest reads the first line of a step: which version a program must know at least to work
-// with the schema after it.
-func (st *step) oldest() (version int, err error) {
-	line, _, _ := strings.Cut(st.text, "\n")
-	text, found := strings.CutPrefix(line, "-- oldest: ")
-	version, err = strconv.Atoi(text)
-	if !found || err != nil || version < 1 {
-		return 0, fmt.Errorf("%w: schema step %s begins with %q: want \"-- oldest: \" and a version", store.ErrRefused, st.name, line)
-	}
-	return version, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 )
 
 const (
@@ -107,6 +108,18 @@ func (s *session) together(ctx context.Context, statements ...postgres.Statement
 		return nil, err
 	}
 	return results[1:], nil
+}
+
+// run runs statements as one durable transaction and returns what the last of them did.
+func (db *database) run(ctx context.Context, statements ...postgres.Statement) (last postgres.Result, err error) {
+	err = db.write(ctx, func(ctx context.Context, s *session) error {
+		results, err := s.together(ctx, statements...)
+		if err == nil {
+			last = results[len(results)-1]
+		}
+		return err
+	})
+	return last, err
 }
 
 // upsert writes rows by a statement that takes them as VALUES.
@@ -251,8 +264,8 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
 	}
 	s.journal = journal{opened[0]}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
-	s.cluster = &cluster{opened[2]}
-	if err := s.journal.db.migrateShared(ctx, migrations); err != nil {
+	s.cluster = opened[2]
+	if err := s.journal.db.migrateShared(ctx, schema.Files()); err != nil {
 		return fail(err)
 	}
 	if err := s.start(ctx); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 )
 
 const (
@@ -47,7 +48,11 @@ func (t *tables) Retain(ctx context.Context, now time.Time, gone func(ids []uint
 		return nil
 	})
 	if err == nil {
-		t.keys.keep(parts)
+		numbers := make([]int64, len(parts))
+		for i := range parts {
+			numbers[i] = parts[i].number
+		}
+		t.keys.Keep(numbers)
 	}
 	for _, p := range parts {
 		if err != nil {
@@ -228,7 +233,7 @@ func (s *session) rewrite(ctx context.Context, p partition, now int64) error {
 	s.layout.numbers++
 	old := p.number
 	p.number = s.layout.numbers
-	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(partitionSchema, p.number)); err != nil {
+	if _, err := s.conn.ExecContext(ctx, s.db.d.schema(schema.Partition(), p.number)); err != nil {
 		return err
 	}
 	for _, c := range []struct {

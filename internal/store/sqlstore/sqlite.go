@@ -1,14 +1,10 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,10 +12,9 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/file"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 )
-
-// applicationID marks the files as Reeve's: "Reev".
-const applicationID = 0x52656576
 
 // walLimit is the usual size in bytes past which a checkpoint stops the writer for a
 // moment to begin the write-ahead log anew. Below it the log is begun anew by
@@ -49,9 +44,9 @@ func sqliteDialect() *dialect {
 		beginWrite:  "BEGIN IMMEDIATE",
 		uncancelled: true,
 		stamp: func(version int) string {
-			return fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)
+			return fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", file.ApplicationID, version)
 		},
-		classify: classifySQLite,
+		classify: file.Classify,
 	}
 }
 
@@ -66,7 +61,7 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := file.Lock(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +85,8 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 		err = errors.Join(err, lock.Close())
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	for _, file := range []sqliteFile{journalFile, tablesFile} {
-		db, err := openFile(ctx, dir, file, opts.Readers)
+	for _, f := range []sqliteFile{journalFile, tablesFile} {
+		db, err := openFile(ctx, dir, f, opts.Readers)
 		if err != nil {
 			return fail(err)
 		}
@@ -101,14 +96,14 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 	s.journal = journal{opened[0]}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
 	for _, db := range opened {
-		if err := db.migrate(ctx, migrations); err != nil {
+		if err := db.migrate(ctx, schema.Files()); err != nil {
 			return fail(err)
 		}
 	}
 	if err := s.start(ctx); err != nil {
 		return fail(err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := file.SyncDir(dir); err != nil {
 		return fail(err)
 	}
 	return s, nil
@@ -116,8 +111,8 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 
 // Begun reports whether dir holds any of a store's files.
 func Begun(dir string) bool {
-	for _, file := range []sqliteFile{journalFile, tablesFile} {
-		if _, err := os.Lstat(filepath.Join(dir, file.name+".db")); err == nil {
+	for _, f := range []sqliteFile{journalFile, tablesFile} {
+		if _, err := os.Lstat(filepath.Join(dir, f.name+".db")); err == nil {
 			return true
 		}
 	}
@@ -126,14 +121,14 @@ func Begun(dir string) bool {
 
 // openFile opens one of the two files with its writer, its readers and a session
 // beside them for checkpoints.
-func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*database, error) {
-	path := filepath.Join(dir, file.name+".db")
-	if err := prepareFile(path); err != nil {
+func openFile(ctx context.Context, dir string, f sqliteFile, readers int) (*database, error) {
+	path := filepath.Join(dir, f.name+".db")
+	if err := file.Prepare(path); err != nil {
 		return nil, err
 	}
-	db := &database{d: sqliteDialect(), name: file.name, closed: make(chan struct{})}
+	db := &database{d: sqliteDialect(), name: f.name, closed: make(chan struct{})}
 	open := func(n int, pragmas ...string) (chan *session, error) {
-		handle, err := sql.Open("sqlite", dataSource(path, pragmas))
+		handle, err := sql.Open("sqlite", file.DataSource(path, pragmas))
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +138,7 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 	}
 	cache := func(kib int) string { return fmt.Sprintf("cache_size(-%d)", kib) }
 	writing := []string{
-		"busy_timeout(5000)", "page_size(4096)", "journal_mode(WAL)", "synchronous(" + file.synchronous + ")",
+		"busy_timeout(5000)", "page_size(4096)", "journal_mode(WAL)", "synchronous(" + f.synchronous + ")",
 		// Only against a log that grows without end: checkpoints are made elsewhere.
 		"wal_autocheckpoint(65536)",
 		// On darwin a plain fsync doesn't reach the platter.
@@ -151,7 +146,7 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 		"temp_store(MEMORY)",
 	}
 	var err error
-	if db.writer, err = open(1, append(writing, cache(file.cacheKiB))...); err != nil {
+	if db.writer, err = open(1, append(writing, cache(f.cacheKiB))...); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	side, err := open(1, append(writing, cache(1<<10))...)
@@ -164,80 +159,8 @@ func openFile(ctx context.Context, dir string, file sqliteFile, readers int) (*d
 	w := &wal{db: db, path: path + "-wal", side: side}
 	db.walLimit = walLimit
 	db.sync, db.tidy = w.sync, w.tidy
-	db.intact = (&held{paths: []string{path, path + "-wal"}}).check
+	db.intact = (&file.Held{Paths: []string{path, path + "-wal"}}).Check
 	return db, nil
-}
-
-// held is files that a database has open under their names.
-type held struct {
-	paths []string
-	first []os.FileInfo
-}
-
-// check fails with store.ErrBroken once a file is no longer what its name stands for:
-// it was removed or replaced, and what is written into it is lost with this process.
-func (h *held) check() error {
-	now := make([]os.FileInfo, len(h.paths))
-	for i, path := range h.paths {
-		info, err := os.Stat(path)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		if err != nil || h.first != nil && !os.SameFile(info, h.first[i]) {
-			return fmt.Errorf("%w: %s was removed or replaced while it was open; put back what was there, or a backup, before the server is started again",
-				store.ErrBroken, path)
-		}
-		now[i] = info
-	}
-	if h.first == nil {
-		h.first = now
-	}
-	return nil
-}
-
-// dataSource names a file and its settings; the path may hold any character.
-func dataSource(path string, pragmas []string) string {
-	q := url.Values{"_pragma": pragmas, "_txlock": {"deferred"}}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
-// prepareFile creates the file for its owner alone, so that SQLite's own files
-// beside it get the same mode, or checks the header of the one that is there.
-func prepareFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var header [100]byte
-	n, err := io.ReadFull(f, header[:])
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil || !bytes.HasPrefix(header[:n], []byte("SQLite format 3\x00")) {
-		return fmt.Errorf("%w: %s isn't an SQLite file", store.ErrCorrupt, path)
-	}
-	// A file whose first transaction is still in the write-ahead log has no id yet.
-	if id := binary.BigEndian.Uint32(header[68:]); id != applicationID && id != 0 {
-		return fmt.Errorf("%w: %s belongs to another program (application id %#x)", store.ErrCorrupt, path, id)
-	}
-	return nil
-}
-
-// syncDir makes the directory's entries durable.
-func syncDir(dir string) error {
-	for _, d := range []string{dir, filepath.Dir(dir)} {
-		f, err := os.Open(d)
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("sync the directory %s: %w", d, err)
-		}
-	}
-	return nil
 }
 
 // wal looks after a file's write-ahead log.
@@ -276,7 +199,7 @@ func (w *wal) tidy(ctx context.Context) error {
 	err = w.db.say(s.checkpoint(w.db.d.context(ctx), "PASSIVE"))
 	w.side <- s
 	switch {
-	case errors.Is(err, errFull): // what is committed stays in the log until there is space
+	case errors.Is(err, file.ErrFull): // what is committed stays in the log until there is space
 		return nil
 	case err != nil:
 		return err
@@ -306,32 +229,4 @@ func (w *wal) tidy(ctx context.Context) error {
 func (s *session) checkpoint(ctx context.Context, mode string) error {
 	var busy, frames, moved integer
 	return s.row(ctx, statement{text: "PRAGMA wal_checkpoint(" + mode + ")"}, nil, &busy, &frames, &moved)
-}
-
-// errFull is an ordinary error: the same call works once there is space.
-var errFull = errors.New("store: no space left in the data directory; free some and it goes on by itself")
-
-// classifySQLite names the errors that a caller or operator acts on.
-func classifySQLite(err error) error {
-	var failed *sqlite.Error
-	if !errors.As(err, &failed) {
-		return nil
-	}
-	code := failed.Code()
-	const (
-		ioErr, corrupt, full, notADB = 10, 11, 13, 26
-		fsync, dirFsync, corruptFS   = ioErr | 4<<8, ioErr | 5<<8, ioErr | 33<<8
-		// The log's index could not be made larger. It must be after a crash that has left a
-		// large log: on a full disk the log has room then, and the index has not.
-		indexSize = ioErr | 19<<8
-	)
-	switch {
-	case code == fsync, code == dirFsync:
-		return store.ErrBroken
-	case code&0xff == corrupt, code&0xff == notADB, code == corruptFS:
-		return store.ErrCorrupt
-	case code&0xff == full, code == indexSize:
-		return errFull
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/file"
 )
 
 // TestFiles holds that nobody but the owner reads the data, and that the files are
@@ -74,7 +75,7 @@ func TestSettings(t *testing.T) {
 		version int64
 	}{{"journal", s.journal.db, 2, 2}, {"tables", s.tables.db, 1, 1}}
 	for _, tt := range tests {
-		want := settings{Mode: "wal", Synchronous: tt.sync, Auto: 65536, Application: applicationID, Version: tt.version}
+		want := settings{Mode: "wal", Synchronous: tt.sync, Auto: 65536, Application: file.ApplicationID, Version: tt.version}
 		err := tt.db.write(t.Context(), func(ctx context.Context, s *session) error {
 			got, err := look(ctx, s)
 			if d := cmp.Diff(want, got); d != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/agreement"
 )
 
 // Options are the store's knobs; the zero value is what a server uses.
@@ -25,7 +26,7 @@ type Store struct {
 	lock    *os.File // nil where there is no directory
 	journal journal
 	tables  *tables
-	cluster *cluster // nil where the store is one server's
+	cluster *database // nil where the store is one server's
 }
 
 // Journal returns the store's journal, valid until Close.
@@ -43,16 +44,16 @@ func (s *Store) Cluster() store.Cluster {
 	if s.cluster == nil {
 		return nil
 	}
-	return s.cluster
+	return &agreement.Cluster{Run: s.cluster.run}
 }
 
 // Close waits for calls that are running, fails later ones, and lets go of the
 // data directory. It is called once.
 func (s *Store) Close() error {
 	err := errors.Join(s.journal.db.close(), s.tables.db.close())
-	s.tables.keys.learners.Wait()
+	s.tables.keys.Learners.Wait()
 	if s.cluster != nil {
-		err = errors.Join(err, s.cluster.db.close())
+		err = errors.Join(err, s.cluster.close())
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
@@ -77,7 +78,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tables.keys.forget(projected)
+	s.tables.keys.Forget(projected)
 	if projected > last {
 		return fmt.Errorf("%w: the journal ends at %d but the tables cover %d: the journal lost its end; restore both from one backup",
 			store.ErrCorrupt, last, projected)

@@ -1,7 +1,8 @@
-package sqlstore
+// Package sieve knows roughly which idempotency keys a partition's jobs have, so that most of
+// those that nobody has are looked up nowhere.
+package sieve
 
 import (
-	"context"
 	"math/bits"
 	"slices"
 	"sync"
@@ -27,12 +28,12 @@ const (
 	// sievePays is how many keys have been looked up in a partition before it pays to
 	// read those that it has.
 	sievePays = 1000
-	// learnPage is how many keys are read at a time.
-	learnPage = 4000
+	// Page is how many keys are read at a time.
+	Page = 4000
 )
 
-// sieve holds keys, and takes some others for keys that it holds.
-type sieve struct {
+// Sieve holds keys, and takes some others for keys that it holds.
+type Sieve struct {
 	blocks [][]uint64
 	room   int // keys, of the last block
 	// ready says that it holds every key of its partition, full that there is no room
@@ -43,7 +44,7 @@ type sieve struct {
 }
 
 // has reports whether it may hold hash.
-func (s *sieve) has(hash uint64) bool {
+func (s *Sieve) has(hash uint64) bool {
 	at, mask := sieveSlot(hash)
 	for _, b := range s.blocks {
 		if b[at>>(64-bits.Len(uint(len(b)))+1)]&mask == mask {
@@ -65,7 +66,7 @@ func sieveSlot(hash uint64) (at, mask uint64) {
 	return at, mask
 }
 
-func (s *sieve) bytes() int {
+func (s *Sieve) bytes() int {
 	n := 0
 	for _, b := range s.blocks {
 		n += 8 * len(b)
@@ -74,7 +75,7 @@ func (s *sieve) bytes() int {
 }
 
 // add adds hash. It returns how many bytes it grew.
-func (s *sieve) add(hash uint64) int {
+func (s *Sieve) add(hash uint64) int {
 	if s.has(hash) {
 		return 0
 	}
@@ -91,50 +92,51 @@ func (s *sieve) add(hash uint64) int {
 	return grown
 }
 
-// keys are the sieves of the partitions, by number. They know what this process wrote and
+// Keys are the sieves of the partitions, by number. They know what this process wrote and
 // what it has read, and are worth nothing once another one writes.
-type keys struct {
+type Keys struct {
 	mu     sync.RWMutex
-	sieves map[int64]*sieve
+	sieves map[int64]*Sieve
 	size   int // bytes of all blocks
 	// seq is the last flush that the sieves know of. A reader that sees a later one sees
 	// what another process wrote.
 	seq uint64
 	// learning says that a partition's keys are being read, one partition at a time.
 	learning bool
-	learners sync.WaitGroup
+	// Learners are the goroutines that read keys: whoever starts one adds it before.
+	Learners sync.WaitGroup
 }
 
-// forget forgets everything, and knows nothing of what is written up to seq.
-func (k *keys) forget(seq uint64) {
+// Forget forgets everything, and knows nothing of what is written up to seq.
+func (k *Keys) Forget(seq uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sieves, k.size, k.seq = make(map[int64]*sieve), 0, seq
+	k.sieves, k.size, k.seq = make(map[int64]*Sieve), 0, seq
 }
 
-// flushing is called by the writer before what it writes at seq can be seen by anybody; it
+// Flushing is called by the writer before what it writes at seq can be seen by anybody; it
 // has seen the flush before.
-func (k *keys) flushing(before, seq uint64) {
+func (k *Keys) Flushing(before, seq uint64) {
 	k.mu.RLock()
 	mine := before <= k.seq
 	k.mu.RUnlock()
 	if !mine {
-		k.forget(before)
+		k.Forget(before)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.seq = seq
 }
 
-// made is called by the writer for a new partition, which has no keys.
-func (k *keys) made(number int64) {
+// Made is called by the writer for a new partition, which has no keys.
+func (k *Keys) Made(number int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sieves[number] = &sieve{ready: true}
+	k.sieves[number] = &Sieve{ready: true}
 }
 
-// add is called by the writer before its jobs can be seen by anybody.
-func (k *keys) add(number int64, jobs []store.JobRow) {
+// Add is called by the writer before its jobs can be seen by anybody.
+func (k *Keys) Add(number int64, jobs []store.JobRow) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.sieves[number]
@@ -148,31 +150,31 @@ func (k *keys) add(number int64, jobs []store.JobRow) {
 	}
 }
 
-func (k *keys) put(s *sieve, hash uint64) {
+func (k *Keys) put(s *Sieve, hash uint64) {
 	if s.full {
 		return
 	}
 	if k.size += s.add(hash); k.size > sieveMost {
 		k.size -= s.bytes()
-		*s = sieve{full: true}
+		*s = Sieve{full: true}
 	}
 }
 
-// keep forgets the partitions that are not in parts.
-func (k *keys) keep(parts []partition) {
+// Keep forgets the partitions that are not among numbers.
+func (k *Keys) Keep(numbers []int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for number, s := range k.sieves {
-		if !slices.ContainsFunc(parts, func(p partition) bool { return p.number == number }) {
+		if !slices.Contains(numbers, number) {
 			k.size -= s.bytes()
 			delete(k.sieves, number)
 		}
 	}
 }
 
-// pick appends to picked those of hashes that a partition may have, for a reader who sees
+// Pick appends to picked those of hashes that a partition may have, for a reader who sees
 // the flush at seq. learn is what is to learn the partition's keys now, nil for nothing.
-func (k *keys) pick(picked []any, number int64, seq uint64, hashes []uint64) (some []any, learn *sieve) {
+func (k *Keys) Pick(picked []any, number int64, seq uint64, hashes []uint64) (some []any, learn *Sieve) {
 	k.mu.RLock()
 	s := k.sieves[number]
 	known := s != nil && s.ready && seq <= k.seq
@@ -189,7 +191,7 @@ func (k *keys) pick(picked []any, number int64, seq uint64, hashes []uint64) (so
 }
 
 // missed counts what had to be looked up.
-func (k *keys) missed(number int64, seq uint64, n int) (learn *sieve) {
+func (k *Keys) missed(number int64, seq uint64, n int) (learn *Sieve) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if seq > k.seq {
@@ -197,7 +199,7 @@ func (k *keys) missed(number int64, seq uint64, n int) (learn *sieve) {
 	}
 	s := k.sieves[number]
 	if s == nil {
-		s = &sieve{}
+		s = &Sieve{}
 		k.sieves[number] = s
 	}
 	s.missed += n
@@ -208,9 +210,9 @@ func (k *keys) missed(number int64, seq uint64, n int) (learn *sieve) {
 	return s
 }
 
-// learned takes in a page of a partition's keys, and reports whether more are wanted. err
+// Learned takes in a page of a partition's keys, and reports whether more are wanted. err
 // says that there are none to be had.
-func (k *keys) learned(number int64, s *sieve, page []uint64, err error) bool {
+func (k *Keys) Learned(number int64, s *Sieve, page []uint64, err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
@@ -221,7 +223,7 @@ func (k *keys) learned(number int64, s *sieve, page []uint64, err error) bool {
 		for _, h := range page {
 			k.put(s, h)
 		}
-		if len(page) == learnPage && !s.full {
+		if len(page) == Page && !s.full {
 			return true
 		}
 		s.ready = !s.full
@@ -230,33 +232,10 @@ func (k *keys) learned(number int64, s *sieve, page []uint64, err error) bool {
 	return false
 }
 
-const selectKeys = `SELECT key_hash FROM {{s}}jobs_{{n}} WHERE key_hash <> 0 AND key_hash > ? ORDER BY key_hash LIMIT ?`
-
-// learn reads the keys of a partition, while flushes go on to add theirs. One that passed by
-// before there was a sieve has to end first: what it writes is not in the sieve, and not yet
-// in the tables.
-func (t *tables) learn(ctx context.Context, number int64, into *sieve) {
-	defer t.keys.learners.Done()
-	from, page := int64(0), make([]uint64, 0, learnPage)
-	err := t.db.write(ctx, func(context.Context, *session) error { return nil })
-	if err != nil {
-		t.keys.learned(number, into, nil, err)
-		return
-	}
-	for {
-		page = page[:0]
-		err = t.db.read(ctx, func(ctx context.Context, s *session) error {
-			page = page[:0]
-			return s.query(ctx, statement{text: selectKeys, partition: number}, func(rows row) (bool, error) {
-				var h integer
-				err := rows.Scan(&h)
-				page = append(page, uint64(h))
-				return true, err
-			}, from, int64(learnPage))
-		})
-		if !t.keys.learned(number, into, page, err) {
-			return
-		}
-		from = int64(page[len(page)-1])
-	}
+// Known reports whether every key of a partition is known.
+func (k *Keys) Known(number int64) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	s := k.sieves[number]
+	return s != nil && s.ready
 }

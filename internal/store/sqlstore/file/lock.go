@@ -1,4 +1,4 @@
-package sqlstore
+package file
 
 import (
 	"errors"
@@ -12,10 +12,10 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
-// lockDir takes the data directory for this process until the file is closed. The
+// Lock takes the data directory for this process until the file is closed. The
 // kernel lets go of it when the process ends, however it ends. The file names the
 // process for people; nothing reads it.
-func lockDir(dir string) (*os.File, error) {
+func Lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)

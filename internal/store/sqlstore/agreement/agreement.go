@@ -1,4 +1,6 @@
-package sqlstore
+// Package agreement is what the servers that share a database agree on, in PostgreSQL's SQL: who
+// leads, who there is, and what only they know.
+package agreement
 
 import (
 	"cmp"
@@ -35,20 +37,12 @@ WHERE seen >= clock_timestamp() - ? * interval '1 microsecond' ORDER BY seen DES
 	selectSecret = `SELECT secret FROM {{s}}secrets WHERE name = ?`
 )
 
-// cluster implements store.Cluster. Each call is a transaction in one round trip, as durable as
+// Cluster implements store.Cluster. Each call is a transaction in one round trip, as durable as
 // an append: a lease that a failover forgot would have two holders.
-type cluster struct{ db *database }
-
-// run runs statements of text and parameters, and returns what the last of them did.
-func (c *cluster) run(ctx context.Context, statements ...postgres.Statement) (last postgres.Result, err error) {
-	err = c.db.write(ctx, func(ctx context.Context, s *session) error {
-		results, err := s.together(ctx, statements...)
-		if err == nil {
-			last = results[len(results)-1]
-		}
-		return err
-	})
-	return last, err
+type Cluster struct {
+	// Run runs statements as one durable transaction, with {{s}} before each table's name, and
+	// returns what the last of them did.
+	Run func(ctx context.Context, statements ...postgres.Statement) (postgres.Result, error)
 }
 
 // run is a statement with its parameters.
@@ -57,11 +51,11 @@ func run(text string, args ...any) postgres.Statement {
 }
 
 // Claim implements store.Cluster.
-func (c *cluster) Claim(ctx context.Context, holder [16]byte, address string, length time.Duration) (store.Lease, error) {
+func (c *Cluster) Claim(ctx context.Context, holder [16]byte, address string, length time.Duration) (store.Lease, error) {
 	if err := store.CheckClaim(holder, address, length); err != nil {
 		return store.Lease{}, err
 	}
-	r, err := c.run(ctx, run(claimLease, holder[:], address, length.Microseconds(), holder[:]), run(selectLease))
+	r, err := c.Run(ctx, run(claimLease, holder[:], address, length.Microseconds(), holder[:]), run(selectLease))
 	if err != nil {
 		return store.Lease{}, err
 	}
@@ -69,14 +63,14 @@ func (c *cluster) Claim(ctx context.Context, holder [16]byte, address string, le
 }
 
 // Yield implements store.Cluster.
-func (c *cluster) Yield(ctx context.Context, holder [16]byte) error {
-	_, err := c.run(ctx, run(yieldLease, holder[:]))
+func (c *Cluster) Yield(ctx context.Context, holder [16]byte) error {
+	_, err := c.Run(ctx, run(yieldLease, holder[:]))
 	return err
 }
 
 // Current implements store.Cluster.
-func (c *cluster) Current(ctx context.Context) (store.Lease, error) {
-	r, err := c.run(ctx, run(selectLease))
+func (c *Cluster) Current(ctx context.Context) (store.Lease, error) {
+	r, err := c.Run(ctx, run(selectLease))
 	if err != nil {
 		return store.Lease{}, err
 	}
@@ -84,17 +78,17 @@ func (c *cluster) Current(ctx context.Context) (store.Lease, error) {
 }
 
 // Raise implements store.Cluster.
-func (c *cluster) Raise(ctx context.Context, generation uint64) error {
-	_, err := c.run(ctx, run(raiseLease, int64(generation), int64(generation)))
+func (c *Cluster) Raise(ctx context.Context, generation uint64) error {
+	_, err := c.Run(ctx, run(raiseLease, int64(generation), int64(generation)))
 	return err
 }
 
 // Meet implements store.Cluster.
-func (c *cluster) Meet(ctx context.Context, self store.Server, within time.Duration) (there []store.Server, err error) {
+func (c *Cluster) Meet(ctx context.Context, self store.Server, within time.Duration) (there []store.Server, err error) {
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
-	r, err := c.run(ctx, run(meetServer, self.ID[:], self.Address, self.Version, int64(self.Format)), run(forgetServers),
+	r, err := c.Run(ctx, run(meetServer, self.ID[:], self.Address, self.Version, int64(self.Format)), run(forgetServers),
 		run(selectServers, within.Microseconds(), int64(store.MaxServers)))
 	if err != nil {
 		return nil, err
@@ -114,17 +108,17 @@ func (c *cluster) Meet(ctx context.Context, self store.Server, within time.Durat
 }
 
 // Leave implements store.Cluster.
-func (c *cluster) Leave(ctx context.Context, id [16]byte) error {
-	_, err := c.run(ctx, run(deleteServer, id[:]))
+func (c *Cluster) Leave(ctx context.Context, id [16]byte) error {
+	_, err := c.Run(ctx, run(deleteServer, id[:]))
 	return err
 }
 
 // Secret implements store.Cluster.
-func (c *cluster) Secret(ctx context.Context, name string, proposal []byte) ([]byte, error) {
+func (c *Cluster) Secret(ctx context.Context, name string, proposal []byte) ([]byte, error) {
 	if err := store.CheckSecret(name, proposal); err != nil {
 		return nil, err
 	}
-	r, err := c.run(ctx, run(insertSecret, name, proposal), run(selectSecret, name))
+	r, err := c.Run(ctx, run(insertSecret, name, proposal), run(selectSecret, name))
 	if err != nil {
 		return nil, err
 	}
