@@ -2,6 +2,7 @@ package reeve
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +20,8 @@ const DefaultPatience = client.DefaultPatience
 
 // Config says how to reach a server.
 type Config struct {
-	// Addr is http://host:port or https://host:port; default DefaultAddr.
+	// Addr is http://host:port or https://host:port, or several of them with commas: any of
+	// the servers will do. Default DefaultAddr.
 	Addr string
 	// Token is the credential. If it is empty, TokenFile names a file that holds it.
 	Token, TokenFile string
@@ -66,11 +68,8 @@ func New(c Config) (*Client, error) {
 		}
 		o.Token = strings.TrimSpace(string(b))
 	}
-	if host, secure := client.SecureHost(o.Address); secure {
-		var err error
-		if o.TLS, err = trust.ClientConfig(host, trust.ClientOptions{CAFile: c.CAFile}); err != nil {
-			return nil, &Error{Code: CodeInvalid, Message: err.Error(), cause: err}
-		}
+	o.TLS = func(host string) (*tls.Config, error) {
+		return trust.ClientConfig(host, trust.ClientOptions{CAFile: c.CAFile})
 	}
 	cl, err := client.New(o)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -85,12 +86,11 @@ func (c *cluster) dial(patience time.Duration) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	tls, err := trust.ClientConfig(strings.TrimPrefix(c.client.Addr(), "https://"), trust.ClientOptions{CAFile: c.dir + "/server/tls/ca.crt"})
-	if err != nil {
-		return nil, err
-	}
 	return client.New(client.Options{
-		Address: c.client.Addr(), Token: strings.TrimSpace(string(token)), TLS: tls, Patience: patience, UserAgent: "reeve-bench",
+		Address: c.client.Addr(), Token: strings.TrimSpace(string(token)), Patience: patience, UserAgent: "reeve-bench",
+		TLS: func(host string) (*tls.Config, error) {
+			return trust.ClientConfig(host, trust.ClientOptions{CAFile: c.dir + "/server/tls/ca.crt"})
+		},
 	})
 }
 

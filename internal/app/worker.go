@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,14 +64,9 @@ type Connection struct {
 
 // Dial returns a client for a connection.
 func Dial(c Connection, agent string) (*client.Client, error) {
-	o := client.Options{Address: c.Address, Token: c.Token, UserAgent: agent}
-	if host, secure := client.SecureHost(c.Address); secure {
-		var err error
-		if o.TLS, err = trust.ClientConfig(host, trust.ClientOptions{Pin: c.Pin, CAFile: c.CAFile}); err != nil {
-			return nil, err
-		}
-	}
-	return client.New(o)
+	return client.New(client.Options{Address: c.Address, Token: c.Token, UserAgent: agent, TLS: func(host string) (*tls.Config, error) {
+		return trust.ClientConfig(host, trust.ClientOptions{Pin: c.Pin, CAFile: c.CAFile})
+	}})
 }
 
 // YieldProcessors keeps this program to a quarter of the processors, at least one, unless
@@ -151,23 +147,18 @@ func readJoin(c WorkerConfig) (string, error) {
 	return text, nil
 }
 
-// joined turns a join token into a connection: the first of its addresses that
-// answers.
+// joined turns a join token into a connection to the servers that it names, of which one
+// must answer.
 func joined(ctx context.Context, c WorkerConfig) (Connection, error) {
 	j, err := auth.ParseJoin(c.Join)
 	if err != nil {
 		return Connection{}, err
 	}
-	var errs []error
-	for _, address := range j.Addresses {
-		conn := Connection{Address: "https://" + address, Token: j.Credential.Text(), Pin: j.CA}
-		if err := answers(ctx, conn, c.Version); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		return conn, nil
+	conn := Connection{Address: "https://" + strings.Join(j.Addresses, ",https://"), Token: j.Credential.Text(), Pin: j.CA}
+	if err := answers(ctx, conn, c.Version); err != nil {
+		return Connection{}, fmt.Errorf("no address of the join token answers: %w", err)
 	}
-	return Connection{}, fmt.Errorf("no address of the join token answers: %w", errors.Join(errs...))
+	return conn, nil
 }
 
 func answers(ctx context.Context, conn Connection, version string) error {

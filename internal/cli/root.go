@@ -132,7 +132,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 	}
 	f := root.PersistentFlags()
 	f.SortFlags = false
-	f.StringVar(&e.addr, "addr", "", "the server's `address`, http(s)://host:port (or REEVE_ADDR; default http://"+app.DefaultListen+")")
+	f.StringVar(&e.addr, "addr", "", "the server's `address`, http(s)://host:port, or several with commas (or REEVE_ADDR; default http://"+app.DefaultListen+")")
 	f.StringVar(&e.tokenFile, "token-file", "", "a `file` with the token (or REEVE_TOKEN_FILE; or the token itself in REEVE_TOKEN)")
 	f.StringVar(&e.caFile, "ca", "", "the server's certificate authority, a PEM `file` (or REEVE_CA; default: the system's)")
 	f.StringVarP(&e.namespace, "namespace", "n", "", "the `namespace` (or REEVE_NAMESPACE; default: default)")

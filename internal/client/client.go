@@ -65,12 +65,13 @@ type (
 // Options of a client.
 type Options struct {
 	// Address is http://host:port for a server without TLS, https://host:port with.
-	// A bare host:port means https.
+	// A bare host:port means https. Of several servers any number may be named, separated
+	// by commas: whichever answers will do, and it names the others.
 	Address string
 	// Token is the credential, empty for none.
 	Token string
-	// TLS is how to know the server; nil means the system's roots.
-	TLS *tls.Config
+	// TLS says how to know the server at host:port; nil means the system's roots.
+	TLS func(host string) (*tls.Config, error)
 	// Patience is how long unavailable or busy servers are tried again, negative for not
 	// at all. 0 is for people at a terminal: DefaultPatience, but a second only for an
 	// address at which nothing listens.
@@ -90,10 +91,11 @@ const (
 
 // Client is a connection to a server. It may be used concurrently.
 type Client struct {
-	// Address is what was connected to, as a URL.
+	// Address is what was connected to, as URLs separated by commas.
 	Address string
 
 	http       *http.Client
+	servers    *servers
 	jobs       reevev1connect.JobServiceClient
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
@@ -116,28 +118,27 @@ const (
 
 // New returns a client. It does not connect yet.
 func New(o Options) (*Client, error) {
-	base, err := parseAddress(o.Address)
+	bases, err := parseAddresses(o.Address)
 	if err != nil {
 		return nil, err
 	}
-	var protocols http.Protocols
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{
-		Protocols: &protocols, TLSClientConfig: o.TLS, DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 90 * time.Second,
-		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+	base := bases[0]
+	among := newServers(bases, o.TLS)
+	for _, host := range among.given { // a file that can't be read is to be told now
+		if _, err := among.transport(host); err != nil {
+			return nil, err
+		}
 	}
-	hc := &http.Client{Transport: transport}
+	hc := &http.Client{Transport: among}
 	refused := o.Patience
 	if o.Patience == 0 {
 		o.Patience, refused = DefaultPatience, startPatience
 	}
-	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(o.Patience, refused))}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(among, o.Patience, refused))}
 	// To compress what a session says costs the server more than to decide it.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
-		Address: base, http: hc,
+		Address: strings.Join(bases, ","), http: hc, servers: among,
 		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
@@ -162,6 +163,25 @@ func parseAddress(address string) (string, error) {
 		return "", fmt.Errorf("address %q: want http://host:port or https://host:port", address)
 	}
 	return u.Scheme + "://" + u.Host, nil
+}
+
+// parseAddresses returns the base URLs of addresses that are separated by commas: all with
+// TLS, or none.
+func parseAddresses(addresses string) (bases []string, err error) {
+	for address := range strings.SplitSeq(addresses, ",") {
+		base, err := parseAddress(strings.TrimSpace(address))
+		if err != nil {
+			return nil, err
+		}
+		if len(bases) > 0 && strings.HasPrefix(base, "https:") != strings.HasPrefix(bases[0], "https:") {
+			return nil, fmt.Errorf("addresses %q: want all of them with https, or all with http", addresses)
+		}
+		bases = append(bases, base)
+	}
+	if len(bases) > maxServers {
+		return nil, fmt.Errorf("%d addresses: want at most %d", len(bases), maxServers)
+	}
+	return bases, nil
 }
 
 // header puts the credential and the program's name on every call.
@@ -237,8 +257,8 @@ func busy(err error) (after time.Duration, ok bool) {
 // retry repeats unary calls that an unavailable or busy server did not answer, no sooner
 // than the server asks for, with jitter, so that those who were refused together do not come
 // back together; until patience runs out. refused is the patience while nothing listens at
-// the address.
-func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
+// the only address.
+func retry(among *servers, patience, refused time.Duration) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			begin := time.Now()
@@ -250,10 +270,10 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 				again = again || (code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) &&
 					(unsent(err) || repeats(req.Any()))
 				limit := patience
-				if err != nil && unreachable(err) {
+				if err != nil && unreachable(err) && !among.several() {
 					limit = refused
 				}
-				if err == nil || !again || time.Since(begin)+max(wait, after) > limit {
+				if err == nil || !again || errors.Is(err, trust.ErrUntrusted) || time.Since(begin)+max(wait, after) > limit {
 					return resp, err
 				}
 				pause := rand.N(wait) + wait/2
@@ -350,6 +370,9 @@ func (c *Client) fail(err error) error {
 		return err
 	}
 	code, known := codes[codeOf(err)]
+	if code == job.Unavailable {
+		c.servers.leave()
+	}
 	if !known {
 		code = job.Internal
 	}
@@ -365,15 +388,4 @@ func (c *Client) fail(err error) error {
 		text = c.network(e, text)
 	}
 	return &job.Error{Code: code, Message: text, Cause: err}
-}
-
-// SecureHost returns the host and port of an address, and whether it is to be
-// reached by TLS.
-func SecureHost(address string) (host string, secure bool) {
-	base, err := parseAddress(address)
-	if err != nil {
-		return "", false
-	}
-	scheme, host, _ := strings.Cut(base, "://")
-	return host, scheme == "https"
 }

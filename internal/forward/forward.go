@@ -19,14 +19,11 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/wire"
 )
 
-// Headers that servers say to clients and to each other.
+// Headers that servers say to each other.
 const (
-	// LeaderHeader is where the leader is, on answers of servers that don't lead.
-	LeaderHeader = "Reeve-Leader"
-	// ServersHeader is where the servers are, separated by commas.
-	ServersHeader = "Reeve-Servers"
 	// hopHeader marks a call that was sent on already: it is not sent on again.
 	hopHeader = "Reeve-Forwarded"
 	// astrayHeader marks the refusal of such a call. It was not looked at.
@@ -121,10 +118,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // announce names the servers and, elsewhere than at the leader, the leader.
 func announce(to http.Header, s *Standing) {
 	if len(s.Servers) > 1 {
-		to.Set(ServersHeader, strings.Join(s.Servers[:min(len(s.Servers), maxServers)], ","))
+		to.Set(wire.ServersHeader, strings.Join(s.Servers[:min(len(s.Servers), maxServers)], ","))
 	}
 	if !s.Leads && s.Leader != "" {
-		to.Set(LeaderHeader, s.Leader)
+		to.Set(wire.LeaderHeader, s.Leader)
 	}
 }
 
@@ -267,7 +264,7 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, leader string) (ag
 			if resp.Header.Get(astrayHeader) != "" {
 				return errAstray
 			}
-			for _, name := range []string{LeaderHeader, ServersHeader} {
+			for _, name := range []string{wire.LeaderHeader, wire.ServersHeader} {
 				resp.Header.Del(name)
 			}
 			return nil

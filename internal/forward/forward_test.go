@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/wire"
 )
 
 // server is one of several, on loopback, with HTTP/2.
@@ -140,15 +142,15 @@ func TestForward(t *testing.T) {
 	b.set(Standing{Able: true, Leader: a.URL, Servers: servers})
 	text, h, _ := call(t, b, "/read", "x")
 	wants(t, "a read", text, "b: /read as Bearer anna, 1 bytes, <nil>")
-	wants(t, "its leader", h.Get(LeaderHeader), a.URL)
+	wants(t, "its leader", h.Get(wire.LeaderHeader), a.URL)
 	text, h, trailer := call(t, b, "/write", "small")
 	wants(t, "a write", text, "a: /write as Bearer anna, 5 bytes, <nil>")
-	wants(t, "its leader", h.Get(LeaderHeader), a.URL)
-	wants(t, "its servers", h.Get(ServersHeader), strings.Join(servers, ","))
+	wants(t, "its leader", h.Get(wire.LeaderHeader), a.URL)
+	wants(t, "its servers", h.Get(wire.ServersHeader), strings.Join(servers, ","))
 	wants(t, "its trailer", trailer.Get("Status"), "whole")
 	text, h, _ = call(t, a, "/write", strings.Repeat("x", maxKept*2))
 	wants(t, "a write at the leader", text, fmt.Sprintf("a: /write as Bearer anna, %d bytes, <nil>", maxKept*2))
-	wants(t, "the leader's leader", h.Get(LeaderHeader), "")
+	wants(t, "the leader's leader", h.Get(wire.LeaderHeader), "")
 	text, _, _ = call(t, b, "/write", strings.Repeat("x", maxKept*2))
 	wants(t, "a large write", text, fmt.Sprintf("a: /write as Bearer anna, %d bytes, <nil>", maxKept*2))
 	b.set(Standing{Leader: a.URL, Servers: servers})
