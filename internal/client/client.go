@@ -301,7 +301,8 @@ func broken(err error) bool {
 	if code != connect.CodeInternal && code != connect.CodeUnknown || connect.IsWireError(err) {
 		return false
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || bodiless(err) || strings.Contains(err.Error(), "incomplete envelope") || strings.Contains(err.Error(), "http2: client connection")
+	return errors.Is(err, io.ErrUnexpectedEOF) || bodiless(err) || strings.Contains(err.Error(), "incomplete envelope") || strings.Contains(err.Error(), "http2: client connection") ||
+		strings.Contains(err.Error(), "stream error: stream ID") // a server in between lost the one behind it
 }
 
 // bodiless reports whether an answer said that the call failed, and broke before it said

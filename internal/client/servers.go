@@ -75,8 +75,9 @@ func (s *servers) RoundTrip(req *http.Request) (*http.Response, error) {
 		tried = append(tried, host)
 		out := req.Clone(req.Context())
 		out.URL.Host, out.URL.Scheme, out.Host = host, s.scheme, host
+		try := &attempt{replay: body}
 		if req.Body != nil {
-			out.Body = body
+			out.Body = try
 		}
 		transport, err := s.transport(host)
 		if err != nil {
@@ -84,7 +85,7 @@ func (s *servers) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		resp, err := transport.RoundTrip(out)
 		if err == nil {
-			body.handOver()
+			try.handOver()
 			s.answered(host, resp)
 			return resp, nil
 		}
@@ -220,31 +221,35 @@ type replay struct {
 	io.ReadCloser
 	touched atomic.Bool
 	handed  atomic.Bool // to a server, whose transport closes it
-	closed  atomic.Bool
+}
+
+// attempt is the body as one server's transport gets it.
+type attempt struct {
+	*replay
+	answered atomic.Bool
+	closed   atomic.Bool
 }
 
 // Read notes that some of the body has gone.
-func (r *replay) Read(p []byte) (int, error) {
-	r.touched.Store(true)
-	return r.ReadCloser.Read(p)
+func (a *attempt) Read(p []byte) (int, error) {
+	a.touched.Store(true)
+	return a.ReadCloser.Read(p)
 }
 
-// Close closes the body once a server has it, or once part of it has gone.
-func (r *replay) Close() error {
-	r.closed.Store(true)
-	if r.touched.Load() || r.handed.Load() {
-		return r.ReadCloser.Close()
+// Close closes the body once this server has answered, or part of it has gone.
+func (a *attempt) Close() error {
+	a.closed.Store(true)
+	if a.touched.Load() || a.answered.Load() {
+		return a.ReadCloser.Close()
 	}
 	return nil
 }
 
-// handOver leaves the body to the transport.
-func (r *replay) handOver() {
-	if r.ReadCloser == nil {
-		return
-	}
-	if r.handed.Store(true); r.closed.Load() {
-		_ = r.ReadCloser.Close() // it was closed before it was handed over
+// handOver leaves the body to the transport of a server that has answered.
+func (a *attempt) handOver() {
+	a.handed.Store(true)
+	if a.answered.Store(true); a.closed.Load() && a.ReadCloser != nil {
+		_ = a.ReadCloser.Close() // it was closed before it was handed over
 	}
 }
 

@@ -117,3 +117,37 @@ func TestTooManyServers(t *testing.T) {
 		t.Errorf("mixed addresses: %v", err)
 	}
 }
+
+// TestStreamGoesOn: a stream whose first server could not be reached goes to the next with
+// all that is sent after that.
+func TestStreamGoesOn(t *testing.T) {
+	echoing := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // it answers before it has been sent anything
+		_, _ = io.Copy(w, r.Body)
+	}))
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	echoing.Config.Protocols = &protocols
+	echoing.Start()
+	t.Cleanup(echoing.Close)
+	s := newServers([]string{"http://" + gone(t), echoing.URL}, nil)
+	defer s.CloseIdleConnections()
+	in, out := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://nobody/x", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.WriteString(out, "hello"); err != nil {
+		t.Fatalf("the stream is closed: %v", err)
+	}
+	out.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "hello" {
+		t.Errorf("the server got %q: %v", got, err)
+	}
+}

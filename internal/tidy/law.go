@@ -116,6 +116,7 @@ func sideways() map[[2]string]string {
 		{"internal/executor/process/keeper", "internal/executor/attemptlog"}:          "what an attempt prints is kept in one way",
 		{"internal/core", "internal/link"}:                                            "what the core decides is told to workers in these words",
 		{"internal/api", "internal/api/jsonlines"}:                                    "streams leave it as lines where a caller asks for them",
+		{"internal/forward", "internal/wire"}:                                         "servers tell clients where the others are by headers that both know",
 		{"internal/api", "internal/guard"}:                                            "handlers ask who calls, and what they may do where",
 		{"internal/api", "internal/wire"}:                                             "handlers translate through the one place that can",
 		{"internal/client", "internal/wire"}:                                          "the client translates through the one place that can",
