@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
@@ -39,18 +40,34 @@ const (
 const readSlice = 256
 
 // journal implements store.Journal.
-type journal struct{ db *database }
+type journal struct {
+	db *database
+	// packed is the writer's scratch space, where payloads are stored packed.
+	packed *[]byte
+}
+
+// payload is the column of a batch's payload. The holder of the writer calls it.
+func (j journal) payload(b *store.Batch) []byte {
+	if !j.db.d.remote {
+		return b.Payload
+	}
+	column := seal.Pack(*j.packed, b.Payload)
+	if cap(column) <= maxScratch {
+		*j.packed = column
+	}
+	return column
+}
 
 // Append implements store.Journal.
 func (j journal) Append(ctx context.Context, b store.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	text, args := insertBatch1, []any{int64(b.Seq), int64(b.Epoch), b.ID[:], seal.Batch(&b), b.Payload, b.Prev[:]}
-	if b.Seq > 1 {
-		text, args = insertBatch, append(args, int64(b.Seq)-1, b.Prev[:])
-	}
 	return j.db.write(ctx, func(ctx context.Context, s *session) error {
+		text, args := insertBatch1, []any{int64(b.Seq), int64(b.Epoch), b.ID[:], seal.Batch(&b), j.payload(&b), b.Prev[:]}
+		if b.Seq > 1 {
+			text, args = insertBatch, append(args, int64(b.Seq)-1, b.Prev[:])
+		}
 		n, err := s.change(ctx, text, args...)
 		if err != nil || n == 1 {
 			return err
@@ -105,7 +122,7 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 		for more && !hole {
 			more = false
 			err := s.query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
-				b, err := scanBatch(rows)
+				b, err := j.scan(rows)
 				if err != nil {
 					return false, err
 				}
@@ -147,17 +164,23 @@ func (j journal) missing(ctx context.Context, s *session, from, next uint64) err
 	return fmt.Errorf("%w: the journal has no batch %d between %d and %d", store.ErrCorrupt, next, first, last)
 }
 
-// scanBatch reads one row of selectBatches.
-func scanBatch(rows row) (store.Batch, error) {
+// scan reads one row of selectBatches.
+func (j journal) scan(rows row) (store.Batch, error) {
 	var b store.Batch
 	var seq, epoch, check integer
-	var id, prev sql.RawBytes
-	if err := rows.Scan(&seq, &epoch, &id, &check, &b.Payload, &prev); err != nil {
+	var id, payload, prev sql.RawBytes
+	if err := rows.Scan(&seq, &epoch, &id, &check, &payload, &prev); err != nil {
 		return b, err
+	}
+	whole := true
+	if j.db.d.remote {
+		b.Payload, whole = seal.Unpack(payload)
+	} else {
+		b.Payload = slices.Clone(payload)
 	}
 	b.Seq, b.Epoch = uint64(seq), uint64(epoch)
 	copy(b.Prev[:], prev)
-	if copy(b.ID[:], id) != len(b.ID) || seal.Batch(&b) != int64(check) {
+	if !whole || copy(b.ID[:], id) != len(b.ID) || seal.Batch(&b) != int64(check) {
 		return b, seal.Damaged("batch %d of the journal", b.Seq)
 	}
 	return b, nil

@@ -262,7 +262,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
 			return fail(err)
 		}
 	}
-	s.journal = journal{opened[0]}
+	s.journal = journal{opened[0], new([]byte)}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
 	s.cluster = opened[2]
 	if err := s.journal.db.migrateShared(ctx, schema.Files()); err != nil {

@@ -93,7 +93,7 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*Store, error) {
 		db.span = opts.Span.Milliseconds()
 		opened = append(opened, db)
 	}
-	s.journal = journal{opened[0]}
+	s.journal = journal{db: opened[0]}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
 	for _, db := range opened {
 		if err := db.migrate(ctx, schema.Files()); err != nil {

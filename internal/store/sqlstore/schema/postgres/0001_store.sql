@@ -7,11 +7,11 @@ CREATE TABLE reeve.journal (
     seq     BIGINT PRIMARY KEY,
     epoch   BIGINT NOT NULL,
     id      BYTEA NOT NULL,
-    sum     BIGINT NOT NULL, -- CRC-32C of the other columns
-    payload BYTEA,
+    sum     BIGINT NOT NULL, -- CRC-32C of the other columns, of the payload before it was packed
+    payload BYTEA, -- packed: a byte that says how, and what that made of the events
     prev    BYTEA -- the id of the batch before
 );
--- Events are short-lived: nobody wins by their compression.
+-- Nobody wins by packing it twice.
 ALTER TABLE reeve.journal ALTER COLUMN payload SET STORAGE EXTERNAL;
 
 -- What is committed when something must be: see package postgres.
