@@ -139,6 +139,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Hold)
 	defer cancel()
 	var failed string // the leader that could not be reached
+	var rests time.Time
 	for {
 		changed := h.o.Changed()
 		s := h.o.Standing()
@@ -146,7 +147,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 		case s.Leads:
 			h.o.Inner.ServeHTTP(w, m.again(r))
 			return
-		case s.Leader != "" && s.Leader != failed:
+		case s.Leader != "" && (s.Leader != failed || !time.Now().Before(rests)):
 			again, err := h.try(w, m.again(r), s.Leader)
 			if err == nil {
 				return
@@ -156,36 +157,36 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 					Message: "the server that leads went away before it answered; the outcome is unknown: try again"})
 				return
 			}
-			failed = s.Leader
+			failed, rests = s.Leader, time.Now().Add(retryLeader)
 			continue
 		}
-		if !h.wait(ctx, changed, &failed) {
+		if !h.wait(ctx, changed, rests) {
 			h.o.Fail(w, r, unavailable("no server leads at the moment; try again"))
 			return
 		}
 	}
 }
 
-// retryLeader is how long a leader that could not be reached is left alone.
-const retryLeader = 200 * time.Millisecond
+// retryLeader is how long a leader that could not be reached, or does not lead yet, is left
+// alone.
+const retryLeader = 50 * time.Millisecond
 
-// wait waits until things may stand otherwise. It reports false when that takes too long, or
-// too many wait already.
-func (h *Handler) wait(ctx context.Context, changed <-chan struct{}, failed *string) bool {
+// wait waits until things may stand otherwise, or until rests, if that is to come. It reports
+// false when it takes too long, or too many wait already.
+func (h *Handler) wait(ctx context.Context, changed <-chan struct{}, rests time.Time) bool {
 	defer h.held.Add(-1)
 	if h.held.Add(1) > int64(h.o.MaxHeld) {
 		return false
 	}
 	var again <-chan time.Time
-	if *failed != "" {
-		t := time.NewTimer(retryLeader)
+	if rest := time.Until(rests); rest > 0 {
+		t := time.NewTimer(rest)
 		defer t.Stop()
 		again = t.C
 	}
 	select {
 	case <-changed:
 	case <-again:
-		*failed = ""
 	case <-ctx.Done():
 		return false
 	}
@@ -224,8 +225,14 @@ func (m *message) Read(p []byte) (int, error) {
 	return m.body.Read(p)
 }
 
-// Close leaves the body to the server, which closes it: it may be sent once more.
-func (m *message) Close() error { return nil }
+// Close ends a body of which some has gone, and with it a Read that waits for more. Of
+// another one nobody has seen anything: it may be sent once more.
+func (m *message) Close() error {
+	if m.touched.Load() {
+		return m.body.Close()
+	}
+	return nil
+}
 
 // again returns the request with its message from the beginning.
 func (m *message) again(r *http.Request) *http.Request {

@@ -193,6 +193,37 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestStreamEnds ends a stream that the leader has ended, though its caller would say more.
+func TestStreamEnds(t *testing.T) {
+	a := start(t, "a", func(o *Options) {
+		o.Inner = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			line, _ := bufio.NewReader(r.Body).ReadString('\n')
+			fmt.Fprintf(w, "heard %s", line)
+		})
+	})
+	b := start(t, "b", nil)
+	a.set(Standing{Leads: true, Able: true})
+	b.set(Standing{Able: true, Leader: a.URL})
+	in, out := io.Pipe()
+	defer out.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+"/stream", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: NewTransport(nil)}
+	defer client.CloseIdleConnections()
+	go func() { _, _ = io.WriteString(out, "one\n") }()
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if string(text) != "heard one\n" || err != nil {
+		t.Errorf("the caller hears %q, %v", text, err)
+	}
+}
+
 // TestNobodyLeads holds calls until somebody leads, this server or another one.
 func TestNobodyLeads(t *testing.T) {
 	a, b := start(t, "a", nil), start(t, "b", nil)
@@ -247,6 +278,34 @@ func TestTheLeaderIsGone(t *testing.T) {
 	}
 }
 
+// TestTheLeaderIsNotReady tries a leader again that is told to lead before it does, however
+// often something else changes meanwhile.
+func TestTheLeaderIsNotReady(t *testing.T) {
+	a, b := start(t, "a", nil), start(t, "b", nil)
+	a.set(Standing{Able: true})
+	stands := Standing{Able: true, Leader: a.URL}
+	b.set(stands)
+	got := make(chan string, 1)
+	go func() {
+		text, _, _ := call(t, b, "/write", "x")
+		got <- text
+	}()
+	for range 3 {
+		<-b.waits
+		b.set(stands)
+	}
+	a.set(Standing{Leads: true, Able: true})
+	for {
+		select {
+		case text := <-got:
+			wants(t, "a call", text, "a: /write as Bearer anna, 1 bytes, <nil>")
+			return
+		case <-b.waits:
+			b.set(stands)
+		}
+	}
+}
+
 // TestLimits says that nobody leads when that lasts, and at once when too many wait.
 func TestLimits(t *testing.T) {
 	b := start(t, "b", func(o *Options) { o.Hold, o.MaxHeld = time.Millisecond, 1 })
@@ -254,7 +313,7 @@ func TestLimits(t *testing.T) {
 	text, _, _ := call(t, b, "/write", "x")
 	wants(t, "a call", text, "no server leads at the moment; try again")
 	b.handler.held.Add(1)
-	if b.handler.wait(context.Background(), nil, new(string)) {
+	if b.handler.wait(context.Background(), nil, time.Time{}) {
 		t.Error("one more call waits than may")
 	}
 }

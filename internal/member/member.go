@@ -322,14 +322,22 @@ func (m *Member) whileLeading(ctx context.Context) (context.Context, context.Can
 func (m *Member) vote(ctx context.Context) {
 	for ctx.Err() == nil {
 		m.mu.Lock()
-		at, what := m.elector.Next()
+		at, _ := m.elector.Next()
+		turned := m.turned
 		m.mu.Unlock()
-		select {
-		case <-time.After(at - m.now()):
-		case <-ctx.Done():
-			return
+		if wait := at - m.now(); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-turned:
+			case <-ctx.Done():
+				return
+			}
+			continue // it may be something else that is to be asked by now
 		}
 		m.asking.Lock()
+		m.mu.Lock()
+		_, what := m.elector.Next()
+		m.mu.Unlock()
 		m.ask(ctx, what)
 		m.asking.Unlock()
 	}
