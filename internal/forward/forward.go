@@ -259,6 +259,11 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, leader string) (ag
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = to.Scheme, to.Host, to.Host
 			p.Out.Header.Set(hopHeader, "1")
+			if p.Out.Body != nil {
+				// The proxy would keep the transport from closing it, which then waits for the
+				// caller's next word after the leader has said its last.
+				p.Out.Body = p.In.Body
+			}
 			// This server has looked at where the page is from; to the leader it is another host's.
 			for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
 				p.Out.Header.Del(name)
