@@ -116,12 +116,11 @@ func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found 
 			t.keys.Learners.Add(1) // before Close waits, which waits for this session first
 			go t.learn(context.WithoutCancel(ctx), p.number, learn)
 		}
-		for i, group := range rowGroups {
-			for ; len(some) >= group; some = some[group:] {
-				if err := s.query(ctx, statement{text: selectByKeys[i], partition: p.number}, found, some[:group]...); err != nil {
-					return err
-				}
-			}
+		err := s.inGroups(some, selectByKeys, byKeys, func(text string, group []any) error {
+			return s.query(ctx, statement{text: text, partition: p.number}, found, group...)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -297,10 +296,27 @@ func (t *tables) Payloads(ctx context.Context, ids []uint64) (map[uint64][]byte,
 
 // payloads reads payloads of one partition.
 func (s *session) payloads(ctx context.Context, number int64, ids []any, found func(row) (bool, error)) error {
+	return s.inGroups(ids, selectPayloads, payloadsOf, func(text string, group []any) error {
+		return s.query(ctx, statement{text: text, partition: number}, found, group...)
+	})
+}
+
+// maxGroup is how many parameters a statement has that nobody prepares.
+const maxGroup = 512
+
+// inGroups runs do for all of args in groups that statements take: those of rowGroups where
+// statements are prepared, else few large ones, whose text is made.
+func (s *session) inGroups(args []any, prepared [len(rowGroups)]string, made func(n int) string, do func(text string, group []any) error) error {
+	for s.db.d.remote && len(args) > 0 {
+		n := min(len(args), maxGroup)
+		if err := do(made(n), args[:n]); err != nil {
+			return err
+		}
+		args = args[n:]
+	}
 	for i, group := range rowGroups {
-		for ; len(ids) >= group; ids = ids[group:] {
-			name := statement{text: selectPayloads[i], partition: number}
-			if err := s.query(ctx, name, found, ids[:group]...); err != nil {
+		for ; len(args) >= group; args = args[group:] {
+			if err := do(prepared[i], args[:group]); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,9 @@ func (s *session) refreshToWrite(ctx context.Context) error {
 
 func (s *session) refreshBy(ctx context.Context, text string) error {
 	var projected, version, maxJob, numbers integer
-	if err := s.row(ctx, statement{text: text}, nil, &projected, &version, &maxJob, &numbers); err != nil {
+	if a := s.ahead; len(a) == 4 {
+		projected, version, maxJob, numbers = integer(a[0]), integer(a[1]), integer(a[2]), integer(a[3])
+	} else if err := s.row(ctx, statement{text: text}, nil, &projected, &version, &maxJob, &numbers); err != nil {
 		return err
 	}
 	l := &s.layout

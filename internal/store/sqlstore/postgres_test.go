@@ -1,8 +1,11 @@
 package sqlstore
 
 import (
+	"context"
+	"strings"
 	"testing"
 
+	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 	"github.com/reeve-scheduler/reeve/internal/store/storetest"
@@ -43,5 +46,81 @@ func sharing(t *testing.T, url string) storetest.Opened {
 			return again(t)
 		},
 		Crash: again,
+	}
+}
+
+// TestPostgresPlans holds that no statement walks a whole table, whether or not the server has
+// statistics of it yet.
+func TestPostgresPlans(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{Settings: []string{"autovacuum=off"}})
+	url := server.Database(t)
+	s := connected(t, url)
+	const n = 20_000
+	seq := uint64(0)
+	for first := uint64(1); first <= n; first += 1000 {
+		seq++
+		insist(t, s, numbered(seq, 100))
+		begun, over := benchFlush(seq, first, 1000, true)
+		f := &over
+		f.Seq, f.Specs = seq, begun.Specs
+		for i := range f.Jobs {
+			if i%500 == 0 {
+				f.Jobs[i] = begun.Jobs[i]
+			}
+			for part := range 5 {
+				f.Parts = append(f.Parts, store.PartRow{Job: f.Jobs[i].ID, Kind: store.PartChunk, N: uint64(part), Blob: make([]byte, 50)})
+			}
+		}
+		if err := s.Tables().Flush(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	numbers := func(ns ...int64) (args []any) {
+		for _, n := range ns {
+			args = append(args, n)
+		}
+		return args
+	}
+	page := []any{int64(n), int64(n - 100), []byte{}, []byte{}, []byte{}, []byte{}, []byte{}, []byte{}}
+	tests := []struct {
+		text string
+		args []any
+	}{
+		{selectLive, numbers(5000, 256)},
+		{selectLiveParts, numbers(5000, 9000, 2)},
+		{selectJob, numbers(77)},
+		{selectWindow, numbers(n, 200)},
+		{selectPage, append(page, numbers(0, 0, 0, 0, 0, 0, 0, 0)...)},
+		{selectParts, numbers(77, 0, 1, 0, 10)},
+		{selectSpec, []any{make([]byte, 32)}},
+		{byKeys(200), numbers(make([]int64, 200)...)},
+		{payloadsOf(200), numbers(make([]int64, 200)...)},
+		{selectPast, numbers(1, 1, 10)},
+		{selectBatches, numbers(2, 10)},
+		{selectLast, nil},
+		{selectBounds, nil},
+	}
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			server.Exec(t, url, "ANALYZE")
+		}
+		for _, tt := range tests {
+			err := s.tables.db.read(t.Context(), func(ctx context.Context, r *session) error {
+				var plan []string
+				err := r.query(ctx, statement{text: "EXPLAIN " + tt.text, partition: 1}, func(rows row) (bool, error) {
+					var line string
+					err := rows.Scan(&line)
+					plan = append(plan, line)
+					return true, err
+				}, tt.args...)
+				if all := strings.Join(plan, "\n"); strings.Contains(all, "Seq Scan") || strings.Contains(all, "Sort") {
+					t.Errorf("analyzed: %t\n%s\nis planned as\n%s", analyzed, tt.text, all)
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", tt.text, err)
+			}
+		}
 	}
 }

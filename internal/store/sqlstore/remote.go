@@ -83,6 +83,21 @@ func (s *session) reach(ctx context.Context) error {
 	return nil
 }
 
+// begin begins a transaction, with what comes first anyway in the same message.
+func (s *session) begin(ctx context.Context, begin string) (err error) {
+	s.ahead = nil
+	switch {
+	case !s.db.d.remote:
+	case begin == s.db.d.beginWrite:
+		begin += "; " + s.settings
+	case s.db.looks:
+		s.ahead, err = postgres.Numbers(ctx, s.conn, begin+"; "+s.db.d.expand(statement{text: selectMeta}, 0))
+		return err
+	}
+	_, err = s.exec(ctx, statement{text: begin}, 0)
+	return err
+}
+
 // change runs a statement that writes, durable when it returns, and returns how many rows it
 // changed.
 func (s *session) change(ctx context.Context, text string, args ...any) (int64, error) {
@@ -217,7 +232,7 @@ func postgresDialect() *dialect {
 	return &dialect{
 		key: "BIGINT PRIMARY KEY", blob: "BYTEA", text: "BYTEA", prefix: "reeve.",
 		numbered: true, remote: true, lock: " FOR UPDATE",
-		beginRead:  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+		beginRead:  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + postgres.ReadSettings(),
 		beginWrite: "BEGIN ISOLATION LEVEL READ COMMITTED",
 		classify:   postgres.Classify,
 	}
@@ -264,6 +279,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
 	}
 	s.journal = journal{opened[0], new([]byte)}
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
+	s.tables.db.looks = true
 	s.cluster = opened[2]
 	if err := s.journal.db.migrateShared(ctx, schema.Files()); err != nil {
 		return fail(err)

@@ -34,7 +34,9 @@ type session struct {
 	handle   *sql.DB
 	settings string
 	// told says that a read has handed something on, and can't begin again.
-	told     bool
+	told bool
+	// ahead is what the message that began this transaction has read of meta already.
+	ahead    []int64
 	prepared map[statement]*sql.Stmt
 	// layout is what this session last read of the partitions.
 	layout layout
@@ -128,10 +130,7 @@ func (s *session) row(ctx context.Context, name statement, args []any, dest ...a
 
 // transact runs do in a transaction that is rolled back when do fails.
 func (s *session) transact(ctx context.Context, begin string, do func() error) error {
-	if s.db.d.remote && begin == s.db.d.beginWrite {
-		begin += "; " + s.settings // in one message
-	}
-	if _, err := s.exec(ctx, statement{text: begin}, 0); err != nil {
+	if err := s.begin(ctx, begin); err != nil {
 		return err
 	}
 	err := do()
@@ -164,6 +163,8 @@ type database struct {
 	// intact says, after a write, that what was written is where it will be looked for;
 	// nil where the engine sees to it. Only the holder of the writer calls it.
 	intact func() error
+	// looks says that reads begin with a look at meta.
+	looks bool
 	// span is how much time of submission one partition is for, in milliseconds.
 	span int64
 	// walLimit is the size in bytes of a write-ahead log that tidy cuts back.

@@ -67,6 +67,29 @@ func Exec(ctx context.Context, conn *sql.Conn, s Statement) (changed int64, err 
 	return changed, err
 }
 
+// Numbers runs statements in one message and returns the integers of the row that the last one
+// returns.
+func Numbers(ctx context.Context, conn *sql.Conn, text string) (numbers []int64, err error) {
+	err = raw(conn, func(c *pgx.Conn) error {
+		results, err := c.PgConn().Exec(ctx, text).ReadAll()
+		if err != nil {
+			return err
+		}
+		if len(results) == 0 || len(results[len(results)-1].Rows) != 1 {
+			return fmt.Errorf("%w: a row is missing that is always there", store.ErrCorrupt)
+		}
+		for _, column := range results[len(results)-1].Rows[0] {
+			n, err := strconv.ParseInt(string(column), 10, 64)
+			if err != nil {
+				return fmt.Errorf("%w: %.20q where an integer was written", store.ErrCorrupt, column)
+			}
+			numbers = append(numbers, n)
+		}
+		return nil
+	})
+	return numbers, err
+}
+
 // Integer is what takes an integer column.
 type Integer interface{ SetInt64(v int64) }
 
@@ -146,6 +169,17 @@ func Together(ctx context.Context, conn *sql.Conn, statements ...Statement) (res
 		err = fmt.Errorf("%d statements had %d results", len(statements), len(results))
 	}
 	return results, err
+}
+
+// ReadSettings returns the statement that a reading transaction begins with: no timeout ends it, and
+// every statement follows an index in its order where there is one. Before it has statistics of a
+// table, which is a minute after a million rows have come, the planner believes otherwise.
+func ReadSettings() string {
+	sets := []string{"set_config('statement_timeout', '0', true)", "set_config('idle_in_transaction_session_timeout', '0', true)"}
+	for _, way := range []string{"seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "mergejoin"} {
+		sets = append(sets, "set_config('enable_"+way+"', 'off', true)")
+	}
+	return "SELECT " + strings.Join(sets, ", ")
 }
 
 // Settings returns the statement that a writing transaction begins with: see the package's
