@@ -1,0 +1,199 @@
+package blackbox
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
+)
+
+// member is one of several servers.
+type member struct {
+	name, listen string
+	proc         *proc
+	// only is a cluster whose commands ask this server alone.
+	only *cluster
+}
+
+// several is servers on one database: commands of the cluster may ask any of them.
+type several struct {
+	*cluster
+	db      *pgtest.Server
+	store   string
+	members []*member
+}
+
+// startSeveral starts a database and n servers on it; args are further ones of reeve server.
+func startSeveral(t *testing.T, n int, args ...string) *several {
+	t.Helper()
+	db := pgtest.Start(t, pgtest.Config{})
+	v := &several{cluster: &cluster{t: t, dir: t.TempDir()}, db: db, store: db.Database(t)}
+	v.args = args
+	var all []string
+	for i := range n {
+		m := &member{name: fmt.Sprintf("server%d", i+1), listen: steadyAddress(t)}
+		v.members = append(v.members, m)
+		all = append(all, "http://"+m.listen)
+		m.only = &cluster{t: t, dir: v.dir, env: cleanEnv("REEVE_ADDR=http://"+m.listen, "HOME="+v.dir)}
+	}
+	v.env = cleanEnv("REEVE_ADDR="+strings.Join(all, ","), "HOME="+v.dir)
+	for _, m := range v.members {
+		v.begin(m)
+	}
+	return v
+}
+
+// begin starts a server, again if it ran before, and waits until it answers.
+func (v *several) begin(m *member) {
+	v.t.Helper()
+	args := append([]string{
+		"server", "--dev", "--data", filepath.Join(v.dir, m.name), "--listen", m.listen, "--advertise", m.listen,
+		"--blobs", filepath.Join(v.dir, "blobs"),
+	}, v.args...)
+	m.proc = startProgram(v.t, m.name, v.dir, append(slices.Clone(v.env), "REEVE_STORE="+v.store), v.command(args...)...)
+	m.proc.says(v.t, "export REEVE_ADDR=")
+}
+
+var leadingLine = regexp.MustCompile(`msg=leading epoch=(\d+)`)
+
+// epoch is the newest term that a server has said to lead, 0 for none.
+func (m *member) epoch() (newest int) {
+	for _, found := range leadingLine.FindAllStringSubmatch(m.proc.err.String(), -1) {
+		n, _ := strconv.Atoi(found[1])
+		newest = max(newest, n)
+	}
+	return newest
+}
+
+// leader is the server that led last, and its term.
+func (v *several) leader() (one *member, epoch int) {
+	for _, m := range v.members {
+		if e := m.epoch(); e > epoch {
+			one, epoch = m, e
+		}
+	}
+	return one, epoch
+}
+
+// follower is a server that does not lead.
+func (v *several) follower() *member {
+	l, _ := v.leader()
+	for _, m := range v.members {
+		if m != l && alive(m.proc.cmd.Process.Pid) {
+			return m
+		}
+	}
+	v.t.Fatal("no server follows")
+	return nil
+}
+
+// another waits until a term after epoch has begun.
+func (v *several) another(epoch int) {
+	v.t.Helper()
+	await(v.t, fmt.Sprintf("a term after %d begins", epoch), func() bool {
+		_, e := v.leader()
+		return e > epoch
+	})
+}
+
+// TestSeveralServers lets each part fail in turn: what was acknowledged is there at every
+// server, what runs goes on and runs once.
+func TestSeveralServers(t *testing.T) {
+	t.Parallel()
+	v := startSeveral(t, 3)
+	w1 := v.worker("w1", "--cpu", "8", "--slots", "8")
+	v.worker("w2", "--cpu", "8", "--slots", "8")
+	l := newLedger(t)
+	long := v.submit(l.env() + "\nrun: '" + gated + "'")
+	l.seen(1, "begin", "main")
+	var ids []string
+	check := func(after string) {
+		t.Helper()
+		for _, m := range v.members {
+			if !alive(m.proc.cmd.Process.Pid) {
+				continue
+			}
+			id := m.only.submit("run: echo " + after)
+			ids = append(ids, id)
+			// Whoever is asked next knows of it already.
+			for _, o := range v.members {
+				if alive(o.proc.cmd.Process.Pid) && o.only.show(id).ID != id {
+					t.Errorf("after %s: job %s, which %s took, is not known to %s", after, id, m.name, o.name)
+				}
+			}
+		}
+		for _, id := range ids[len(ids)-1:] {
+			v.ends(id, "succeeded")
+		}
+	}
+	check("the start")
+
+	old, epoch := v.leader()
+	old.proc.kill(t)
+	v.another(epoch)
+	check("the leader was killed")
+	v.begin(old)
+	check("it is back")
+
+	old, epoch = v.leader()
+	if code := old.proc.stop(t); code != 0 {
+		t.Errorf("the leader exits with %d", code)
+	}
+	v.another(epoch)
+	check("the leader was stopped")
+	v.begin(old)
+
+	old, epoch = v.leader()
+	old.proc.signal(syscall.SIGSTOP)
+	v.another(epoch)
+	old.proc.signal(syscall.SIGCONT)
+	check("the leader stood still")
+	old.proc.says(t, "another server")
+
+	v.follower().proc.kill(t)
+	check("a follower was killed")
+
+	v.db.Stop(t, true)
+	v.db.Start(t)
+	check("the database was restarted")
+
+	w1.kill(t)
+	v.worker("w1", "--cpu", "8", "--slots", "8")
+	check("a worker was killed")
+
+	l.open("gate")
+	v.ends(long, "succeeded")
+	l.begins("main", 1, 0)
+	l.noTwins()
+	for _, id := range ids {
+		v.ends(id, "succeeded")
+	}
+}
+
+// TestStoreRefusals are command lines of a server on a database that can't be.
+func TestStoreRefusals(t *testing.T) {
+	t.Parallel()
+	c := plainCluster(t)
+	store := (&url.URL{Scheme: "postgres", User: url.UserPassword("reeve", "hush"), Host: "127.0.0.1:1", Path: "/reeve"}).String()
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--store", store, "--blobs", "x"}, "--store-password-file"},
+		{[]string{"--store", "postgres://reeve@127.0.0.1:1/reeve"}, "--blobs"},
+		{[]string{"--store", "mysql://reeve@127.0.0.1:1/reeve", "--blobs", "x"}, "want the URL of a PostgreSQL database"},
+		{[]string{"--blobs", "x"}, "give --store, too"},
+	} {
+		args := append([]string{"server", "--dev", "--listen", c.listen, "--data", filepath.Join(c.dir, "data")}, test.args...)
+		if line := c.refused(args, test.says); strings.Contains(line, "hush") {
+			t.Errorf("the error tells the password: %s", line)
+		}
+	}
+}
