@@ -28,6 +28,8 @@ import (
 type Config struct {
 	// Durable servers sync their log.
 	Durable bool
+	// TLS servers take connections with and without it: see Server.Certificate.
+	TLS bool
 	// Settings are lines of postgresql.conf.
 	Settings []string
 }
@@ -100,6 +102,11 @@ func create(bin string, c Config) (*Server, error) {
 	hba := "local all all trust\nhost all " + Guarded + " all scram-sha-256\nhost all all all trust\nhost replication all all trust\n"
 	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(hba), 0o644); err != nil {
 		return nil, err
+	}
+	if c.TLS {
+		if err := s.certify(); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.start(); err != nil {
 		return nil, err

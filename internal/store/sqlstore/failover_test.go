@@ -393,3 +393,49 @@ func retainAt(t *testing.T, s *Store, ms int64) (int, error) {
 	t.Helper()
 	return s.Tables().Retain(t.Context(), time.UnixMilli(ms), nil)
 }
+
+// TestKeysOfTwoServers has two servers flush in turn: what one knows of keys is worth nothing
+// after the other has written.
+func TestKeysOfTwoServers(t *testing.T) {
+	url := pgtest.Start(t, pgtest.Config{}).Database(t)
+	stores := []*Store{connected(t, url), connected(t, url)}
+	written := uint64(0)
+	for seq := uint64(1); seq <= 6; seq++ {
+		s := stores[seq%2]
+		insist(t, s, numbered(seq, 10))
+		keyed(t, s, seq, written+1, 1000, int64(seq)*86_400_000)
+		written += 1000
+		for i, s := range stores {
+			if got := found(t, s, written); got != int(written) {
+				t.Errorf("after flush %d server %d finds %d keys, want %d", seq, i, got, written)
+			}
+			s.tables.keys.Learners.Wait()
+		}
+	}
+}
+
+// TestTLS asks for it as psql does.
+func TestTLS(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{TLS: true})
+	url := server.Database(t)
+	for mode, good := range map[string]bool{
+		"require": true, "verify-full&sslrootcert=" + server.Certificate(): true, "verify-ca&sslrootcert=" + server.Certificate(): true,
+		"verify-full": false, "verify-full&sslrootcert=/nowhere/ca.crt": false,
+	} {
+		s, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: strings.Replace(url, "sslmode=disable", "sslmode="+mode, 1)}})
+		if (err == nil) != good {
+			t.Errorf("sslmode=%s: %v", mode, err)
+		}
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		var ssl bool
+		err = s.journal.db.look(t.Context(), func(ctx context.Context, r *session) error {
+			return r.conn.QueryRowContext(ctx, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&ssl)
+		})
+		if err := errors.Join(err, s.Close()); err != nil || !ssl {
+			t.Errorf("sslmode=%s: TLS %t (%v)", mode, ssl, err)
+		}
+	}
+}

@@ -10,6 +10,22 @@ import (
 )
 
 var tablesTests = []test{
+	{"refuses a flush of another history", func(t *testing.T, o Opened) {
+		if o.Cluster == nil {
+			t.Skip("this store keeps its journal elsewhere")
+		}
+		add(t, o, batch(1, "one"), batch(2, "two"), batch(3, "three"))
+		at := func(seq uint64, id [16]byte) error {
+			return o.Tables.Flush(t.Context(), &store.Flush{Seq: seq, ID: id})
+		}
+		check(t, at(1, batch(1, "").ID))
+		wants(t, "a flush at another batch", at(2, rival(2).ID), store.ErrFenced)
+		wants(t, "a flush past the journal's end", at(4, batch(4, "").ID), store.ErrFenced)
+		check(t, at(2, batch(2, "").ID))
+		check(t, o.Journal.Trim(t.Context(), 3))
+		check(t, at(2, batch(2, "").ID)) // nobody can tell any more
+		check(t, at(3, [16]byte{}))
+	}},
 	{"start empty", func(t *testing.T, o Opened) {
 		l, projected := load(t, o)
 		diff(t, "load", l, &loaded{})
