@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 	"github.com/reeve-scheduler/reeve/internal/store/storetest"
 )
 
@@ -236,21 +239,21 @@ func TestStandby(t *testing.T) {
 	standby.Stop(t, false)
 	outcome := make(chan error, 1)
 	appends := func() { outcome <- s.Journal().Append(t.Context(), numbered(2, 100)) }
-	cancelWait := func() (cancelled int) {
-		const text = `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`
-		for cancelled == 0 && t.Context().Err() == nil {
+	// ask asks about the commits that wait, until there are some.
+	ask := func(what string) {
+		t.Helper()
+		for n := 0; n == 0 && t.Context().Err() == nil; {
 			err := other.tables.db.look(t.Context(), func(ctx context.Context, w *session) error {
-				return w.conn.QueryRowContext(ctx, text).Scan(&cancelled)
+				return w.conn.QueryRowContext(ctx, "SELECT count("+what+") FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&n)
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		return cancelled
 	}
 	for range 2 { // the append, and the repeat that finds the batch
 		go appends()
-		cancelWait()
+		ask("pg_cancel_backend(pid)")
 		if err := <-outcome; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "perhaps on no standby") {
 			t.Fatalf("an append that did not wait for its standby: %v, want %v", err, store.ErrUnavailable)
 		}
@@ -258,6 +261,15 @@ func TestStandby(t *testing.T) {
 	if m, err := other.Journal().Last(t.Context()); err != nil || m.Seq != 2 {
 		t.Errorf("the last batch is %d (%v), want 2, which stands here alone", m.Seq, err)
 	}
+	// Whoever gives up waiting leaves the commit to wait.
+	ctx, giveUp := context.WithCancel(t.Context())
+	go func() { outcome <- s.Journal().Append(ctx, numbered(2, 100)) }()
+	ask("pid")
+	giveUp()
+	if err := <-outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("an append that was given up: %v, want %v", err, context.Canceled)
+	}
+	ask("pid")
 	go appends()
 	standby.Start(t)
 	if err := <-outcome; err != nil {
@@ -340,6 +352,46 @@ func TestServersStartAtOnce(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "use a newer reeve") {
 		t.Errorf("a schema for newer programs is opened: %v", err)
 	}
+}
+
+// TestSharedSteps grows the schema under servers that are at work: one of those that start at
+// once applies a step, one that fails changes nothing, and who was there before goes on.
+func TestSharedSteps(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	before := connected(t, url)
+	first, err := fs.ReadFile(schema.Files(), "postgres/0001_store.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := fstest.MapFS{
+		"postgres/0001_store.sql": {Data: first},
+		"postgres/0002_more.sql":  {Data: []byte("-- oldest: 1\nALTER TABLE reeve.objects ADD COLUMN more BYTEA; INSERT INTO reeve.secrets VALUES ('step', 'two')")},
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		s := connected(t, url)
+		wg.Go(func() {
+			if err := s.journal.db.migrateShared(t.Context(), grown); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	insist(t, before, numbered(1, 10))
+	f := store.Flush{Seq: 1, Objects: []store.ObjectRow{{Kind: 1, Key: "k", Changed: 1, Blob: []byte("state")}}}
+	if err := before.Tables().Flush(t.Context(), &f); err != nil {
+		t.Errorf("a flush of the version before: %v", err)
+	}
+	grown["postgres/0003_bad.sql"] = &fstest.MapFile{Data: []byte("-- oldest: 3\nDROP TABLE reeve.meta; SELECT 1/0")}
+	if err := before.journal.db.migrateShared(t.Context(), grown); err == nil || !strings.Contains(err.Error(), "0003_bad.sql") {
+		t.Errorf("a bad step: %v, want an error that names it", err)
+	}
+	var c counting
+	if _, err := before.Tables().Load(t.Context(), &c); err != nil {
+		t.Errorf("after a step that failed: %v", err)
+	}
+	connected(t, url) // a server of the version before still starts
 }
 
 // TestRetainBesideReader drops a partition while somebody reads it: neither the reader nor a
