@@ -95,7 +95,6 @@ type Client struct {
 	Address string
 
 	http       *http.Client
-	servers    *servers
 	jobs       reevev1connect.JobServiceClient
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
@@ -134,11 +133,11 @@ func New(o Options) (*Client, error) {
 	if o.Patience == 0 {
 		o.Patience, refused = DefaultPatience, startPatience
 	}
-	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, retry(among, o.Patience, refused))}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, &streams{among}, retry(among, o.Patience, refused))}
 	// To compress what a session says costs the server more than to decide it.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
-		Address: strings.Join(bases, ","), http: hc, servers: among,
+		Address: strings.Join(bases, ","), http: hc,
 		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
@@ -334,27 +333,41 @@ var codes = map[connect.Code]job.Code{
 
 // network says what is wrong between here and the server, and what to do.
 func (c *Client) network(e *connect.Error, text string) string {
-	if op, ok := errors.AsType[*net.OpError](e); ok && op.Err != nil {
-		text = op.Err.Error()
+	address := c.Address
+	if u, ok := errors.AsType[*unreached](e); ok {
+		if len(u.tries) > 1 {
+			return several(e, u)
+		}
+		address, text = u.scheme+"://"+u.tries[0].host, reason(u.tries[0].err)
+	} else if op, ok := errors.AsType[*net.OpError](e); ok {
+		text = reason(op)
 	}
 	switch {
 	case e.Code() == connect.CodeUnimplemented:
-		return fmt.Sprintf("what answers at %s is no Reeve server, or one of another version: %s; see --addr and REEVE_ADDR", c.Address, text)
+		return fmt.Sprintf("what answers at %s is no Reeve server, or one of another version: %s; see --addr and REEVE_ADDR", address, text)
 	case errors.Is(e, trust.ErrUntrusted):
-		return fmt.Sprintf("the server at %s is not called: %s", c.Address, text)
+		return fmt.Sprintf("the server at %s is not called: %s", address, text)
 	case e.Code() != connect.CodeUnavailable:
 		return text
 	case strings.Contains(text, "gave HTTP response to HTTPS client"):
-		host := strings.TrimPrefix(c.Address, "https://")
-		return fmt.Sprintf("the server at %s speaks no TLS; the address of a development server is http://%s (--addr, REEVE_ADDR)", c.Address, host)
+		host := strings.TrimPrefix(address, "https://")
+		return fmt.Sprintf("the server at %s speaks no TLS; the address of a development server is http://%s (--addr, REEVE_ADDR)", address, host)
 	}
 	if strings.Contains(text, "can't be trusted") {
-		return fmt.Sprintf("the server at %s is not known: %s (--ca, REEVE_CA)", c.Address, text)
+		return fmt.Sprintf("the server at %s is not known: %s (--ca, REEVE_CA)", address, text)
 	}
-	if host, plain := strings.CutPrefix(c.Address, "http://"); plain && (strings.HasSuffix(text, "EOF") || strings.Contains(text, "connection reset")) {
-		return fmt.Sprintf("what answers at %s hung up: %s; if it speaks TLS its address is https://%s (--addr, REEVE_ADDR)", c.Address, text, host)
+	if host, plain := strings.CutPrefix(address, "http://"); plain && (strings.HasSuffix(text, "EOF") || strings.Contains(text, "connection reset")) {
+		return fmt.Sprintf("what answers at %s hung up: %s; if it speaks TLS its address is https://%s (--addr, REEVE_ADDR)", address, text, host)
 	}
-	return fmt.Sprintf("no server answers at %s: %s; start one (reeve server --dev), or say where it is (--addr, REEVE_ADDR)", c.Address, text)
+	return fmt.Sprintf("no server answers at %s: %s; start one (reeve server --dev), or say where it is (--addr, REEVE_ADDR)", address, text)
+}
+
+// several says what is wrong with each of several servers.
+func several(e *connect.Error, each *unreached) string {
+	if errors.Is(e, trust.ErrUntrusted) {
+		return fmt.Sprintf("none of the servers is called: %s (--ca, REEVE_CA)", each)
+	}
+	return fmt.Sprintf("no server answers: %s; start one, or say where they are (--addr, REEVE_ADDR)", each)
 }
 
 // fail turns a call's error into the domain's, with a remedy where the network is
@@ -371,9 +384,6 @@ func (c *Client) fail(err error) error {
 		return err
 	}
 	code, known := codes[codeOf(err)]
-	if code == job.Unavailable {
-		c.servers.leave()
-	}
 	if !known {
 		code = job.Internal
 	}

@@ -1,31 +1,43 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
-	"io"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/wire"
+
+	"github.com/reeve-scheduler/reeve/gen/reeve/v1/reevev1connect"
 )
 
 const (
 	// maxServers bounds the servers that a client knows of.
 	maxServers = 16
-	// restLeader is how long a leader that could not be reached is not tried first.
-	restLeader = 2 * time.Second
+	// restLeader is how long a leader that could not be reached is not tried first; each time
+	// it can't be, again, twice as long, up to restLeaderMax: it may be out of this client's
+	// reach for good, and other servers send on.
+	restLeader    = 2 * time.Second
+	restLeaderMax = time.Minute
+	// answeredHeader is where an answer came from. It is put on answers here, and means
+	// nothing on the wire.
+	answeredHeader = "Reeve-Answered-By"
 )
 
-// direct is the calls that are for the leader, which others only send on: those that stay
-// open or carry much.
-var direct = map[string]bool{
-	"/reeve.v1.WorkerService/Session": true, "/reeve.v1.LogService/Append": true, "/reeve.v1.ArtifactService/Put": true,
+// anywhere is the calls that every server answers by itself. With all others the client goes
+// to the leader if it can: others only send them on.
+var anywhere = map[string]bool{
+	reevev1connect.HealthServiceCheckProcedure: true, reevev1connect.HealthServiceStatusProcedure: true,
+	reevev1connect.NamespaceServiceListProcedure: true, reevev1connect.QueueServiceListProcedure: true,
+	reevev1connect.TokenServiceListProcedure: true, reevev1connect.WorkerServiceListProcedure: true, reevev1connect.WatchServiceWatchProcedure: true,
+	reevev1connect.JobServiceGetProcedure: true, reevev1connect.JobServiceListProcedure: true, reevev1connect.JobServiceListElementsProcedure: true,
+	reevev1connect.JobServiceListAttemptsProcedure: true, reevev1connect.JobServiceExplainProcedure: true, reevev1connect.JobServiceOutputsProcedure: true,
 }
 
 // servers carries requests to one of several servers: those that the user named, and those
@@ -38,8 +50,9 @@ type servers struct {
 	given      []string // hosts, in the order to try
 	learned    []string
 	current    string
-	leader     string // empty when it is not known
-	rested     time.Time
+	leader     string        // empty when it is not known
+	rested     time.Time     // when the leader could not be reached last
+	rest       time.Duration // and for how long it is not tried first
 	transports map[string]*http.Transport
 }
 
@@ -63,56 +76,71 @@ func (s *servers) several() bool {
 	return len(s.given)+len(s.learned) > 1
 }
 
-// RoundTrip sends a request to one server, or to the next as long as none was reached.
+// RoundTrip sends a request to one server, or to the next as long as none has got anything of
+// it. When there are several the error is of type *unreached.
 func (s *servers) RoundTrip(req *http.Request) (*http.Response, error) {
-	body := &replay{ReadCloser: req.Body}
-	if req.Body != nil {
-		defer body.done()
-	}
-	var tried []string
+	var tries []try
 	for {
-		host, last := s.pick(tried, direct[req.URL.Path])
-		tried = append(tried, host)
-		out := req.Clone(req.Context())
-		out.URL.Host, out.URL.Scheme, out.Host = host, s.scheme, host
-		try := &attempt{replay: body}
-		if req.Body != nil {
-			out.Body = try
-		}
-		transport, err := s.transport(host)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := transport.RoundTrip(out)
+		host, last := s.pick(tries, !anywhere[req.URL.Path])
+		resp, untouched, err := s.send(req, host)
 		if err == nil {
-			try.handOver()
 			s.answered(host, resp)
 			return resp, nil
 		}
-		s.failed(host)
-		if last || body.touched.Load() || req.Context().Err() != nil {
+		ended := req.Context().Err()
+		if !errors.Is(ended, context.Canceled) { // the caller's change of mind is no fault of the server's
+			s.failed(host)
+		}
+		tries = append(tries, try{host, err})
+		if untouched && !last && ended == nil {
+			continue
+		}
+		if req.Body != nil {
+			_ = req.Body.Close() // as a transport must; nobody reads it any more
+		}
+		if ended != nil || !s.several() {
 			return nil, err
 		}
+		return nil, &unreached{s.scheme, tries}
 	}
 }
 
+// send sends a request to one server. When that fails untouched says that the server can't have
+// got anything of it.
+func (s *servers) send(req *http.Request, host string) (resp *http.Response, untouched bool, err error) {
+	transport, err := s.transport(host)
+	if err != nil {
+		return nil, true, err
+	}
+	out, body := lend(req)
+	out.URL.Host, out.URL.Scheme, out.Host = host, s.scheme, host
+	if resp, err = transport.RoundTrip(out); err != nil {
+		return nil, body.takeBack(), err
+	}
+	body.handOver()
+	return resp, false, nil
+}
+
 // pick returns the server to try after those that were, and whether it is the last.
-func (s *servers) pick(tried []string, direct bool) (host string, last bool) {
+func (s *servers) pick(tried []try, direct bool) (host string, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	order := []string{s.current}
-	if direct && s.leader != "" && time.Since(s.rested) > restLeader {
+	if direct && s.leader != "" && time.Since(s.rested) >= s.rest {
 		order = []string{s.leader, s.current}
 	}
 	order = append(append(order, s.given...), s.learned...)
 	left := 0
 	for i, h := range order {
-		if slices.Contains(tried, h) || slices.Contains(order[:i], h) {
+		if slices.ContainsFunc(tried, func(t try) bool { return t.host == h }) || slices.Contains(order[:i], h) {
 			continue
 		}
 		if left++; left == 1 {
 			host = h
 		}
+	}
+	if host == "" { // what was left is not named any more
+		host = s.current
 	}
 	return host, left <= 1
 }
@@ -142,27 +170,49 @@ func (s *servers) transport(host string) (*http.Transport, error) {
 	return t, nil
 }
 
-// answered learns from an answer where the servers are and which one leads.
+// answered learns from an answer where the servers are and which one leads, and notes on it
+// whose it is.
 func (s *servers) answered(host string, resp *http.Response) {
-	named := resp.Header.Get(wire.ServersHeader)
-	leader := resp.Header.Get(wire.LeaderHeader)
+	named, leader := resp.Header.Get(wire.ServersHeader), resp.Header.Get(wire.LeaderHeader)
+	resp.Header.Set(answeredHeader, host)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = host
-	if named != "" {
-		s.learned = nil
-		for base := range strings.SplitSeq(named, ",") {
-			if h := s.hostOf(base); h != "" && !slices.Contains(s.given, h) && !slices.Contains(s.learned, h) && len(s.given)+len(s.learned) < maxServers {
-				s.learned = append(s.learned, h)
-			}
-		}
+	before := s.leader
+	switch {
+	case leader != "":
+		s.leader = s.hostOf(leader)
+	case named != "": // who names others, and no leader, is it
 		s.leader = host
 	}
-	if leader != "" {
-		s.leader = s.hostOf(leader)
+	if s.leader != before || s.leader == host {
+		s.rest = 0
+	}
+	if named != "" {
+		s.learn(named)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		s.moveOn(host)
+	}
+}
+
+// learn takes over the servers that one has named; what was learned before may be gone. The
+// caller holds mu.
+func (s *servers) learn(named string) {
+	s.learned = nil
+	for base := range strings.SplitSeq(named, ",") {
+		if len(s.given)+len(s.learned) >= maxServers {
+			break
+		}
+		if h := s.hostOf(base); h != "" && !slices.Contains(s.given, h) && !slices.Contains(s.learned, h) {
+			s.learned = append(s.learned, h)
+		}
+	}
+	for h, t := range s.transports {
+		if !slices.Contains(s.given, h) && !slices.Contains(s.learned, h) && h != s.current && h != s.leader {
+			delete(s.transports, h) // what goes on over it ends as it would have
+			t.CloseIdleConnections()
+		}
 	}
 }
 
@@ -180,28 +230,29 @@ func (s *servers) hostOf(base string) string {
 func (s *servers) failed(host string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if host == s.leader {
-		s.rested = time.Now()
+	leader := s.leader
+	s.moveOn(host)
+	if host == leader {
+		s.leader = leader // as far as the others know
+		s.rested, s.rest = time.Now(), min(max(2*s.rest, restLeader), restLeaderMax)
 	}
+}
+
+// leave has later calls go to another server than one that can't help at the moment.
+func (s *servers) leave(host string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.moveOn(host)
 }
 
-// leave has later calls go to another server than the last one did: what it answers it can't
-// help.
-func (s *servers) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leader = ""
-	s.moveOn(s.current)
-}
-
-// moveOn makes another server the current one if host is. The caller holds mu.
+// moveOn makes another server the current one if host is, and takes host for the leader no
+// more. The caller holds mu.
 func (s *servers) moveOn(host string) {
-	if s.current != host {
-		return
+	if s.leader == host {
+		s.leader = ""
 	}
-	all := append(slices.Clone(s.given), s.learned...)
-	if len(all) > 0 {
+	if s.current == host {
+		all := append(slices.Clone(s.given), s.learned...)
 		s.current = all[(slices.Index(all, host)+1)%len(all)]
 	}
 }
@@ -212,50 +263,5 @@ func (s *servers) CloseIdleConnections() {
 	defer s.mu.Unlock()
 	for _, t := range s.transports {
 		t.CloseIdleConnections()
-	}
-}
-
-// replay is a request's body that can be sent to another server as long as none of it has
-// gone: a transport that fails closes what it was given.
-type replay struct {
-	io.ReadCloser
-	touched atomic.Bool
-	handed  atomic.Bool // to a server, whose transport closes it
-}
-
-// attempt is the body as one server's transport gets it.
-type attempt struct {
-	*replay
-	answered atomic.Bool
-	closed   atomic.Bool
-}
-
-// Read notes that some of the body has gone.
-func (a *attempt) Read(p []byte) (int, error) {
-	a.touched.Store(true)
-	return a.ReadCloser.Read(p)
-}
-
-// Close closes the body once this server has answered, or part of it has gone.
-func (a *attempt) Close() error {
-	a.closed.Store(true)
-	if a.touched.Load() || a.answered.Load() {
-		return a.ReadCloser.Close()
-	}
-	return nil
-}
-
-// handOver leaves the body to the transport of a server that has answered.
-func (a *attempt) handOver() {
-	a.handed.Store(true)
-	if a.answered.Store(true); a.closed.Load() && a.ReadCloser != nil {
-		_ = a.ReadCloser.Close() // it was closed before it was handed over
-	}
-}
-
-// done closes a body that no server got.
-func (r *replay) done() {
-	if !r.handed.Load() {
-		_ = r.ReadCloser.Close() // nobody reads it any more
 	}
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,9 +18,7 @@ import (
 func echo(t *testing.T, name string, headers func() http.Header) (host string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for k, v := range headers() {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), headers())
 		body, _ := io.ReadAll(r.Body)
 		if len(body) > 5 {
 			body = body[:5]
@@ -75,26 +74,27 @@ func TestServers(t *testing.T) {
 	})
 	s := newServers([]string{"http://" + gone(t), "http://" + a}, nil)
 	defer s.CloseIdleConnections()
+	const read = "/reeve.v1.JobService/Get"
 	want := func(path, answer string) {
 		t.Helper()
 		if got := ask(t, s, path, "hello"); got != answer {
 			t.Errorf("%s is answered with %q; want %q", path, got, answer)
 		}
 	}
-	want("/x", "a got hello")
+	want(read, "a got hello")
 	if !slices.Equal(s.learned, []string{b}) || s.leader != b || s.current != a {
 		t.Errorf("learned %v, leader %s, at %s", s.learned, s.leader, s.current)
 	}
 	want("/reeve.v1.WorkerService/Session", "b got hello")
-	s.leave()
-	s.leave()
-	want("/x", "a got hello")
-	s.given = []string{gone(t)}
+	want("/reeve.v1.JobService/Submit", "b got hello")
+	s.leave(b) // it can't go on with a stream
+	want(read, "a got hello")
+	s.given, s.leader = []string{gone(t)}, ""
 	s.current = s.given[0]
-	want("/y", "b got hello") // one that was only named by another
+	want(read, "b got hello") // one that was only named by another
 	s.learned = nil
 	s.current = s.given[0]
-	want("/y", "failed")
+	want(read, "failed")
 }
 
 // TestTooManyServers bounds what servers can make a client remember.
