@@ -47,9 +47,10 @@ type Options struct {
 	Leader   session.Leader
 	History  store.History
 	Sessions *session.Hub
-	Logs     *logstore.Store
-	Blobs    blob.Store
-	Log      *slog.Logger
+	// Logs is the log store of the moment.
+	Logs  func() *logstore.Store
+	Blobs blob.Store
+	Log   *slog.Logger
 	// Open lets everybody in as administrator: only for loopback.
 	Open bool
 	// Join makes a join token around a worker's credential, or says why this server
@@ -162,6 +163,8 @@ func (s *server) fail(err error) error {
 		givenUp = connect.CodeDeadlineExceeded
 	case errors.Is(err, context.Canceled):
 		givenUp = connect.CodeCanceled
+	case errors.Is(err, logstore.ErrClosed):
+		return connect.NewError(connect.CodeUnavailable, errors.New("this server does not lead any more, or is stopping; try again"))
 	}
 	switch {
 	case givenUp != 0 && known:

@@ -164,7 +164,7 @@ func (r *rig) lead() {
 		}
 	}
 	door, err := New(Options{
-		Engine: l, Leader: l, History: r.store.History(), Sessions: sessions, Logs: r.logs, Blobs: r.blobs, Log: r.logger(), Open: r.open,
+		Engine: l, Leader: l, History: r.store.History(), Sessions: sessions, Logs: func() *logstore.Store { return r.logs }, Blobs: r.blobs, Log: r.logger(), Open: r.open,
 		Join:    func(credential string) (string, error) { return "rvj1_" + credential, nil },
 		Version: "test", Started: time.Now(), Config: r.settings.Core,
 	})

@@ -108,7 +108,7 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known ma
 		out.Done = true
 		return out, err
 	}
-	next, err := s.Logs.Append(ctx, ref, m.GetOffset(), m.GetFrames())
+	next, err := s.Logs().Append(ctx, ref, m.GetOffset(), m.GetFrames())
 	var gap *logstore.GapError
 	switch {
 	case errors.As(err, &gap):
@@ -124,7 +124,7 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known ma
 	}
 	out.Next = next
 	if m.GetSeal() {
-		err := s.Logs.Seal(ctx, ref, m.GetOffset()+int64(len(m.GetFrames())))
+		err := s.Logs().Seal(ctx, ref, m.GetOffset()+int64(len(m.GetFrames())))
 		if err != nil && !errors.Is(err, logstore.ErrSealed) && !errors.Is(err, logstore.ErrDropped) {
 			return nil, err
 		}
@@ -202,7 +202,7 @@ type logReader struct {
 // order of task and element. Following has an order only within an attempt.
 func (r *logReader) run(ctx context.Context, ref job.Ref) error {
 	if r.o.Follow && !r.f.stored {
-		source := tail.Source{Engine: r.s.Engine, Logs: r.s.Logs}
+		source := tail.Source{Engine: r.s.Engine, Logs: r.s.Logs()}
 		over, err := source.Over(ctx, r.f.spec, ref)
 		if err != nil {
 			return err
@@ -222,7 +222,7 @@ func (r *logReader) run(ctx context.Context, ref job.Ref) error {
 func (r *logReader) newest(ctx context.Context, ref job.Ref) error {
 	var last, after job.Ref
 	for n := 0; n < tail.MaxAttempts; {
-		page, err := r.s.Logs.List(ctx, ref, after, logstore.MaxList)
+		page, err := r.s.Logs().List(ctx, ref, after, logstore.MaxList)
 		if err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func (r *logReader) newest(ctx context.Context, ref job.Ref) error {
 }
 
 func (r *logReader) one(ctx context.Context, ref job.Ref) error {
-	for e, err := range r.s.Logs.Read(ctx, ref, r.o) {
+	for e, err := range r.s.Logs().Read(ctx, ref, r.o) {
 		if err != nil {
 			return ofDropped(ref, fmt.Errorf("read the log of %s: %w", ref, err))
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/forward"
 	"github.com/reeve-scheduler/reeve/internal/guard"
+	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
@@ -106,7 +107,7 @@ func (s *server) openMember() error {
 	_, _ = rand.Read(self.ID[:]) // never fails: crypto/rand ends the program instead
 	m, err := member.New(member.Options{
 		Settings: s.settings, Journal: s.store.Journal(), Tables: s.store.Tables(), Cluster: s.store.Cluster(), Outbox: s.sessions,
-		Self: self, SeenFile: filepath.Join(s.config.Dir, seenFile), Deposed: s.sessions.CloseAll, Log: s.config.Log,
+		Self: self, SeenFile: filepath.Join(s.config.Dir, seenFile), Led: s.led, Deposed: s.deposed, Log: s.config.Log,
 	})
 	if err != nil {
 		return err
@@ -115,6 +116,44 @@ func (s *server) openMember() error {
 	vitals := m.Vitals
 	s.vital.Store(&vitals)
 	return nil
+}
+
+// segmentsDir is where --blobs has the logs that are not packed yet, in a directory of each
+// server that led and has left some.
+const segmentsDir = "segments"
+
+// openLogs opens the logs of a server that is alone. One of several has them while it leads.
+func (s *server) openLogs(ctx context.Context) error {
+	s.logs.Store(logstore.Closed())
+	if s.config.Store != "" {
+		return nil
+	}
+	logs, err := logstore.Open(ctx, filepath.Join(s.config.Dir, logsDir), s.blobs, logstore.Options{Log: s.config.Log})
+	if err == nil {
+		s.logs.Store(logs)
+	}
+	return err
+}
+
+// led takes over the logs, now that this server leads.
+func (s *server) led(ctx context.Context) error {
+	var unique [4]byte
+	_, _ = rand.Read(unique[:]) // never fails: crypto/rand ends the program instead
+	dir := filepath.Join(s.config.Blobs, segmentsDir, fmt.Sprintf("%016d-%x", s.member.Now(), unique))
+	logs, err := logstore.Open(ctx, dir, s.blobs, logstore.Options{Log: s.config.Log, Adopt: true})
+	if err != nil {
+		return err
+	}
+	s.logs.Store(logs)
+	return nil
+}
+
+// deposed lets go of all that is a leader's.
+func (s *server) deposed() {
+	s.sessions.CloseAll()
+	if err := s.logs.Swap(logstore.Closed()).Close(); err != nil {
+		s.config.Log.Warn("the logs could not be closed in good order", "error", err)
+	}
 }
 
 func (s *server) scheme() string {

@@ -184,7 +184,7 @@ type server struct {
 	started  time.Time
 	store    *sqlstore.Store
 	blobs    *dirblob.Store
-	logs     *logstore.Store
+	logs     atomic.Pointer[logstore.Store] // that of a server which leads, else a closed one
 	trust    *trust.Server
 	peers    *tls.Config // for connections to other servers, nil without TLS
 	sessions *session.Hub
@@ -222,10 +222,10 @@ func (s *server) open(ctx context.Context) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	if s.blobs, err = dirblob.Open(cmp.Or(c.Blobs, filepath.Join(c.Dir, "blobs"))); err != nil {
+	if s.blobs, err = dirblob.Open(filepath.Join(cmp.Or(c.Blobs, c.Dir), "blobs")); err != nil {
 		return err
 	}
-	if s.logs, err = logstore.Open(ctx, filepath.Join(c.Dir, logsDir), s.blobs, logstore.Options{Log: c.Log}); err != nil {
+	if err := s.openLogs(ctx); err != nil {
 		return err
 	}
 	if !c.Dev {
@@ -246,7 +246,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
-		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: s.logs.Expect,
+		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: func(ref job.Ref, size int64) { s.logs.Load().Expect(ref, size) },
 		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery), MemoryFull: memoryFull(),
 	}
 	if s.store.Cluster() != nil {
@@ -297,8 +297,8 @@ func (s *server) close() error {
 			errs = append(errs, err)
 		}
 	}
-	if s.logs != nil {
-		errs = append(errs, s.logs.Close())
+	if logs := s.logs.Load(); logs != nil {
+		errs = append(errs, logs.Close())
 	}
 	if s.blobs != nil {
 		errs = append(errs, s.blobs.Close())
@@ -318,7 +318,7 @@ func (s *server) gone(ctx context.Context, ids []job.ID) error {
 	if err := s.blobs.Delete(ctx, artifacts...); err != nil {
 		return fmt.Errorf("drop the artifacts of jobs: %w", err)
 	}
-	return s.logs.Drop(ctx, ids...)
+	return s.logs.Load().Drop(ctx, ids...)
 }
 
 // url is the server's address for clients on this machine.
@@ -347,7 +347,7 @@ const (
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
 	handler, err := api.New(api.Options{
-		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs, Blobs: s.blobs, Log: c.Log,
+		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs.Load, Blobs: s.blobs, Log: c.Log,
 		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.full,
 		Forward: s.forward(),
 	})

@@ -64,7 +64,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	handler, err := api.New(api.Options{
-		Engine: l, Leader: l, History: s.store.History(), Sessions: sessions, Logs: s.logs, Blobs: s.blobs, Log: log, Open: true, Config: settings.Core,
+		Engine: l, Leader: l, History: s.store.History(), Sessions: sessions, Logs: func() *logstore.Store { return s.logs }, Blobs: s.blobs, Log: log, Open: true, Config: settings.Core,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -195,29 +195,35 @@ func (s *Store) rememberDrops(packs []*pack, ids []job.ID) error {
 	for _, id := range ids {
 		text = append(append(text, id.String()...), '\n')
 	}
-	path := filepath.Join(s.dir, dropName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	before, err := s.appendDrops(text)
 	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		_, err = f.Write(text)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	needed := 0
 	for _, p := range packs {
 		needed += len(p.dropped)
 	}
-	if info.Size() > int64(dropSlack+40*needed) {
+	if before > int64(dropSlack+40*needed) {
 		return s.rewriteDrops(packs)
 	}
 	return nil
+}
+
+// appendDrops adds lines to the file of drops, durably, and returns how long it was.
+func (s *Store) appendDrops(text []byte) (before int64, err error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, dropName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		before = info.Size()
+		_, err = f.Write(text)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return before, errors.Join(err, f.Close())
 }
 
 // rewriteDrops replaces the file of drops by what packs still need.

@@ -47,6 +47,10 @@ func (s *Store) List(ctx context.Context, under, after job.Ref, limit int) ([]In
 	limit = min(max(limit, 1), MaxList)
 	for {
 		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrClosed
+		}
 		packs, gen := s.packs, s.gen
 		l := lister{under: under, after: after, limit: limit}
 		for ref, a := range s.live {

@@ -149,6 +149,11 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.o.Adopt {
+		if highest, err = s.adopt(highest); err != nil {
+			return err
+		}
+	}
 	if err := s.recoverDrops(ctx); err != nil {
 		return err
 	}
@@ -166,7 +171,8 @@ func (s *Store) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	if k := len(s.segments); k > 0 && s.segments[k-1].n == highest && s.segments[k-1].size < s.o.SegmentBytes {
+	// Into one that was adopted somebody may still write.
+	if k := len(s.segments); !s.o.Adopt && k > 0 && s.segments[k-1].n == highest && s.segments[k-1].size < s.o.SegmentBytes {
 		s.cur = s.segments[k-1]
 		return s.cur.f.Truncate(s.cur.size)
 	}

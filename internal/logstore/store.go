@@ -75,6 +75,10 @@ type Options struct {
 	Free func() (int64, error)
 	// Prefix of the packs' blob keys; "logs".
 	Prefix string
+	// Adopt has the store take over what stores left whose directories stand beside its own,
+	// as those of servers that led before: their segments become its own. At most one store
+	// writes at a time; what one that was overtaken still writes is not looked at.
+	Adopt bool
 	// Now is the clock; nil is time.Now. Log may be nil.
 	Now func() time.Time
 	Log *slog.Logger
@@ -166,6 +170,9 @@ func Open(ctx context.Context, dir string, blobs blob.Store, o Options) (*Store,
 	go s.packLoop(run)
 	return s, nil
 }
+
+// Closed returns a store that answers everything with ErrClosed.
+func Closed() *Store { return &Store{closed: true} }
 
 // Close ends packing, syncs what was appended, and ends followers with ErrClosed.
 func (s *Store) Close() error {

@@ -36,7 +36,8 @@ type Options struct {
 	// nowhere.
 	SeenFile string
 	// Led is called when this server has won the lease, before it begins to lead; an error
-	// gives the lease up again. Deposed is called when it leads no more.
+	// gives the lease up again. Deposed is called when it leads no more, before it lets
+	// another one lead, where it can.
 	Led     func(ctx context.Context) error
 	Deposed func()
 	Log     *slog.Logger
@@ -131,7 +132,7 @@ func (m *Member) Run(ctx context.Context) error {
 type retry struct{ d time.Duration }
 
 func (r *retry) sleep(ctx context.Context) {
-	r.d = min(max(2*r.d, 50*time.Millisecond), 5*time.Second)
+	r.d = min(max(2*r.d, 50*time.Millisecond), time.Second)
 	select {
 	case <-time.After(r.d):
 	case <-ctx.Done():
@@ -230,6 +231,9 @@ func (m *Member) giveUp(ctx context.Context) {
 	m.asking.Lock()
 	defer m.asking.Unlock()
 	m.until.Store(0)
+	if m.o.Deposed != nil {
+		m.o.Deposed()
+	}
 	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := m.o.Cluster.Yield(soon, m.o.Self.ID); err != nil {
@@ -239,9 +243,6 @@ func (m *Member) giveUp(ctx context.Context) {
 	m.elector.Lost(m.now())
 	m.turn()
 	m.mu.Unlock()
-	if m.o.Deposed != nil {
-		m.o.Deposed()
-	}
 }
 
 // turn wakes those who await. The caller holds mu.

@@ -289,6 +289,7 @@ func TestTheStoreIsAwayForAll(t *testing.T) {
 		}
 		put(t, leading(t, nodes...), "after")
 		for _, n := range nodes {
+			until(t, "it does not answer", func() bool { return n.Standing().Able })
 			sees(t, n, "after", "before")
 		}
 	})

@@ -113,7 +113,7 @@ func TestSeveralServers(t *testing.T) {
 	l := newLedger(t)
 	long := v.submit(l.env() + "\nrun: '" + gated + "'")
 	l.seen(1, "begin", "main")
-	var ids []string
+	var ids, said []string
 	check := func(after string) {
 		t.Helper()
 		for _, m := range v.members {
@@ -121,7 +121,7 @@ func TestSeveralServers(t *testing.T) {
 				continue
 			}
 			id := m.only.submit("run: echo " + after)
-			ids = append(ids, id)
+			ids, said = append(ids, id), append(said, after+"\n")
 			// Whoever is asked next knows of it already.
 			for _, o := range v.members {
 				if alive(o.proc.cmd.Process.Pid) && o.only.show(id).ID != id {
@@ -129,8 +129,14 @@ func TestSeveralServers(t *testing.T) {
 				}
 			}
 		}
-		for _, id := range ids[len(ids)-1:] {
+		for _, id := range ids[max(len(ids)-3, 0):] {
 			v.ends(id, "succeeded")
+		}
+		// What an earlier leader has taken of logs is there, too.
+		for i, id := range ids {
+			if got := v.ok("logs", id); got != said[i] {
+				t.Errorf("after %s: the log of job %s is %q, want %q", after, id, got, said[i])
+			}
 		}
 	}
 	check("the start")
