@@ -127,38 +127,41 @@ func benchFlush(seq, first uint64, n int, keyed bool) (begun, over store.Flush) 
 }
 
 // BenchmarkFlush is what a job costs the tables: a row when it begins and the same
-// row when it has ended, in transactions of 1,024, with the Durable that follows.
+// row when it has ended, in transactions of so many, with the Durable that follows.
 func BenchmarkFlush(b *testing.B) { each(b, benchmarkFlush) }
 
 func benchmarkFlush(b *testing.B, e engine) {
-	for _, keyed := range []bool{false, true} {
-		b.Run(fmt.Sprintf("keyed=%t", keyed), func(b *testing.B) {
-			s := e.open(b)
-			const n = 1024
-			report := e.reportCPU(b)
-			seq, id, rows := uint64(1), uint64(1), 0
-			for b.Loop() {
-				b.StopTimer()
-				begun, over := benchFlush(seq, id, n, keyed)
-				b.StartTimer()
-				for _, f := range []*store.Flush{&begun, &over} {
-					if err := s.Tables().Flush(b.Context(), f); err != nil {
-						b.Fatal(err)
-					}
-				}
-				seq += 2
-				id += n
-				rows += 2 * n
-				if seq%32 == 1 {
-					if _, err := s.Tables().Durable(b.Context()); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			report(rows)
-			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
-		})
+	for _, n := range []int{1024, 10_000} {
+		for _, keyed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("jobs=%d/keyed=%t", n, keyed), func(b *testing.B) { benchmarkFlushOf(b, e, n, keyed) })
+		}
 	}
+}
+
+func benchmarkFlushOf(b *testing.B, e engine, n int, keyed bool) {
+	s := e.open(b)
+	report := e.reportCPU(b)
+	seq, id, rows := uint64(1), uint64(1), 0
+	for b.Loop() {
+		b.StopTimer()
+		begun, over := benchFlush(seq, id, n, keyed)
+		b.StartTimer()
+		for _, f := range []*store.Flush{&begun, &over} {
+			if err := s.Tables().Flush(b.Context(), f); err != nil {
+				b.Fatal(err)
+			}
+		}
+		seq += 2
+		id += uint64(n)
+		rows += 2 * n
+		if seq%32 == 1 {
+			if _, err := s.Tables().Durable(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	report(rows)
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
 // filled is a store with n jobs, all live or all ended.
