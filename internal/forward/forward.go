@@ -1,6 +1,12 @@
 // Package forward sends on to the leader what a server that does not lead can't answer, with
 // the caller's own headers, and holds calls for a moment while nobody leads. Its callers do
 // not see which server it was.
+//
+// It stands behind the guard of the server that was called, which has refused whatever has no
+// token, not the scope, or comes from a page of another site, and bounds what a connection may
+// take. The leader's guard looks at the call once more, by its token: to the leader a server
+// is one peer among others, so that whatever is counted there is to be counted by token, never
+// by address.
 package forward
 
 import (
@@ -15,6 +21,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -140,6 +147,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	var failed string // the leader that could not be reached
 	var rests time.Time
+	refusal := unavailable("no server leads at the moment; try again")
 	for {
 		changed := h.o.Changed()
 		s := h.o.Standing()
@@ -152,16 +160,19 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 			if err == nil {
 				return
 			}
-			if !again || !m.whole() {
+			if !m.takeBack() || !again {
 				h.o.Fail(w, r, &job.Error{Code: job.Unavailable, Cause: err,
 					Message: "the server that leads went away before it answered; the outcome is unknown: try again"})
 				return
 			}
 			failed, rests = s.Leader, time.Now().Add(retryLeader)
+			if !errors.Is(err, errAstray) {
+				refusal = &job.Error{Code: job.Unavailable, Cause: err, Message: "this server can't reach the one that leads, " + s.Leader + "; try again"}
+			}
 			continue
 		}
 		if !h.wait(ctx, changed, rests) {
-			h.o.Fail(w, r, unavailable("no server leads at the moment; try again"))
+			h.o.Fail(w, r, refusal)
 			return
 		}
 	}
@@ -196,10 +207,10 @@ func (h *Handler) wait(ctx context.Context, changed <-chan struct{}, rests time.
 // message is a request's body. A small one can be sent twice; of another one it is known
 // whether any of it has gone.
 type message struct {
-	kept    []byte
-	all     bool // kept is all of it
-	body    io.ReadCloser
-	touched atomic.Bool
+	kept []byte
+	all  bool // kept is all of it
+	body io.ReadCloser
+	lent *lent // what the server that is tried has of a body that is not kept
 }
 
 func keep(r *http.Request) (*message, error) {
@@ -216,31 +227,58 @@ func keep(r *http.Request) (*message, error) {
 	return m, err
 }
 
-// whole says whether the message can be sent as if for the first time.
-func (m *message) whole() bool { return m.all || !m.touched.Load() }
+// again returns the request with its message from the beginning.
+func (m *message) again(r *http.Request) *http.Request {
+	q := r.Clone(r.Context())
+	if m.all {
+		q.Body = io.NopCloser(bytes.NewReader(m.kept))
+		return q
+	}
+	m.lent = &lent{body: m.body}
+	q.Body = m.lent
+	return q
+}
 
-// Read notes that some of the body has gone.
-func (m *message) Read(p []byte) (int, error) {
-	m.touched.Store(true)
-	return m.body.Read(p)
+// takeBack says whether the message can be sent as if for the first time.
+func (m *message) takeBack() bool { return m.all || m.lent.takeBack() }
+
+// lent is a body as one server gets it.
+type lent struct {
+	body io.ReadCloser
+	mu   sync.Mutex
+	gone bool // some of it
+	back bool // taken, before any had gone
+}
+
+// Read notes that some of the body has gone. A transport that has failed, and is slow to
+// stop, gets nothing of what another server is sent by then.
+func (l *lent) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	if l.back {
+		l.mu.Unlock()
+		return 0, errAstray
+	}
+	l.gone = true
+	l.mu.Unlock()
+	return l.body.Read(p)
 }
 
 // Close ends a body of which some has gone, and with it a Read that waits for more. Of
 // another one nobody has seen anything: it may be sent once more.
-func (m *message) Close() error {
-	if m.touched.Load() {
-		return m.body.Close()
+func (l *lent) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return l.body.Close()
 	}
 	return nil
 }
 
-// again returns the request with its message from the beginning.
-func (m *message) again(r *http.Request) *http.Request {
-	q := r.Clone(r.Context())
-	if q.Body = m; m.all {
-		q.Body = io.NopCloser(bytes.NewReader(m.kept))
-	}
-	return q
+func (l *lent) takeBack() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.back = !l.gone
+	return l.back
 }
 
 var errAstray = errors.New("it does not lead")

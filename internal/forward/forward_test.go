@@ -318,6 +318,100 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLoop: servers that take each other for the leader refuse a call, however large.
+func TestLoop(t *testing.T) {
+	soon := func(o *Options) { o.Hold = time.Millisecond }
+	a, b := start(t, "a", soon), start(t, "b", soon)
+	a.set(Standing{Able: true, Leader: b.URL})
+	b.set(Standing{Able: true, Leader: a.URL})
+	text, _, _ := call(t, b, "/write", "x")
+	wants(t, "a call", text, "no server leads at the moment; try again")
+	text, _, _ = call(t, b, "/write", strings.Repeat("x", maxKept+1))
+	if !strings.Contains(text, "try again") {
+		t.Errorf("a large call: %q", text)
+	}
+}
+
+// TestUnreachable says which server can't be reached when one leads, as the others know.
+func TestUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	nobody := "http://" + l.Addr().String()
+	b := start(t, "b", func(o *Options) { o.Hold = time.Millisecond })
+	b.set(Standing{Able: true, Leader: nobody})
+	text, _, _ := call(t, b, "/write", "x")
+	wants(t, "a call", text, "this server can't reach the one that leads, "+nobody+"; try again")
+}
+
+// TestUpload sends a large message on as it comes, without keeping it.
+func TestUpload(t *testing.T) {
+	const half = 1 << 20
+	began := make(chan error, 1)
+	a := start(t, "a", func(o *Options) {
+		o.Inner = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.CopyN(io.Discard, r.Body, half)
+			began <- err
+			n, err := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, half+n, err)
+		})
+	})
+	b := start(t, "b", nil)
+	a.set(Standing{Leads: true, Able: true})
+	b.set(Standing{Able: true, Leader: a.URL})
+	in, out := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+"/write", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 2 * half
+	go func() {
+		_, _ = out.Write(make([]byte, half))
+		if err := <-began; err != nil { // the leader has the half that was sent
+			_ = out.CloseWithError(err)
+			return
+		}
+		_, _ = out.Write(make([]byte, half))
+		_ = out.Close()
+	}()
+	client := http.Client{Transport: NewTransport(nil)}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if want := fmt.Sprint(2*half, "<nil>"); err != nil || strings.ReplaceAll(string(text), " ", "") != want {
+		t.Errorf("the leader got %s: %v; want %s", text, err, want)
+	}
+}
+
+// TestTakenBack: a transport that is slow to stop gets nothing of a message that the next
+// server has.
+func TestTakenBack(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/write", io.NopCloser(strings.NewReader("hello")))
+	r.ContentLength = -1
+	m, err := keep(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := m.again(r).Body
+	_ = old.Close()
+	if !m.takeBack() {
+		t.Fatal("a message of which nothing has gone can't be taken back")
+	}
+	next := m.again(r).Body
+	if n, err := old.Read(make([]byte, 5)); n > 0 || err == nil {
+		t.Errorf("the first server gets %d bytes", n)
+	}
+	if text, err := io.ReadAll(next); err != nil || string(text) != "hello" || m.takeBack() {
+		t.Errorf("the second server gets %q: %v", text, err)
+	}
+}
+
 // TestCut tells the caller that the outcome is unknown when the leader goes away with a call.
 func TestCut(t *testing.T) {
 	a, b := start(t, "a", nil), start(t, "b", nil)
