@@ -73,8 +73,8 @@ type Options struct {
 	// TLS says how to know the server at host:port; nil means the system's roots.
 	TLS func(host string) (*tls.Config, error)
 	// Patience is how long unavailable or busy servers are tried again, negative for not
-	// at all. 0 is for people at a terminal: DefaultPatience, but a second only for an
-	// address at which nothing listens.
+	// at all. 0 is for people at a terminal: DefaultPatience, but a second only while
+	// nothing listens at any address.
 	Patience time.Duration
 	// UserAgent names the program.
 	UserAgent string
@@ -133,7 +133,7 @@ func New(o Options) (*Client, error) {
 	if o.Patience == 0 {
 		o.Patience, refused = DefaultPatience, startPatience
 	}
-	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, &streams{among}, retry(among, o.Patience, refused))}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, &streams{among}, retry(o.Patience, refused))}
 	// To compress what a session says costs the server more than to decide it.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
@@ -256,8 +256,8 @@ func busy(err error) (after time.Duration, ok bool) {
 // retry repeats unary calls that an unavailable or busy server did not answer, no sooner
 // than the server asks for, with jitter, so that those who were refused together do not come
 // back together; until patience runs out. refused is the patience while nothing listens at
-// the only address.
-func retry(among *servers, patience, refused time.Duration) connect.UnaryInterceptorFunc {
+// any address.
+func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			begin := time.Now()
@@ -269,7 +269,7 @@ func retry(among *servers, patience, refused time.Duration) connect.UnaryInterce
 				again = again || (code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil) &&
 					(unsent(err) || repeats(req.Any()))
 				limit := patience
-				if err != nil && unreachable(err) && !among.several() {
+				if err != nil && unreachable(err) {
 					limit = refused
 				}
 				if err == nil || !again || errors.Is(err, trust.ErrUntrusted) || time.Since(begin)+max(wait, after) > limit {
