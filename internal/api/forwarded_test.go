@@ -13,6 +13,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/forward"
 	"github.com/reeve-scheduler/reeve/internal/guard"
+	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/session"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -39,7 +40,7 @@ func besides(t *testing.T, r *rig) *another {
 	}))
 	r.door.Store(&counting)
 	door, err := New(Options{
-		Engine: r.leader, Leader: r.leader, History: r.store.History(), Sessions: session.NewHub(r.logger()), Logs: r.logs, Blobs: r.blobs, Log: r.logger(),
+		Engine: r.leader, Leader: r.leader, History: r.store.History(), Sessions: session.NewHub(r.logger()), Logs: func() *logstore.Store { return r.logs }, Blobs: r.blobs, Log: r.logger(),
 		Join:    func(string) (string, error) { return "", nil },
 		Version: "another", Started: time.Now(), Config: r.settings.Core,
 		Forward: func(inner http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
