@@ -53,4 +53,10 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo -n)
 fi
 "${as_root[@]}" apt-get update -q
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+install() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; }
+if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  # Tests make servers of their own. The package would make one and start it, and fail where it can't.
+  install postgresql-common
+  "${as_root[@]}" pg_conftool /etc/postgresql-common/createcluster.conf set create_main_cluster off
+fi
+install "${missing[@]}"
