@@ -117,7 +117,7 @@ func (m *Member) Full() error {
 
 // Standing is how a server stands among the others.
 type Standing struct {
-	// Leads says that this server decides.
+	// Leads says that this server decides, and is certain of that.
 	Leads bool
 	// Able says that it answers reads.
 	Able bool
@@ -133,8 +133,9 @@ type Standing struct {
 func (m *Member) Standing() Standing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Standing{Leads: m.role.leader != nil, Able: m.role != role{}, Servers: m.servers}
-	if m.lease.Left > 0 && (m.lease.Holder != m.o.Self.ID || s.Leads) {
+	s := Standing{Leads: m.role.leader != nil && m.Holds(), Servers: m.servers}
+	s.Able = s.Leads || m.role.follower != nil
+	if left := m.lease.Left - (m.now() - m.told); left > 0 && (m.lease.Holder != m.o.Self.ID || s.Leads) {
 		s.Leader = m.lease.Address
 	}
 	if f := m.role.follower; f != nil {

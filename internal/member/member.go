@@ -59,6 +59,7 @@ type Member struct {
 	elector *Elector
 	turned  chan struct{} // closed and replaced when the elector or the lease has changed
 	lease   store.Lease
+	told    time.Duration // when that was
 	servers []store.Server
 	role    role
 	changed chan struct{} // closed and replaced when role has
@@ -361,7 +362,7 @@ func (m *Member) ask(ctx context.Context, what Ask) {
 		m.mu.Unlock()
 		return
 	}
-	m.lease = l
+	m.lease, m.told = l, sent
 	claim := m.elector.Told(sent, m.now(), what, l) && m.unfit == nil && m.role.follower != nil && !m.isResigned()
 	m.until.Store(int64(m.elector.Until()))
 	m.turn()

@@ -241,8 +241,8 @@ func TestTheLeaderIsCutOff(t *testing.T) {
 		if took := time.Since(began); took > DefaultLease+DefaultLease/looks {
 			t.Errorf("nobody led for %s", took)
 		}
-		if old.Holds() {
-			t.Error("the old leader believes that it leads")
+		if old.Holds() || old.Standing().Leads || old.Standing().Able || old.Standing().Leader != "" {
+			t.Errorf("the old leader believes that it stands as %+v", old.Standing())
 		}
 		reading, cancel := context.WithTimeout(t.Context(), time.Second)
 		if err := old.View(reading, func(*core.State) {}); err == nil {
