@@ -27,8 +27,8 @@ type server struct {
 	changed chan struct{}
 	waits   chan struct{} // told when somebody asks what may change
 	handler *Handler
-	// hold, if not nil, keeps the inner handler before it answers.
-	hold chan struct{}
+	// hold, if not nil, keeps the inner handler before it answers; held is closed then.
+	hold, held chan struct{}
 }
 
 func (v *server) standing() Standing {
@@ -71,6 +71,7 @@ func (v *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if v.hold != nil {
+		close(v.held)
 		<-v.hold
 	}
 	fmt.Fprintf(w, "%s: %s as %s, %d bytes, %v", v.name, r.URL.Path, r.Header.Get("Authorization"), len(body), err)
@@ -415,7 +416,7 @@ func TestTakenBack(t *testing.T) {
 // TestCut tells the caller that the outcome is unknown when the leader goes away with a call.
 func TestCut(t *testing.T) {
 	a, b := start(t, "a", nil), start(t, "b", nil)
-	a.hold = make(chan struct{})
+	a.hold, a.held = make(chan struct{}), make(chan struct{})
 	a.set(Standing{Leads: true, Able: true})
 	b.set(Standing{Able: true, Leader: a.URL})
 	got := make(chan string, 1)
@@ -423,19 +424,10 @@ func TestCut(t *testing.T) {
 		text, _, _ := call(t, b, "/write", "x")
 		got <- text
 	}()
-	go func() {
-		a.CloseClientConnections()
-	}()
-	for done := false; !done; {
-		select {
-		case text := <-got:
-			if !strings.Contains(text, "outcome is unknown") {
-				t.Errorf("the caller hears %q", text)
-			}
-			done = true
-		default:
-			a.CloseClientConnections()
-		}
+	<-a.held
+	a.CloseClientConnections()
+	if text := <-got; !strings.Contains(text, "outcome is unknown") {
+		t.Errorf("the caller hears %q", text)
 	}
 	close(a.hold)
 }
