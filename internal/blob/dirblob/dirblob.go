@@ -5,20 +5,21 @@
 // ends in a tilde, so that a and a/b are both possible. Capital letters are
 // written as a plus and the small letter, so that file systems that fold case keep
 // keys apart. Blobs being written or removed live in a folder of their own, which
-// no key can name and which Open empties.
+// no key can name and which opening the directory clears.
 package dirblob
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
 )
@@ -27,19 +28,33 @@ import (
 // stands only at the end of a file's name.
 const tmp = "~tmp"
 
-// Store is a blob.Store on a directory. One process at a time may have the
-// directory open, which the caller sees to.
+// staleAfter is how long nothing has happened to what a process that is gone has left in the
+// tmp of a shared directory. One that is still there writes to its files all the time.
+const staleAfter = 24 * time.Hour
+
+// Store is a blob.Store on a directory.
 type Store struct {
 	root *os.Root
-	// seq numbers the names in tmp.
-	seq atomic.Uint64
+	// self and seq make the names in tmp, which differ from those of other processes.
+	self string
+	seq  atomic.Uint64
 }
 
 var _ blob.Store = (*Store)(nil)
 
-// Open opens or makes dir (mode 0700) and removes what a crash left half done.
-// Close the store when it is no longer used.
+// Open opens or makes dir (mode 0700) for one process at a time, which the caller sees to,
+// and removes what a crash left half done. Close the store when it is no longer used.
 func Open(dir string) (*Store, error) {
+	return open(dir, func(fs.FileInfo) bool { return true })
+}
+
+// OpenShared is Open for several processes, on any machines that see the same files. What a
+// crash left half done is removed a day later.
+func OpenShared(dir string) (*Store, error) {
+	return open(dir, func(i fs.FileInfo) bool { return time.Since(i.ModTime()) > staleAfter })
+}
+
+func open(dir string, stale func(fs.FileInfo) bool) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
 	}
@@ -47,19 +62,38 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
 	}
-	s := &Store{root: root}
-	err = root.RemoveAll(tmp)
-	if err == nil {
-		err = root.Mkdir(tmp, 0o700)
+	s := &Store{root: root, self: rand.Text()}
+	if err := root.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		root.Close()
+		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
 	}
-	if err == nil {
-		err = s.syncDir(".")
-	}
-	if err != nil {
+	if err := errors.Join(s.clear(stale), s.syncDir(".")); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("blob directory %s: %w", dir, err)
 	}
 	return s, nil
+}
+
+// clear removes what is stale from tmp. Others may remove the same meanwhile.
+func (s *Store) clear(stale func(fs.FileInfo) bool) error {
+	d, err := s.root.Open(tmp)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if i, err := e.Info(); err != nil || !stale(i) {
+			continue
+		}
+		if err := s.root.RemoveAll(path.Join(tmp, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close releases the directory. Readers that are open stay usable.
@@ -84,7 +118,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader) (int64, error)
 }
 
 func (s *Store) tmpName() string {
-	return path.Join(tmp, strconv.FormatUint(s.seq.Add(1), 10))
+	return path.Join(tmp, fmt.Sprintf("%s-%d", s.self, s.seq.Add(1)))
 }
 
 func (s *Store) writeFile(ctx context.Context, name string, r io.Reader) (int64, error) {

@@ -2,10 +2,12 @@ package dirblob_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,6 +28,16 @@ func open(t *testing.T, dir string) *dirblob.Store {
 
 func TestContract(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) blob.Store { return open(t, t.TempDir()) })
+	t.Run("shared", func(t *testing.T) {
+		blobtest.Run(t, func(t *testing.T) blob.Store {
+			s, err := dirblob.OpenShared(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			return s
+		})
+	})
 }
 
 func TestOpenMakesTheDirectoryForItsOwnerOnly(t *testing.T) {
@@ -81,6 +93,54 @@ func TestOpenRemovesWhatACrashLeft(t *testing.T) {
 	}
 	r.Close()
 }
+
+// TestShared lets several processes, as several stores are, use one directory: none takes
+// from another what it is writing.
+func TestShared(t *testing.T) {
+	dir := t.TempDir()
+	shared := func(t *testing.T) *dirblob.Store {
+		t.Helper()
+		s, err := dirblob.OpenShared(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	one, tmp := shared(t), filepath.Join(dir, "~tmp")
+	stale := filepath.Join(tmp, "17")
+	if err := os.WriteFile(stale, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(stale, time.Time{}, time.Now().Add(-48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var two *dirblob.Store
+	_, err := one.Put(t.Context(), "k", io.MultiReader(strings.NewReader("half "), onRead(func() {
+		two = shared(t)
+		if _, err := two.Put(t.Context(), "k", strings.NewReader("of another")); err != nil {
+			t.Error(err)
+		}
+	}), strings.NewReader("whole")))
+	if err != nil {
+		t.Fatalf("a put beside another process: %v", err)
+	}
+	r, _, err := two.Get(t.Context(), "k", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if b, err := io.ReadAll(r); string(b) != "half whole" || err != nil {
+		t.Errorf("k holds %q, %v", b, err)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+type onRead func()
+
+func (f onRead) Read([]byte) (int, error) { f(); return 0, io.EOF }
 
 func TestDeletedPrefixLeavesNoFiles(t *testing.T) {
 	dir := t.TempDir()
