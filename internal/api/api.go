@@ -67,6 +67,8 @@ type Options struct {
 	// Forward, if not nil, stands between the guard and the services: it may send on to
 	// another server what inner would answer. fail answers with an error.
 	Forward func(inner http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler
+	// Leads says whether this server decides; nil is one that is alone.
+	Leads func() bool
 	// Version is what the server says it is.
 	Version string
 	// Started is when the process began.

@@ -245,6 +245,14 @@ func (s *health) Check(context.Context, *connect.Request[reevev1.CheckRequest]) 
 	return connect.NewResponse(&reevev1.CheckResponse{Status: "ok"}), nil
 }
 
+// role is what a server is among those that share its store.
+func (s *server) role() string {
+	if s.Leads == nil || s.Leads() {
+		return "leader"
+	}
+	return "follower"
+}
+
 // Status describes the server.
 func (s *health) Status(ctx context.Context, _ *connect.Request[reevev1.StatusRequest]) (*connect.Response[reevev1.StatusResponse], error) {
 	var totals core.Totals
@@ -253,7 +261,7 @@ func (s *health) Status(ctx context.Context, _ *connect.Request[reevev1.StatusRe
 	}
 	generation, durable, projected := s.Engine.Position()
 	return connect.NewResponse(&reevev1.StatusResponse{
-		Version: s.Version, Role: "leader", Generation: generation, Epoch: totals.Epoch, Sequence: durable, ProjectedSequence: projected,
+		Version: s.Version, Role: s.role(), Generation: generation, Epoch: totals.Epoch, Sequence: durable, ProjectedSequence: projected,
 		StartedAt: wire.Time(s.begun.UnixMilli()), JobsInMemory: totals.Jobs, Pending: totals.Live, Running: totals.Attempts,
 		Workers: int64(totals.Workers), Now: wire.Time(s.Engine.Now()),
 	}), nil

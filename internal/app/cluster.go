@@ -16,6 +16,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
+	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
@@ -115,6 +116,11 @@ func (s *server) openMember() error {
 	s.member, s.engine, s.chief, s.run, s.full = m, m, m, m.Run, m.Full
 	vitals := m.Vitals
 	s.vital.Store(&vitals)
+	stands := func() metrics.Standing {
+		now := m.Standing()
+		return metrics.Standing{Leads: now.Leads, Servers: len(now.Servers), Behind: now.Behind}
+	}
+	s.stands.Store(&stands)
 	return nil
 }
 

@@ -200,15 +200,17 @@ type server struct {
 	admin    *admin
 	metrics  *metrics.Server
 	settings leader.Settings
-	// vital is the engine's vital signs, once there is one.
-	vital atomic.Pointer[func() (leader.Vitals, bool)]
+	// vital is the engine's vital signs, once there is one, and stands how it stands among
+	// several.
+	vital  atomic.Pointer[func() (leader.Vitals, bool)]
+	stands atomic.Pointer[func() metrics.Standing]
 }
 
 func (s *server) open(ctx context.Context) (err error) {
 	c := &s.config
 	s.metrics = metrics.NewServer(c.Version)
 	if c.Admin != "" {
-		if s.admin, err = openAdmin(ctx, c.Admin, s.metrics.Handler(s.vitals, c.Log), c.Log); err != nil {
+		if s.admin, err = openAdmin(ctx, c.Admin, s.metrics.Handler(s.vitals, s.standing, c.Log), c.Log); err != nil {
 			return err
 		}
 	}
@@ -287,6 +289,15 @@ func (s *server) vitals() (leader.Vitals, bool) {
 	return leader.Vitals{}, false
 }
 
+// standing is that of a server which is alone, or what a member says.
+func (s *server) standing() metrics.Standing {
+	if f := s.stands.Load(); f != nil {
+		return (*f)()
+	}
+	_, leads := s.vitals()
+	return metrics.Standing{Leads: leads, Servers: 1}
+}
+
 func (s *server) close() error {
 	var errs []error
 	if s.admin != nil {
@@ -349,7 +360,7 @@ func (s *server) serve(ctx context.Context) error {
 	handler, err := api.New(api.Options{
 		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs.Load, Blobs: s.blobs, Log: c.Log,
 		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.full,
-		Forward: s.forward(),
+		Forward: s.forward(), Leads: func() bool { return s.standing().Leads },
 	})
 	if err != nil {
 		return err

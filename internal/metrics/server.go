@@ -63,10 +63,10 @@ func NewServer(version string) *Server {
 	return s
 }
 
-// Handler answers collectors with the counters and with what vitals says, if it knows;
-// it must not block. Call it once.
-func (s *Server) Handler(vitals func() (leader.Vitals, bool), log *slog.Logger) http.Handler {
-	s.factory.registry.MustRegister(newCondition(vitals))
+// Handler answers collectors with the counters, with how the server stands, and with what
+// vitals says, if it knows; neither may block. Call it once.
+func (s *Server) Handler(vitals func() (leader.Vitals, bool), stands func() Standing, log *slog.Logger) http.Handler {
+	s.factory.registry.MustRegister(newCondition(vitals), newStanding(stands))
 	return s.factory.handler(log)
 }
 

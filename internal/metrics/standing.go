@@ -1,0 +1,51 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Standing is how a server stands among those that share its store.
+type Standing struct {
+	// Leads says that it decides; one that is alone does.
+	Leads bool
+	// Servers is how many there are.
+	Servers int
+	// Behind is how long ago a follower was last known to have seen everything.
+	Behind time.Duration
+}
+
+// standing tells collectors how a server stands at the moment.
+type standing struct {
+	now                    func() Standing
+	leads, servers, behind *prometheus.Desc
+}
+
+func newStanding(now func() Standing) *standing {
+	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
+	return &standing{
+		now:     now,
+		leads:   desc("reeve_server_leads", "1 at the server that decides, 0 at those that stand by."),
+		servers: desc("reeve_servers", "Servers that share the store and were heard of within 10 seconds."),
+		behind:  desc("reeve_follower_behind_seconds", "How long ago a server that stands by was last known to have seen everything."),
+	}
+}
+
+// Describe names what Collect gives.
+func (s *standing) Describe(to chan<- *prometheus.Desc) {
+	to <- s.leads
+	to <- s.servers
+	to <- s.behind
+}
+
+// Collect asks once.
+func (s *standing) Collect(to chan<- prometheus.Metric) {
+	now, leads := s.now(), 0.0
+	if now.Leads {
+		leads = 1
+	}
+	to <- prometheus.MustNewConstMetric(s.leads, prometheus.GaugeValue, leads)
+	to <- prometheus.MustNewConstMetric(s.servers, prometheus.GaugeValue, float64(now.Servers))
+	to <- prometheus.MustNewConstMetric(s.behind, prometheus.GaugeValue, now.Behind.Seconds())
+}
