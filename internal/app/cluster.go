@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/blob/dirblob"
 	"github.com/reeve-scheduler/reeve/internal/forward"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
@@ -80,6 +81,16 @@ func (s *server) openStore(ctx context.Context) (err error) {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
+}
+
+// blobsDir is where a data directory, or the shared place, has its blobs.
+const blobsDir = "blobs"
+
+func (c *ServerConfig) openBlobs() (*dirblob.Store, error) {
+	if c.Blobs != "" {
+		return dirblob.OpenShared(filepath.Join(c.Blobs, blobsDir))
+	}
+	return dirblob.Open(filepath.Join(c.Dir, blobsDir))
 }
 
 // share returns what agrees with the other servers on a secret, nil for a server that has

@@ -3,7 +3,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -224,7 +223,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	if s.blobs, err = dirblob.Open(filepath.Join(cmp.Or(c.Blobs, c.Dir), "blobs")); err != nil {
+	if s.blobs, err = c.openBlobs(); err != nil {
 		return err
 	}
 	if err := s.openLogs(ctx); err != nil {
