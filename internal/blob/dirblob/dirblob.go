@@ -136,6 +136,7 @@ func (s *Store) writeFile(ctx context.Context, name string, r io.Reader) (int64,
 // place renames from to name, making directories on the way. A Delete beside it
 // may take a directory away between the two, so it tries again; each round loses
 // only to another Delete, and the bound keeps a broken file system from spinning.
+// A directory that is gone once the file is in it was deleted with the file.
 func (s *Store) place(from, name string) error {
 	var err error
 	for range 100 {
@@ -143,11 +144,18 @@ func (s *Store) place(from, name string) error {
 			err = s.root.Rename(from, name)
 		}
 		if err == nil {
-			err = s.syncDir(path.Dir(name))
+			return ignoreMissing(s.syncDir(path.Dir(name)))
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	return err
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	return err
 }
