@@ -25,6 +25,7 @@ type batch struct {
 	notices []replica.Notice
 	wanted  bool       // notices are made, from the first event on
 	at      store.Mark // where it stands in the journal
+	gen     uint64     // the generation that it belongs to
 	sent    time.Time  // when the append began
 }
 
@@ -139,7 +140,7 @@ func (p *loop) release(b *batch) {
 	if b.empty() {
 		return
 	}
-	end := replica.Cursor{Generation: p.state.Generation(), Seq: b.at.Seq, Index: len(b.notices)}
+	end := replica.Cursor{Generation: b.gen, Seq: b.at.Seq, Index: len(b.notices)}
 	for i := range b.notices {
 		b.notices[i].Cursor = replica.Cursor{Generation: end.Generation, Seq: b.at.Seq, Index: i}
 	}

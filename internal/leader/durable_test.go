@@ -89,6 +89,37 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	})
 }
 
+// TestAGenerationBeginsOnceItIsDurable has a leap decided while the batch before it is on its
+// way: that one is still of the generation before, for watchers and for workers.
+func TestAGenerationBeginsOnceItIsDurable(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		synctest.Wait()
+		r.journal.shut()
+		first := r.start(submit(t, plain, 1))
+		synctest.Wait()
+		leap := r.start(core.Leap{Generation: 7})
+		synctest.Wait()
+		r.journal.pass()
+		synctest.Wait()
+		if a := <-first; a.err != nil {
+			t.Fatal(a.err)
+		}
+		pending(t, "the leap", leap)
+		if generation, _, _ := r.leader.Position(); generation != 1 {
+			t.Errorf("the server is in generation %d before that is durable", generation)
+		}
+		r.journal.reopen()
+		if a := <-leap; a.err != nil {
+			t.Fatal(a.err)
+		}
+		if generation, _, _ := r.leader.Position(); generation != 7 {
+			t.Errorf("the server is in generation %d after the leap; want 7", generation)
+		}
+		r.end()
+	})
+}
+
 // TestReadOfDurableStateWaitsForNothing reads while nothing is in flight.
 func TestReadOfDurableStateWaitsForNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {

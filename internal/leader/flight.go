@@ -40,7 +40,7 @@ func (p *loop) launch() {
 		return
 	}
 	b := p.forming.seal(p.last, p.state.Epoch())
-	p.last = p.forming.at
+	p.last, p.forming.gen = p.forming.at, p.state.Generation()
 	p.state.Batch(b.Seq)
 	flying := p.forming
 	p.flying, p.forming, p.spare = &flying, p.spare, batch{}
