@@ -18,6 +18,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
@@ -115,7 +116,7 @@ func (s *server) openProofKey(ctx context.Context) (err error) {
 
 // openMember makes this server one of several.
 func (s *server) openMember() error {
-	self := store.Server{Address: s.scheme() + s.advertised()[0], Version: s.config.Version}
+	self := store.Server{Address: s.scheme() + s.advertised()[0], Version: s.config.Version, Format: record.Newest}
 	_, _ = rand.Read(self.ID[:]) // never fails: crypto/rand ends the program instead
 	m, err := member.New(member.Options{
 		Settings: s.settings, Journal: s.store.Journal(), Tables: s.store.Tables(), Cluster: s.store.Cluster(), Outbox: s.sessions,
@@ -129,7 +130,7 @@ func (s *server) openMember() error {
 	s.vital.Store(&vitals)
 	stands := func() metrics.Standing {
 		now := m.Standing()
-		return metrics.Standing{Leads: now.Leads, Servers: len(now.Servers), Behind: now.Behind}
+		return metrics.Standing{Leads: now.Leads, Able: now.Able, Servers: len(now.Servers), Behind: now.Behind}
 	}
 	s.stands.Store(&stands)
 	return nil

@@ -294,7 +294,7 @@ func (s *server) standing() metrics.Standing {
 		return (*f)()
 	}
 	_, leads := s.vitals()
-	return metrics.Standing{Leads: leads, Servers: 1}
+	return metrics.Standing{Leads: leads, Able: leads, Servers: 1}
 }
 
 func (s *server) close() error {
@@ -376,9 +376,15 @@ func (s *server) serve(ctx context.Context) error {
 	leading, stopLeading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLeading()
 	led, served := make(chan error, 1), make(chan error, 1)
-	go func() { led <- s.run(leading) }()
+	beginning, stopBeginning := context.WithCancel(ctx)
+	defer stopBeginning()
+	go func() {
+		err := s.run(leading)
+		stopBeginning()
+		led <- err
+	}()
 	go func() { served <- hs.Serve(listener) }()
-	if err = s.begin(ctx); err == nil {
+	if err = s.begin(beginning); err == nil && beginning.Err() == nil {
 		c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)
 		if c.Ready != nil {
 			c.Ready(s.url())

@@ -20,6 +20,8 @@ func (s *State) Apply(e Event) {
 	case EpochStarted:
 		s.leap(e.Generation)
 		s.epoch, s.termFence = e.Epoch, s.nextFence
+	case FormatRaised:
+		s.format = e.Format
 	case NamespaceSet:
 		s.applyNamespace(e)
 	case QueueSet:

@@ -130,6 +130,13 @@ type WorkerClosed struct {
 // lost. A generation that has begun already is no reason for another.
 type Leap struct{ Generation uint64 }
 
+// RaiseFormat raises the cluster's format: no server that knows less can follow any more.
+// That all of them know it is for the caller to see to.
+type RaiseFormat struct {
+	To uint64
+	By string
+}
+
 // WorkerSilent says how long nothing was heard of a worker, in milliseconds.
 type WorkerSilent struct {
 	Worker uint64
@@ -171,6 +178,7 @@ func (WorkerSilent) command()  {}
 func (WorkerReport) command()  {}
 func (Drain) command()         {}
 func (Leap) command()          {}
+func (RaiseFormat) command()   {}
 func (Tick) command()          {}
 
 // Send is a message for a worker, to go out once the decision is durable.

@@ -78,6 +78,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideTick(in)
 	case Leap:
 		return s.decideLeap(in, c), nil
+	case RaiseFormat:
+		return s.decideRaise(in, c)
 	}
 	return Decision{}, fault("command %T has no rule", c)
 }
@@ -106,6 +108,14 @@ func (s *State) decideLeap(in Input, c Leap) (d Decision) {
 		d.Events = []Event{EpochStarted{Epoch: s.epoch, Generation: c.Generation, At: in.Now}}
 	}
 	return d
+}
+
+func (s *State) decideRaise(in Input, c RaiseFormat) (d Decision, err error) {
+	if c.To <= s.format {
+		return d, refuse(job.Refused, "the cluster's format is %d already; it never falls, so that %d is nothing to raise it to", s.format, c.To)
+	}
+	d.Events = []Event{FormatRaised{Format: c.To, By: c.By, At: in.Now}}
+	return d, nil
 }
 
 func (s *State) space(name string) (*namespace, error) {

@@ -22,6 +22,14 @@ type EpochStarted struct {
 	At                int64
 }
 
+// FormatRaised says that from the next batch on the journal and the tables may hold what
+// only programs know that know this format: see State.Format. At is the leader's clock.
+type FormatRaised struct {
+	Format uint64
+	By     string
+	At     int64
+}
+
 // NamespaceSet makes or changes a namespace.
 type NamespaceSet struct {
 	Name    string
@@ -260,6 +268,7 @@ type WorkerForgotten struct {
 }
 
 func (EpochStarted) event()    {}
+func (FormatRaised) event()    {}
 func (NamespaceSet) event()    {}
 func (QueueSet) event()        {}
 func (TokenSet) event()        {}

@@ -117,7 +117,7 @@ func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	for _, j := range f.pending {
 		j.frozen, j.dirty = true, false
 	}
-	sink.Counters(CountersImage{s.epoch, s.generation, s.nextJob, s.nextWorker, s.nextFence}, s.seq)
+	sink.Counters(s.countersImage(), s.seq)
 	for _, k := range f.order {
 		s.encodeObject(k)
 	}
@@ -177,7 +177,7 @@ func (s *State) encode(j *jobState) {
 // of it at this moment would: two copies of one state agree on it to the last byte. It
 // changes nothing and may be called between flushes only by who does not mind a long turn.
 func (s *State) Export(sink Sink) {
-	sink.Counters(CountersImage{s.epoch, s.generation, s.nextJob, s.nextWorker, s.nextFence}, s.seq)
+	sink.Counters(s.countersImage(), s.seq)
 	for _, name := range s.spaceNames {
 		n := s.spaces[name]
 		sink.Namespace(NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created}, s.seq)

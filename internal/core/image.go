@@ -28,6 +28,17 @@ type CountersImage struct {
 	NextJob           job.ID
 	NextWorker        uint64
 	NextFence         link.Fence
+	// Format is the cluster's, 0 in rows from before it was ever raised.
+	Format uint64
+}
+
+// countersImage is the counters as they are; the first format is left out.
+func (s *State) countersImage() CountersImage {
+	m := CountersImage{Epoch: s.epoch, Generation: s.generation, NextJob: s.nextJob, NextWorker: s.nextWorker, NextFence: s.nextFence}
+	if s.format > FirstFormat {
+		m.Format = s.format
+	}
+	return m
 }
 
 // WorkerImage is a worker as the tables keep it. What it holds is with the jobs.
@@ -216,7 +227,7 @@ func Load(config Config) *Loaded { return &Loaded{s: New(config)} }
 
 // Counters restores the core's counters.
 func (l *Loaded) Counters(m CountersImage) {
-	l.s.epoch, l.s.generation = m.Epoch, m.Generation
+	l.s.epoch, l.s.generation, l.s.format = m.Epoch, m.Generation, max(m.Format, FirstFormat)
 	l.s.nextJob, l.s.nextWorker, l.s.nextFence = m.NextJob, m.NextWorker, m.NextFence
 }
 

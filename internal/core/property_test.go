@@ -99,6 +99,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"hold":      m.holdSome,
 			"pause":     m.pauseSome,
 			"tick":      m.tickSome,
+			"raise":     m.raiseSome,
 			"flush":     m.flushSome,
 			"evict":     func(*rapid.T) { m.evict() },
 			"fail over": m.failOverSome,
@@ -381,6 +382,13 @@ func (m *machine) pauseSome(t *rapid.T) {
 	}
 	if _, err := m.turn(c); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (m *machine) raiseSome(t *rapid.T) {
+	to := m.s.Format() + rapid.Uint64Range(0, 2).Draw(t, "more")
+	if _, err := m.turn(RaiseFormat{To: to, By: "anna"}); err != nil && job.CodeOf(err) != job.Refused || m.s.Format() != to {
+		t.Fatalf("format %d was raised to %d (%v)", to, m.s.Format(), err)
 	}
 }
 

@@ -104,6 +104,7 @@ func TestRefusals(t *testing.T) {
 		{"token id twice", PutToken{Token{ID: "t1", Name: "other"}}, job.Exists, `token "ci" exists already`},
 		{"token of no namespace", PutToken{Token{ID: "t2", Name: "cd", Namespaces: []string{"team"}}}, job.NotFound, `namespace "team"`},
 		{"revoke of none", RevokeToken{"t9"}, job.NotFound, `token "t9" does not exist or is revoked`},
+		{"format that is", RaiseFormat{To: 1}, job.Refused, "the cluster's format is 1 already"},
 		{"drain of none", Drain{Worker: "w9", Draining: true}, job.NotFound, `worker "w9" does not exist`},
 		{"old protocol", hello(func(h *link.Hello) { h.Protocol = 99 }), job.Refused, "speaks protocol 99, this server 1; install the same version"},
 		{"worker name", hello(func(h *link.Hello) { h.Name = "last" }), job.Invalid, `worker: name "last" is reserved`},

@@ -25,6 +25,7 @@ type State struct {
 	generation uint64
 	epoch      uint64
 	seq        uint64
+	format     uint64
 
 	nextJob    job.ID
 	nextWorker uint64
@@ -347,7 +348,7 @@ func (w *worker) accepts() bool { return !w.away && !w.draining && w.hello.Unfit
 // New returns an empty state, before its first epoch.
 func New(config Config) *State {
 	return &State{
-		config: config, nextJob: 1, nextWorker: 1, nextFence: 1,
+		config: config, format: FirstFormat, nextJob: 1, nextWorker: 1, nextFence: 1,
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
@@ -360,6 +361,13 @@ func (s *State) Seq() uint64 { return s.seq }
 
 // Generation is the generation of ids; it rises when the past was lost.
 func (s *State) Generation() uint64 { return s.generation }
+
+// FirstFormat is the cluster's format until it is raised for the first time.
+const FirstFormat = 1
+
+// Format is the cluster's: a leader writes only what programs can read that know it.
+// Which kinds of events and fields need which format is said in package record.
+func (s *State) Format() uint64 { return s.format }
 
 // Epoch is the current leader's term.
 func (s *State) Epoch() uint64 { return s.epoch }

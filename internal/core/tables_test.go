@@ -199,7 +199,7 @@ type dumpedJob struct {
 
 func (s *State) dump() dumped {
 	d := dumped{
-		Counters: CountersImage{s.epoch, s.generation, s.nextJob, s.nextWorker, s.nextFence}, Seq: s.seq, Live: s.live,
+		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
 		Spaces: s.Namespaces(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
 		Timers: s.dumpTimers(),
 	}

@@ -68,16 +68,20 @@ func (b *batch) empty() bool { return b.count == 0 }
 
 // enter encodes decided events into the batch and puts what is read back from the
 // bytes in the place of each: what is applied is what will be recovered. It fails,
-// with the batch as it was, when that can't be done.
-func (b *batch) enter(back *record.Decoder, events []core.Event) error {
+// with the batch as it was, when that can't be done, as for what needs another format than
+// the cluster's.
+func (b *batch) enter(back *record.Decoder, format uint64, events []core.Event) error {
 	mark := len(b.payload)
 	if mark == 0 {
-		b.payload = record.BeginBatch(b.payload)
+		b.payload = record.BeginBatch(b.payload, format)
 	}
 	for i, e := range events {
 		start := len(b.payload)
-		var err error
-		if b.payload, err = record.AppendEvent(b.payload, e); err == nil {
+		err := record.CheckNeeds(e, format)
+		if err == nil {
+			b.payload, err = record.AppendEvent(b.payload, e)
+		}
+		if err == nil {
 			events[i], err = back.Event(b.payload[start:])
 		}
 		if err == nil && len(b.payload)-mark > maxDecision {

@@ -213,7 +213,7 @@ func Take(ctx context.Context, settings Settings, term Term, journal store.Journ
 func (l *Leader) begin(last store.Mark, generation uint64) (store.Batch, error) {
 	var first batch
 	events := l.state.Begin(l.clock.Now(), l.state.Epoch()+1, generation)
-	if err := first.enter(&record.Decoder{}, events); err != nil {
+	if err := first.enter(&record.Decoder{}, l.state.Format(), events); err != nil {
 		return store.Batch{}, err
 	}
 	for _, e := range events {

@@ -266,7 +266,7 @@ func (p *loop) command(c core.Command, now int64) (answer, error) {
 	if err != nil {
 		return answer{err: err}, nil //nolint:nilerr // the refusal is the answer
 	}
-	if err := p.forming.enter(&p.back, d.Events); err != nil {
+	if err := p.forming.enter(&p.back, p.state.Format(), d.Events); err != nil {
 		return answer{err: p.unfit(c, err)}, nil
 	}
 	p.cause = c
@@ -329,7 +329,7 @@ func (p *loop) settle(now int64) error {
 		if p.unsettled = more; !more {
 			break
 		}
-		if err := p.forming.enter(&p.back, d.Events); err != nil {
+		if err := p.forming.enter(&p.back, p.state.Format(), d.Events); err != nil {
 			return fmt.Errorf("what %s entails: %w", spell(p.cause), err)
 		}
 		if err := p.applyAll(d); err != nil {
@@ -472,7 +472,7 @@ func (p *loop) place(now int64) (n int, err error) {
 	// Place has applied its events, since each proposal depends on the one before: what
 	// is read back must be the same.
 	applied := slices.Clone(d.Events)
-	if err := p.forming.enter(&p.back, d.Events); err != nil {
+	if err := p.forming.enter(&p.back, p.state.Format(), d.Events); err != nil {
 		return 0, fmt.Errorf("place: %w", err)
 	}
 	for i, e := range d.Events {

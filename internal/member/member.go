@@ -108,32 +108,58 @@ func (m *Member) Run(ctx context.Context) error {
 		m.keepSeen()
 	}()
 	wait := retry{}
+	began := false
 	for ctx.Err() == nil {
 		c, err := m.recover(ctx)
 		if err == nil {
-			wait = retry{}
+			wait, began = retry{}, true
 			c, err = m.follow(ctx, c)
 		}
 		if err == nil && m.leads() {
 			err = m.lead(ctx, c)
 		}
-		if errors.Is(err, store.ErrBroken) {
+		if errors.Is(err, store.ErrBroken) || errors.Is(err, replica.ErrNewer) && !began {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			m.o.Log.Warn("this server begins again with what the database holds", "error", err)
-			m.setUnfit(err)
-			wait.sleep(ctx)
+			m.standDown(ctx, err)
+			wait.sleep(ctx, err)
 		}
 	}
 	return nil
 }
 
+// standDown is for a server that can't go on from its copy. It leaves the lease to one that
+// can, and claims none before it has another copy.
+func (m *Member) standDown(ctx context.Context, err error) {
+	m.mu.Lock()
+	known := m.unfit != nil && m.unfit.Error() == err.Error()
+	m.unfit = err
+	leads := m.elector.Leads()
+	m.mu.Unlock()
+	if leads {
+		m.giveUp(ctx)
+	}
+	switch {
+	case !errors.Is(err, replica.ErrNewer):
+		m.o.Log.Warn("this server begins again with what the database holds", "error", err)
+	case !known: // once is enough: it is tried again for as long as this server runs
+		m.o.Log.Error("this server follows the others no more, and will not lead: a newer version of Reeve has written what this one can't read; "+
+			"stop this server and start the version that the others run", "error", err)
+	}
+}
+
 // retry is a pause that grows.
 type retry struct{ d time.Duration }
 
-func (r *retry) sleep(ctx context.Context) {
-	r.d = min(max(2*r.d, 50*time.Millisecond), time.Second)
+// sleep makes a pause after a failure. What is too new for this program stays so, but for a
+// database that goes back in time.
+func (r *retry) sleep(ctx context.Context, err error) {
+	const longest, forNewer = time.Second, time.Minute
+	r.d = min(max(2*r.d, 50*time.Millisecond), longest)
+	if errors.Is(err, replica.ErrNewer) {
+		r.d = forNewer
+	}
 	select {
 	case <-time.After(r.d):
 	case <-ctx.Done():
@@ -158,11 +184,11 @@ func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
 	if err != nil {
 		return replica.Copy{}, err
 	}
-	m.setUnfit(nil)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unfit = nil
 	if lost {
-		m.mu.Lock()
 		m.seen = Seen{c.State.Generation(), c.Last}
-		m.mu.Unlock()
 	}
 	return c, nil
 }
@@ -444,12 +470,6 @@ func (m *Member) setRole(r role) {
 	close(m.changed)
 	m.changed = make(chan struct{})
 	m.turn()
-}
-
-func (m *Member) setUnfit(why error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.unfit = why
 }
 
 func (m *Member) leads() bool {

@@ -18,6 +18,8 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/faultstore"
 	"github.com/reeve-scheduler/reeve/internal/store/memstore"
@@ -53,6 +55,12 @@ func (l *lines) has(part string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.text.String(), part)
+}
+
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
 }
 
 // cuttable is a cluster that can't be reached while its node is cut off.
@@ -387,6 +395,60 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("a read ended with %v", err)
 		}
 	})
+}
+
+// newer writes a batch in the name of a newer program's leader.
+func newer(t *testing.T, s *memstore.Store, payload []byte) store.Mark {
+	t.Helper()
+	last, err := s.Journal().Last(t.Context())
+	at := store.Mark{Seq: last.Seq + 1, ID: [16]byte{9, byte(last.Seq)}}
+	if err == nil {
+		err = s.Journal().Append(t.Context(), store.Batch{Seq: at.Seq, Epoch: 9, ID: at.ID, Prev: last.ID, Payload: payload})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// TestNewer: a server that follows and meets what only newer programs know follows no more,
+// says so once, shows nothing and does not lead, and goes on running.
+func TestNewer(t *testing.T) {
+	raise, err := record.EncodeBatch(nil, []core.Event{core.FormatRaised{Format: record.Newest + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, payload := range map[string][]byte{
+		"an unknown event":   append(record.BeginBatch(nil, core.FirstFormat), 0x12, 4, 0xfa, 0x3f, 1, 0),
+		"an unknown format":  record.BeginBatch(nil, record.Newest+1),
+		"the format's raise": raise,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memstore.New()
+				x := start(t, s, 1, nil)
+				put(t, leading(t, x), "before")
+				y := start(t, s, 2, nil)
+				defer end(t, y)
+				sees(t, y, "before")
+				x.cut.Store(true)
+				end(t, x)
+				newer(t, s, payload)
+				until(t, "it does not say that it is too old", func() bool { return y.log.has("a newer version of Reeve") })
+				<-time.After(10 * time.Minute)
+				if n := y.log.count("a newer version of Reeve"); n != 1 || y.Standing().Able || y.led.Load() != 0 {
+					t.Errorf("it has said so %d times, stands as %+v and has led %d times", n, y.Standing(), y.led.Load())
+				}
+				if err := y.View(t.Context(), func(*core.State) {}); job.CodeOf(err) != job.Unavailable || !strings.Contains(err.Error(), "this program knows") && !strings.Contains(err.Error(), "not known") {
+					t.Errorf("a read ended with %v", err)
+				}
+				z := start(t, s, 3, nil) // which does not begin
+				if err := <-z.over; !errors.Is(err, replica.ErrNewer) || z.led.Load() != 0 {
+					t.Errorf("a server that starts ended with %v, and has led %d times", err, z.led.Load())
+				}
+			})
+		})
+	}
 }
 
 // TestLedFails gives the lease up when what a leader needs can't be had.

@@ -10,6 +10,8 @@ import (
 type Standing struct {
 	// Leads says that it decides; one that is alone does.
 	Leads bool
+	// Able says that it leads or follows, and so answers what is read.
+	Able bool
 	// Servers is how many there are.
 	Servers int
 	// Behind is how long ago a follower was last known to have seen everything.
@@ -18,8 +20,8 @@ type Standing struct {
 
 // standing tells collectors how a server stands at the moment.
 type standing struct {
-	now                    func() Standing
-	leads, servers, behind *prometheus.Desc
+	now                          func() Standing
+	leads, able, servers, behind *prometheus.Desc
 }
 
 func newStanding(now func() Standing) *standing {
@@ -27,6 +29,7 @@ func newStanding(now func() Standing) *standing {
 	return &standing{
 		now:     now,
 		leads:   desc("reeve_server_leads", "1 at the server that decides, 0 at those that stand by."),
+		able:    desc("reeve_server_able", "1 at a server that leads or follows, 0 at one that can do neither, as for want of a newer version."),
 		servers: desc("reeve_servers", "Servers that share the store and were heard of within 10 seconds."),
 		behind:  desc("reeve_follower_behind_seconds", "How long ago a server that stands by was last known to have seen everything."),
 	}
@@ -35,17 +38,22 @@ func newStanding(now func() Standing) *standing {
 // Describe names what Collect gives.
 func (s *standing) Describe(to chan<- *prometheus.Desc) {
 	to <- s.leads
+	to <- s.able
 	to <- s.servers
 	to <- s.behind
 }
 
 // Collect asks once.
 func (s *standing) Collect(to chan<- prometheus.Metric) {
-	now, leads := s.now(), 0.0
-	if now.Leads {
-		leads = 1
+	now := s.now()
+	yes := func(is bool) float64 {
+		if is {
+			return 1
+		}
+		return 0
 	}
-	to <- prometheus.MustNewConstMetric(s.leads, prometheus.GaugeValue, leads)
+	to <- prometheus.MustNewConstMetric(s.leads, prometheus.GaugeValue, yes(now.Leads))
+	to <- prometheus.MustNewConstMetric(s.able, prometheus.GaugeValue, yes(now.Able))
 	to <- prometheus.MustNewConstMetric(s.servers, prometheus.GaugeValue, float64(now.Servers))
 	to <- prometheus.MustNewConstMetric(s.behind, prometheus.GaugeValue, now.Behind.Seconds())
 }

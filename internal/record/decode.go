@@ -73,6 +73,8 @@ func (r *reader) kindOfEvent() core.Event {
 	switch r.field {
 	case kindEpochStarted:
 		return m.epochStarted()
+	case kindFormatRaised:
+		return m.formatRaised()
 	case kindNamespaceSet:
 		return m.namespaceSet()
 	case kindQueueSet:

@@ -10,9 +10,6 @@ package record
 
 import "errors"
 
-// Format is the number of the format that is written. Readers refuse others.
-const Format = 1
-
 // ErrFormat: the payload was written in a format that this version does not know,
 // or holds an event or field that it does not know: most likely a newer version
 // of Reeve wrote it.

@@ -35,15 +35,21 @@ const (
 	kindWorkerForgotten field = 25
 	kindWorkerUnfit     field = 26
 	kindAttemptsStopped field = 27
+	kindFormatRaised    field = 28
 )
 
 // eventsField is the number of the events in a batch.
 const eventsField field = 2
 
-// EncodeBatch appends the payload that holds events. Equal events give equal
-// bytes. It fails, with dst as it was, for an event that has no rule here.
+// EncodeBatch appends the payload that holds events, in the least format that all of
+// them allow. Equal events give equal bytes. It fails, with dst as it was, for an event
+// that has no rule here.
 func EncodeBatch(dst []byte, events []core.Event) ([]byte, error) {
-	b := BeginBatch(dst)
+	format := uint64(core.FirstFormat)
+	for _, e := range events {
+		format = max(format, Needs(e))
+	}
+	b := BeginBatch(dst, format)
 	for i, e := range events {
 		var err error
 		if b, err = AppendEvent(b, e); err != nil {
@@ -53,8 +59,9 @@ func EncodeBatch(dst []byte, events []core.Event) ([]byte, error) {
 	return b, nil
 }
 
-// BeginBatch appends what a payload begins with. AppendEvent adds its events.
-func BeginBatch(dst []byte) []byte { return putFormat(dst) }
+// BeginBatch appends what a payload begins with: the cluster's format. AppendEvent adds its
+// events.
+func BeginBatch(dst []byte, format uint64) []byte { return putUint(dst, formatField, format) }
 
 // AppendEvent adds one event to a payload that BeginBatch began. It fails, with dst
 // as it was, for an event that has no rule here.
@@ -107,6 +114,9 @@ func putEvent(b []byte, e core.Event) ([]byte, bool) {
 	case core.EpochStarted:
 		b, at = begin(b, kindEpochStarted)
 		b = putInt(putUint(putUint(b, 1, e.Epoch), 2, e.Generation), 3, e.At)
+	case core.FormatRaised:
+		b, at = begin(b, kindFormatRaised)
+		b = putInt(putString(putUint(b, 1, e.Format), 2, e.By), 3, e.At)
 	case core.NamespaceSet:
 		b, at = begin(b, kindNamespaceSet)
 		b = putNamespace(b, &e)

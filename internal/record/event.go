@@ -22,6 +22,22 @@ func (r *reader) epochStarted() (e core.EpochStarted) {
 	return e
 }
 
+func (r *reader) formatRaised() (e core.FormatRaised) {
+	for r.next() {
+		switch r.field {
+		case 1:
+			e.Format = r.uint()
+		case 2:
+			e.By = r.string()
+		case 3:
+			e.At = r.int()
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
 func (r *reader) namespaceSet() (e core.NamespaceSet) {
 	for r.next() {
 		switch r.field {

@@ -70,7 +70,7 @@ func TestEventsComeBackOneByOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var events []core.Event
 		var d Decoder
-		payload := BeginBatch(nil)
+		payload := BeginBatch(nil, core.FirstFormat)
 		for range rapid.IntRange(0, 20).Draw(t, "events") {
 			e := filled(rapid.SampledFrom(kinds()).Draw(t, "kind"), drawn{t})
 			start := len(payload)
@@ -100,7 +100,7 @@ func TestOneEventIsRefused(t *testing.T) {
 	}
 	var d Decoder
 	for name, b := range map[string][]byte{
-		"nothing": nil, "a part": good[:len(good)-1], "two": append(bytes.Clone(good), good...), "a batch": append(BeginBatch(nil), good...),
+		"nothing": nil, "a part": good[:len(good)-1], "two": append(bytes.Clone(good), good...), "a batch": append(BeginBatch(nil, core.FirstFormat), good...),
 	} {
 		if e, err := d.Event(b); !errors.Is(err, store.ErrCorrupt) || e != nil {
 			t.Errorf("%s: %v, %v; want damage", name, e, err)
@@ -117,7 +117,7 @@ func checkRoundTrip(t *rapid.T, events []core.Event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.HasPrefix(b, prefix) || len(b) < len(prefix)+2 || b[4] != 0x08 || b[5] != Format {
+	if !bytes.HasPrefix(b, prefix) || len(b) < len(prefix)+2 || b[4] != 0x08 || b[5] != core.FirstFormat {
 		t.Fatalf("a payload begins with % x; want the format first", b[:min(8, len(b))])
 	}
 	b = b[len(prefix):]
@@ -202,7 +202,7 @@ func TestDamageIsTold(t *testing.T) {
 	}{
 		"empty":               {nil, store.ErrCorrupt, "no format"},
 		"no format":           {good[2:], store.ErrCorrupt, "no format"},
-		"a newer format":      {append([]byte{0x08, 2}, good[2:]...), ErrFormat, "format 2"},
+		"a newer format":      {append([]byte{0x08, Newest + 1}, good[2:]...), ErrFormat, fmt.Sprintf("format %d", Newest+1)},
 		"format zero":         {append([]byte{0x08, 0}, good[2:]...), ErrFormat, "format 0"},
 		"cut short":           {good[:len(good)-1], store.ErrCorrupt, "event 0"},
 		"an unknown kind":     {append(bytes.Clone(good), 0x12, 4, 0xfa, 0x3f, 1, 0), ErrFormat, "event 1"},
@@ -239,7 +239,7 @@ func TestSchemaReadsTheSame(t *testing.T) {
 			if err := proto.Unmarshal(b, &batch); err != nil {
 				t.Fatal(err)
 			}
-			if batch.GetFormat() != Format || len(batch.GetEvents()) != 1 {
+			if batch.GetFormat() != core.FirstFormat || len(batch.GetEvents()) != 1 {
 				t.Fatalf("the generated code reads format %d and %d events", batch.GetFormat(), len(batch.GetEvents()))
 			}
 			m := batch.GetEvents()[0].ProtoReflect()

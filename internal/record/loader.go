@@ -106,6 +106,9 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 	case core.KindCounters:
 		l.counters = true
 		m := r.counters()
+		if err := CheckRaise(m.Format); err != nil {
+			return err
+		}
 		l.into.Counters(m)
 	case core.KindNamespace:
 		m := r.only()
@@ -157,6 +160,8 @@ func (r *reader) counters() (m core.CountersImage) {
 			m.NextWorker = r.uint()
 		case 6:
 			m.NextFence = link.Fence(r.uint())
+		case 7:
+			m.Format = r.uint()
 		default:
 			r.unknown()
 		}

@@ -38,8 +38,8 @@ func openWith(d *decoding, b []byte) reader {
 	r := reader{d: d, b: b}
 	if !r.next() || r.field != formatField || r.kind != protowire.VarintType {
 		r.d.err = fmt.Errorf("record: no format at the beginning of %d bytes: %w", len(b), store.ErrCorrupt)
-	} else if r.num != Format {
-		r.d.err = fmt.Errorf("format %d, want %d: %w", r.num, Format, ErrFormat)
+	} else if r.num == 0 || r.num > Newest {
+		r.d.err = fmt.Errorf("format %d, of which this program knows 1 to %d: %w", r.num, Newest, ErrFormat)
 	}
 	return r
 }

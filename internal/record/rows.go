@@ -90,12 +90,18 @@ func (r *Rows) object(kind uint8, key string, seq uint64, blob []byte) {
 
 // Counters is of core.Sink.
 func (r *Rows) Counters(m core.CountersImage, seq uint64) {
-	b := putFormat(r.scratch)
+	b := r.scratch
+	if m.Format == 0 {
+		b = putFormat(b)
+	} else {
+		b = putUint(b, formatField, formatRaises)
+	}
 	b = putUint(b, 2, m.Epoch)
 	b = putUint(b, 3, m.Generation)
 	b = putUint(b, 4, uint64(m.NextJob))
 	b = putUint(b, 5, m.NextWorker)
 	b = putUint(b, 6, uint64(m.NextFence))
+	b = putUint(b, 7, m.Format)
 	r.object(core.KindCounters, "counters", seq, b)
 }
 

@@ -17,6 +17,7 @@ import (
 	recordv1 "github.com/reeve-scheduler/reeve/gen/reeve/record/v1"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -227,13 +228,24 @@ func TestBlobsDoNotTouch(t *testing.T) {
 	}
 }
 
+// firstCounters is core.CountersImage in the first format.
+type firstCounters struct {
+	Epoch, Generation uint64
+	NextJob           job.ID
+	NextWorker        uint64
+	NextFence         link.Fence
+}
+
 // blobs is one blob of every kind, and the message of the schema that it is.
 func blobs(from source) map[string]struct {
 	blob    []byte
 	message proto.Message
 } {
 	rows := NewRows()
-	rows.Counters(filled(core.CountersImage{}, from), 1)
+	first := filled(firstCounters{}, from)
+	rows.Counters(core.CountersImage{
+		Epoch: first.Epoch, Generation: first.Generation, NextJob: first.NextJob, NextWorker: first.NextWorker, NextFence: first.NextFence,
+	}, 1)
 	rows.Namespace(filled(core.NamespaceSet{}, from), 1)
 	rows.Queue(filled(core.QueueSet{}, from), 1)
 	rows.Token(filled(core.Token{}, from), 1)
@@ -243,6 +255,7 @@ func blobs(from source) map[string]struct {
 	rows.Chunk(filled(core.ChunkImage{}, from), 1)
 	rows.Past(filled(core.PastAttempt{}, from), 1)
 	rows.Output(filled(core.OutputImage{}, from), 1)
+	rows.Counters(filled(core.CountersImage{}, from), 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
@@ -257,11 +270,12 @@ func blobs(from source) map[string]struct {
 		"chunk":     {f.Parts[0].Blob, &recordv1.ChunkRow{}},
 		"past":      {f.Parts[1].Blob, &recordv1.PastRow{}},
 		"output":    {f.Parts[2].Blob, &recordv1.OutputRow{}},
+		"raised":    {f.Objects[5].Blob, &recordv1.CountersRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised"}
 }
 
 func TestGoldenRows(t *testing.T) {

@@ -2,6 +2,8 @@ package record
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
 )
 
 // The functions here append one field. Those of scalars leave out the zero value,
@@ -12,7 +14,8 @@ type field = protowire.Number
 // formatField is the number of the format's field, in every payload.
 const formatField field = 1
 
-func putFormat(b []byte) []byte { return putUint(b, formatField, Format) }
+// putFormat begins a payload that programs of every format can read.
+func putFormat(b []byte) []byte { return putUint(b, formatField, core.FirstFormat) }
 
 func putUint(b []byte, f field, v uint64) []byte {
 	switch {

@@ -21,7 +21,11 @@ const readBytes = 8 << 20
 // went back in time, or is another.
 var ErrDiverged = errors.New("the journal holds another history")
 
-// errApply marks an event that this program can't read or apply: no event is ever skipped.
+// ErrNewer says that this program is too old for what a newer one has written, or for the
+// format that the cluster was raised to. No event is ever skipped.
+var ErrNewer = record.ErrFormat
+
+// errApply marks an event that this program can't read or apply.
 var errApply = errors.New("this program can't apply what was decided")
 
 // Copy is a state and the place in the journal that it is at. Not safe for concurrent use.
@@ -137,6 +141,11 @@ func (c *Copy) Apply(b *store.Batch, tell func(core.Notice)) (err error) {
 		return fmt.Errorf("batch %d of the journal does not follow batch %d (%x): %w", b.Seq, c.Last.Seq, c.Last.ID[:4], ErrDiverged)
 	}
 	events, err := record.DecodeBatch(b.Payload)
+	for _, e := range events {
+		if raised, ok := e.(core.FormatRaised); ok && err == nil {
+			err = record.CheckRaise(raised.Format)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%w: decode the journal at %d: %w", errApply, b.Seq, err)
 	}

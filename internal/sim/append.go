@@ -35,7 +35,7 @@ type flushJob struct {
 // does: that is what is applied, and what would be recovered.
 func (s *server) enter(b *batch, now int64, list []core.Event) []core.Event {
 	if len(b.payload) == 0 {
-		b.payload = record.BeginBatch(b.payload)
+		b.payload = record.BeginBatch(b.payload, core.FirstFormat)
 	}
 	for i, e := range list {
 		start := len(b.payload)

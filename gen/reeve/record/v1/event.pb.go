@@ -109,6 +109,7 @@ type Event struct {
 	//	*Event_WorkerForgotten
 	//	*Event_WorkerUnfit
 	//	*Event_AttemptsStopped
+	//	*Event_FormatRaised
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -394,6 +395,15 @@ func (x *Event) GetAttemptsStopped() *AttemptsStopped {
 	return nil
 }
 
+func (x *Event) GetFormatRaised() *FormatRaised {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_FormatRaised); ok {
+			return x.FormatRaised
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -506,6 +516,10 @@ type Event_AttemptsStopped struct {
 	AttemptsStopped *AttemptsStopped `protobuf:"bytes,27,opt,name=attempts_stopped,json=attemptsStopped,proto3,oneof"`
 }
 
+type Event_FormatRaised struct {
+	FormatRaised *FormatRaised `protobuf:"bytes,28,opt,name=format_raised,json=formatRaised,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -559,6 +573,8 @@ func (*Event_WorkerForgotten) isEvent_Kind() {}
 func (*Event_WorkerUnfit) isEvent_Kind() {}
 
 func (*Event_AttemptsStopped) isEvent_Kind() {}
+
+func (*Event_FormatRaised) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -621,6 +637,67 @@ func (x *EpochStarted) GetAt() int64 {
 	return 0
 }
 
+// FormatRaised is core.FormatRaised.
+type FormatRaised struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint64                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FormatRaised) Reset() {
+	*x = FormatRaised{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FormatRaised) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FormatRaised) ProtoMessage() {}
+
+func (x *FormatRaised) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FormatRaised.ProtoReflect.Descriptor instead.
+func (*FormatRaised) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FormatRaised) GetFormat() uint64 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *FormatRaised) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *FormatRaised) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // NamespaceSet is core.NamespaceSet.
 type NamespaceSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -633,7 +710,7 @@ type NamespaceSet struct {
 
 func (x *NamespaceSet) Reset() {
 	*x = NamespaceSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[3]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +722,7 @@ func (x *NamespaceSet) String() string {
 func (*NamespaceSet) ProtoMessage() {}
 
 func (x *NamespaceSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[3]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +735,7 @@ func (x *NamespaceSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceSet.ProtoReflect.Descriptor instead.
 func (*NamespaceSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *NamespaceSet) GetName() string {
@@ -695,7 +772,7 @@ type QueueSet struct {
 
 func (x *QueueSet) Reset() {
 	*x = QueueSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +784,7 @@ func (x *QueueSet) String() string {
 func (*QueueSet) ProtoMessage() {}
 
 func (x *QueueSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +797,7 @@ func (x *QueueSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueSet.ProtoReflect.Descriptor instead.
 func (*QueueSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *QueueSet) GetNamespace() string {
@@ -761,7 +838,7 @@ type TokenSet struct {
 
 func (x *TokenSet) Reset() {
 	*x = TokenSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +850,7 @@ func (x *TokenSet) String() string {
 func (*TokenSet) ProtoMessage() {}
 
 func (x *TokenSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +863,7 @@ func (x *TokenSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenSet.ProtoReflect.Descriptor instead.
 func (*TokenSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TokenSet) GetToken() *Token {
@@ -807,7 +884,7 @@ type SpecAdded struct {
 
 func (x *SpecAdded) Reset() {
 	*x = SpecAdded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +896,7 @@ func (x *SpecAdded) String() string {
 func (*SpecAdded) ProtoMessage() {}
 
 func (x *SpecAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +909,7 @@ func (x *SpecAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecAdded.ProtoReflect.Descriptor instead.
 func (*SpecAdded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SpecAdded) GetHash() []byte {
@@ -875,7 +952,7 @@ type JobSubmitted struct {
 
 func (x *JobSubmitted) Reset() {
 	*x = JobSubmitted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +964,7 @@ func (x *JobSubmitted) String() string {
 func (*JobSubmitted) ProtoMessage() {}
 
 func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +977,7 @@ func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSubmitted.ProtoReflect.Descriptor instead.
 func (*JobSubmitted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *JobSubmitted) GetId() uint64 {
@@ -1036,7 +1113,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1125,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1138,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1109,7 +1186,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1198,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1211,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1155,7 +1232,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1244,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1257,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1210,7 +1287,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1299,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1312,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1278,7 +1355,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1367,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1380,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1342,7 +1419,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1431,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1444,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1424,7 +1501,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1513,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1526,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1487,7 +1564,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1576,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1589,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -1569,7 +1646,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1658,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1671,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -1678,7 +1755,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1767,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1780,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -1741,7 +1818,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1830,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1843,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -1864,7 +1941,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1953,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +1966,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -1916,7 +1993,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2005,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2018,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -1963,7 +2040,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2052,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2065,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2026,7 +2103,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2115,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2128,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2104,7 +2181,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2193,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2206,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2180,7 +2257,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2269,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2282,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2241,7 +2318,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2330,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2343,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2300,7 +2377,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2389,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2402,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2346,7 +2423,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2435,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2448,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2399,7 +2476,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2488,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2501,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2452,7 +2529,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2541,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2554,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2501,7 +2578,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xd9\x0e\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\x9f\x0f\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2533,13 +2610,18 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x0eworker_drained\x18\x18 \x01(\v2\x1e.reeve.record.v1.WorkerDrainedH\x00R\rworkerDrained\x12M\n" +
 	"\x10worker_forgotten\x18\x19 \x01(\v2 .reeve.record.v1.WorkerForgottenH\x00R\x0fworkerForgotten\x12A\n" +
 	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfit\x12M\n" +
-	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStoppedB\x06\n" +
+	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStopped\x12D\n" +
+	"\rformat_raised\x18\x1c \x01(\v2\x1d.reeve.record.v1.FormatRaisedH\x00R\fformatRaisedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"F\n" +
+	"\fFormatRaised\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\x04R\x06format\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\"T\n" +
 	"\fNamespaceSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
@@ -2706,96 +2788,98 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
 	(*EpochStarted)(nil),    // 2: reeve.record.v1.EpochStarted
-	(*NamespaceSet)(nil),    // 3: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),        // 4: reeve.record.v1.QueueSet
-	(*TokenSet)(nil),        // 5: reeve.record.v1.TokenSet
-	(*SpecAdded)(nil),       // 6: reeve.record.v1.SpecAdded
-	(*JobSubmitted)(nil),    // 7: reeve.record.v1.JobSubmitted
-	(*Carry)(nil),           // 8: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 9: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 10: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 11: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 12: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 13: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 14: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 15: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 16: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 17: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 18: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 19: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 20: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 21: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 22: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 23: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 24: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 25: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 26: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 27: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 28: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 29: reeve.record.v1.WorkerForgotten
-	(*Token)(nil),           // 30: reeve.record.v1.Token
-	(*Wait)(nil),            // 31: reeve.record.v1.Wait
-	(*Span)(nil),            // 32: reeve.record.v1.Span
-	(*Cause)(nil),           // 33: reeve.record.v1.Cause
-	(*Usage)(nil),           // 34: reeve.record.v1.Usage
-	(*Spent)(nil),           // 35: reeve.record.v1.Spent
-	(*Hello)(nil),           // 36: reeve.record.v1.Hello
+	(*FormatRaised)(nil),    // 3: reeve.record.v1.FormatRaised
+	(*NamespaceSet)(nil),    // 4: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),        // 5: reeve.record.v1.QueueSet
+	(*TokenSet)(nil),        // 6: reeve.record.v1.TokenSet
+	(*SpecAdded)(nil),       // 7: reeve.record.v1.SpecAdded
+	(*JobSubmitted)(nil),    // 8: reeve.record.v1.JobSubmitted
+	(*Carry)(nil),           // 9: reeve.record.v1.Carry
+	(*JobWoken)(nil),        // 10: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),        // 11: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),       // 12: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),  // 13: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),   // 14: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),    // 15: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),        // 16: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil), // 17: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),  // 18: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),    // 19: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil), // 20: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil), // 21: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),  // 22: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil), // 23: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 24: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 25: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 26: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 27: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 28: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 29: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 30: reeve.record.v1.WorkerForgotten
+	(*Token)(nil),           // 31: reeve.record.v1.Token
+	(*Wait)(nil),            // 32: reeve.record.v1.Wait
+	(*Span)(nil),            // 33: reeve.record.v1.Span
+	(*Cause)(nil),           // 34: reeve.record.v1.Cause
+	(*Usage)(nil),           // 35: reeve.record.v1.Usage
+	(*Spent)(nil),           // 36: reeve.record.v1.Spent
+	(*Hello)(nil),           // 37: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
 	2,  // 1: reeve.record.v1.Event.epoch_started:type_name -> reeve.record.v1.EpochStarted
-	3,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
-	4,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
-	5,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
-	6,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
-	7,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	9,  // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	10, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	11, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	12, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	13, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	14, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	15, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	16, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	17, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	18, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	19, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	20, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	21, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	23, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	24, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	25, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	26, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	27, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	29, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	28, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	22, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
-	30, // 28: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	31, // 29: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	8,  // 30: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	32, // 31: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	32, // 32: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	32, // 33: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	33, // 34: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	33, // 35: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	33, // 36: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	34, // 37: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	35, // 38: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	33, // 39: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	32, // 40: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	33, // 41: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	33, // 42: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	36, // 43: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	4,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
+	5,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
+	6,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
+	7,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
+	8,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
+	10, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	11, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	12, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	13, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	14, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	15, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	16, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	17, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	18, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	19, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	20, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	21, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	22, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	24, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	25, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	26, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	27, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	28, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	30, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	29, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	23, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
+	31, // 29: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	32, // 30: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	9,  // 31: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	33, // 32: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	33, // 33: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	33, // 34: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	34, // 35: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	34, // 36: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	34, // 37: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	35, // 38: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	36, // 39: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	34, // 40: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	33, // 41: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	34, // 42: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	34, // 43: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	37, // 44: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -2832,18 +2916,19 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_WorkerForgotten)(nil),
 		(*Event_WorkerUnfit)(nil),
 		(*Event_AttemptsStopped)(nil),
+		(*Event_FormatRaised)(nil),
 	}
-	file_reeve_record_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[18].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

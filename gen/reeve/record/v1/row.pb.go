@@ -23,13 +23,15 @@ const (
 
 // CountersRow is core.CountersImage.
 type CountersRow struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
-	NextJob       uint64                 `protobuf:"varint,4,opt,name=next_job,json=nextJob,proto3" json:"next_job,omitempty"`
-	NextWorker    uint64                 `protobuf:"varint,5,opt,name=next_worker,json=nextWorker,proto3" json:"next_worker,omitempty"`
-	NextFence     uint64                 `protobuf:"varint,6,opt,name=next_fence,json=nextFence,proto3" json:"next_fence,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Format     uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Epoch      uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Generation uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	NextJob    uint64                 `protobuf:"varint,4,opt,name=next_job,json=nextJob,proto3" json:"next_job,omitempty"`
+	NextWorker uint64                 `protobuf:"varint,5,opt,name=next_worker,json=nextWorker,proto3" json:"next_worker,omitempty"`
+	NextFence  uint64                 `protobuf:"varint,6,opt,name=next_fence,json=nextFence,proto3" json:"next_fence,omitempty"`
+	// The cluster's format, left out before it was ever raised.
+	ClusterFormat uint64 `protobuf:"varint,7,opt,name=cluster_format,json=clusterFormat,proto3" json:"cluster_format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -102,6 +104,13 @@ func (x *CountersRow) GetNextWorker() uint64 {
 func (x *CountersRow) GetNextFence() uint64 {
 	if x != nil {
 		return x.NextFence
+	}
+	return 0
+}
+
+func (x *CountersRow) GetClusterFormat() uint64 {
+	if x != nil {
+		return x.ClusterFormat
 	}
 	return 0
 }
@@ -1239,7 +1248,7 @@ var File_reeve_record_v1_row_proto protoreflect.FileDescriptor
 
 const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\n" +
-	"\x19reeve/record/v1/row.proto\x12\x0freeve.record.v1\x1a\x1breeve/record/v1/event.proto\x1a\x1areeve/record/v1/part.proto\"\xb6\x01\n" +
+	"\x19reeve/record/v1/row.proto\x12\x0freeve.record.v1\x1a\x1breeve/record/v1/event.proto\x1a\x1areeve/record/v1/part.proto\"\xdd\x01\n" +
 	"\vCountersRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -1250,7 +1259,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\vnext_worker\x18\x05 \x01(\x04R\n" +
 	"nextWorker\x12\x1d\n" +
 	"\n" +
-	"next_fence\x18\x06 \x01(\x04R\tnextFence\"c\n" +
+	"next_fence\x18\x06 \x01(\x04R\tnextFence\x12%\n" +
+	"\x0ecluster_format\x18\a \x01(\x04R\rclusterFormat\"c\n" +
 	"\fNamespaceRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12;\n" +
 	"\tnamespace\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetR\tnamespace\"S\n" +

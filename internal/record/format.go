@@ -1,0 +1,39 @@
+package record
+
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+)
+
+// A format holds all that the one before it does, and what is listed here beside its number.
+// A cluster begins with the first and is raised by its administrator, when no server is left
+// that does not know the next one: until then nothing is written that needs it.
+const (
+	// formatRaises is where a cluster has a format of its own: the counters' row says it, and
+	// batches begin with it.
+	formatRaises = 2
+
+	// Newest is the newest format that this program reads and writes.
+	Newest = formatRaises
+)
+
+// Needs is the format that a cluster must have been raised to before e is written into its
+// journal. The raise itself needs none: who can't read it must not go on.
+func Needs(core.Event) uint64 { return core.FirstFormat }
+
+// CheckNeeds fails for what must not be written into the journal of a cluster of that format.
+func CheckNeeds(e core.Event, format uint64) error {
+	if need := Needs(e); need > format {
+		return fmt.Errorf("record: %T needs format %d, and the cluster's is %d", e, need, format)
+	}
+	return nil
+}
+
+// CheckRaise returns ErrFormat when a cluster was raised to what this program does not know.
+func CheckRaise(format uint64) error {
+	if format > Newest {
+		return fmt.Errorf("the cluster's format is %d by now, and this program knows those up to %d: %w", format, Newest, ErrFormat)
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package record
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/store"
+)
+
+// TestFormats: a cluster's first programs read whatever is written before it is raised, and
+// refuse what is written from then on.
+func TestFormats(t *testing.T) {
+	for _, e := range kinds() {
+		need := Needs(e)
+		if need < core.FirstFormat || need > Newest || CheckNeeds(e, need) != nil || CheckNeeds(e, need-1) == nil {
+			t.Errorf("%T needs format %d", e, need)
+		}
+		b, err := EncodeBatch(nil, []core.Event{core.JobWoken{Job: 1}, e})
+		if err != nil || uint64(b[1]) != need {
+			t.Errorf("a batch with %T is one of format %d (%v); want %d", e, b[1], err, need)
+		}
+	}
+	if CheckRaise(Newest) != nil || !errors.Is(CheckRaise(Newest+1), ErrFormat) {
+		t.Error("this program does not know what it knows")
+	}
+}
+
+// TestRaisedRows reads the row that says the cluster's format.
+func TestRaisedRows(t *testing.T) {
+	for _, test := range []struct {
+		format uint64
+		header byte
+		want   error
+	}{{0, core.FirstFormat, nil}, {Newest, formatRaises, nil}, {Newest + 1, formatRaises, ErrFormat}} {
+		rows := NewRows()
+		rows.Counters(core.CountersImage{Epoch: 1, Format: test.format}, 1)
+		f := rows.Flush(store.Mark{Seq: 1})
+		s, err := load(t, f, 1)
+		if f.Objects[0].Blob[1] != test.header || !errors.Is(err, test.want) {
+			t.Errorf("format %d: a row of format %d, and %v; want %d and %v", test.format, f.Objects[0].Blob[1], err, test.header, test.want)
+		}
+		if err == nil && s.Format() != max(test.format, core.FirstFormat) {
+			t.Errorf("format %d is read as %d", test.format, s.Format())
+		}
+	}
+}
