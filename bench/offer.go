@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/lateness"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -55,7 +56,7 @@ type offerer struct {
 }
 
 func (c *cluster) newOfferer() (*offerer, error) {
-	text, err := client.Marshal(reeve.Function(dueFunction, nil))
+	text, err := client.Marshal(reeve.Function(lateness.DueFunction, nil))
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +140,8 @@ func (o *offerer) submit(ctx context.Context, conn *client.Client, n int, due ti
 }
 
 // lateness asks the worker how late jobs began.
-func (c *cluster) lateness(q lateQuery) ([]interval, error) {
-	id, err := c.client.Enqueue(c.b.ctx, latenessFunction, q)
+func (c *cluster) lateness(q lateness.Query) ([]lateness.Interval, error) {
+	id, err := c.client.Enqueue(c.b.ctx, lateness.Function, q)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (c *cluster) lateness(q lateQuery) ([]interval, error) {
 	if err != nil {
 		return nil, err
 	}
-	var a lateAnswer
+	var a lateness.Answer
 	return a.Intervals, j.Result(&a)
 }
 

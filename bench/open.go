@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/lateness"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
@@ -110,17 +111,17 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 		if err := errors.Join(err, seen.err, recorded(), c.drained()); err != nil {
 			return err
 		}
-		late, err := c.lateness(lateQuery{began.Unix(), int64(every / time.Second), int64(parts)})
+		late, err := c.lateness(lateness.Query{From: began.Unix(), Seconds: int64(every / time.Second), N: int64(parts)})
 		if err != nil {
 			return err
 		}
 		b.reportOpen(r, every, late, seen.all)
-		seconds, err := c.lateness(lateQuery{began.Unix(), 1, int64(length / time.Second)})
+		seconds, err := c.lateness(lateness.Query{From: began.Unix(), Seconds: 1, N: int64(length / time.Second)})
 		if err != nil {
 			return err
 		}
 		b.saySeconds(seconds)
-		whole, err := c.lateness(lateQuery{began.Unix(), int64(length / time.Second), 1})
+		whole, err := c.lateness(lateness.Query{From: began.Unix(), Seconds: int64(length / time.Second), N: 1})
 		if err != nil {
 			return err
 		}
@@ -135,7 +136,7 @@ func (b *bench) steady(r figure.Row, rate float64) error {
 }
 
 // saySeconds tells of each second if profiles are asked for.
-func (b *bench) saySeconds(late []interval) {
+func (b *bench) saySeconds(late []lateness.Interval) {
 	if b.profile == "" {
 		return
 	}
@@ -144,7 +145,7 @@ func (b *bench) saySeconds(late []interval) {
 	}
 }
 
-func (b *bench) addLate(r figure.Row, v interval, length time.Duration) {
+func (b *bench) addLate(r figure.Row, v lateness.Interval, length time.Duration) {
 	b.figures.Add(r, "p50", "ms", float64(v.P50)/1000)
 	b.figures.Add(r, "p99", "ms", float64(v.P99)/1000)
 	b.figures.Add(r, "p99.9", "ms", float64(v.P999)/1000)
@@ -152,7 +153,7 @@ func (b *bench) addLate(r figure.Row, v interval, length time.Duration) {
 }
 
 // reportOpen has a row for each interval.
-func (b *bench) reportOpen(r figure.Row, every time.Duration, late []interval, seen []condition) {
+func (b *bench) reportOpen(r figure.Row, every time.Duration, late []lateness.Interval, seen []condition) {
 	for i, v := range late {
 		row := r
 		row.Case = fmt.Sprintf("%s, until %s", r.Case, time.Duration(i+1)*every)
@@ -174,13 +175,13 @@ func (b *bench) occupied(r figure.Row, s condition) {
 }
 
 // reportDrift compares the last third of a run with the middle one.
-func (b *bench) reportDrift(r figure.Row, late []interval, seen []condition) {
+func (b *bench) reportDrift(r figure.Row, late []lateness.Interval, seen []condition) {
 	r.Case += ", drift"
-	lateBy := func(of func(interval) int64) float64 { return drift(values(late, of)) }
+	lateBy := func(of func(lateness.Interval) int64) float64 { return drift(values(late, of)) }
 	seenBy := func(of func(condition) int64) float64 { return drift(values(seen, of)) }
-	b.figures.Add(r, "p50", "×", lateBy(func(v interval) int64 { return v.P50 }))
-	b.figures.Add(r, "p99", "×", lateBy(func(v interval) int64 { return v.P99 }))
-	b.figures.Add(r, "p99.9", "×", lateBy(func(v interval) int64 { return v.P999 }))
+	b.figures.Add(r, "p50", "×", lateBy(func(v lateness.Interval) int64 { return v.P50 }))
+	b.figures.Add(r, "p99", "×", lateBy(func(v lateness.Interval) int64 { return v.P99 }))
+	b.figures.Add(r, "p99.9", "×", lateBy(func(v lateness.Interval) int64 { return v.P999 }))
 	b.figures.Cost(r, "memory", "×", seenBy(func(s condition) int64 { return s.rss }))
 	b.figures.Cost(r, "of it in use", "×", seenBy(func(s condition) int64 { return s.live }))
 	b.figures.Cost(r, "tables", "×", seenBy(func(s condition) int64 { return s.tables }))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
+	"github.com/reeve-scheduler/reeve/bench/internal/lateness"
 )
 
 const (
@@ -50,7 +51,7 @@ func (b *bench) overload() error {
 			return err
 		}
 		// What was due last may have been sent a moment later.
-		late, err := c.lateness(lateQuery{began.Unix(), 1, int64((length+rest)/time.Second) + 2})
+		late, err := c.lateness(lateness.Query{From: began.Unix(), Seconds: 1, N: int64((length+rest)/time.Second) + 2})
 		if err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func overloadRow(what string) figure.Row {
 	return figure.Row{Workload: "W9", Case: what, Kind: figure.Reeve, System: "Reeve", Durability: figure.Durable}
 }
 
-func (b *bench) reportOverload(knee float64, length time.Duration, much, normal *offered, late []interval) {
+func (b *bench) reportOverload(knee float64, length time.Duration, much, normal *offered, late []lateness.Interval) {
 	var started int64
 	over := int(length / time.Second)
 	for _, v := range late[:over] {
@@ -93,7 +94,7 @@ func (b *bench) reportOverload(knee float64, length time.Duration, much, normal 
 }
 
 // backAfter is after how many seconds all is as in normal times, all of them if it never is.
-func backAfter(seconds []interval) int {
+func backAfter(seconds []lateness.Interval) int {
 	good := 0
 	for i, v := range seconds {
 		if good++; v.Due > 0 && v.P99 > backAt.Microseconds() {

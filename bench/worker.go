@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/lateness"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
 
@@ -44,7 +45,7 @@ func functionWorker(args []string) error {
 		a.SetOutput("started", strconv.FormatInt(time.Now().UnixNano(), 10))
 		return nil
 	})
-	newLateness().handle(w)
+	lateness.New().Handle(w)
 	if _, err := c.Ping(ctx); err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package main
+// Package lateness is how a worker counts how late jobs start, as the jobs themselves tell it
+// when they were due.
+package lateness
 
 import (
 	"context"
@@ -9,16 +11,16 @@ import (
 	"github.com/reeve-scheduler/reeve"
 )
 
-// The functions by which a worker knows how late jobs start: due is called with the
-// moment at which its job was to be submitted, lateness answers what became of those.
+// The functions by which a worker knows how late jobs start: DueFunction is called with the
+// moment at which its job was to be submitted, Function answers what became of those.
 const (
-	dueFunction      = "due"
-	latenessFunction = "lateness"
+	DueFunction = "due"
+	Function    = "lateness"
 )
 
-// lateness counts how late jobs started, by the second of the moment at which they were
+// Counts counts how late jobs started, by the second of the moment at which they were
 // to be submitted. The clock of one machine serves all processes.
-type lateness struct {
+type Counts struct {
 	mu sync.Mutex
 	// due is by the second in which a job was to be submitted, started how many began in
 	// a second.
@@ -64,22 +66,23 @@ func (h *histogram) add(o *histogram) {
 	}
 }
 
-func newLateness() *lateness {
-	return &lateness{due: map[int64]*histogram{}, started: map[int64]int64{}}
+// New returns an empty count.
+func New() *Counts {
+	return &Counts{due: map[int64]*histogram{}, started: map[int64]int64{}}
 }
 
-// handle registers both functions.
-func (l *lateness) handle(w *reeve.Worker) {
-	reeve.Handle(w, dueFunction, func(_ context.Context, _ *reeve.Attempt, micros int64) (struct{}, error) {
+// Handle registers both functions.
+func (l *Counts) Handle(w *reeve.Worker) {
+	reeve.Handle(w, DueFunction, func(_ context.Context, _ *reeve.Attempt, micros int64) (struct{}, error) {
 		l.note(time.UnixMicro(micros), time.Now())
 		return struct{}{}, nil
 	})
-	reeve.Handle(w, latenessFunction, func(_ context.Context, _ *reeve.Attempt, q lateQuery) (lateAnswer, error) {
+	reeve.Handle(w, Function, func(_ context.Context, _ *reeve.Attempt, q Query) (Answer, error) {
 		return l.answer(q), nil
 	})
 }
 
-func (l *lateness) note(due, started time.Time) {
+func (l *Counts) note(due, started time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.due[due.Unix()]
@@ -91,21 +94,21 @@ func (l *lateness) note(due, started time.Time) {
 	l.started[started.Unix()]++
 }
 
-// lateQuery asks for intervals of so many seconds, from a Unix second on.
-type lateQuery struct {
+// Query asks for intervals of so many seconds, from a Unix second on.
+type Query struct {
 	From    int64 `json:"from"`
 	Seconds int64 `json:"seconds"`
 	N       int64 `json:"n"`
 }
 
-// lateAnswer has one interval in each place.
-type lateAnswer struct {
-	Intervals []interval `json:"intervals"`
+// Answer has one interval in each place.
+type Answer struct {
+	Intervals []Interval `json:"intervals"`
 }
 
-// interval is what became of the jobs that were due in it, and how many started in it.
+// Interval is what became of the jobs that were due in it, and how many started in it.
 // Durations are in microseconds.
-type interval struct {
+type Interval struct {
 	Due     int64 `json:"due"`
 	Started int64 `json:"started"`
 	P50     int64 `json:"p50"`
@@ -113,12 +116,12 @@ type interval struct {
 	P999    int64 `json:"p999"`
 }
 
-func (l *lateness) answer(q lateQuery) (a lateAnswer) {
+func (l *Counts) answer(q Query) (a Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range q.N {
 		var all histogram
-		var v interval
+		var v Interval
 		for second := q.From + i*q.Seconds; second < q.From+(i+1)*q.Seconds; second++ {
 			if h := l.due[second]; h != nil {
 				all.add(h)
