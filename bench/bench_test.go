@@ -23,8 +23,15 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-runs", "1", "-scale", "0.001", "-peers=false", "-dir", t.TempDir(), "-write", name}, &out); err != nil {
+	// In the usual place: a server that runs as a user of its own can't reach the test's folder.
+	if err := run(t.Context(), []string{"-runs", "1", "-scale", "0.001", "-peers=false", "-write", name}, &out); err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "not measured") {
+		if os.Getenv("CI") == "true" {
+			t.Errorf("something is missing:\n%s", &out)
+		}
+		t.Logf("something is missing, and so not tested:\n%s", &out)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/trust"
@@ -22,13 +23,16 @@ import (
 
 // cluster is a server as users run it, with TLS and tokens, and what works for it.
 type cluster struct {
-	b      *bench
-	dir    string
-	args   []string // of the server, beside those that every one has
-	listen string   // where it listens: the same place each time
-	server *proc.Process
-	worker *proc.Process
-	keeper int
+	b   *bench
+	dir string
+	// args are the server's, beside those that every one has.
+	args []string
+	// postgres is its store, nil where that is its directory.
+	postgres *peer.Postgres
+	listen   string // where it listens: the same place each time
+	server   *proc.Process
+	worker   *proc.Process
+	keeper   int
 	// environment tells programs where the server is and who they are.
 	environment []string
 	// admin is where metrics and profiles of the server are, workerProfiles where those of a
@@ -48,6 +52,20 @@ func (b *bench) newCluster(args ...string) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{b: b, dir: dir, args: args, listen: "127.0.0.1:0"}
+	return c, c.startServer()
+}
+
+// newSharedCluster starts a server whose store is an empty database, which others could share.
+func (b *bench) newSharedCluster(s *peer.Site) (*cluster, error) {
+	pg, err := s.StartPostgres()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return nil, errors.Join(err, pg.Close())
+	}
+	c := &cluster{b: b, dir: dir, postgres: &pg, listen: "127.0.0.1:0", args: []string{"--store", pg.URL(), "--blobs", dir + "/blobs"}}
 	return c, c.startServer()
 }
 
@@ -158,6 +176,9 @@ const pollEvery = 5 * time.Millisecond
 // parts are the processes of a cluster and this one, its client.
 func (c *cluster) parts() []proc.Part {
 	all := []proc.Part{proc.Itself(), {Role: proc.Server, PID: c.server.PID()}}
+	if c.postgres != nil {
+		all = append(all, c.postgres.Part())
+	}
 	if c.worker != nil {
 		all = append(all, proc.Part{Role: proc.Worker, PID: c.worker.PID()})
 	}
@@ -193,6 +214,9 @@ func (c *cluster) close() error {
 	err := errors.Join(c.worker.Stop(), c.server.Stop())
 	if c.keeper != 0 {
 		err = errors.Join(err, await(c.b.ctx, func() (bool, error) { return syscall.Kill(c.keeper, 0) != nil, nil }))
+	}
+	if c.postgres != nil {
+		err = errors.Join(err, c.postgres.Close())
 	}
 	if err != nil {
 		return err // with the logs left to read

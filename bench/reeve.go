@@ -13,6 +13,10 @@ import (
 // reeveQueue is Reeve as a queue of functions.
 type reeveQueue struct{ *cluster }
 
+// onPostgres is Reeve with PostgreSQL as its store, the same that peers use: the server alone,
+// since others would take of its processors.
+const onPostgres = "Reeve, PostgreSQL"
+
 const (
 	// reeveSlots and reevePrefetch are the worker's where the workload leaves it free: many of
 	// each, as for functions of microseconds.
@@ -27,6 +31,14 @@ func (b *bench) startReeve(*peer.Site) (peer.Queue, error) {
 	return &reeveQueue{c}, err
 }
 
+func (b *bench) startReeveOnPostgres(s *peer.Site) (peer.Queue, error) {
+	c, err := b.newSharedCluster(s)
+	if c == nil {
+		return nil, err
+	}
+	return &reeveQueue{c}, err
+}
+
 func (q *reeveQueue) Fill(n int) error { return q.submit(reeve.Function("noop", nil), n) }
 
 func (q *reeveQueue) Prepare(w peer.Workload) error {
@@ -34,7 +46,15 @@ func (q *reeveQueue) Prepare(w peer.Workload) error {
 	if slots == 0 {
 		slots = reeveSlots
 	}
-	return errors.Join(q.settle(), q.prepareFunctions(slots, reevePrefetch))
+	if err := q.settle(); err != nil {
+		return err
+	}
+	if q.postgres != nil {
+		if err := q.postgres.Settle(); err != nil {
+			return err
+		}
+	}
+	return q.prepareFunctions(slots, reevePrefetch)
 }
 
 func (q *reeveQueue) Work() error { return errors.Join(q.worker.Tell(proc.GoOn), q.joined()) }

@@ -112,6 +112,8 @@ func (s *Set) of(workload string) []*Figure {
 // Ratio compares the first figure of a row with that of Reeve in the same case.
 type Ratio struct {
 	Row
+	// Reeve is which of Reeve's ways it is compared with: "Reeve, PostgreSQL".
+	Reeve  string `json:"reeve"`
 	Metric string `json:"metric"`
 	// Times says how often Reeve is as good: of a rate Reeve's by the row's, of a time the
 	// row's by Reeve's.
@@ -121,19 +123,26 @@ type Ratio struct {
 }
 
 // Ratios compares every row of peers and limits that has a figure with the metric and unit of
-// the first that Reeve has in its case.
-func (s *Set) Ratios(workload string) []Ratio {
-	ours := map[string]*Figure{}
+// the first that Reeve has in its case, for each of Reeve's ways.
+func (s *Set) Ratios(workload string) (out []Ratio) {
+	var ours []*Figure
 	for _, f := range s.of(workload) {
-		if f.Kind == Reeve && !f.Cost && ours[f.Case] == nil {
-			ours[f.Case] = f
+		first := func(o *Figure) bool { return o.Row == f.Row }
+		if f.Kind == Reeve && !f.Cost && !slices.ContainsFunc(ours, first) {
+			ours = append(ours, f)
 		}
 	}
-	var out []Ratio
-	best := map[string]int{}
-	for _, f := range s.of(workload) {
-		o := ours[f.Case]
-		if f.Kind == Reeve || o == nil || f.Metric != o.Metric || f.Unit != o.Unit {
+	for _, o := range ours {
+		out = append(out, s.against(o)...)
+	}
+	return out
+}
+
+// against compares what stands beside a figure of Reeve with it.
+func (s *Set) against(o *Figure) (out []Ratio) {
+	best := -1
+	for _, f := range s.of(o.Workload) {
+		if f.Kind == Reeve || f.Case != o.Case || f.Metric != o.Metric || f.Unit != o.Unit {
 			continue
 		}
 		a, b := o.Runs.Median(), f.Runs.Median()
@@ -143,13 +152,13 @@ func (s *Set) Ratios(workload string) []Ratio {
 		if b == 0 {
 			continue
 		}
-		out = append(out, Ratio{Row: f.Row, Metric: f.Metric, Times: a / b})
-		if i, ok := best[f.Case]; f.Kind == Peer && f.Durability == Durable && (!ok || a/b < out[i].Times) {
-			best[f.Case] = len(out) - 1
+		out = append(out, Ratio{Row: f.Row, Reeve: o.System, Metric: f.Metric, Times: a / b})
+		if f.Kind == Peer && f.Durability == Durable && (best < 0 || a/b < out[best].Times) {
+			best = len(out) - 1
 		}
 	}
-	for _, i := range best {
-		out[i].Best = true
+	if best >= 0 {
+		out[best].Best = true
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 
 var (
 	ours  = Row{Workload: "W1", Case: "both", Kind: Reeve, System: "Reeve", Durability: Durable}
+	share = Row{Workload: "W1", Case: "both", Kind: Reeve, System: "Reeve, shared", Durability: Durable}
 	river = Row{Workload: "W1", Case: "both", Kind: Peer, System: "River", Durability: Durable}
 	graph = Row{Workload: "W1", Case: "both", Kind: Peer, System: "Graph", Durability: Durable}
 	quick = Row{Workload: "W1", Case: "both", Kind: Peer, System: "Quick", Durability: "1 s"}
@@ -32,6 +33,7 @@ func example() *Set {
 	s.Cost(ours, "memory", "MiB", 0.03)
 	s.Cost(river, "CPU", "µs/job", 88)
 	s.Cost(river, "database", "µs/job", 60)
+	s.Add(share, "throughput", "jobs/s", 40_000)
 	s.Add(other, "throughput", "jobs/s", 200_000)
 	s.Add(river, "throughput", "jobs/s", 20_000)
 	s.Add(graph, "throughput", "jobs/s", 25_000)
@@ -47,14 +49,16 @@ func example() *Set {
 func TestRatios(t *testing.T) {
 	s := example()
 	want := []Ratio{
-		{river, "throughput", 2.5, false}, {graph, "throughput", 2, true},
-		{quick, "throughput", 50_000.0 / 60_000, false}, {disk, "throughput", 1.0 / 3, false},
+		{river, "Reeve", "throughput", 2.5, false}, {graph, "Reeve", "throughput", 2, true},
+		{quick, "Reeve", "throughput", 50_000.0 / 60_000, false}, {disk, "Reeve", "throughput", 1.0 / 3, false},
+		{river, "Reeve, shared", "throughput", 2, false}, {graph, "Reeve, shared", "throughput", 1.6, true},
+		{quick, "Reeve, shared", "throughput", 40_000.0 / 60_000, false}, {disk, "Reeve, shared", "throughput", 40.0 / 150, false},
 	}
 	if d := cmp.Diff(want, s.Ratios("W1")); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	// Of times the shorter is better.
-	if d := cmp.Diff([]Ratio{{later, "p50", 4.5, true}}, s.Ratios("W3")); d != "" {
+	if d := cmp.Diff([]Ratio{{later, "Reeve", "p50", 4.5, true}}, s.Ratios("W3")); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 }
@@ -63,14 +67,15 @@ func TestMarkdown(t *testing.T) {
 	var out strings.Builder
 	example().Markdown(&out, "W1")
 	want := `
-| what   | system    | durable | throughput, jobs/s      | Reeve is |
-|--------|-----------|---------|-------------------------|----------|
-| both   | **Reeve** | D2      | 50,000 [49,000..51,000] |          |
-| both   | River     | D2      | 20,000                  | 2.50 ×   |
-| both   | Graph     | D2      | 25,000                  | 2.00 ×   |
-| both   | Quick     | 1 s     | 60,000                  | 0.83 ×   |
-| both   | *disk*    |         | 150,000                 | 0.33 ×   |
-| submit | **Reeve** | D2      | 200,000                 |          |
+| what   | system            | durable | throughput, jobs/s      | Reeve is | Reeve, shared is |
+|--------|-------------------|---------|-------------------------|----------|------------------|
+| both   | **Reeve**         | D2      | 50,000 [49,000..51,000] |          |                  |
+| both   | **Reeve, shared** | D2      | 40,000                  |          |                  |
+| both   | River             | D2      | 20,000                  | 2.50 ×   | 2.00 ×           |
+| both   | Graph             | D2      | 25,000                  | 2.00 ×   | 1.60 ×           |
+| both   | Quick             | 1 s     | 60,000                  | 0.83 ×   | 0.67 ×           |
+| both   | *disk*            |         | 150,000                 | 0.33 ×   | 0.27 ×           |
+| submit | **Reeve**         | D2      | 200,000                 |          |                  |
 
 | what | system    | durable | CPU, µs/job | database, µs/job | memory, MiB |
 |------|-----------|---------|-------------|------------------|-------------|
@@ -88,10 +93,11 @@ func TestBest(t *testing.T) {
 	var out strings.Builder
 	example().Best(&out)
 	want := `
-|    | what | in         | Reeve is | the best peer that is as durable |
-|----|------|------------|----------|----------------------------------|
-| W1 | both | throughput | 2.00 ×   | Graph                            |
-| W3 |      | p50        | 4.50 ×   | A & B                            |
+|    | what | in         |               | is     | the best peer that is as durable |
+|----|------|------------|---------------|--------|----------------------------------|
+| W1 | both | throughput | Reeve         | 2.00 × | Graph                            |
+| W1 | both | throughput | Reeve, shared | 1.60 × | Graph                            |
+| W3 |      | p50        | Reeve         | 4.50 × | A & B                            |
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -138,7 +144,7 @@ func TestJSON(t *testing.T) {
 	if got.Format != 1 || got.Took != 90 || f.System != "Reeve" || f.Median != 50_000 || f.Least != 49_000 || f.Most != 51_000 || len(f.Runs) != 3 {
 		t.Errorf("%s", text)
 	}
-	if len(got.Ratios) != 5 || !got.Ratios[1].Best || got.Ratios[2].Times != 0.83333 {
+	if len(got.Ratios) != 9 || !got.Ratios[1].Best || got.Ratios[2].Times != 0.83333 {
 		t.Errorf("ratios %+v", got.Ratios)
 	}
 	if d := cmp.Diff([]Missing{{"W1", "Slow", "it is not there"}}, got.Missing); d != "" {

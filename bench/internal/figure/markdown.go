@@ -24,11 +24,7 @@ func (s *Set) Markdown(to io.Writer, workload string) {
 			reached = append(reached, f)
 		}
 	}
-	times := map[Row]string{}
-	for _, r := range s.Ratios(workload) {
-		times[r.Row] = short(r.Times) + " ×"
-	}
-	pivot(to, reached, times, Runs.show)
+	pivot(to, reached, s.Ratios(workload), Runs.show)
 	pivot(to, took, nil, func(r Runs, unit string) string { return spell(r.Median(), unit) })
 	for _, m := range s.Missing {
 		if m.Workload == workload {
@@ -49,13 +45,13 @@ func (s *Set) Best(to io.Writer) {
 		seen = append(seen, f.Workload)
 		for _, r := range s.Ratios(f.Workload) {
 			if r.Best {
-				lines = append(lines, []string{r.Workload, r.Case, r.Metric, short(r.Times) + " ×", r.System})
+				lines = append(lines, []string{r.Workload, r.Case, r.Metric, r.Reeve, short(r.Times) + " ×", r.System})
 			}
 		}
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(to)
-		table(to, []string{"", "what", "in", "Reeve is", "the best peer that is as durable"}, lines)
+		table(to, []string{"", "what", "in", "", "is", "the best peer that is as durable"}, lines)
 	}
 }
 
@@ -71,8 +67,9 @@ func list(to io.Writer, figures []*Figure) {
 	}
 }
 
-// pivot writes one table: a line for each row, a column for each metric.
-func pivot(to io.Writer, figures []*Figure, times map[Row]string, show func(Runs, string) string) {
+// pivot writes one table: a line for each row, a column for each metric and one for each of
+// Reeve's ways that others are compared with.
+func pivot(to io.Writer, figures []*Figure, ratios []Ratio, show func(Runs, string) string) {
 	if len(figures) == 0 {
 		return
 	}
@@ -95,14 +92,18 @@ func pivot(to io.Writer, figures []*Figure, times map[Row]string, show func(Runs
 		last[f.Row] = column
 		cell[f.Row][column] = show(f.Runs, f.Unit)
 	}
+	for _, r := range ratios {
+		column := r.Reeve + " is"
+		if !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
+		cell[r.Row][column] = short(r.Times) + " ×"
+	}
 	rows = byCase(rows)
 	cases := slices.ContainsFunc(rows, func(r Row) bool { return r.Case != "" })
 	head := append([]string{"system", "durable"}, columns...)
 	if cases {
 		head = append([]string{"what"}, head...)
-	}
-	if len(times) > 0 {
-		head = append(head, "Reeve is")
 	}
 	var lines [][]string
 	for _, r := range rows {
@@ -112,9 +113,6 @@ func pivot(to io.Writer, figures []*Figure, times map[Row]string, show func(Runs
 		}
 		for _, c := range columns {
 			line = append(line, cell[r][c])
-		}
-		if len(times) > 0 {
-			line = append(line, times[r])
 		}
 		lines = append(lines, line)
 	}

@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -107,8 +108,8 @@ func (p *postgres) empty() error {
 // postgresConnections are each program's at most.
 const postgresConnections = 20
 
-// settle brings the statistics of a table up to date and writes what is only in memory,
-// as after a while of quiet.
+// settle brings the statistics of a table, of all without a name, up to date and writes what
+// is only in memory, as after a while of quiet.
 func (p *postgres) settle(table string) error {
 	for _, sql := range []string{"VACUUM ANALYZE " + table, "CHECKPOINT"} {
 		if _, err := p.pool.Exec(p.s.Context, sql); err != nil {
@@ -146,6 +147,44 @@ func (p *postgres) close() error {
 	return p.server.StopBy(syscall.SIGINT) // which ends sessions, too
 }
 
+// Postgres is a running server of PostgreSQL with an empty database, for who brings a schema
+// of its own: with the settings that all peers have.
+type Postgres struct{ pg *postgres }
+
+// StartPostgres starts it. ErrNotInstalled says that it isn't there to be started.
+func (s *Site) StartPostgres() (Postgres, error) {
+	pg, err := s.startPostgres()
+	return Postgres{pg}, err
+}
+
+// URL is where its database is.
+func (p Postgres) URL() string {
+	return "postgres://postgres@/" + postgresDatabase + "?sslmode=disable&host=" + url.QueryEscape(p.pg.dir)
+}
+
+// Settle leaves it as after a while of quiet.
+func (p Postgres) Settle() error { return p.pg.settle("") }
+
+// Stored is the size of its database in bytes.
+func (p Postgres) Stored() (n int64, err error) {
+	err = p.pg.pool.QueryRow(p.pg.s.Context, "SELECT pg_database_size(current_database())").Scan(&n)
+	return n, err
+}
+
+// Part is its processes.
+func (p Postgres) Part() proc.Part { return p.pg.part() }
+
+// Close stops it.
+func (p Postgres) Close() error {
+	if p.pg == nil {
+		return nil
+	}
+	return p.pg.close()
+}
+
+// ErrNotInstalled says that a program is not there.
+var ErrNotInstalled = errors.New("not installed")
+
 // postgresBin is the folder of its programs, with a slash, or nothing where they are found
 // without.
 func postgresBin() (string, error) {
@@ -156,7 +195,7 @@ func postgresBin() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", errors.New("PostgreSQL's initdb is not installed")
+		return "", fmt.Errorf("PostgreSQL's initdb is %w", ErrNotInstalled)
 	}
 	return filepath.Dir(found[len(found)-1]) + "/", nil
 }
