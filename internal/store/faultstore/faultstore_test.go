@@ -22,7 +22,7 @@ func TestTransparent(t *testing.T) {
 func opened(s *memstore.Store) storetest.Opened {
 	f := faultstore.New(nil)
 	return storetest.Opened{
-		Journal: f.Journal(s.Journal()), Tables: f.Tables(s.Tables()), History: f.History(s.History()),
+		Journal: f.Journal(s.Journal()), Tables: f.Tables(s.Tables()), History: f.History(s.History()), Archive: s,
 		Reopen: func(*testing.T) storetest.Opened { return opened(s) },
 	}
 }

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 func opened(s *memstore.Store) storetest.Opened {
 	again := func(*testing.T) storetest.Opened { return opened(s) }
 	return storetest.Opened{
-		Journal: s.Journal(), Tables: s.Tables(), History: s.History(), Cluster: s.Cluster(),
+		Journal: s.Journal(), Tables: s.Tables(), History: s.History(), Cluster: s.Cluster(), Archive: s,
 		Reopen: again, Crash: again,
 		LosePower: func(*testing.T) storetest.Opened {
 			s.LosePower()

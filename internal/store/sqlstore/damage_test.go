@@ -113,7 +113,7 @@ func TestDamage(t *testing.T) {
 		{"a job's spec", "tables.db", func(t *testing.T, p string) { update(t, p, "spec = zeroblob(32)") }, readJob, "job 1"},
 		{"part", "tables.db", func(t *testing.T, p string) { flip(t, p, "state of the part") }, loadAll, "of job 1"},
 		{"spec", "tables.db", func(t *testing.T, p string) { flip(t, p, "text of the spec") }, loadAll, "spec 09"},
-		{"journal gone", "journal.db", func(t *testing.T, p string) { os.Remove(p) }, nil, "the tables cover 3"},
+		{"journal gone", "journal.db", func(t *testing.T, p string) { os.Remove(p) }, nil, "there are rows up to 3 and no journal"},
 		{"journal cut off", "journal.db", func(t *testing.T, p string) {
 			edit(t, p, func(b []byte) []byte { return b[:4096] })
 		}, nil, "journal"},

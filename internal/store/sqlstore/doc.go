@@ -39,6 +39,12 @@
 // A job's payload is the last column of its row, with a checksum of its own: it is written
 // with the first row, kept by those that come in its place, and read only to be sent.
 //
+// # As a whole
+//
+// A dump is one reading transaction, or two on SQLite: that of the journal begins second and so has
+// all that the rows cover. Filling an empty store is one writing transaction, or two on SQLite,
+// of which the journal's is committed last: what a crash leaves between them is refused.
+//
 // # What a crash leaves
 //
 // Every write is one transaction of one file. A killed process loses nothing that

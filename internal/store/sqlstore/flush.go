@@ -19,16 +19,16 @@ import (
 var rowGroups = [...]int{64, 8, 1}
 
 const (
-	upsertObjects = `INSERT INTO {{s}}objects (` + objectColumns + `) VALUES {{rows}}
+	upsertObjects = `INSERT INTO {{s}}objects (` + seal.ObjectColumns + `) VALUES {{rows}}
 ON CONFLICT (kind, name) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, state = excluded.state`
 	deleteObject = `DELETE FROM {{s}}objects WHERE kind = ? AND name = ?`
 	// upsertJobs leaves alone what stays as the first row said, so that the index on
 	// keys isn't touched again, and the payload may be left out.
-	upsertJobs = `INSERT INTO {{s}}jobs_{{n}} (` + storedJobColumns + `) VALUES {{rows}}
+	upsertJobs = `INSERT INTO {{s}}jobs_{{n}} (` + seal.StoredJobColumns + `) VALUES {{rows}}
 ON CONFLICT (id) DO UPDATE SET live = excluded.live, changed = excluded.changed, queue = excluded.queue,
 name = excluded.name, state = excluded.state, ended = excluded.ended, keep_until = excluded.keep_until,
 labels = excluded.labels, sum = excluded.sum, body = excluded.body`
-	upsertParts = `INSERT INTO {{s}}parts_{{n}} (` + partColumns + `) VALUES {{rows}}
+	upsertParts = `INSERT INTO {{s}}parts_{{n}} (` + seal.PartColumns + `) VALUES {{rows}}
 ON CONFLICT (job, task, kind, n) DO UPDATE SET changed = excluded.changed, sum = excluded.sum, body = excluded.body`
 	insertSpecs = `INSERT INTO {{s}}specs_{{n}} (hash, sum, body) VALUES {{rows}} ON CONFLICT (hash) DO NOTHING`
 
@@ -44,15 +44,13 @@ WHERE one = 1 AND projected = ? AND layout = ?`
 // tables implements store.Tables and store.History.
 type tables struct {
 	db *database
-	// args, labels, payloads, columns and inBulk are the writer's scratch space, touched the numbers
-	// of the partitions in which it ended jobs.
-	args     []any
-	labels   []byte
-	payloads []byte
-	columns  []byte
-	touched  []int64
-	inBulk   postgres.Bulk
-	keys     sieve.Keys
+	// args, scratch and inBulk are the writer's scratch space, touched the numbers of the
+	// partitions in which it ended jobs.
+	args    []any
+	scratch seal.Scratch
+	touched []int64
+	inBulk  postgres.Bulk
+	keys    sieve.Keys
 	// scan is how many rows one page of a list looks at: maxScan, less in tests.
 	scan int
 
@@ -124,11 +122,7 @@ const maxScratch = 1 << 20
 
 // write writes rows in groups; add appends the columns of row i.
 func (t *tables) write(ctx context.Context, s *session, text string, partition int64, cols, rows int, add func(args []any, i int) []any) error {
-	defer func() {
-		if cap(t.payloads) > maxScratch {
-			t.payloads = nil
-		}
-	}()
+	defer t.scratch.Trim(maxScratch)
 	if t.db.d.remote {
 		return t.upsert(ctx, s, statement{text: text, partition: partition}, t.bulk(cols, rows, add))
 	}
@@ -136,7 +130,7 @@ func (t *tables) write(ctx context.Context, s *session, text string, partition i
 	for _, group := range rowGroups {
 		for rows-i >= group {
 			args := t.args[:0]
-			t.labels, t.payloads = t.labels[:0], t.payloads[:0]
+			t.scratch.Reset()
 			for range group {
 				args = add(args, i)
 				i++
@@ -164,8 +158,8 @@ func (t *tables) objects(ctx context.Context, s *session, rows []store.ObjectRow
 			return err
 		}
 	}
-	return t.write(ctx, s, upsertObjects, 0, objectWidth, len(written), func(args []any, i int) []any {
-		return appendObject(args, written[i])
+	return t.write(ctx, s, upsertObjects, 0, seal.ObjectWidth, len(written), func(args []any, i int) []any {
+		return seal.AppendObject(args, written[i])
 	})
 }
 
@@ -255,8 +249,8 @@ func (t *tables) specs(ctx context.Context, s *session, p int, run []store.JobRo
 		taken[j.Spec] = true
 		used = append(used, spec)
 	}
-	return t.write(ctx, s, insertSpecs, s.layout.parts[p].number, specWidth, len(used), func(args []any, i int) []any {
-		return appendSpec(args, used[i])
+	return t.write(ctx, s, insertSpecs, s.layout.parts[p].number, seal.SpecWidth, len(used), func(args []any, i int) []any {
+		return seal.AppendSpec(args, used[i])
 	})
 }
 
@@ -271,9 +265,9 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 			known--
 		}
 	}
-	err := t.write(ctx, s, upsertJobs, number, storedJobWidth, known, t.columnsOf(run))
+	err := t.write(ctx, s, upsertJobs, number, seal.StoredJobWidth, known, t.columnsOf(run))
 	if err == nil && known < len(run) {
-		err = t.copy(ctx, s, number, t.bulk(storedJobWidth, len(run)-known, t.columnsOf(run[known:])))
+		err = t.copy(ctx, s, number, t.bulk(seal.StoredJobWidth, len(run)-known, t.columnsOf(run[known:])))
 	}
 	if err != nil {
 		return err
@@ -301,10 +295,7 @@ func (t *tables) run(ctx context.Context, s *session, at int, run []store.JobRow
 // columnsOf appends the columns of jobs.
 func (t *tables) columnsOf(run []store.JobRow) func(args []any, i int) []any {
 	return func(args []any, i int) []any {
-		j := &run[i]
-		from := len(t.labels)
-		t.labels = seal.AppendLabels(t.labels, j.Labels)
-		return t.appendJob(args, j, t.labels[from:len(t.labels):len(t.labels)])
+		return t.scratch.AppendJob(args, &run[i])
 	}
 }
 
@@ -321,8 +312,8 @@ func (t *tables) parts(ctx context.Context, s *session, rows []store.PartRow) er
 		}
 		run := rows[:n]
 		rows = rows[n:]
-		err := t.write(ctx, s, upsertParts, s.layout.parts[p].number, partWidth, n, func(args []any, i int) []any {
-			return appendPart(args, &run[i])
+		err := t.write(ctx, s, upsertParts, s.layout.parts[p].number, seal.PartWidth, n, func(args []any, i int) []any {
+			return seal.AppendPart(args, &run[i])
 		})
 		if err != nil {
 			return err

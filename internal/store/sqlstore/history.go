@@ -17,7 +17,7 @@ import (
 const maxScan = 20_000
 
 const (
-	selectJob = `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE id = ?`
+	selectJob = `SELECT ` + seal.JobColumns + ` FROM {{s}}jobs_{{n}} WHERE id = ?`
 	// selectWindow tells where a scan of so many rows ends.
 	selectWindow = `SELECT count(*), coalesce(min(id), 0) FROM
 (SELECT id FROM {{s}}jobs_{{n}} WHERE id <= ? ORDER BY id DESC LIMIT ?) AS scanned`
@@ -30,9 +30,9 @@ AND (CAST(? AS BIGINT) = 0 OR (CAST(1 AS BIGINT) << CAST(state AS INTEGER)) & ? 
 AND (CAST(? AS BIGINT) = 0 OR submitted >= ?) AND (CAST(? AS BIGINT) = 0 OR submitted < ?)
 AND (CAST(? AS BIGINT) = 0 OR live = 1 OR keep_until >= ?)
 ORDER BY id DESC`
-	selectPage       = `SELECT ` + jobColumns + whereWindow
-	selectPageOfKeys = `SELECT ` + jobKeyColumns + whereWindow
-	selectParts      = `SELECT ` + partColumns + ` FROM {{s}}parts_{{n}}
+	selectPage       = `SELECT ` + seal.JobColumns + whereWindow
+	selectPageOfKeys = `SELECT ` + seal.JobKeyColumns + whereWindow
+	selectParts      = `SELECT ` + seal.PartColumns + ` FROM {{s}}parts_{{n}}
 WHERE job = ? AND task = ? AND kind = ? AND n >= ? ORDER BY n LIMIT ?`
 )
 
@@ -58,7 +58,7 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 		name := statement{text: selectJob, partition: s.layout.parts[p].number}
 		return s.query(ctx, name, func(rows row) (bool, error) {
 			found = true
-			job, err = newJobScanner().scan(rows, true)
+			job, err = seal.NewJobScanner().Scan(rows, true)
 			return false, err
 		}, int64(id))
 	})
@@ -75,9 +75,9 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 			return err
 		}
 		projected, jobs = uint64(s.layout.projected), nil
-		scanner := newJobScanner()
+		scanner := seal.NewJobScanner()
 		found := func(rows row) (bool, error) {
-			j, err := scanner.scan(rows, true)
+			j, err := scanner.Scan(rows, true)
 			jobs = append(jobs, j)
 			return true, err
 		}
@@ -193,10 +193,10 @@ func (s *session) window(ctx context.Context, number, top, floor int64, q *store
 	if q.WithBlobs {
 		text = selectPage
 	}
-	states, scanner := stateMask(q.States), newJobScanner()
+	states, scanner := stateMask(q.States), seal.NewJobScanner()
 	namespace, queue, name := s.db.d.words(q.Namespace), s.db.d.words(q.Queue), s.db.d.words(q.Name)
 	return s.query(ctx, statement{text: text, partition: number}, func(rows row) (bool, error) {
-		j, err := scanner.scan(rows, q.WithBlobs)
+		j, err := scanner.Scan(rows, q.WithBlobs)
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
 			page.Damaged = append(page.Damaged, j.ID)
@@ -240,7 +240,7 @@ func (t *tables) Parts(ctx context.Context, job uint64, task uint32, kind store.
 		}
 		name := statement{text: selectParts, partition: s.layout.parts[p].number}
 		return s.query(ctx, name, func(rows row) (bool, error) {
-			part, err := scanPart(rows)
+			part, err := seal.ScanPart(rows)
 			parts = append(parts, part)
 			return true, err
 		}, int64(job), int64(task), int64(kind), int64(from), int64(limit))

@@ -116,38 +116,43 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 	if from > math.MaxInt64 {
 		return nil, nil
 	}
-	err = j.db.read(ctx, func(ctx context.Context, s *session) error {
-		batches = nil
-		size, next, more, hole := 0, from, true, from == 0
-		for more && !hole {
-			more = false
-			err := s.query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
-				b, err := j.scan(rows)
-				if err != nil {
-					return false, err
-				}
-				hole = b.Seq != next
-				size += len(b.Payload)
-				if hole || len(batches) > 0 && size > maxBytes {
-					more = false
-					return false, nil
-				}
-				next++
-				more = (next-from)%readSlice == 0
-				batches = append(batches, b)
-				return true, nil
-			}, int64(next), int64(readSlice))
-			if err != nil {
-				return err
-			}
-		}
-		if hole {
-			return j.missing(ctx, s, from, next)
-		}
-		return nil
+	err = j.db.read(ctx, func(ctx context.Context, s *session) (err error) {
+		batches, err = j.batches(ctx, s, from, maxBytes)
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	return batches, nil
+}
+
+// batches is Read in a session's transaction.
+func (j journal) batches(ctx context.Context, s *session, from uint64, maxBytes int) (batches []store.Batch, err error) {
+	size, next, more, hole := 0, from, true, from == 0
+	for more && !hole {
+		more = false
+		err := s.query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
+			b, err := j.scan(rows)
+			if err != nil {
+				return false, err
+			}
+			hole = b.Seq != next
+			size += len(b.Payload)
+			if hole || len(batches) > 0 && size > maxBytes {
+				more = false
+				return false, nil
+			}
+			next++
+			more = (next-from)%readSlice == 0
+			batches = append(batches, b)
+			return true, nil
+		}, int64(next), int64(readSlice))
+		if err != nil {
+			return nil, err
+		}
+	}
+	if hole {
+		return nil, j.missing(ctx, s, from, next)
 	}
 	return batches, nil
 }

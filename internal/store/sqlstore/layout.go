@@ -4,6 +4,8 @@ import (
 	"context"
 	"sort"
 	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 // partition is the range of job ids of a span of time, and the number in its tables' names.
@@ -100,7 +102,7 @@ func (l *layout) lookups() []keyLookup {
 		terms := make([]string, len(parts))
 		for i, p := range parts {
 			terms[i] = expand(statement{
-				text:      `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash = ? AND key_hash <> 0`,
+				text:      `SELECT ` + seal.JobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash = ? AND key_hash <> 0`,
 				partition: p.number,
 			}, 0)
 		}
@@ -113,7 +115,7 @@ func (l *layout) lookups() []keyLookup {
 var selectByKeys = [len(rowGroups)]string{byKeys(rowGroups[0]), byKeys(rowGroups[1]), byKeys(rowGroups[2])}
 
 func byKeys(n int) string {
-	return `SELECT ` + jobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
+	return `SELECT ` + seal.JobColumns + ` FROM {{s}}jobs_{{n}} WHERE key_hash IN ` + rowsOf(1, n) + ` AND key_hash <> 0`
 }
 
 // begins rounds a moment (Unix milliseconds) down to the beginning of a partition's span.

@@ -5,28 +5,27 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/parcel"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 const (
-	selectObjects = `SELECT ` + objectColumns + ` FROM {{s}}objects ORDER BY kind, name`
-	// selectLive has few columns: each takes half a microsecond a row. What it leaves out
-	// is the same of all live jobs. Names of namespaces and queues have no slash.
-	selectLive = `SELECT id, changed, state, submitted, key_hash, namespace || '/' || queue || '/' || name, labels, spec, sum, body
+	selectObjects = `SELECT ` + seal.ObjectColumns + ` FROM {{s}}objects ORDER BY kind, name`
+	selectLive    = `SELECT ` + seal.LiveColumns + `
 FROM {{s}}jobs_{{n}} WHERE live = 1 AND id > ? ORDER BY id LIMIT ?`
 	// selectLiveParts goes from the few live jobs to their parts, never over the
 	// parts of finished ones.
-	selectLiveParts = `SELECT ` + partColumns + ` FROM {{s}}parts_{{n}}
+	selectLiveParts = `SELECT ` + seal.PartColumns + ` FROM {{s}}parts_{{n}}
 WHERE job IN (SELECT id FROM {{s}}jobs_{{n}} WHERE live = 1 AND id >= ? AND id <= ?) AND kind <> ?
 ORDER BY job, task, kind, n`
+	selectAll = `SELECT ` + seal.StoredJobColumns + ` FROM {{s}}jobs_{{n}} WHERE id > ? ORDER BY id LIMIT ?`
+	// selectAllParts leaves out the kind of the last parameter.
+	selectAllParts = `SELECT ` + seal.PartColumns + ` FROM {{s}}parts_{{n}}
+WHERE job >= ? AND job <= ? AND kind <> ? ORDER BY job, task, kind, n`
 	selectSpec = `SELECT sum, body FROM {{s}}specs_{{n}} WHERE hash = ?`
 )
-
-// liveWidth is the number of selectLive's columns.
-const liveWidth = 10
 
 // Load implements store.Tables.
 func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64, err error) {
@@ -39,29 +38,11 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 			return err
 		}
 		s.told = true
-		err := s.query(inner, statement{text: selectObjects}, func(rows row) (bool, error) {
-			o, err := scanObject(rows)
-			if err != nil {
-				return false, err
-			}
-			return true, into.Object(o)
-		})
-		if err != nil {
+		if err := s.objects(inner, into.Object); err != nil {
 			return err
 		}
-		pieces, stop, taken := make(chan piece, loadAhead), make(chan struct{}), make(chan error, 1)
-		go func() {
-			err := take(pieces, into)
-			close(stop)
-			taken <- err
-		}()
-		l := loading{s: s, to: pieces, stop: stop, told: make(map[[32]byte]bool)}
-		err = l.live(ctx, inner)
-		close(pieces)
-		if takenErr := <-taken; takenErr != nil {
-			return takenErr
-		}
-		return err
+		l := loading{s: s, told: make(map[[32]byte]bool)}
+		return l.load(ctx, inner, func(from <-chan parcel.Parcel) error { return parcel.Load(from, into) })
 	})
 	if err != nil {
 		return 0, err
@@ -69,36 +50,46 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 	return projected, nil
 }
 
-// loading reads live jobs and sends them to whoever hands them to the loader, so that the
-// next are read while these are taken in.
-type loading struct {
-	s    *session
-	to   chan<- piece
-	stop <-chan struct{} // closed when nothing more is wanted
-	told map[[32]byte]bool
+// objects reads all objects.
+func (s *session) objects(ctx context.Context, to func(store.ObjectRow) error) error {
+	return s.query(ctx, statement{text: selectObjects}, func(rows row) (bool, error) {
+		o, err := seal.ScanObject(rows)
+		if err != nil {
+			return false, err
+		}
+		return true, to(o)
+	})
 }
 
-// piece is some of what a load reads, in order.
-type piece struct {
-	specs map[[32]byte][]byte // those of these jobs that no piece before has
-	jobs  []store.JobRow
-	parts []store.PartRow // of these jobs, and of the last one of the piece before
+// loading reads jobs and sends them to whoever takes them in, so that the next are read
+// while these are taken in.
+type loading struct {
+	s    *session
+	send func(parcel.Parcel) error
+	// told is of specs; with all, which asks for finished jobs, payloads and all parts too,
+	// it is of those of this slice alone.
+	told map[[32]byte]bool
+	all  bool
 }
 
 const (
 	// loadSlice is how many live jobs are read at a time, and loadParts how many parts a
-	// piece has.
+	// parcel has.
 	loadSlice = 256
 	loadParts = 256
-	// loadAhead is how many pieces may wait to be taken in.
-	loadAhead = 2
+	// loadBytes ends a slice early, once it has so much of states and payloads.
+	loadBytes = 8 << 20
 )
 
-// errStop ends a load that whoever takes it in has given up.
-var errStop = errors.New("store: the load was given up")
+// load reads the jobs of all partitions while take takes them in.
+func (l *loading) load(outer, ctx context.Context, take func(<-chan parcel.Parcel) error) error {
+	return parcel.Carry(func(send func(parcel.Parcel) error) error {
+		l.send = send
+		return l.partitions(outer, ctx)
+	}, take)
+}
 
-// live loads the live jobs of all partitions.
-func (l *loading) live(outer, ctx context.Context) error {
+func (l *loading) partitions(outer, ctx context.Context) error {
 	for _, p := range l.s.layout.parts {
 		if err := l.partition(outer, ctx, p.number); err != nil {
 			return err
@@ -110,16 +101,21 @@ func (l *loading) live(outer, ctx context.Context) error {
 // partition loads a partition slice by slice; outer is asked between them whether
 // anyone still wants the result.
 func (l *loading) partition(outer, ctx context.Context, number int64) error {
-	scanner := newJobScanner()
+	scanner := seal.NewJobScanner()
 	for after := int64(0); ; {
 		if err := outer.Err(); err != nil {
 			return err
 		}
-		jobs := make([]store.JobRow, 0, loadSlice)
-		err := l.s.query(ctx, statement{text: selectLive, partition: number}, func(rows row) (bool, error) {
-			j, err := scanner.scanLive(rows)
-			jobs = append(jobs, j)
-			return true, err
+		jobs, size := make([]store.JobRow, 0, loadSlice), 0
+		text, scan := selectLive, scanner.ScanLive
+		if l.all {
+			text, scan = selectAll, scanner.ScanStored
+			clear(l.told)
+		}
+		err := l.s.query(ctx, statement{text: text, partition: number}, func(rows row) (bool, error) {
+			j, err := scan(rows)
+			jobs, size = append(jobs, j), size+len(j.Blob)+len(j.Payload)
+			return size < loadBytes, err
 		}, after, int64(loadSlice))
 		if err != nil {
 			return err
@@ -154,18 +150,17 @@ func (l *loading) slice(ctx context.Context, number int64, jobs []store.JobRow) 
 		for n < len(jobs) && jobs[n].ID <= upTo {
 			n++
 		}
-		p := piece{specs, jobs[:n], parts}
+		p := parcel.Parcel{Specs: specs, Jobs: jobs[:n], Parts: parts}
 		jobs, parts = jobs[n:], nil
-		select {
-		case l.to <- p:
-			return nil
-		case <-l.stop:
-			return errStop
-		}
+		return l.send(p)
 	}
 	first, last := jobs[0].ID, jobs[len(jobs)-1].ID
-	err := l.s.query(ctx, statement{text: selectLiveParts, partition: number}, func(rows row) (bool, error) {
-		p, err := scanPart(rows)
+	text, without := selectLiveParts, store.PartAttempt
+	if l.all {
+		text, without = selectAllParts, 0
+	}
+	err := l.s.query(ctx, statement{text: text, partition: number}, func(rows row) (bool, error) {
+		p, err := seal.ScanPart(rows)
 		if err != nil {
 			return false, err
 		}
@@ -176,45 +171,11 @@ func (l *loading) slice(ctx context.Context, number int64, jobs []store.JobRow) 
 		}
 		parts = append(parts, p)
 		return true, nil
-	}, int64(first), int64(last), int64(store.PartAttempt))
+	}, int64(first), int64(last), int64(without))
 	if err != nil {
 		return err
 	}
 	return send(last)
-}
-
-// take hands pieces to a loader, each job after its spec and before its parts.
-func take(from <-chan piece, into store.Loader) error {
-	for p := range from {
-		next := 0
-		tell := func(upTo uint64) error {
-			for ; next < len(p.jobs) && p.jobs[next].ID <= upTo; next++ {
-				j := p.jobs[next]
-				if blob := p.specs[j.Spec]; blob != nil {
-					delete(p.specs, j.Spec)
-					if err := into.Spec(store.SpecRow{Job: j.ID, Hash: j.Spec, Blob: blob}); err != nil {
-						return err
-					}
-				}
-				if err := into.Job(j); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		for i := range p.parts {
-			if err := tell(p.parts[i].Job); err != nil {
-				return err
-			}
-			if err := into.Part(p.parts[i]); err != nil {
-				return err
-			}
-		}
-		if err := tell(math.MaxUint64); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // spec reads one spec; a missing one is store.ErrNotFound. An empty spec comes

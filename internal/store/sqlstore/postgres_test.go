@@ -38,7 +38,7 @@ func sharing(t *testing.T, url string) storetest.Opened {
 	s.tables.scan = 37
 	again := func(t *testing.T) storetest.Opened { return sharing(t, url) }
 	return storetest.Opened{
-		Journal: s.Journal(), Tables: s.Tables(), History: s.History(), Cluster: s.Cluster(),
+		Journal: s.Journal(), Tables: s.Tables(), History: s.History(), Cluster: s.Cluster(), Archive: s,
 		Reopen: func(t *testing.T) storetest.Opened {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)

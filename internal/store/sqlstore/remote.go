@@ -12,13 +12,14 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 const (
 	// touchPulse is the least that can be committed: see package postgres.
 	touchPulse = `UPDATE {{s}}pulse SET n = n + 1 WHERE one = 1`
 	// copyIn is where new jobs go.
-	copyIn = `{{s}}jobs_{{n}} (` + storedJobColumns + `)`
+	copyIn = `{{s}}jobs_{{n}} (` + seal.StoredJobColumns + `)`
 )
 
 // attempts is how often a read is begun: a connection may have ended since it was used last,
@@ -154,7 +155,7 @@ func (t *tables) copy(ctx context.Context, s *session, number int64, rows postgr
 // bulk is rows that are written one after the other.
 func (t *tables) bulk(cols, n int, add func(args []any, i int) []any) postgres.Rows {
 	return postgres.Rows{Width: cols, Len: n, Row: func(args []any, i int) []any {
-		t.labels, t.payloads = t.labels[:0], t.payloads[:0]
+		t.scratch.Reset()
 		return add(args, i)
 	}}
 }

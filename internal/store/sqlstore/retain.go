@@ -12,6 +12,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 const (
@@ -21,9 +22,9 @@ const (
 	// selectHalf finds the moment when enough finished jobs are past.
 	selectHalf = `SELECT keep_until FROM {{s}}jobs_{{n}} WHERE live = 0 ORDER BY keep_until LIMIT 1 OFFSET ?`
 
-	copyJobs = `INSERT INTO {{s}}jobs_{{n}} (` + storedJobColumns + `) SELECT ` + storedJobColumns + ` FROM {{s}}jobs_{{old}}
+	copyJobs = `INSERT INTO {{s}}jobs_{{n}} (` + seal.StoredJobColumns + `) SELECT ` + seal.StoredJobColumns + ` FROM {{s}}jobs_{{old}}
 WHERE live = 1 OR keep_until >= ? ORDER BY id`
-	copyParts = `INSERT INTO {{s}}parts_{{n}} (` + partColumns + `) SELECT ` + partColumns + ` FROM {{s}}parts_{{old}}
+	copyParts = `INSERT INTO {{s}}parts_{{n}} (` + seal.PartColumns + `) SELECT ` + seal.PartColumns + ` FROM {{s}}parts_{{old}}
 WHERE job IN (SELECT id FROM {{s}}jobs_{{n}}) ORDER BY job, task, kind, n`
 	copySpecs = `INSERT INTO {{s}}specs_{{n}} (hash, sum, body) SELECT hash, sum, body FROM {{s}}specs_{{old}}
 WHERE hash IN (SELECT spec FROM {{s}}jobs_{{n}}) ORDER BY hash`

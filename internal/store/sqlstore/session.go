@@ -11,6 +11,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/seal"
 )
 
 // maxStatements bounds the prepared statements of one session.
@@ -83,8 +84,11 @@ func (s *session) exec(ctx context.Context, name statement, cols int, args ...an
 	return res.RowsAffected()
 }
 
-// row is where a query stands: what it points to is gone with the next.
-type row interface{ Scan(dest ...any) error }
+// row and integer are what every query reads.
+type (
+	row     = seal.Row
+	integer = seal.Integer
+)
 
 // query runs a prepared statement and hands each row to scan until it returns
 // false or an error.

@@ -41,7 +41,7 @@ func opened(t *testing.T, dir string) storetest.Opened {
 	// A small window makes lists of the suite go through many of them.
 	s.tables.scan = 37
 	return storetest.Opened{
-		Journal: s.Journal(), Tables: s.Tables(), History: s.History(),
+		Journal: s.Journal(), Tables: s.Tables(), History: s.History(), Archive: s,
 		Reopen: func(t *testing.T) storetest.Opened {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)

@@ -79,6 +79,10 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	s.tables.keys.Forget(projected)
+	if last == 0 && projected > 0 {
+		return fmt.Errorf("%w: there are rows up to %d and no journal: a restore was broken off, or the journal was removed; restore again, into an empty place",
+			store.ErrCorrupt, projected)
+	}
 	if projected > last {
 		return fmt.Errorf("%w: the journal ends at %d but the tables cover %d: the journal lost its end; restore both from one backup",
 			store.ErrCorrupt, last, projected)

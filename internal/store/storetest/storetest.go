@@ -24,12 +24,15 @@ type Opened struct {
 	History store.History
 	// Cluster is nil where a store is one server's.
 	Cluster store.Cluster
+	Archive store.Archive
 	// Reopen closes the store and opens what it left.
 	Reopen func(t *testing.T) Opened
 	// Crash opens what a killed process leaves. Nil when there is no telling.
 	Crash func(t *testing.T) Opened
 	// LosePower opens what a power cut leaves. Nil when there is no telling.
 	LosePower func(t *testing.T) Opened
+
+	another func(t *testing.T) Opened // opens one more empty store
 }
 
 // Run runs the suite; open returns an empty store each time and arranges for its
@@ -45,12 +48,14 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"Retention", retentionTests},
 		{"Survival", survivalTests},
 		{"Cluster", clusterTests},
+		{"Archive", archiveTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, tt := range g.tests {
 				t.Run(tt.name, func(t *testing.T) {
 					o := open(t)
+					o.another = open
 					if g.name == "Cluster" && o.Cluster == nil {
 						t.Skip("this store is one server's alone")
 					}
@@ -250,7 +255,7 @@ func diff(t *testing.T, what string, got, want any) {
 	if reflect.DeepEqual(want, got) { // much faster over thousands of rows
 		return
 	}
-	if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(loaded{})); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(loaded{}, copied{})); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }

@@ -33,8 +33,16 @@ WHERE seen >= clock_timestamp() - ? * interval '1 microsecond' ORDER BY seen DES
 	forgetServers = `DELETE FROM {{s}}servers WHERE seen < clock_timestamp() - interval '7 days'`
 
 	//nolint:gosec // a statement, not a secret
-	insertSecret = `INSERT INTO {{s}}secrets (name, secret) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`
+	insertSecret = InsertSecret + ` ON CONFLICT (name) DO NOTHING`
 	selectSecret = `SELECT secret FROM {{s}}secrets WHERE name = ?`
+)
+
+// The statements by which all secrets are copied.
+const (
+	//nolint:gosec // a statement, not a secret
+	InsertSecret = `INSERT INTO {{s}}secrets (name, secret) VALUES (?, ?)`
+	//nolint:gosec // a statement, not a secret
+	SelectSecrets = `SELECT name, secret FROM {{s}}secrets ORDER BY name`
 )
 
 // Cluster implements store.Cluster. Each call is a transaction in one round trip, as durable as

@@ -1,4 +1,4 @@
-// Package seal is what a row's checksum covers, and how labels and payloads stand in a column.
+// Package seal is how rows stand in columns and are read again, and what their checksums cover.
 package seal
 
 import (
