@@ -94,7 +94,7 @@ func (b *bench) array(r figure.Row, n int, start func() (array, error)) (err err
 		}
 		listed = append(listed, time.Since(began))
 	}
-	b.addTime(r, "list", quantile(listed, 0.5))
+	b.addTime(r, "list", figure.Quantile(listed, 0.5))
 	if err := b.lasts(r, "cancel half", func() error { return a.cancelFirst(n / 2) }); err != nil {
 		return err
 	}

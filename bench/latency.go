@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
+	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
 )
@@ -38,8 +38,8 @@ func (b *bench) latency() error {
 			}
 			for _, l := range all {
 				r := rowOf(s, "W3", l.What)
-				b.figures.Add(r, "p50", "ms", quantile(l.Took, 0.5).Seconds()*1000)
-				b.figures.Add(r, "p99", "ms", quantile(l.Took, 0.99).Seconds()*1000)
+				b.figures.Add(r, "p50", "ms", figure.Quantile(l.Took, 0.5).Seconds()*1000)
+				b.figures.Add(r, "p99", "ms", figure.Quantile(l.Took, 0.99).Seconds()*1000)
 			}
 			b.figures.Cost(rowOf(s, "W3", ""), "others", "share", spent.Others(spent.took))
 			return nil
@@ -47,12 +47,6 @@ func (b *bench) latency() error {
 	})
 	b.limitRow("W3", peer.Start, limitSync, limitRound)
 	return err
-}
-
-// quantile is the smallest value that is not less than a share of all.
-func quantile(all []time.Duration, share float64) time.Duration {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
 }
 
 // OneByOne submits a job, waits for its end, and only then submits the next: n times

@@ -80,7 +80,7 @@ func (b *bench) syncTime(share float64) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return quantile(took, share).Seconds() * 1000, nil
+	return figure.Quantile(took, share).Seconds() * 1000, nil
 }
 
 func (b *bench) syncRate() (float64, error) {
@@ -191,5 +191,5 @@ func (b *bench) roundTrip() (float64, error) {
 		}
 		took = append(took, time.Since(began))
 	}
-	return quantile(took, 0.5).Seconds() * 1000, nil
+	return figure.Quantile(took, 0.5).Seconds() * 1000, nil
 }

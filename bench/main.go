@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -25,6 +26,7 @@ import (
 	"github.com/reeve-scheduler/reeve/bench/internal/figure"
 	"github.com/reeve-scheduler/reeve/bench/internal/peer"
 	"github.com/reeve-scheduler/reeve/bench/internal/proc"
+	"github.com/reeve-scheduler/reeve/bench/internal/several"
 )
 
 func main() {
@@ -50,6 +52,7 @@ func main() {
 func roles() map[string]func(args []string) error {
 	all := peer.Programs()
 	all[workerCommand] = functionWorker
+	maps.Copy(all, several.Programs())
 	return all
 }
 
@@ -104,6 +107,7 @@ func sections() []section {
 		{"W7", "W7: functions that need each other", "", (*bench).graphs},
 		{"W8", "W8: arrivals by the clock", aboutOpen, (*bench).open},
 		{"W9", "W9: twice what can be kept up with", aboutOverload, (*bench).overload},
+		{"HA", "HA: several servers", aboutSeveral, (*bench).several},
 	}
 }
 

@@ -5,6 +5,7 @@ package figure
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind says what a row of figures is of.
@@ -54,6 +55,12 @@ func (r Runs) Median() float64 {
 		return 0
 	}
 	return slices.Sorted(slices.Values(r))[len(r)/2]
+}
+
+// Quantile is the smallest value that is not less than a share of all.
+func Quantile(all []time.Duration, share float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
 }
 
 // Missing is a system that was not measured, and why.

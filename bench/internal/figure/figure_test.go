@@ -181,3 +181,13 @@ func TestChart(t *testing.T) {
 		t.Error("a panel without figures is drawn")
 	}
 }
+
+func TestQuantile(t *testing.T) {
+	all := []time.Duration{4, 1, 3, 2}
+	if got := Quantile(all, 0.5); got != 3 {
+		t.Errorf("median %d, want 3", got)
+	}
+	if got := Quantile(all, 0.99); got != 4 {
+		t.Errorf("p99 %d, want 4", got)
+	}
+}

@@ -9,9 +9,10 @@ import (
 )
 
 // Markdown writes the tables of a workload: what was reached, what that took, and what
-// was not measured. It writes nothing for a workload without figures.
+// was not measured.
 func (s *Set) Markdown(to io.Writer, workload string) {
 	all := s.of(workload)
+	defer s.missing(to, workload)
 	if !slices.ContainsFunc(all, func(f *Figure) bool { return f.Kind != Limit }) {
 		list(to, all)
 		return
@@ -26,6 +27,9 @@ func (s *Set) Markdown(to io.Writer, workload string) {
 	}
 	pivot(to, reached, s.Ratios(workload), Runs.show)
 	pivot(to, took, nil, func(r Runs, unit string) string { return spell(r.Median(), unit) })
+}
+
+func (s *Set) missing(to io.Writer, workload string) {
 	for _, m := range s.Missing {
 		if m.Workload == workload {
 			fmt.Fprintf(to, "\n%s: not measured: %s.\n", m.System, strings.TrimSuffix(m.Reason, "."))
