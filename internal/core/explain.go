@@ -72,6 +72,9 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		return out
 	}
 	s.places(j, ti, add)
+	if len(out) == 0 { // a copy may be between two batches
+		add("settling", "nothing keeps it any more; what follows from that is being decided")
+	}
 	return out
 }
 
