@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -73,12 +74,16 @@ func (h *Hub) Wanted() bool {
 }
 
 // Publish adds a durable batch's notices. made is false if none were made because
-// nobody wanted them: then the stream has a hole before the batch's end.
+// nobody wanted them: then the stream has a hole before the batch's end, which counts as
+// being behind every notice that another server may have made of it.
 func (h *Hub) Publish(end Cursor, notices []Notice, made bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.readers == 0 {
 		h.idle++
+	}
+	if !made {
+		end.Index = math.MaxInt
 	}
 	h.end = end
 	if !made {

@@ -63,6 +63,34 @@ func TestReaderFromNowOn(t *testing.T) {
 	want(t, r, false)
 }
 
+// TestResumeElsewhere goes on at another server, which has a batch without its notices: what
+// of that was told is not told again, and what was not is not passed over.
+func TestResumeElsewhere(t *testing.T) {
+	one, other := NewHub(8, Cursor{Generation: 3, Seq: 10}), NewHub(8, Cursor{Generation: 3})
+	r := one.Read(Cursor{})
+	defer r.Close()
+	publish(one, 11, 3)
+	if list, resync, err := r.Next(t.Context(), 2); err != nil || resync || len(list) != 2 {
+		t.Fatalf("%v, %v, %v", list, resync, err)
+	}
+	other.Publish(Cursor{Generation: 3, Seq: 11}, nil, false)
+	publish(other, 12, 1)
+	behind := other.Read(r.Cursor())
+	defer behind.Close()
+	want(t, behind, true)
+	publish(other, 13, 1)
+	want(t, behind, false, "3-13-0")
+
+	fresh := NewHub(8, Cursor{Generation: 3})
+	fresh.Publish(Cursor{Generation: 3, Seq: 11}, nil, false)
+	begun := fresh.Read(Cursor{})
+	defer begun.Close()
+	publish(one, 12, 1)
+	back := one.Read(begun.Cursor())
+	defer back.Close()
+	want(t, back, false, "3-12-0")
+}
+
 // TestResume reads a part, goes away, and goes on where it stood.
 func TestResume(t *testing.T) {
 	h := NewHub(8, Cursor{Generation: 3, Seq: 10})
