@@ -16,6 +16,8 @@ export CGO_ENABLED := 0
 
 TOOL := go tool -modfile=tools/go.mod
 BUF  := tools/node_modules/.bin/buf
+# An S3 server for tests.
+S3   := tools/bin/versitygw
 # gen/ belongs to the generators; nobody formats or lints it by hand.
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' ':!gen/')
 # Black-box tests run the built binary; the race detector would only watch the test itself.
@@ -125,13 +127,17 @@ chaos: build ## faults of every kind on the built program under load, for CHAOS 
 	REEVE_TEST_BINARY=$(CURDIR)/bin/reeve go test ./test/blackbox -run 'TestChaos$$' -v -timeout 0 -chaos $(CHAOS) -chaos-seed $(SEED)
 
 .PHONY: deps
-deps: $(BUF) ## install what the tests need beside Go and Node
+deps: $(BUF) $(S3) ## install what the tests need beside Go and Node
 	@tools/debian.sh
 	go mod download
 
 # npm writes the folder's time, not the file's: touch, or make would install for ever.
 $(BUF): tools/package-lock.json tools/package.json
 	cd tools && npm ci --ignore-scripts
+	@touch $@
+
+$(S3): tools/s3/go.mod tools/s3/go.sum
+	cd tools/s3 && go build -o ../bin/ -ldflags '-s -w' github.com/versity/versitygw/cmd/versitygw
 	@touch $@
 
 .PHONY: clean

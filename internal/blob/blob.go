@@ -37,7 +37,9 @@ type Store interface {
 	List(ctx context.Context, prefix string, fn func(Info) error) error
 	// Delete removes, for each prefix, every blob whose key begins with it when it
 	// ends in a slash, else the one blob whose whole key it is. The empty prefix is
-	// refused with ErrKey. Nothing to remove is no error. Readers already open go on.
+	// refused with ErrKey. Nothing to remove is no error. Readers already open go on or, far from
+	// their blob's beginning and where its bytes come over a network, fail; so do they when it is
+	// replaced. They never go on with other bytes.
 	// After an error some of the prefixes may be gone.
 	Delete(ctx context.Context, prefixes ...string) error
 }

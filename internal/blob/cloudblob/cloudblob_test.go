@@ -1,0 +1,75 @@
+package cloudblob_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/blob"
+	"github.com/reeve-scheduler/reeve/internal/blob/blobtest"
+	"github.com/reeve-scheduler/reeve/internal/blob/cloudblob"
+	"github.com/reeve-scheduler/reeve/internal/blob/s3test"
+)
+
+// TestMain gives all tests the keys, so that they may run side by side.
+func TestMain(m *testing.M) {
+	for _, pair := range s3test.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		os.Setenv(name, value)
+	}
+	m.Run()
+}
+
+func open(t *testing.T, address string) *cloudblob.Store {
+	t.Helper()
+	s, err := cloudblob.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// TestContract holds buckets to the contract of blobs, those of Google too, where only the way
+// to remove objects is another.
+func TestContract(t *testing.T) {
+	server := s3test.Start(t)
+	var n atomic.Int64
+	for _, scheme := range []string{"s3", "gs"} {
+		t.Run(scheme, func(t *testing.T) {
+			blobtest.Run(t, func(t *testing.T) blob.Store {
+				t.Helper()
+				address := server.Bucket(t, fmt.Sprintf("bucket-%d", n.Add(1)))
+				return open(t, scheme+strings.TrimPrefix(address, "s3"))
+			})
+		})
+	}
+}
+
+// TestAddresses are addresses that can't be, with what the error says.
+func TestAddresses(t *testing.T) {
+	for _, test := range []struct{ address, says string }{
+		{"s3://AKIAHUSH:hush@bucket/prefix", "AWS_ACCESS_KEY_ID"},
+		{"s3:///prefix", "begins with its name"},
+		{"s3://minio.example:9000/bucket", "?endpoint="},
+		{"ftp://bucket/prefix", "s3://bucket/prefix or gs://bucket/prefix"},
+		{"s3://bucket/a//b", "a segment is empty"},
+		{"s3://bucket/hush%20hush", "is not allowed"},
+		{"s3://bucket?secret_key=hush", `parameter "secret_key" in the address of bucket bucket: want endpoint or region`},
+		{"s3://bucket?endpoint=minio.example:9000", "want https://host:port"},
+		{"s3://bucket?endpoint=https://user:hush@minio.example", "want https://host:port"},
+		{"s3://bucket?region=a&region=b", "give it once"},
+		{"s3://b/\x7fhush", "can't be read"},
+		{"s3://B/prefix", "bucket s3://B/prefix/"},
+	} {
+		_, err := cloudblob.Open(t.Context(), test.address)
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("Open(%q) = %v; want an error that says %s", test.address, err, test.says)
+		}
+		if err != nil && (strings.Contains(err.Error(), "hush@") || strings.Contains(err.Error(), "=hush") || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("Open(%q): the error tells a secret, or is longer than a line: %v", test.address, err)
+		}
+	}
+}
