@@ -43,65 +43,83 @@ func must(t *testing.T, argv ...string) string {
 	return string(out)
 }
 
-// network is three network namespaces: a server's and a worker's, and between them a
-// router that can drop what passes, without a word to either.
-type network struct {
-	t                      *testing.T
-	server, router, worker string
+// star is network namespaces around one more, a router that can drop what passes from one to
+// another, without a word to either.
+type star struct {
+	t      *testing.T
+	id     string
+	router string
+	// addresses are the parts', by name: nothing leaves the namespaces.
+	addresses map[string]string
 }
-
-// The addresses are from the ranges for documentation; nothing leaves the namespaces.
-const (
-	serverAddress, serverGate = "198.51.100.2", "198.51.100.1"
-	workerAddress, workerGate = "203.0.113.2", "203.0.113.1"
-)
 
 var networks atomic.Int64
 
-func newNetwork(t *testing.T) *network {
+// newStar makes a router and the named parts around it.
+func newStar(t *testing.T, parts ...string) *star {
 	t.Helper()
 	needsRoot(t, "ip", "nsenter")
-	id := fmt.Sprintf("%d-%d", os.Getpid(), networks.Add(1))
-	n := &network{t, "reeve-s" + id, "reeve-r" + id, "reeve-w" + id}
-	for _, ns := range []string{n.server, n.router, n.worker} {
-		must(t, "ip", "netns", "add", ns)
-		t.Cleanup(func() { must(t, "ip", "netns", "del", ns) })
-		n.ip(ns, "link", "set", "lo", "up")
+	n := &star{t: t, id: fmt.Sprintf("%d-%d", os.Getpid(), networks.Add(1)), addresses: map[string]string{}}
+	n.router = n.space("router")
+	for _, ns := range append(parts, "router") {
+		must(t, "ip", "netns", "add", n.space(ns))
+		t.Cleanup(func() { must(t, "ip", "netns", "del", n.space(ns)) })
+		n.ip(n.space(ns), "link", "set", "lo", "up")
 	}
-	n.join(n.server, serverAddress, serverGate)
-	n.join(n.worker, workerAddress, workerGate)
+	for _, part := range parts {
+		n.join(part, inside(n.space(part)))
+	}
 	must(t, append(inside(n.router), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")...)
 	return n
 }
 
+// space is the namespace of a part.
+func (n *star) space(part string) string { return "reeve-" + part + "-" + n.id }
+
 // inside is the start of a command line that runs the rest in a network namespace.
 func inside(ns string) []string { return []string{"nsenter", "--net=/run/netns/" + ns, "--"} }
 
-func (n *network) ip(ns string, args ...string) {
+func (n *star) ip(ns string, args ...string) {
 	n.t.Helper()
 	must(n.t, append(append(inside(ns), "ip"), args...)...)
 }
 
-// join lays a cable from a namespace to the router.
-func (n *network) join(ns, address, gate string) {
+// join lays a cable from a part, in which what within begins runs, to the router.
+func (n *star) join(part string, within []string) {
 	n.t.Helper()
-	n.ip(ns, "link", "add", "eth0", "type", "veth", "peer", "name", "to-"+ns[6:7], "netns", n.router)
-	n.ip(ns, "addr", "add", address+"/24", "dev", "eth0")
-	n.ip(ns, "link", "set", "eth0", "up")
-	n.ip(n.router, "addr", "add", gate+"/24", "dev", "to-"+ns[6:7])
-	n.ip(n.router, "link", "set", "to-"+ns[6:7], "up")
-	n.ip(ns, "route", "add", "default", "via", gate)
+	ip := func(args ...string) { must(n.t, append(append(slices.Clone(within), "ip"), args...)...) }
+	net := fmt.Sprintf("10.77.%d.", len(n.addresses)+1)
+	n.addresses[part] = net + "2"
+	ip("link", "add", "eth0", "type", "veth", "peer", "name", "to-"+part, "netns", n.router)
+	ip("addr", "add", net+"2/24", "dev", "eth0")
+	ip("link", "set", "eth0", "up")
+	n.ip(n.router, "addr", "add", net+"1/24", "dev", "to-"+part)
+	n.ip(n.router, "link", "set", "to-"+part, "up")
+	ip("route", "add", "default", "via", net+"1")
 }
 
-// cut has the router drop everything between the two, silently.
-func (n *network) cut() {
-	n.ip(n.router, "rule", "add", "from", workerAddress, "blackhole")
-	n.ip(n.router, "rule", "add", "from", serverAddress, "blackhole")
+// cut has the router drop everything between two addresses, silently.
+func (n *star) cut(a, b string) {
+	n.t.Helper()
+	n.cutWay(a, b)
+	n.cutWay(b, a)
 }
 
-func (n *network) heal() {
-	n.ip(n.router, "rule", "del", "from", workerAddress, "blackhole")
-	n.ip(n.router, "rule", "del", "from", serverAddress, "blackhole")
+// cutWay drops what goes from one address to the other alone.
+func (n *star) cutWay(from, to string) {
+	n.t.Helper()
+	n.ip(n.router, "rule", "add", "from", from, "to", to, "blackhole")
+}
+
+func (n *star) heal(a, b string) {
+	n.t.Helper()
+	n.healWay(a, b)
+	n.healWay(b, a)
+}
+
+func (n *star) healWay(from, to string) {
+	n.t.Helper()
+	n.ip(n.router, "rule", "del", "from", from, "to", to, "blackhole")
 }
 
 // TestWorkerOnAnotherNetwork joins a worker from another network by a token, over
@@ -109,17 +127,18 @@ func (n *network) heal() {
 // never beside what is cut off, and the worker is of use again once it is healed.
 func TestWorkerOnAnotherNetwork(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t)
+	n := newStar(t, "server", "worker")
+	server, worker := n.addresses["server"], n.addresses["worker"]
 	c := secureCluster(t, n)
 	token := strings.TrimSpace(c.ok("tokens", "create", "--join", "-q"))
-	far := c.joined("far", n.worker, token)
+	far := c.joined("far", n.space("worker"), token)
 	l := newLedger(t)
 	id := c.submit(l.env() + "\nrun: |\n  trap '' TERM\n  " + gated + "\n")
 	first := l.seen(1, "begin", "main")[0]
-	c.joined("near", n.server, token)
-	waiting := startProgram(t, "wait", c.dir, c.env, append(inside(n.worker), binary, "wait", id)...)
+	c.joined("near", n.space("server"), token)
+	waiting := startProgram(t, "wait", c.dir, c.env, append(inside(n.space("worker")), binary, "wait", id)...)
 	waiting.says(t, "running")
-	n.cut()
+	n.cut(server, worker)
 	second := l.seen(2, "begin", "main")[1]
 	if alive(first.pid) {
 		t.Errorf("the attempt that was cut off, process %d, is alive beside the next", first.pid)
@@ -127,7 +146,7 @@ func TestWorkerOnAnotherNetwork(t *testing.T) {
 	if second.fence <= first.fence {
 		t.Errorf("the fence went from %d to %d", first.fence, second.fence)
 	}
-	n.heal()
+	n.heal(server, worker)
 	far.saysAgain(t, 2, "connected as worker")
 	l.open("gate")
 	c.ends(id, "succeeded")
@@ -140,14 +159,14 @@ func TestWorkerOnAnotherNetwork(t *testing.T) {
 
 	// What the token does not allow stays closed.
 	stranger := slices.DeleteFunc(slices.Clone(c.env), func(kv string) bool { return strings.HasPrefix(kv, "REEVE_TOKEN") })
-	argv := append(append(inside(n.worker), binary), "ls")
+	argv := append(append(inside(n.space("worker")), binary), "ls")
 	refused(t, runProgram(t, c.dir, stranger, "", argv...), []string{"ls"}, "token")
 }
 
 // secureCluster starts a server with TLS in the network's server namespace.
-func secureCluster(t *testing.T, n *network) *cluster {
+func secureCluster(t *testing.T, n *star) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), listen: serverAddress + ":7420", inside: inside(n.server)}
+	c := &cluster{t: t, dir: t.TempDir(), listen: n.addresses["server"] + ":7420", inside: inside(n.space("server"))}
 	data := filepath.Join(c.dir, "data")
 	c.env = cleanEnv("HOME="+c.dir, "REEVE_ADDR=https://"+c.listen,
 		"REEVE_CA="+filepath.Join(data, "tls", "ca.crt"), "REEVE_TOKEN_FILE="+filepath.Join(data, "admin.token"))
