@@ -281,7 +281,8 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	for _, r := range c.Report.Started {
 		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !begun[r.Fence] && !endsHere(&c.Report, r.Fence) {
 			begun[r.Fence] = true
-			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: r.At})
+			at, _ := a.during(in.Now, r.At, 0)
+			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: at})
 			if a.prefetched && !promoted[r.Fence] {
 				promoted[r.Fence] = true
 				taken[a.job.spec.shapes[a.task]]++
@@ -375,10 +376,35 @@ func (d *Decision) promotes(ended, next link.Fence) {
 	}
 }
 
+// during moves what a worker's clock says of an attempt to between its assignment and now, and
+// keeps how long it ran, as far as that leaves room: clocks of machines differ, and nothing may
+// look as if it had ended before it was assigned. What is zero is unknown and stays so.
+func (a *attempt) during(now, started, ended int64) (s, e int64) {
+	if late := max(started, ended) - now; late > 0 {
+		started, ended = moved(started, -late), moved(ended, -late)
+	}
+	from := min(a.assigned, now) // another leader's clock may have been ahead
+	if early := from - started; started != 0 && early > 0 {
+		started, ended = moved(started, early), min(moved(ended, early), now)
+	}
+	if ended != 0 {
+		ended = max(ended, from, started)
+	}
+	return started, ended
+}
+
+func moved(at, by int64) int64 {
+	if at == 0 {
+		return 0
+	}
+	return at + by
+}
+
 // endAttempt decides what becomes of an element whose attempt has ended.
 func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 	j, t := a.job, &a.job.tasks[a.task]
 	spec := &j.spec.spec.Tasks[a.task]
+	r.Started, r.Ended = a.during(in.Now, r.Started, r.Ended)
 	e := AttemptEnded{
 		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
 		Outputs: r.Outputs, LogSize: r.LogSize, Spent: t.retryOf(a.position).spent,

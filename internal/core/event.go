@@ -166,8 +166,8 @@ type AttemptEnded struct {
 	Fence link.Fence
 	Cause job.Cause
 	Usage job.Usage
-	// Started and Ended are the worker's clock. Started is 0 if it did not start, or if that
-	// is unknown; then Ended is 0 too.
+	// Started and Ended are the worker's clock, moved to between the assignment and At. Started
+	// is 0 if it did not start, or if that is unknown; then Ended is 0 too.
 	Started, Ended int64
 	At             int64
 	Outputs        []byte
