@@ -173,6 +173,9 @@ func (s *server) fail(err error) error {
 		return connect.NewError(givenUp, errors.New(e.Message)) // which may say more of the outcome
 	case givenUp != 0:
 		return connect.NewError(givenUp, errors.New("the request was given up before it was answered"))
+	case !known && errors.Is(err, store.ErrUnavailable):
+		s.Log.Warn("a request failed", "error", err)
+		return connect.NewError(connect.CodeUnavailable, errors.New("the server can't reach its database at the moment; try again"))
 	case !known:
 		s.Log.Error("a request failed", "error", err)
 		return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has it"))

@@ -95,6 +95,7 @@ func TestFaultsBehindTheDoor(t *testing.T) {
 		logged  bool
 	}{
 		{"the tables fail", good, fault, connect.CodeInternal, "internal error; the server's log has it", true},
+		{"the database is away", good, fmt.Errorf("%w: %w", store.ErrUnavailable, fault), connect.CodeUnavailable, "can't reach its database at the moment; try again", true},
 		{"the state fails", func() error { return fault }, nil, connect.CodeInternal, "internal error; the server's log has it", true},
 		{"a panic", func() error { panic(inside) }, nil, connect.CodeInternal, "internal error; the server's log has it", true},
 		{"a cause", func() error { return &job.Error{Code: job.Unavailable, Message: "try again", Cause: fault} }, nil, connect.CodeUnavailable, "try again", true},
