@@ -126,6 +126,10 @@ SEED  ?= 0
 chaos: build ## faults of every kind on the built program under load, for CHAOS (10m); SEED repeats the choices of a run
 	REEVE_TEST_BINARY=$(CURDIR)/bin/reeve go test ./test/blackbox -run 'TestChaos$$' -v -timeout 0 -chaos $(CHAOS) -chaos-seed $(SEED)
 
+.PHONY: chaos-servers
+chaos-servers: build ## the same with three servers on PostgreSQL, and partitions between any two; as root, on Linux
+	REEVE_TEST_BINARY=$(CURDIR)/bin/reeve go test ./test/blackbox -run 'TestChaosServers$$' -v -timeout 0 -chaos $(CHAOS) -chaos-seed $(SEED)
+
 .PHONY: deps
 deps: $(BUF) $(S3) ## install what the tests need beside Go and Node
 	@tools/debian.sh

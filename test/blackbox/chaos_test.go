@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,12 +27,12 @@ var (
 const (
 	chaosLease = 2 * time.Second
 	chaosSlots = 16
-	// chaosPast is how long a fault lasts that is to last longer than a lease.
-	chaosPast = chaosLease + chaosLease/2
 	// chaosAhead bounds how many jobs have not ended.
 	chaosAhead = 300
 	// chaosPace is how long each of sixteen submitters waits between two jobs, at least.
 	chaosPace = 150 * time.Millisecond
+	// chaosPatience is how long a client tries one call again.
+	chaosPatience = 20 * time.Second
 	// chaosDrain is how long the rest may take once the faults are over.
 	chaosDrain = 3 * time.Minute
 )
@@ -47,6 +48,18 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("seed %d: make chaos CHAOS=%s SEED=%d", seed, *chaosFor, seed)
 	z := newZoo(t, seed)
+	z.live(func() {
+		if *chaosFor == 0 {
+			z.faultsOnce()
+		} else {
+			z.faultsFor(*chaosFor)
+		}
+	})
+}
+
+// live has clients submit while harm is done, and judges what came of it.
+func (z *zoo) live(harm func()) {
+	z.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var watchers sync.WaitGroup
@@ -58,29 +71,24 @@ func TestChaos(t *testing.T) {
 	watchers.Go(func() { z.count(ctx) })
 	select {
 	case <-opened:
-	case <-within(t).Done():
-		t.Fatal("the watch does not open")
+	case <-within(z.t).Done():
+		z.t.Fatal("the watch does not open")
 	}
 	before := z.sizes()
 	clients := z.submit(ctx)
-	if *chaosFor == 0 {
-		z.faultsOnce()
-	} else {
-		z.faultsFor(*chaosFor)
-	}
+	harm()
 	z.heal()
-	z.front.release()
 	z.over.Store(true)
 	select {
 	case <-clients:
 	case <-time.After(chaosDrain):
-		t.Fatalf("the clients are not done %s after the last fault", chaosDrain)
+		z.t.Fatalf("the clients are not done %s after the last fault", chaosDrain)
 	}
-	t.Logf("%s the faults are over, and the clients done", time.Now().Format("15:04:05.000"))
+	z.t.Logf("%s the faults are over, and the clients done", time.Now().Format("15:04:05.000"))
 	z.drain(ctx)
-	t.Logf("%s every job has ended", time.Now().Format("15:04:05.000"))
+	z.t.Logf("%s every job has ended", time.Now().Format("15:04:05.000"))
 	h := z.history(ctx)
-	t.Logf("%s the history is read", time.Now().Format("15:04:05.000"))
+	z.t.Logf("%s the history is read", time.Now().Format("15:04:05.000"))
 	h.Left = z.left(before)
 	stop()
 	watchers.Wait()
@@ -111,9 +119,20 @@ type zoo struct {
 	front   *proxy // the clients'
 	clients []*reeve.Client
 	workers []*victim
-	admin   string
-	// server and clientele are held by who breaks the server or the clients' way to it.
-	server, clientele sync.Mutex
+	// servers are the processes of the servers, before all that there were so far, and admins
+	// where they tell their numbers.
+	servers, before func() []*proc
+	admins          []string
+	// faults are what can happen, by name.
+	faults func() map[string]fault
+	// connect makes a client whose way to the servers is not broken on purpose.
+	connect func(patience time.Duration) *reeve.Client
+	// lease is that of what runs; past is how long a fault lasts that is to last longer.
+	lease, past time.Duration
+	least       least
+	// server, store and clientele are held by who breaks servers, their database, or the
+	// clients' way to them.
+	server, store, clientele sync.Mutex
 	// disk is the server's; nil where it can't be broken.
 	disk disk
 	// crowd is the file in which processes beside the jobs are written down; "" where there
@@ -128,6 +147,8 @@ type zoo struct {
 
 	mu      sync.Mutex
 	strikes []strike
+	// begun is every process of a worker so far.
+	begun []*proc
 }
 
 // disk is a file system that can be filled, and lose its power.
@@ -141,13 +162,16 @@ type disk interface {
 
 // victim is a worker with its own way to the server. Who breaks it holds mu.
 type victim struct {
-	name  string
+	name string
+	// link is the way to the server where it can be broken, and reach where servers are.
 	link  *proxy
+	reach string
 	admin string
 	// disk is of its state directory; nil where it can't be broken.
 	disk disk
-	// inside is the start of a command line that runs the rest where this worker lives.
-	inside []string
+	// inside is the start of a command line that runs the rest where this worker lives, and
+	// env what it has beside the cluster's environment.
+	inside, env []string
 
 	mu sync.Mutex
 	p  *proc
@@ -155,36 +179,55 @@ type victim struct {
 
 func newZoo(t *testing.T, seed uint64) *zoo {
 	t.Helper()
-	z := &zoo{t: t, c: plainCluster(t), load: newWorkload(t, seed), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), admin: steadyAddress(t)}
-	z.c.args = []string{"--dev", "--lease", chaosLease.String(), "--admin", z.admin}
+	z := &zoo{
+		t: t, c: plainCluster(t), load: newWorkload(t, seed), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), admins: []string{steadyAddress(t)},
+		lease: chaosLease, past: chaosLease + chaosLease/2, least: least{Jobs: 500, Attempts: 500, Strikes: 10, Lost: 1, Late: 1},
+	}
+	z.faults = z.everyFault
+	z.c.args = []string{"--dev", "--lease", z.lease.String(), "--admin", z.admins[0]}
 	for i := range 3 {
 		z.workers = append(z.workers, &victim{name: fmt.Sprint("w", i+1), admin: steadyAddress(t)})
 	}
 	z.furnish()
 	z.c.serve()
+	z.servers = func() []*proc { return []*proc{z.c.server} }
+	z.before = z.servers // the others have left what they had to say in the test's own log
 	z.front = newProxy(t, z.c.listen)
+	z.connect = func(patience time.Duration) *reeve.Client {
+		return newClient(t, reeve.Config{Addr: "http://" + z.c.listen, Patience: patience})
+	}
 	for range 2 {
-		client, err := reeve.New(reeve.Config{Addr: z.front.url(), Patience: 20 * time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(client.Close)
-		z.clients = append(z.clients, client)
+		z.clients = append(z.clients, newClient(t, reeve.Config{Addr: z.front.url(), Patience: chaosPatience}))
 	}
 	for _, v := range z.workers {
 		v.link = newProxy(t, z.c.listen)
+		v.reach = v.link.url()
 		z.start(v)
 		v.p.says(t, "connected as worker")
 	}
 	return z
 }
 
+// newClient makes a client that closes with the test, if not before.
+func newClient(t *testing.T, c reeve.Config) *reeve.Client {
+	t.Helper()
+	client, err := reeve.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
 // start starts a worker, again if it ran before.
 func (z *zoo) start(v *victim) {
 	here := *z.c
-	here.inside = v.inside
-	v.p = here.idleWorker(v.name, "--addr", v.link.url(), "--admin", v.admin, "--cpu", "16", "--slots", fmt.Sprint(chaosSlots), "--prefetch", "32",
+	here.inside, here.env = v.inside, append(slices.Clone(here.env), v.env...)
+	v.p = here.idleWorker(v.name, "--addr", v.reach, "--admin", v.admin[strings.Index(v.admin, "@")+1:], "--cpu", "16", "--slots", fmt.Sprint(chaosSlots), "--prefetch", "32",
 		"--keeper-idle", "300ms")
+	z.mu.Lock()
+	z.begun = append(z.begun, v.p)
+	z.mu.Unlock()
 	z.t.Cleanup(func() { z.signal(v, syscall.SIGKILL) })
 }
 
@@ -264,7 +307,7 @@ func (z *zoo) count(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			if n, err := metric(z.admin, "reeve_jobs_unfinished"); err == nil {
+			if n, err := z.number("reeve_jobs_unfinished"); err == nil {
 				z.ahead.Store(int64(n))
 			}
 		case <-ctx.Done():
@@ -298,8 +341,7 @@ func (z *zoo) history(ctx context.Context) *history {
 	}
 	h := &history{
 		About: about{
-			Seed: z.seed, Among: z.workers[2].name, Lease: chaosLease.Seconds(), Slots: chaosSlots, Pause: chaosPast.Seconds(),
-			Least: least{Jobs: 500, Attempts: 500, Strikes: 10, Lost: 1, Late: 1},
+			Seed: z.seed, Among: z.workers[2].name, Lease: z.lease.Seconds(), Slots: chaosSlots, Pause: z.past.Seconds(), Least: z.least,
 		},
 		Records: records, Marks: z.load.book.read(z.t), Strangers: strangersIn(z.t, z.crowd),
 	}
@@ -352,7 +394,7 @@ func (z *zoo) keep(h *history) {
 		err = h.save(dir)
 	}
 	z.t.Logf("the history is kept (%v): go test ./test/blackbox -run TestChaosHistory -chaos-history %s", err, dir)
-	for _, p := range append([]*proc{z.c.server}, z.workers[0].p, z.workers[1].p, z.workers[2].p) {
-		_ = os.WriteFile(filepath.Join(dir, p.name+".log"), []byte(p.err.String()), 0o600)
+	for i, p := range append(z.before(), z.begun...) {
+		_ = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.log", p.name, i)), []byte(p.err.String()), 0o600)
 	}
 }

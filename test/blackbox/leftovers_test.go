@@ -12,7 +12,10 @@ import (
 // here is left out.
 func (z *zoo) sizes() map[string]float64 {
 	all := map[string]float64{}
-	admins := map[string]string{"server": z.admin}
+	admins := map[string]string{}
+	for i, admin := range z.admins {
+		admins[fmt.Sprint("server ", i+1)] = admin
+	}
 	for _, v := range z.workers {
 		admins[v.name] = v.admin
 		for _, pid := range keepers(z.t, z.c.state(v.name)) {
@@ -51,7 +54,7 @@ func (z *zoo) left(before map[string]float64) (left []string) {
 // atRest says what the server still counts as in use.
 func (z *zoo) atRest() (left []string) {
 	for _, name := range []string{"reeve_slots_used", "reeve_cpu_cores_used", "reeve_attempts_held", "reeve_attempts_prefetched", "reeve_jobs_unfinished"} {
-		if n, err := metric(z.admin, name); err != nil || n != 0 {
+		if n, err := z.number(name); err != nil || n != 0 {
 			left = append(left, fmt.Sprintf("at rest: %s is %v (%v)", name, n, err))
 		}
 	}
@@ -104,8 +107,10 @@ func (z *zoo) leave() (left []string) {
 			left = append(left, "left over: the socket of the keeper of "+v.name)
 		}
 	}
-	if code := z.c.server.stop(z.t); code != 0 {
-		left = append(left, fmt.Sprintf("the server, asked to end, exits with %d", code))
+	for _, p := range z.servers() {
+		if code := p.stop(z.t); code != 0 {
+			left = append(left, fmt.Sprintf("%s, asked to end, exits with %d", p.name, code))
+		}
 	}
 	return left
 }

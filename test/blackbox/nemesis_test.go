@@ -2,9 +2,11 @@ package blackbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -17,18 +19,19 @@ import (
 	"github.com/reeve-scheduler/reeve"
 )
 
-// fault is something that can happen to the server, to the clients' way to it, to a
-// worker, or to all of them. It returns what shows that it has happened; "" says that
+// fault is something that can happen to a server, to its database, to the clients' way to it,
+// to a worker, or to all of them. It returns what shows that it has happened; "" says that
 // nothing does.
 type fault struct {
 	server  func() string
+	store   func() string
 	clients func() string
 	worker  func(v *victim) string
 	all     func() string
 }
 
-// faults are what can happen, by name.
-func (z *zoo) faults() map[string]fault {
+// everyFault is what can happen around one server, by name.
+func (z *zoo) everyFault() map[string]fault {
 	all := map[string]fault{
 		"server killed":       {server: func() string { return z.anotherTerm(z.killServer) }},
 		"server killed twice": {server: func() string { return z.anotherTerm(z.killServer, z.killServer) }},
@@ -36,7 +39,7 @@ func (z *zoo) faults() map[string]fault {
 			pid := z.c.server.cmd.Process.Pid
 			z.c.server.signal(syscall.SIGSTOP)
 			defer z.c.server.signal(syscall.SIGCONT)
-			z.pass(chaosPast)
+			z.pass(z.past)
 			return stopped(pid)
 		}},
 		"server asked to end": {server: func() string {
@@ -47,21 +50,32 @@ func (z *zoo) faults() map[string]fault {
 			}
 			return again
 		}},
+	}
+	maps.Copy(all, z.workerFaults())
+	maps.Copy(all, z.wideFaults())
+	maps.Copy(all, z.networkFaults())
+	maps.Copy(all, z.diskFaults())
+	return all
+}
+
+// workerFaults are those of an agent and its keeper, however it reaches its server.
+func (z *zoo) workerFaults() map[string]fault {
+	return map[string]fault{
 		"agent killed":             {worker: func(v *victim) string { z.kill(v); return z.again(v, 0) }},
-		"agent killed for a while": {worker: func(v *victim) string { z.bait(v); z.kill(v); return z.again(v, chaosPast) }},
+		"agent killed for a while": {worker: func(v *victim) string { z.bait(v); z.kill(v); return z.again(v, z.past) }},
 		"agent stopped": {worker: func(v *victim) string {
 			z.bait(v)
 			pids := z.agent(v)
 			z.signal(v, syscall.SIGSTOP)
 			defer z.signal(v, syscall.SIGCONT)
-			z.pass(chaosPast)
+			z.pass(z.past)
 			return stopped(pids...)
 		}},
 		"keeper killed": {worker: func(v *victim) string { return z.anotherKeeper(v) }},
 		"keeper stopped": {worker: func(v *victim) string {
 			pids := z.stopKeepers(v)
 			defer z.signalAll(pids, syscall.SIGCONT)
-			z.pass(chaosPast)
+			z.pass(z.past)
 			return stopped(pids...)
 		}},
 		"agent and keeper killed": {worker: func(v *victim) string {
@@ -78,17 +92,13 @@ func (z *zoo) faults() map[string]fault {
 			return z.again(v, 0)
 		}},
 	}
-	maps.Copy(all, z.wideFaults())
-	maps.Copy(all, z.networkFaults())
-	maps.Copy(all, z.diskFaults())
-	return all
 }
 
 // wideFaults are those of more than one.
 func (z *zoo) wideFaults() map[string]fault {
 	return map[string]fault{
 		"server away past the lease": {server: func() string {
-			return z.anotherTerm(func() { z.c.server.kill(z.t); z.pass(chaosPast); z.c.serve() })
+			return z.anotherTerm(func() { z.c.server.kill(z.t); z.pass(z.past); z.c.serve() })
 		}},
 		"everything killed": {all: func() string {
 			return z.anotherTerm(func() {
@@ -109,7 +119,7 @@ func (z *zoo) wideFaults() map[string]fault {
 			for _, v := range z.workers {
 				v.link.hold()
 			}
-			return z.while(z.workers[0].link, held, held, chaosPast)
+			return z.while(z.workers[0].link, held, held, z.past)
 		}},
 		"agent killed, and back while it is cut off": {worker: func(v *victim) string {
 			v.link.hold()
@@ -117,7 +127,7 @@ func (z *zoo) wideFaults() map[string]fault {
 			z.kill(v)
 			z.start(v)
 			v.p.says(z.t, "working")
-			z.pass(chaosPast)
+			z.pass(z.past)
 			v.link.drop()
 			v.p.says(z.t, "connected as worker")
 			return "connected again"
@@ -129,13 +139,13 @@ func (z *zoo) networkFaults() map[string]fault {
 	return map[string]fault{
 		"connections of one cut":     {worker: func(v *victim) string { return z.each("connections cut", v.link.cut) }},
 		"connections of clients cut": {clients: func() string { return z.each("connections cut", z.front.cut) }},
-		"one held past the lease":    {worker: func(v *victim) string { return z.while(v.link, held, held, chaosPast) }},
-		"one held for a moment":      {worker: func(v *victim) string { return z.while(v.link, held, held, chaosLease/4) }},
-		"clients held":               {clients: func() string { return z.while(z.front, held, held, chaosLease/2) }},
-		"answers to clients lost":    {clients: func() string { return z.while(z.front, passes, lost, chaosLease/2) }},
-		"answers to one lost":        {worker: func(v *victim) string { return z.while(v.link, passes, lost, chaosPast) }},
-		"answers to one late":        {worker: func(v *victim) string { return z.while(v.link, passes, held, chaosPast) }},
-		"reports of one lost":        {worker: func(v *victim) string { return z.while(v.link, lost, passes, chaosPast) }},
+		"one held past the lease":    {worker: func(v *victim) string { return z.while(v.link, held, held, z.past) }},
+		"one held for a moment":      {worker: func(v *victim) string { return z.while(v.link, held, held, z.lease/4) }},
+		"clients held":               {clients: func() string { return z.while(z.front, held, held, z.lease/2) }},
+		"answers to clients lost":    {clients: func() string { return z.while(z.front, passes, lost, z.lease/2) }},
+		"answers to one lost":        {worker: func(v *victim) string { return z.while(v.link, passes, lost, z.past) }},
+		"answers to one late":        {worker: func(v *victim) string { return z.while(v.link, passes, held, z.past) }},
+		"reports of one lost":        {worker: func(v *victim) string { return z.while(v.link, lost, passes, z.past) }},
 		"half-open clients":          {clients: func() string { return z.each("connections forsaken", z.front.forsake) }},
 		"half-open worker":           {worker: func(v *victim) string { return z.each("connections forsaken", v.link.forsake) }},
 	}
@@ -152,12 +162,12 @@ func (z *zoo) diskFaults() map[string]fault {
 			// Short jobs write into room that they have already; what must be on disk before it
 			// begins, or after it has ended, can't be.
 			before := strings.Count(v.p.err.String(), noSpace)
-			was, _ := metric(z.admin, rejected)
+			was, _ := z.number(rejected)
 			more, empty := v.disk.fill()
 			defer empty()
 			return z.until(patience, func() string {
 				more()
-				now, _ := metric(z.admin, rejected)
+				now, _ := z.number(rejected)
 				return some(max(int(now-was), 0)+strings.Count(v.p.err.String(), noSpace)-before, "starts and results turned away")
 			})
 		}}
@@ -270,7 +280,7 @@ func (z *zoo) killServer() { z.c.server.kill(z.t); z.c.serve() }
 
 // anotherTerm restarts the server, which begins another term of leadership.
 func (z *zoo) anotherTerm(restarts ...func()) string {
-	was, err := metric(z.admin, "reeve_leader_epoch")
+	was, err := z.number("reeve_leader_epoch")
 	if err != nil {
 		z.t.Error(err)
 	}
@@ -278,7 +288,7 @@ func (z *zoo) anotherTerm(restarts ...func()) string {
 		restart()
 	}
 	return z.until(patience, func() string {
-		now, err := metric(z.admin, "reeve_leader_epoch")
+		now, err := z.number("reeve_leader_epoch")
 		if err != nil || now < was+float64(len(restarts)) {
 			return ""
 		}
@@ -336,10 +346,7 @@ func (z *zoo) serverFull() string {
 	_, empty := z.disk.fill()
 	defer empty()
 	before := z.load.refused(noSpace)
-	impatient, err := reeve.New(reeve.Config{Addr: "http://" + z.c.listen, Patience: -1})
-	if err != nil {
-		z.t.Fatal(err)
-	}
+	impatient := z.connect(-1)
 	defer impatient.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -367,10 +374,7 @@ func (z *zoo) serverFull() string {
 // bait has a worker run something that has only begun, ignores SIGTERM and outlives a
 // lease, so that what should kill it is needed.
 func (z *zoo) bait(v *victim) {
-	c, err := reeve.New(reeve.Config{Addr: "http://" + z.c.listen})
-	if err != nil {
-		z.t.Fatal(err)
-	}
+	c := z.connect(0)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -384,7 +388,7 @@ func (z *zoo) bait(v *victim) {
 		taken[id] = true
 	}
 	// It may find no room, or be another's.
-	_ = z.until(chaosLease, func() string {
+	_ = z.until(z.lease, func() string {
 		for _, m := range z.load.book.read(z.t) {
 			if m.Worker == v.name && taken[m.Job] {
 				return m.Job
@@ -419,6 +423,10 @@ func (z *zoo) inflict(name string, f fault, v *victim) {
 		z.clientele.Lock()
 		defer z.clientele.Unlock()
 		strike.Evidence = f.clients()
+	case f.store != nil:
+		z.store.Lock()
+		defer z.store.Unlock()
+		strike.Evidence = f.store()
 	default:
 		z.server.Lock()
 		defer z.server.Unlock()
@@ -426,6 +434,8 @@ func (z *zoo) inflict(name string, f fault, v *victim) {
 			strike.Evidence = f.server()
 			break
 		}
+		z.store.Lock()
+		defer z.store.Unlock()
 		for _, v := range z.workers {
 			v.mu.Lock()
 		}
@@ -478,17 +488,46 @@ func (z *zoo) round(jitter time.Duration, more func() bool) {
 	}
 }
 
-// heal ends what may still be broken on the workers' ways.
+// heal ends what may still be broken on the ways to the server.
 func (z *zoo) heal() {
 	for _, v := range z.workers {
-		v.link.release()
+		if v.link != nil {
+			v.link.release()
+		}
+	}
+	if z.front != nil {
+		z.front.release()
 	}
 }
 
-// metric reads one number from an admin address.
+// number reads a number of the cluster: from the server that leads.
+func (z *zoo) number(name string) (n float64, err error) {
+	err = errors.New("no server leads")
+	for _, admin := range z.admins {
+		if leads, failed := metric(admin, "reeve_server_leads"); failed == nil && leads == 1 {
+			n, err = metric(admin, name)
+		}
+	}
+	return n, err
+}
+
+// metric reads one number from an admin address. One in another network has the name of its
+// namespace and an @ before it.
 func metric(admin, name string) (float64, error) {
+	space, address, elsewhere := strings.Cut(admin, "@")
 	c := http.Client{Timeout: 5 * time.Second}
-	r, err := c.Get("http://" + admin + "/metrics")
+	if !elsewhere {
+		address = admin
+	} else {
+		c.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = inSpace(space, func() (err error) {
+				conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+				return err
+			})
+			return conn, err
+		}}
+	}
+	r, err := c.Get("http://" + address + "/metrics")
 	if err != nil {
 		return 0, err
 	}

@@ -5,10 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // needsRoot skips tests that make namespaces or mounts where that is not allowed. In
@@ -120,6 +123,30 @@ func (n *star) heal(a, b string) {
 func (n *star) healWay(from, to string) {
 	n.t.Helper()
 	n.ip(n.router, "rule", "del", "from", from, "to", to, "blackhole")
+}
+
+// inSpace runs a function whose sockets are those of a network namespace.
+func inSpace(ns string, do func() error) error {
+	there, err := os.Open("/run/netns/" + ns)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	runtime.LockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	err = do()
+	if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err // and let nobody else have this thread
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // TestWorkerOnAnotherNetwork joins a worker from another network by a token, over

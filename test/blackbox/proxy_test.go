@@ -10,10 +10,10 @@ import (
 // loses or holds without a word, as a cable that was pulled.
 type proxy struct {
 	listener net.Listener
-	target   string
 
-	mu    sync.Mutex
-	pairs map[*pair]bool
+	mu     sync.Mutex
+	target string
+	pairs  map[*pair]bool
 	// changed is closed and replaced whenever what is below changes.
 	changed chan struct{}
 	// requests and answers say what happens to what goes to the server and comes back.
@@ -42,7 +42,12 @@ type pair struct {
 // newProxy listens on a free port until the test ends.
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newProxyAt(t, "127.0.0.1", target)
+}
+
+func newProxyAt(t *testing.T, host, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +69,10 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", p.target)
+		p.mu.Lock()
+		target := p.target
+		p.mu.Unlock()
+		out, err := net.Dial("tcp", target)
 		if err != nil {
 			in.Close()
 			continue
@@ -138,6 +146,14 @@ func (p *proxy) set(requests, answers passage) {
 	p.requests, p.answers = requests, answers
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// lead carries connections elsewhere from now on, and ends those there are.
+func (p *proxy) lead(target string) {
+	p.mu.Lock()
+	p.target = target
+	p.mu.Unlock()
+	p.cut()
 }
 
 // cut ends every connection there is, and says how many.

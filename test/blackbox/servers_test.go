@@ -17,6 +17,11 @@ import (
 // member is one of several servers.
 type member struct {
 	name, listen string
+	// store is how this one reaches the database.
+	store string
+	// inside is the start of a command line that runs the rest where this server lives, and args
+	// what it is told beside the others.
+	inside, args []string
 	proc         *proc
 	// only is a cluster whose commands ask this server alone.
 	only *cluster
@@ -26,19 +31,21 @@ type member struct {
 type several struct {
 	*cluster
 	db      *pgtest.Server
-	store   string
 	members []*member
+	// begun is every process of a server so far.
+	begun []*proc
 }
 
 // startSeveral starts a database and n servers on it; args are further ones of reeve server.
 func startSeveral(t *testing.T, n int, args ...string) *several {
 	t.Helper()
 	db := pgtest.Start(t, pgtest.Config{})
-	v := &several{cluster: &cluster{t: t, dir: t.TempDir()}, db: db, store: db.Database(t)}
-	v.args = args
+	v := &several{cluster: &cluster{t: t, dir: t.TempDir()}, db: db}
+	v.args = append([]string{"--dev"}, args...)
+	store := db.Database(t)
 	var all []string
 	for i := range n {
-		m := &member{name: fmt.Sprintf("server%d", i+1), listen: steadyAddress(t)}
+		m := &member{name: fmt.Sprintf("server%d", i+1), listen: steadyAddress(t), store: store}
 		v.members = append(v.members, m)
 		all = append(all, "http://"+m.listen)
 		m.only = &cluster{t: t, dir: v.dir, env: cleanEnv("REEVE_ADDR=http://"+m.listen, "HOME="+v.dir)}
@@ -53,11 +60,11 @@ func startSeveral(t *testing.T, n int, args ...string) *several {
 // begin starts a server, again if it ran before, and waits until it answers.
 func (v *several) begin(m *member) {
 	v.t.Helper()
-	args := append([]string{
-		"server", "--dev", "--data", filepath.Join(v.dir, m.name), "--listen", m.listen, "--advertise", m.listen,
-		"--blobs", filepath.Join(v.dir, "blobs"),
-	}, v.args...)
-	m.proc = startProgram(v.t, m.name, v.dir, append(slices.Clone(v.env), "REEVE_STORE="+v.store), v.command(args...)...)
+	argv := slices.Concat(m.inside, []string{
+		binary, "server", "--data", filepath.Join(v.dir, m.name), "--listen", m.listen, "--advertise", m.listen, "--blobs", filepath.Join(v.dir, "blobs"),
+	}, v.args, m.args)
+	m.proc = startProgram(v.t, m.name, v.dir, append(slices.Clone(v.env), "REEVE_STORE="+m.store), argv...)
+	v.begun = append(v.begun, m.proc)
 	m.proc.says(v.t, "export REEVE_ADDR=")
 }
 
