@@ -180,9 +180,12 @@ func TestRoleSettings(t *testing.T) {
 	s := connected(t, url)
 	err := s.journal.db.write(t.Context(), func(ctx context.Context, w *session) error {
 		results, err := w.together(ctx, postgres.Statement{Text: "SELECT pg_sleep(0.3)"},
-			postgres.Statement{Text: "SELECT current_setting('synchronous_commit')"})
+			postgres.Statement{Text: "SELECT current_setting('synchronous_commit'), current_setting('idle_in_transaction_session_timeout')"})
 		if err == nil && string(results[1].Rows[0][0]) != "on" {
 			t.Errorf("an append commits with synchronous_commit %s", results[1].Rows[0][0])
+		}
+		if err == nil && string(results[1].Rows[0][1]) != "15s" {
+			t.Errorf("the transaction of a server that stands still is ended after %s, want 15s", results[1].Rows[0][1])
 		}
 		return err
 	})

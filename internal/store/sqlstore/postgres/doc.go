@@ -8,7 +8,7 @@
 //
 // A transaction that writes begins with Settings: its commit returns when the log is on disk here
 // and on every synchronous standby, whatever the database's or role's own settings are, and no
-// timeout ends it. A connection that breaks before the answer leaves the outcome unknown. It is
+// timeout ends it while it works. A connection that breaks before the answer leaves the outcome unknown. It is
 // never cancelled from here: a commit that waits for its standby would be told to stop waiting, and
 // stand without it. Where somebody else cancels that wait the server says so in a warning, and
 // Doubted tells it: what was committed stands here and perhaps nowhere else. It is certain once

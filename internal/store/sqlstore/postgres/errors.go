@@ -23,6 +23,7 @@ const (
 	readOnly     = "25006"
 	undefined    = "42P01"
 	lockTimeout  = "55P03"
+	stoodStill   = "25P03"
 	badPassword  = "28P01"
 	noLogin      = "28000"
 	noDatabase   = "3D000"
@@ -54,7 +55,7 @@ func classifyCode(code string) error {
 		return store.ErrCorrupt
 	case code == badPassword, code == noLogin, code == noDatabase, code == noPermission:
 		return nil
-	case code == readOnly, strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"):
+	case code == readOnly, code == stoodStill, strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"):
 		return store.ErrUnavailable
 	}
 	return nil
