@@ -21,6 +21,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store"
@@ -67,6 +68,8 @@ type Options struct {
 	// Forward, if not nil, stands between the guard and the services: it may send on to
 	// another server what inner would answer. fail answers with an error.
 	Forward func(inner http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler
+	// Servers lists those that share the store, this one among them.
+	Servers func(ctx context.Context) (member.Peers, error)
 	// Leads says whether this server decides; nil is one that is alone.
 	Leads func() bool
 	// Version is what the server says it is.
@@ -116,6 +119,7 @@ func New(o Options) (http.Handler, error) {
 			return reevev1connect.NewNamespaceServiceHandler(&namespaces{s}, opts...)
 		},
 		func() (string, http.Handler) { return reevev1connect.NewTokenServiceHandler(&tokenAdmin{s}, opts...) },
+		func() (string, http.Handler) { return reevev1connect.NewServerServiceHandler(&servers{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewHealthServiceHandler(&health{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewWatchServiceHandler(&watch{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewWorkerServiceHandler(&workers{s}, opts...) },

@@ -22,7 +22,10 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
+	"github.com/reeve-scheduler/reeve/internal/member"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/session"
+	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 	"github.com/reeve-scheduler/reeve/internal/trust"
 
@@ -51,6 +54,7 @@ type rig struct {
 	stop     func()
 	admin    string
 	settings leader.Settings
+	peers    func() (member.Peers, error) // nil for one that is alone
 	// stopCalls ends what the server has under way.
 	stopCalls context.CancelCauseFunc
 }
@@ -166,6 +170,7 @@ func (r *rig) lead() {
 	door, err := New(Options{
 		Engine: l, Leader: l, History: r.store.History(), Sessions: sessions, Logs: func() *logstore.Store { return r.logs }, Blobs: r.blobs, Log: r.logger(), Open: r.open,
 		Join:    func(credential string) (string, error) { return "rvj1_" + credential, nil },
+		Servers: func(context.Context) (member.Peers, error) { return r.servers() },
 		Version: "test", Started: time.Now(), Config: r.settings.Core,
 	})
 	if err != nil {
@@ -176,6 +181,13 @@ func (r *rig) lead() {
 	if r.admin == "" && !r.open {
 		r.admin = r.token("admin", 0, "admin")
 	}
+}
+
+func (r *rig) servers() (member.Peers, error) {
+	if r.peers != nil {
+		return r.peers()
+	}
+	return member.Peers{{Server: store.Server{Address: r.url, Format: record.Newest}, Leads: true}}, nil
 }
 
 // restart ends the term and begins another: what has ended is in the tables alone
@@ -228,6 +240,7 @@ type clients struct {
 	health     reevev1connect.HealthServiceClient
 	watch      reevev1connect.WatchServiceClient
 	workers    reevev1connect.WorkerServiceClient
+	servers    reevev1connect.ServerServiceClient
 	logs       reevev1connect.LogServiceClient
 	artifacts  reevev1connect.ArtifactServiceClient
 }
@@ -242,6 +255,7 @@ func (r *rig) as(token string, opts ...connect.ClientOption) *clients {
 		health:     reevev1connect.NewHealthServiceClient(r.http, r.url, opts...),
 		watch:      reevev1connect.NewWatchServiceClient(r.http, r.url, opts...),
 		workers:    reevev1connect.NewWorkerServiceClient(r.http, r.url, opts...),
+		servers:    reevev1connect.NewServerServiceClient(r.http, r.url, opts...),
 		logs:       reevev1connect.NewLogServiceClient(r.http, r.url, opts...),
 		artifacts:  reevev1connect.NewArtifactServiceClient(r.http, r.url, opts...),
 	}

@@ -221,6 +221,14 @@ func (s *server) forward() func(http.Handler, func(http.ResponseWriter, *http.Re
 	}
 }
 
+// servers lists those that share the store: this one alone, where it has one for itself.
+func (s *server) servers(ctx context.Context) (member.Peers, error) {
+	if s.member != nil {
+		return s.member.Peers(ctx)
+	}
+	return member.Peers{{Server: store.Server{Address: s.url(), Version: s.config.Version, Format: record.Newest}, Leads: true}}, nil
+}
+
 // begin does what comes first when the server runs: the first administrator's token, where it
 // leads.
 func (s *server) begin(ctx context.Context) error {

@@ -359,7 +359,7 @@ func (s *server) serve(ctx context.Context) error {
 	handler, err := api.New(api.Options{
 		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs.Load, Blobs: s.blobs, Log: c.Log,
 		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.full,
-		Forward: s.forward(), Leads: func() bool { return s.standing().Leads },
+		Forward: s.forward(), Servers: s.servers, Leads: func() bool { return s.standing().Leads },
 	})
 	if err != nil {
 		return err

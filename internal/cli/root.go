@@ -23,6 +23,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/app"
 	"github.com/reeve-scheduler/reeve/internal/cli/bars"
 	"github.com/reeve-scheduler/reeve/internal/cli/complete"
+	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -144,10 +145,11 @@ then         reeve server --dev    a server without TLS on this machine alone
 	root.SetHelpCommand(usage.Help())
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.explain, e.queues, e.namespaces, e.workers, e.drain, e.tokens, e.artifacts, e.version,
+		e.hold, e.release, e.explain, e.queues, e.namespaces, e.tokens, e.artifacts, e.version,
 	} {
 		root.AddCommand(command())
 	}
+	root.AddCommand(fleet.Env{Printer: &e.Printer, On: e.on}.Commands()...)
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Short, c.Long = "Print a script that completes words in a shell", "Print a script that completes words in a shell; each shell's own help says how to use it."

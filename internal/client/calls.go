@@ -174,6 +174,16 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return err
 }
 
+// Servers returns the servers that share the store, and their format.
+func (c *Client) Servers(ctx context.Context) (*Servers, error) {
+	return call(ctx, c, c.servers.List, &reevev1.ServerServiceListRequest{})
+}
+
+// Finalize raises the format that the servers write, and says from what to what.
+func (c *Client) Finalize(ctx context.Context) (*Finalized, error) {
+	return call(ctx, c, c.servers.Finalize, &reevev1.FinalizeRequest{})
+}
+
 // Status describes the server.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return call(ctx, c, c.health.Status, &reevev1.StatusRequest{})

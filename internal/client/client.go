@@ -40,6 +40,9 @@ type (
 	Queue          = reevev1.Queue
 	Namespace      = reevev1.Namespace
 	Worker         = reevev1.Worker
+	Server         = reevev1.Server
+	Servers        = reevev1.ServerServiceListResponse
+	Finalized      = reevev1.FinalizeResponse
 	Token          = reevev1.Token
 	Status         = reevev1.StatusResponse
 	Explanation    = reevev1.ExplainResponse
@@ -99,6 +102,7 @@ type Client struct {
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
 	workers    reevev1connect.WorkerServiceClient
+	servers    reevev1connect.ServerServiceClient
 	tokens     reevev1connect.TokenServiceClient
 	health     reevev1connect.HealthServiceClient
 	watch      reevev1connect.WatchServiceClient
@@ -142,6 +146,7 @@ func New(o Options) (*Client, error) {
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
 		workers:    reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
+		servers:    reevev1connect.NewServerServiceClient(hc, base, opts...),
 		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),
 		health:     reevev1connect.NewHealthServiceClient(hc, base, opts...),
 		watch:      reevev1connect.NewWatchServiceClient(hc, base, opts...),

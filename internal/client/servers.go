@@ -38,6 +38,7 @@ var anywhere = map[string]bool{
 	reevev1connect.TokenServiceListProcedure: true, reevev1connect.WorkerServiceListProcedure: true, reevev1connect.WatchServiceWatchProcedure: true,
 	reevev1connect.JobServiceGetProcedure: true, reevev1connect.JobServiceListProcedure: true, reevev1connect.JobServiceListElementsProcedure: true,
 	reevev1connect.JobServiceListAttemptsProcedure: true, reevev1connect.JobServiceExplainProcedure: true, reevev1connect.JobServiceOutputsProcedure: true,
+	reevev1connect.ServerServiceListProcedure: true,
 }
 
 // servers carries requests to one of several servers: those that the user named, and those

@@ -125,6 +125,8 @@ type Standing struct {
 	Leader string
 	// Servers are those that are there.
 	Servers []store.Server
+	// Trouble is why it does not, where something is wrong.
+	Trouble string
 	// Behind is how long ago a follower was last known to have seen everything.
 	Behind time.Duration
 }
@@ -135,6 +137,9 @@ func (m *Member) Standing() Standing {
 	defer m.mu.Unlock()
 	s := Standing{Leads: m.role.leader != nil && m.Holds(), Servers: m.servers}
 	s.Able = s.Leads || m.role.follower != nil
+	if m.unfit != nil {
+		s.Trouble = m.unfit.Error()
+	}
 	if left := m.lease.Left - (m.now() - m.told); left > 0 && (m.lease.Holder != m.o.Self.ID || s.Leads) {
 		s.Leader = m.lease.Address
 	}

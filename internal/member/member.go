@@ -411,9 +411,7 @@ func (m *Member) meet(ctx context.Context) {
 	tick := time.NewTicker(meetEvery)
 	defer tick.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, goneAfter/2)
-		there, err := m.o.Cluster.Meet(asking, m.o.Self, goneAfter)
-		cancel()
+		there, err := m.greet(ctx, goneAfter)
 		if err == nil {
 			m.mu.Lock()
 			m.servers = there
@@ -427,6 +425,15 @@ func (m *Member) meet(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// greet says how this server fares, and returns those that were there within a time.
+func (m *Member) greet(ctx context.Context, within time.Duration) ([]store.Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter/2)
+	defer cancel()
+	self, now := m.o.Self, m.Standing()
+	self.Behind, self.Trouble = now.Behind, now.Trouble[:min(len(now.Trouble), store.MaxAddress)]
+	return m.o.Cluster.Meet(ctx, self, within)
 }
 
 func (m *Member) leave(ctx context.Context) {

@@ -30,13 +30,19 @@ type Server struct {
 	// and tables that it can read and write.
 	Version string
 	Format  uint64
+	// Behind is how long ago it was last known to have seen everything, in whole milliseconds;
+	// negative where it does not say. Trouble is why it can neither lead nor follow.
+	Behind  time.Duration
+	Trouble string
+	// Ago is how long ago it was there, where Meet returns it.
+	Ago time.Duration
 }
 
 // Bounds of what a Cluster keeps.
 const (
 	// MaxServers bounds the servers that Meet returns: those that were seen last.
 	MaxServers = 64
-	// MaxAddress bounds an address or version, MaxSecret a secret, in bytes.
+	// MaxAddress bounds an address, version or trouble, MaxSecret a secret, in bytes.
 	MaxAddress = 1 << 10
 	MaxSecret  = 64 << 10
 )
@@ -67,9 +73,9 @@ type Cluster interface {
 
 // Check returns ErrRefused with the reason when no list of servers takes s.
 func (s *Server) Check() error {
-	if s.ID == ([16]byte{}) || len(s.Address) > MaxAddress || len(s.Version) > MaxAddress {
-		return fmt.Errorf("%w: server %x with an address of %d bytes and a version of %d: want an id and at most %d bytes",
-			ErrRefused, s.ID, len(s.Address), len(s.Version), MaxAddress)
+	if s.ID == ([16]byte{}) || len(s.Address) > MaxAddress || len(s.Version) > MaxAddress || len(s.Trouble) > MaxAddress {
+		return fmt.Errorf("%w: server %x with an address of %d bytes, a version of %d and trouble of %d: want an id and at most %d bytes",
+			ErrRefused, s.ID, len(s.Address), len(s.Version), len(s.Trouble), MaxAddress)
 	}
 	return nil
 }

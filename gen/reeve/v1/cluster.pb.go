@@ -1527,6 +1527,293 @@ func (x *StatusResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
+// Server is one of the servers that share a store.
+type Server struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the others reach it.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// leader; follower; unable, which can neither lead nor follow; or away, which was not heard of
+	// for ten seconds and has not said goodbye.
+	Role    string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// The newest format that it reads and writes.
+	NewestFormat uint32 `protobuf:"varint,4,opt,name=newest_format,json=newestFormat,proto3" json:"newest_format,omitempty"`
+	// How long ago it was last known to have seen everything. Left out for the leader, and for
+	// versions that don't say it.
+	BehindMs *int64 `protobuf:"varint,5,opt,name=behind_ms,json=behindMs,proto3,oneof" json:"behind_ms,omitempty"`
+	// Why it is unable.
+	Trouble       string                 `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Server) Reset() {
+	*x = Server{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Server) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Server) ProtoMessage() {}
+
+func (x *Server) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Server.ProtoReflect.Descriptor instead.
+func (*Server) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Server) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Server) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Server) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Server) GetNewestFormat() uint32 {
+	if x != nil {
+		return x.NewestFormat
+	}
+	return 0
+}
+
+func (x *Server) GetBehindMs() int64 {
+	if x != nil && x.BehindMs != nil {
+		return *x.BehindMs
+	}
+	return 0
+}
+
+func (x *Server) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *Server) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+type ServerServiceListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServerServiceListRequest) Reset() {
+	*x = ServerServiceListRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServerServiceListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServerServiceListRequest) ProtoMessage() {}
+
+func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServerServiceListRequest.ProtoReflect.Descriptor instead.
+func (*ServerServiceListRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
+}
+
+type ServerServiceListResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Servers []*Server              `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	// The format in which the leader writes.
+	Format uint32 `protobuf:"varint,2,opt,name=format,proto3" json:"format,omitempty"`
+	// What Finalize would raise it to; the same while there is nothing newer that all know.
+	NextFormat    uint32 `protobuf:"varint,3,opt,name=next_format,json=nextFormat,proto3" json:"next_format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServerServiceListResponse) Reset() {
+	*x = ServerServiceListResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServerServiceListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServerServiceListResponse) ProtoMessage() {}
+
+func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServerServiceListResponse.ProtoReflect.Descriptor instead.
+func (*ServerServiceListResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ServerServiceListResponse) GetServers() []*Server {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+func (x *ServerServiceListResponse) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *ServerServiceListResponse) GetNextFormat() uint32 {
+	if x != nil {
+		return x.NextFormat
+	}
+	return 0
+}
+
+type FinalizeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinalizeRequest) Reset() {
+	*x = FinalizeRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinalizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinalizeRequest) ProtoMessage() {}
+
+func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinalizeRequest.ProtoReflect.Descriptor instead.
+func (*FinalizeRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
+}
+
+type FinalizeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The format before, and the one now: the same where there was nothing to raise.
+	Before        uint32 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
+	Format        uint32 `protobuf:"varint,2,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinalizeResponse) Reset() {
+	*x = FinalizeResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinalizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinalizeResponse) ProtoMessage() {}
+
+func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinalizeResponse.ProtoReflect.Descriptor instead.
+func (*FinalizeResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FinalizeResponse) GetBefore() uint32 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *FinalizeResponse) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty for all that the caller may read.
@@ -1541,7 +1828,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1840,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1853,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -1603,7 +1890,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1902,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1915,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WatchResponse) GetCursor() string {
@@ -1675,7 +1962,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1974,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1987,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WatchEvent) GetCursor() string {
@@ -1865,7 +2152,27 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\arunning\x18\n" +
 	" \x01(\x03R\arunning\x12\x18\n" +
 	"\aworkers\x18\v \x01(\x03R\aworkers\x12,\n" +
-	"\x03now\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"X\n" +
+	"\x03now\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xf4\x01\n" +
+	"\x06Server\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12#\n" +
+	"\rnewest_format\x18\x04 \x01(\rR\fnewestFormat\x12 \n" +
+	"\tbehind_ms\x18\x05 \x01(\x03H\x00R\bbehindMs\x88\x01\x01\x12\x18\n" +
+	"\atrouble\x18\x06 \x01(\tR\atrouble\x123\n" +
+	"\aseen_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAtB\f\n" +
+	"\n" +
+	"_behind_ms\"\x1a\n" +
+	"\x18ServerServiceListRequest\"\x80\x01\n" +
+	"\x19ServerServiceListResponse\x12*\n" +
+	"\aservers\x18\x01 \x03(\v2\x10.reeve.v1.ServerR\aservers\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\rR\x06format\x12\x1f\n" +
+	"\vnext_format\x18\x03 \x01(\rR\n" +
+	"nextFormat\"\x11\n" +
+	"\x0fFinalizeRequest\"B\n" +
+	"\x10FinalizeResponse\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\rR\x06before\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\rR\x06format\"X\n" +
 	"\fWatchRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04jobs\x18\x02 \x03(\tR\x04jobs\x12\x16\n" +
@@ -1900,7 +2207,10 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x06Revoke\x12#.reeve.v1.TokenServiceRevokeRequest\x1a$.reeve.v1.TokenServiceRevokeResponse2\x86\x01\n" +
 	"\rHealthService\x128\n" +
 	"\x05Check\x12\x16.reeve.v1.CheckRequest\x1a\x17.reeve.v1.CheckResponse\x12;\n" +
-	"\x06Status\x12\x17.reeve.v1.StatusRequest\x1a\x18.reeve.v1.StatusResponse2J\n" +
+	"\x06Status\x12\x17.reeve.v1.StatusRequest\x1a\x18.reeve.v1.StatusResponse2\xa3\x01\n" +
+	"\rServerService\x12O\n" +
+	"\x04List\x12\".reeve.v1.ServerServiceListRequest\x1a#.reeve.v1.ServerServiceListResponse\x12A\n" +
+	"\bFinalize\x12\x19.reeve.v1.FinalizeRequest\x1a\x1a.reeve.v1.FinalizeResponse2J\n" +
 	"\fWatchService\x12:\n" +
 	"\x05Watch\x12\x16.reeve.v1.WatchRequest\x1a\x17.reeve.v1.WatchResponse0\x01B7Z5github.com/reeve-scheduler/reeve/gen/reeve/v1;reevev1b\x06proto3"
 
@@ -1916,7 +2226,7 @@ func file_reeve_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_cluster_proto_rawDescData
 }
 
-var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*Queue)(nil),                          // 0: reeve.v1.Queue
 	(*QueueServiceCreateRequest)(nil),      // 1: reeve.v1.QueueServiceCreateRequest
@@ -1947,60 +2257,71 @@ var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*CheckResponse)(nil),                  // 26: reeve.v1.CheckResponse
 	(*StatusRequest)(nil),                  // 27: reeve.v1.StatusRequest
 	(*StatusResponse)(nil),                 // 28: reeve.v1.StatusResponse
-	(*WatchRequest)(nil),                   // 29: reeve.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 30: reeve.v1.WatchResponse
-	(*WatchEvent)(nil),                     // 31: reeve.v1.WatchEvent
-	(*timestamppb.Timestamp)(nil),          // 32: google.protobuf.Timestamp
+	(*Server)(nil),                         // 29: reeve.v1.Server
+	(*ServerServiceListRequest)(nil),       // 30: reeve.v1.ServerServiceListRequest
+	(*ServerServiceListResponse)(nil),      // 31: reeve.v1.ServerServiceListResponse
+	(*FinalizeRequest)(nil),                // 32: reeve.v1.FinalizeRequest
+	(*FinalizeResponse)(nil),               // 33: reeve.v1.FinalizeResponse
+	(*WatchRequest)(nil),                   // 34: reeve.v1.WatchRequest
+	(*WatchResponse)(nil),                  // 35: reeve.v1.WatchResponse
+	(*WatchEvent)(nil),                     // 36: reeve.v1.WatchEvent
+	(*timestamppb.Timestamp)(nil),          // 37: google.protobuf.Timestamp
 }
 var file_reeve_v1_cluster_proto_depIdxs = []int32{
-	32, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
+	37, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
 	0,  // 2: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
-	32, // 3: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
+	37, // 3: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
 	9,  // 4: reeve.v1.NamespaceServiceCreateResponse.namespace:type_name -> reeve.v1.Namespace
 	9,  // 5: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
-	32, // 6: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	32, // 7: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	32, // 8: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	37, // 6: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	37, // 7: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	37, // 8: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
 	18, // 9: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
 	18, // 10: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
-	32, // 11: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	32, // 12: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
-	31, // 13: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
-	32, // 14: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
-	1,  // 15: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
-	3,  // 16: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
-	5,  // 17: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
-	7,  // 18: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
-	10, // 19: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
-	12, // 20: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
-	14, // 21: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
-	16, // 22: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
-	19, // 23: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
-	21, // 24: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
-	23, // 25: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
-	25, // 26: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
-	27, // 27: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
-	29, // 28: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
-	2,  // 29: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
-	4,  // 30: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
-	6,  // 31: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
-	8,  // 32: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
-	11, // 33: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
-	13, // 34: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
-	15, // 35: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
-	17, // 36: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
-	20, // 37: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
-	22, // 38: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
-	24, // 39: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
-	26, // 40: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
-	28, // 41: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
-	30, // 42: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
-	29, // [29:43] is the sub-list for method output_type
-	15, // [15:29] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	37, // 11: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	37, // 12: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
+	37, // 13: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
+	29, // 14: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
+	36, // 15: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
+	37, // 16: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
+	1,  // 17: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
+	3,  // 18: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
+	5,  // 19: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
+	7,  // 20: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
+	10, // 21: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
+	12, // 22: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
+	14, // 23: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
+	16, // 24: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
+	19, // 25: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
+	21, // 26: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
+	23, // 27: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
+	25, // 28: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
+	27, // 29: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
+	30, // 30: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
+	32, // 31: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
+	34, // 32: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
+	2,  // 33: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
+	4,  // 34: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
+	6,  // 35: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
+	8,  // 36: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
+	11, // 37: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
+	13, // 38: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
+	15, // 39: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
+	17, // 40: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
+	20, // 41: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
+	22, // 42: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
+	24, // 43: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
+	26, // 44: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
+	28, // 45: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
+	31, // 46: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
+	33, // 47: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
+	35, // 48: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
+	33, // [33:49] is the sub-list for method output_type
+	17, // [17:33] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_cluster_proto_init() }
@@ -2008,15 +2329,16 @@ func file_reeve_v1_cluster_proto_init() {
 	if File_reeve_v1_cluster_proto != nil {
 		return
 	}
+	file_reeve_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_cluster_proto_rawDesc), len(file_reeve_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   37,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_reeve_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_reeve_v1_cluster_proto_depIdxs,

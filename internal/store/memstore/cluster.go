@@ -97,6 +97,7 @@ func (a agreement) Meet(ctx context.Context, self store.Server, within time.Dura
 		}
 		slices.SortFunc(list, func(a, b seen) int { return cmp.Or(b.at.Compare(a.at), slices.Compare(a.ID[:], b.ID[:])) })
 		for _, s := range list[:min(len(list), store.MaxServers)] {
+			s.Ago = now.Sub(s.at)
 			there = append(there, s.Server)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -348,9 +347,9 @@ func TestServersStartAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (2, 'adds something', 1)")
+	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (101, 'adds something', 1)")
 	connected(t, url)
-	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (3, 'takes something away', 2)")
+	server.Exec(t, url, "INSERT INTO reeve.schema_versions (version, name, min_version) VALUES (102, 'takes something away', 101)")
 	_, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: url}})
 	if err == nil || !strings.Contains(err.Error(), "use a newer reeve") {
 		t.Errorf("a schema for newer programs is opened: %v", err)
@@ -363,14 +362,18 @@ func TestSharedSteps(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Config{})
 	url := server.Database(t)
 	before := connected(t, url)
-	first, err := fs.ReadFile(schema.Files(), "postgres/0001_store.sql")
+	known, err := schema.Read(schema.Files(), "postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
-	grown := fstest.MapFS{
-		"postgres/0001_store.sql": {Data: first},
-		"postgres/0002_more.sql":  {Data: []byte("-- oldest: 1\nALTER TABLE reeve.objects ADD COLUMN more BYTEA; INSERT INTO reeve.secrets VALUES ('step', 'two')")},
+	grown := fstest.MapFS{}
+	for _, st := range known {
+		grown["postgres/"+st.Name] = &fstest.MapFile{Data: []byte(st.Text)}
 	}
+	next := func(more int, name, text string) {
+		grown[fmt.Sprintf("postgres/%04d_%s.sql", len(known)+more, name)] = &fstest.MapFile{Data: []byte(text)}
+	}
+	next(1, "more", "-- oldest: 1\nALTER TABLE reeve.objects ADD COLUMN more BYTEA; INSERT INTO reeve.secrets VALUES ('step', 'two')")
 	var wg sync.WaitGroup
 	for range 4 {
 		s := connected(t, url)
@@ -386,8 +389,8 @@ func TestSharedSteps(t *testing.T) {
 	if err := before.Tables().Flush(t.Context(), &f); err != nil {
 		t.Errorf("a flush of the version before: %v", err)
 	}
-	grown["postgres/0003_bad.sql"] = &fstest.MapFile{Data: []byte("-- oldest: 3\nDROP TABLE reeve.meta; SELECT 1/0")}
-	if err := before.journal.db.migrateShared(t.Context(), grown); err == nil || !strings.Contains(err.Error(), "0003_bad.sql") {
+	next(2, "bad", fmt.Sprintf("-- oldest: %d\nDROP TABLE reeve.meta; SELECT 1/0", len(known)+2))
+	if err := before.journal.db.migrateShared(t.Context(), grown); err == nil || !strings.Contains(err.Error(), "_bad.sql") {
 		t.Errorf("a bad step: %v, want an error that names it", err)
 	}
 	var c counting

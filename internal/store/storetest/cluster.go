@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,12 +79,15 @@ var clusterTests = []test{
 		two := store.Server{ID: id(2), Address: "https://a", Version: "v2", Format: 2}
 		meet(t, o, one, one)
 		meet(t, o, two, two, one)
-		one.Address, one.Format = "https://c", 3
+		one.Address, one.Format, one.Behind, one.Trouble = "https://c", 3, 2*time.Second, "too old"
 		meet(t, o, one, two, one)
 		check(t, o.Cluster.Leave(t.Context(), two.ID))
 		check(t, o.Cluster.Leave(t.Context(), two.ID))
 		meet(t, o, one, one)
-		_, err := o.Cluster.Meet(t.Context(), store.Server{Address: "https://a"}, long)
+		one.Trouble = strings.Repeat("x", store.MaxAddress+1)
+		_, err := o.Cluster.Meet(t.Context(), one, long)
+		wants(t, "a server in much trouble", err, store.ErrRefused)
+		_, err = o.Cluster.Meet(t.Context(), store.Server{Address: "https://a"}, long)
 		wants(t, "a server without an id", err, store.ErrRefused)
 	}},
 	{"the first secret stands", func(t *testing.T, o Opened) {
@@ -168,5 +172,11 @@ func meet(t *testing.T, o Opened, self store.Server, want ...store.Server) {
 	t.Helper()
 	got, err := o.Cluster.Meet(t.Context(), self, long)
 	check(t, err)
+	for i := range got {
+		if got[i].Ago < 0 || got[i].Ago > long {
+			t.Errorf("the server at %s was there %s ago", got[i].Address, got[i].Ago)
+		}
+		got[i].Ago = 0
+	}
 	diff(t, "the servers", got, want)
 }

@@ -29,6 +29,8 @@ const (
 	TokenServiceName = "reeve.v1.TokenService"
 	// HealthServiceName is the fully-qualified name of the HealthService service.
 	HealthServiceName = "reeve.v1.HealthService"
+	// ServerServiceName is the fully-qualified name of the ServerService service.
+	ServerServiceName = "reeve.v1.ServerService"
 	// WatchServiceName is the fully-qualified name of the WatchService service.
 	WatchServiceName = "reeve.v1.WatchService"
 )
@@ -67,6 +69,10 @@ const (
 	HealthServiceCheckProcedure = "/reeve.v1.HealthService/Check"
 	// HealthServiceStatusProcedure is the fully-qualified name of the HealthService's Status RPC.
 	HealthServiceStatusProcedure = "/reeve.v1.HealthService/Status"
+	// ServerServiceListProcedure is the fully-qualified name of the ServerService's List RPC.
+	ServerServiceListProcedure = "/reeve.v1.ServerService/List"
+	// ServerServiceFinalizeProcedure is the fully-qualified name of the ServerService's Finalize RPC.
+	ServerServiceFinalizeProcedure = "/reeve.v1.ServerService/Finalize"
 	// WatchServiceWatchProcedure is the fully-qualified name of the WatchService's Watch RPC.
 	WatchServiceWatchProcedure = "/reeve.v1.WatchService/Watch"
 )
@@ -609,6 +615,108 @@ func (UnimplementedHealthServiceHandler) Check(context.Context, *connect.Request
 
 func (UnimplementedHealthServiceHandler) Status(context.Context, *connect.Request[v1.StatusRequest]) (*connect.Response[v1.StatusResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.HealthService.Status is not implemented"))
+}
+
+// ServerServiceClient is a client for the reeve.v1.ServerService service.
+type ServerServiceClient interface {
+	// List returns the servers that are there, and those that were ten minutes ago.
+	List(context.Context, *connect.Request[v1.ServerServiceListRequest]) (*connect.Response[v1.ServerServiceListResponse], error)
+	// Finalize raises the format to the newest that all of these servers know. It is refused while
+	// one of them knows none that is newer. It can't be undone: older versions can't be used any more.
+	Finalize(context.Context, *connect.Request[v1.FinalizeRequest]) (*connect.Response[v1.FinalizeResponse], error)
+}
+
+// NewServerServiceClient constructs a client for the reeve.v1.ServerService service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewServerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) ServerServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	serverServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("ServerService").Methods()
+	return &serverServiceClient{
+		list: connect.NewClient[v1.ServerServiceListRequest, v1.ServerServiceListResponse](
+			httpClient,
+			baseURL+ServerServiceListProcedure,
+			connect.WithSchema(serverServiceMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+		finalize: connect.NewClient[v1.FinalizeRequest, v1.FinalizeResponse](
+			httpClient,
+			baseURL+ServerServiceFinalizeProcedure,
+			connect.WithSchema(serverServiceMethods.ByName("Finalize")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// serverServiceClient implements ServerServiceClient.
+type serverServiceClient struct {
+	list     *connect.Client[v1.ServerServiceListRequest, v1.ServerServiceListResponse]
+	finalize *connect.Client[v1.FinalizeRequest, v1.FinalizeResponse]
+}
+
+// List calls reeve.v1.ServerService.List.
+func (c *serverServiceClient) List(ctx context.Context, req *connect.Request[v1.ServerServiceListRequest]) (*connect.Response[v1.ServerServiceListResponse], error) {
+	return c.list.CallUnary(ctx, req)
+}
+
+// Finalize calls reeve.v1.ServerService.Finalize.
+func (c *serverServiceClient) Finalize(ctx context.Context, req *connect.Request[v1.FinalizeRequest]) (*connect.Response[v1.FinalizeResponse], error) {
+	return c.finalize.CallUnary(ctx, req)
+}
+
+// ServerServiceHandler is an implementation of the reeve.v1.ServerService service.
+type ServerServiceHandler interface {
+	// List returns the servers that are there, and those that were ten minutes ago.
+	List(context.Context, *connect.Request[v1.ServerServiceListRequest]) (*connect.Response[v1.ServerServiceListResponse], error)
+	// Finalize raises the format to the newest that all of these servers know. It is refused while
+	// one of them knows none that is newer. It can't be undone: older versions can't be used any more.
+	Finalize(context.Context, *connect.Request[v1.FinalizeRequest]) (*connect.Response[v1.FinalizeResponse], error)
+}
+
+// NewServerServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewServerServiceHandler(svc ServerServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	serverServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("ServerService").Methods()
+	serverServiceListHandler := connect.NewUnaryHandler(
+		ServerServiceListProcedure,
+		svc.List,
+		connect.WithSchema(serverServiceMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	serverServiceFinalizeHandler := connect.NewUnaryHandler(
+		ServerServiceFinalizeProcedure,
+		svc.Finalize,
+		connect.WithSchema(serverServiceMethods.ByName("Finalize")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/reeve.v1.ServerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case ServerServiceListProcedure:
+			serverServiceListHandler.ServeHTTP(w, r)
+		case ServerServiceFinalizeProcedure:
+			serverServiceFinalizeHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedServerServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedServerServiceHandler struct{}
+
+func (UnimplementedServerServiceHandler) List(context.Context, *connect.Request[v1.ServerServiceListRequest]) (*connect.Response[v1.ServerServiceListResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ServerService.List is not implemented"))
+}
+
+func (UnimplementedServerServiceHandler) Finalize(context.Context, *connect.Request[v1.FinalizeRequest]) (*connect.Response[v1.FinalizeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ServerService.Finalize is not implemented"))
 }
 
 // WatchServiceClient is a client for the reeve.v1.WatchService service.

@@ -24,9 +24,10 @@ WHERE one = 1 AND (holder = ? OR until <= clock_timestamp())`
 CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) FROM {{s}}lease WHERE one = 1`
 	raiseLease = `UPDATE {{s}}lease SET generation = ? WHERE one = 1 AND generation < ?`
 
-	meetServer = `INSERT INTO {{s}}servers (id, address, version, format, seen) VALUES (?, ?, ?, ?, clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET address = excluded.address, version = excluded.version, format = excluded.format, seen = excluded.seen`
-	selectServers = `SELECT id, address, version, format FROM {{s}}servers
+	meetServer = `INSERT INTO {{s}}servers (id, address, version, format, behind, trouble, seen) VALUES (?, ?, ?, ?, ?, ?, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET address = excluded.address, version = excluded.version, format = excluded.format,
+behind = excluded.behind, trouble = excluded.trouble, seen = excluded.seen`
+	selectServers = `SELECT id, address, version, format, behind, trouble, CAST(extract(epoch FROM clock_timestamp() - seen) * 1000000 AS BIGINT) FROM {{s}}servers
 WHERE seen >= clock_timestamp() - ? * interval '1 microsecond' ORDER BY seen DESC, id LIMIT ?`
 	deleteServer = `DELETE FROM {{s}}servers WHERE id = ?`
 	// forgetServers drops those that have not been seen for a week.
@@ -96,23 +97,33 @@ func (c *Cluster) Meet(ctx context.Context, self store.Server, within time.Durat
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
-	r, err := c.Run(ctx, run(meetServer, self.ID[:], self.Address, self.Version, int64(self.Format)), run(forgetServers),
+	r, err := c.Run(ctx, run(meetServer, self.ID[:], self.Address, self.Version, int64(self.Format), self.Behind.Milliseconds(), self.Trouble), run(forgetServers),
 		run(selectServers, within.Microseconds(), int64(store.MaxServers)))
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range r.Rows {
-		s := store.Server{Address: string(row[1]), Version: string(row[2])}
-		if len(row) != 4 || copy(s.ID[:], row[0]) != len(s.ID) || len(row[3]) != 8 {
-			return nil, fmt.Errorf("%w: the list of servers", store.ErrCorrupt)
+		s, err := readServer(row)
+		if err != nil {
+			return nil, err
 		}
-		s.Format = binary.BigEndian.Uint64(row[3])
 		there = append(there, s)
 	}
 	slices.SortFunc(there, func(a, b store.Server) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	return there, nil
+}
+
+// readServer reads a row of selectServers.
+func readServer(row [][]byte) (s store.Server, err error) {
+	if len(row) != 7 || copy(s.ID[:], row[0]) != len(s.ID) || len(row[3]) != 8 || len(row[4]) != 8 || len(row[6]) != 8 {
+		return s, fmt.Errorf("%w: the list of servers", store.ErrCorrupt)
+	}
+	times := func(i int, unit time.Duration) time.Duration { return time.Duration(binary.BigEndian.Uint64(row[i])) * unit }
+	s.Address, s.Version, s.Trouble = string(row[1]), string(row[2]), string(row[5])
+	s.Format, s.Behind, s.Ago = binary.BigEndian.Uint64(row[3]), times(4, time.Millisecond), times(6, time.Microsecond)
+	return s, nil
 }
 
 // Leave implements store.Cluster.

@@ -1,4 +1,4 @@
-package cli
+package fleet
 
 import (
 	"context"
@@ -13,20 +13,20 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-func (e *env) workers() *cobra.Command {
+func (e Env) workers() *cobra.Command {
 	return &cobra.Command{
 		Use:   "workers",
 		Short: "List the workers",
 		Example: `  reeve workers
   reeve workers -o wide            what each can run, and what it enforces`,
 		Args: usage.Count(0, 0),
-		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
+		RunE: e.On(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Workers(ctx)
 			if err != nil {
 				return err
 			}
 			if e.Structured() {
-				return render.List(&e.Printer, all)
+				return render.List(e.Printer, all)
 			}
 			header := []string{"WORKER", "STATE", "RUNNING", "CPU", "MEMORY", "AGE"}
 			if e.Format == "wide" {
@@ -47,7 +47,7 @@ func (e *env) workers() *cobra.Command {
 	}
 }
 
-func (e *env) workerRow(w *client.Worker) []string {
+func (e Env) workerRow(w *client.Worker) []string {
 	running := fmt.Sprintf("%d/%d", w.GetRunning(), w.GetSlots())
 	if n := w.GetPrefetched(); n > 0 {
 		running += fmt.Sprintf("+%d", n)
@@ -66,30 +66,23 @@ func (e *env) workerRow(w *client.Worker) []string {
 	return row
 }
 
-func (e *env) drain() *cobra.Command {
+func (e Env) drain() *cobra.Command {
 	var stop, undo bool
 	c := &cobra.Command{
 		Use:   "drain WORKER",
 		Short: "Keep new work from a worker; what runs there goes on",
 		Example: `  reeve drain w1
   reeve drain w1 --undo`,
-		Args: usage.Count(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := usage.OnlyOne(c, "stop", "undo"); err != nil {
-				return err
-			}
-			cl, err := e.connect()
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
+		Args:    usage.Count(1, 1),
+		PreRunE: func(c *cobra.Command, _ []string) error { return usage.OnlyOne(c, "stop", "undo") },
+		RunE: e.On(func(ctx context.Context, cl *client.Client, args []string) error {
 			if undo {
-				if err := cl.Undrain(c.Context(), args[0]); err != nil {
+				if err := cl.Undrain(ctx, args[0]); err != nil {
 					return err
 				}
 				return e.Done(map[string]any{"worker": args[0], "drained": false}, "worker %s takes work again", args[0])
 			}
-			n, err := cl.Drain(c.Context(), args[0], stop)
+			n, err := cl.Drain(ctx, args[0], stop)
 			if err != nil {
 				return err
 			}
@@ -102,7 +95,7 @@ func (e *env) drain() *cobra.Command {
 			}
 			return e.Done(map[string]any{"worker": args[0], "drained": true, "running": n},
 				"worker %s takes nothing new; %s", args[0], held)
-		},
+		}),
 	}
 	c.Flags().BoolVar(&stop, "stop", false, "also stop what runs there, to run it elsewhere; no attempt is spent by that")
 	c.Flags().BoolVar(&undo, "undo", false, "end a drain")
