@@ -171,7 +171,7 @@ func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
 	m.mu.Lock()
 	seen := m.seen
 	m.mu.Unlock()
-	lost, err := seen.lost(ctx, m.o.Journal)
+	lost, err := seen.Lost(ctx, m.o.Journal)
 	if err != nil {
 		return replica.Copy{}, fmt.Errorf("look for what this server has seen: %w", err)
 	}
@@ -446,7 +446,7 @@ func (m *Member) keepSeen() {
 	m.mu.Lock()
 	if f := m.role.follower; f != nil {
 		generation, last, _ := f.Position()
-		if s := (Seen{generation, last}); m.seen.less(s) {
+		if s := (Seen{generation, last}); m.seen.Less(s) {
 			m.seen = s
 		}
 	}
@@ -465,7 +465,7 @@ func (m *Member) keepSeen() {
 func (m *Member) saw(s Seen) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.seen.less(s) {
+	if m.seen.Less(s) {
 		m.seen = s
 	}
 }

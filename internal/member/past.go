@@ -19,10 +19,6 @@ type Seen struct {
 	store.Mark
 }
 
-func (s Seen) less(o Seen) bool {
-	return s.Generation < o.Generation || s.Generation == o.Generation && s.Seq < o.Seq
-}
-
 // seenFile is what of it a server keeps on its disk, so that a database that went back in
 // time while all servers were stopped is noticed, too.
 type seenFile struct {
@@ -79,10 +75,15 @@ func (s Seen) save(path string) error {
 	return nil
 }
 
-// lost reports whether the journal's history lacks what was seen. Where that has been
+// Less reports whether s lies before o.
+func (s Seen) Less(o Seen) bool {
+	return s.Generation < o.Generation || s.Generation == o.Generation && s.Seq < o.Seq
+}
+
+// Lost reports whether the journal's history lacks what was seen. Where that has been
 // trimmed there is no telling, and it counts as there: a journal is trimmed far behind its
 // end.
-func (s Seen) lost(ctx context.Context, journal store.Journal) (bool, error) {
+func (s Seen) Lost(ctx context.Context, journal store.Journal) (bool, error) {
 	if s.Seq == 0 {
 		return false, nil
 	}

@@ -125,10 +125,10 @@ func (a *agent) do(x will.Action) {
 }
 
 func (a *agent) connect(number uint64) {
-	c := &conn{w: a.w, n: a.n, number: number}
+	c := &conn{w: a.w, n: a.n, via: a.n.entrance(), number: number}
 	a.conn, a.session = c, number
 	c.carry(toServer, func() {
-		c.session = a.w.server.hub.accept(c)
+		c.session = c.via.welcome(c)
 		refused := c.session == nil
 		if refused {
 			c.closedByServer = true

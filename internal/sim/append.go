@@ -22,6 +22,9 @@ type batch struct {
 	notices []replica.Notice
 	wanted  bool
 	seq     uint64
+	mark    store.Mark
+	epoch   uint64
+	gen     uint64 // the generation that it belongs to
 }
 
 type flushJob struct {
@@ -69,6 +72,7 @@ func (s *server) seal(b *batch) store.Batch {
 		r.ID[i] = byte(s.w.rnd.Uint32())
 	}
 	s.last = store.Mark{Seq: r.Seq, ID: r.ID}
+	b.mark, b.epoch, b.gen = s.last, r.Epoch, s.state.Generation()
 	return r
 }
 
@@ -96,6 +100,10 @@ func (s *server) launch() {
 // come before, between and after; an outcome may be unknown, and then the same bytes
 // are appended until it is known.
 func (s *server) append(r store.Batch, b *batch, landed func()) {
+	if s.w.several() {
+		s.appendAfar(r, b, landed)
+		return
+	}
 	s.after(s.w.between(50*time.Microsecond, 5*time.Millisecond), func() {
 		if s.w.chance(s.w.faults.crashAppend) {
 			s.w.count("crash beside an append")
@@ -121,30 +129,83 @@ func (s *server) append(r store.Batch, b *batch, landed func()) {
 	})
 }
 
+// appendAfar is append to a store across a network: what is on its way gets there, or not,
+// whatever becomes of who has sent it.
+func (s *server) appendAfar(r store.Batch, b *batch, landed func()) {
+	life := s.life
+	if s.w.chance(s.w.faults.crashAppend) {
+		s.after(s.w.between(0, 5*time.Millisecond), func() {
+			s.w.count("crash beside an append")
+			s.crash("while an append is on its way")
+		})
+	}
+	took := s.w.between(50*time.Microsecond, 5*time.Millisecond)
+	if s.w.chance(s.w.faults.slowStore) {
+		s.w.count("append takes long")
+		took += s.w.between(0, 2*s.w.faults.term)
+	}
+	s.w.after(took, func() {
+		current := s.up && s.life == life
+		if !current && s.w.oneIn(2) {
+			return
+		}
+		err := s.commit(r, b)
+		if !current {
+			s.w.count("append of one that is gone")
+			return
+		}
+		s.loop(s.w.between(time.Microsecond, time.Millisecond), func() { s.answered(err, r, b, landed) })
+	})
+}
+
+// answered takes note of what a store across a network says to an append.
+func (s *server) answered(err error, r store.Batch, b *batch, landed func()) {
+	switch {
+	case err == nil:
+		landed()
+	case fenced(err):
+		s.w.count("append is fenced")
+		s.endTerm("since its append is refused: " + err.Error())
+	default:
+		s.w.trace("the append of %s at %d has an unknown outcome", s.name, r.Seq)
+		s.after(s.w.between(10*time.Millisecond, time.Second), func() { s.append(r, b, landed) })
+	}
+}
+
+// fenced says that another server has written, or that what was written is gone.
+func fenced(err error) bool {
+	return errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrRefused)
+}
+
 // commit tries to make a record durable, and takes note when it is, whoever knows. Only
-// the faults of the store may refuse it.
+// the faults of the store may refuse it, and rivals.
 func (s *server) commit(r store.Batch, b *batch) error {
-	_, was, _ := s.disk.Journal().Bounds(s.w.ctx())
+	_, was, _ := s.w.disk.Journal().Bounds(s.w.ctx())
 	err := s.journal.Append(s.w.ctx(), r)
-	if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) {
+	if fenced(err) && s.w.opt.Bug == BugNoFencing {
+		end, _ := s.w.disk.Journal().Last(s.w.ctx())
+		r.Seq, r.Prev = end.Seq+1, end.ID
+		err = s.w.disk.Journal().Append(s.w.ctx(), r)
+	}
+	if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) && !(s.w.several() && (fenced(err) || errors.Is(err, store.ErrUnavailable))) {
 		s.w.fail(Law, "append at %d: %v", r.Seq, err)
 	}
-	if _, last, _ := s.disk.Journal().Bounds(s.w.ctx()); last > was {
+	if _, last, _ := s.w.disk.Journal().Bounds(s.w.ctx()); last > was {
 		_, _ = s.w.sum.Write(r.Payload)
-		s.w.past.batch(r.Seq, b.events, b.at)
+		s.w.past.enter(&entry{mark: store.Mark{Seq: r.Seq, ID: r.ID}, epoch: r.Epoch, events: b.events, at: b.at, now: s.w.now, by: s, awake: s.awake()})
 	}
 	return err
 }
 
 func (s *server) landed(b *batch) {
 	s.flying = nil
-	s.durable = b.seq
+	s.durable, s.durableAt = b.seq, b.mark
 	s.release(b)
 	if !s.up {
 		return
 	}
 	s.sendFlush()
-	if len(s.forming.events) == 0 && s.w.chance(10) {
+	if len(s.forming.events) == 0 && s.w.past.batches == s.durable && s.w.chance(10) {
 		s.w.past.compare("the leader", s.state)
 		s.w.past.recoverable()
 	}
@@ -167,7 +228,7 @@ func (s *server) release(b *batch) {
 	}
 	if len(b.events) > 0 && s.up && s.w.opt.Bug != BugTellEarly {
 		s.publish(b)
-		s.published = b.seq
+		s.told = b.mark
 	}
 }
 
@@ -201,39 +262,64 @@ func (s *server) sendFlush() {
 	s.project(f)
 }
 
-// project writes a flush, again and again until the tables have it.
+// project writes a flush, again and again until the tables have it. One that is on its way
+// across a network gets there, whatever becomes of who has sent it.
 func (s *server) project(f *flushJob) {
-	s.after(s.w.between(100*time.Microsecond, 20*time.Millisecond), func() {
+	write := func() error {
 		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.at))
-		switch {
-		case errors.Is(err, store.ErrBroken):
-			s.crash("since its tables are broken")
-			return
-		case errors.Is(err, errDisk):
-			s.project(f)
-			return
-		case err != nil:
+		if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) && !(s.w.several() && (fenced(err) || errors.Is(err, store.ErrUnavailable))) {
 			s.w.fail(Law, "flush at %d: %v", f.at.Seq, err)
 		}
-		if s.w.chance(s.w.faults.crashFlush) {
-			s.w.count("crash beside a flush")
-			s.crash("after a flush")
-			return
+		return err
+	}
+	took := s.w.between(100*time.Microsecond, 20*time.Millisecond)
+	if !s.w.several() {
+		s.after(took, func() { s.projected(f, write()) })
+		return
+	}
+	life := s.life
+	s.w.after(took, func() {
+		if err := write(); s.up && s.life == life {
+			s.after(s.w.between(20*time.Microsecond, time.Millisecond), func() { s.projected(f, err) })
 		}
-		s.loop(s.w.between(time.Microsecond, time.Millisecond), func() {
-			s.flush = nil
-			s.state.Flushed(s.time(), f.rows.Ended())
-		})
+	})
+}
+
+// projected takes note of how a flush went.
+func (s *server) projected(f *flushJob, err error) {
+	switch {
+	case errors.Is(err, store.ErrBroken):
+		s.crash("since its tables are broken")
+		return
+	case errors.Is(err, errDisk), errors.Is(err, store.ErrUnavailable):
+		s.project(f)
+		return
+	case err != nil:
+		s.w.count("flush is fenced")
+		s.endTerm("since its flush is refused: " + err.Error())
+		return
+	}
+	if s.w.chance(s.w.faults.crashFlush) {
+		s.w.count("crash beside a flush")
+		s.crash("after a flush")
+		return
+	}
+	s.loop(s.w.between(time.Microsecond, time.Millisecond), func() {
+		s.flush = nil
+		s.state.Flushed(s.time(), f.rows.Ended())
 	})
 }
 
 func (s *server) trim() {
 	ctx := s.w.ctx()
 	covered, err := s.tables.Durable(ctx)
+	if err == nil {
+		s.w.covered = max(s.w.covered, covered)
+	}
 	if err == nil && covered > keepBatches {
 		err = s.journal.Trim(ctx, covered-keepBatches)
 	}
-	if err != nil && !errors.Is(err, store.ErrTrimmed) && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) {
+	if err != nil && !errors.Is(err, store.ErrTrimmed) && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) && !errors.Is(err, store.ErrUnavailable) {
 		s.w.fail(Law, "trim: %v", err)
 	}
 	s.after(trimEvery, s.trim)
@@ -242,12 +328,12 @@ func (s *server) trim() {
 // loseTail is BugLoseTail: the last batch is gone, as if it had never been synced.
 func (s *server) loseTail() {
 	ctx := context.Background()
-	first, last, err := s.disk.Journal().Bounds(ctx)
-	covered, err2 := s.disk.Tables().Durable(ctx)
+	first, last, err := s.w.disk.Journal().Bounds(ctx)
+	covered, err2 := s.w.disk.Tables().Durable(ctx)
 	if err != nil || err2 != nil || first > 1 || covered >= last || last < first {
 		return
 	}
-	batches, err := s.disk.Journal().Read(ctx, first, 1<<30)
+	batches, err := s.w.disk.Journal().Read(ctx, first, 1<<30)
 	if err != nil {
 		s.w.fail(Law, "read: %v", err)
 	}
@@ -257,7 +343,7 @@ func (s *server) loseTail() {
 			s.w.fail(Law, "append: %v", err)
 		}
 	}
-	s.disk = fresh
+	s.w.disk = fresh
 }
 
 // swapping is BugSwap: the events of each batch are read in another order.

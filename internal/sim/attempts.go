@@ -19,22 +19,23 @@ const stopSlack = 2 * time.Second
 func (h *history) assigned(e core.AttemptAssigned) {
 	at := place{e.Job, e.Task, e.Position}
 	h.judgeAssigned(e, at)
+	h.judgeNew("attempt", uint64(e.Fence), uint64(h.gap.fence))
 	h.fence = e.Fence
 	if e.Attempt > 1 {
-		h.w.count("attempt is tried again")
+		h.count("attempt is tried again")
 	}
 	if e.Prefetched {
-		h.w.count("attempt is prefetched")
+		h.count("attempt is prefetched")
 	}
 	if e.Alone {
-		h.w.count("attempt is alone")
+		h.count("attempt is alone")
 	}
 	el, spec := h.element(at), h.task(at)
 	h.move(at, job.Pending, job.Assigned)
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.w.server.awake(), moment: h.w.now, epoch: h.epoch}
+	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)
@@ -59,7 +60,7 @@ func (h *history) marked(e core.Event) {
 		h.stoppedAll(e)
 	case core.AttemptRecalled:
 		if a := h.current(e.Fence, "is recalled"); !a.prefetched {
-			h.w.fail(Legal, "attempt %d of %s is recalled and has a place", e.Fence, a.place)
+			h.fail(Legal, "attempt %d of %s is recalled and has a place", e.Fence, a.place)
 		}
 	}
 }
@@ -103,7 +104,7 @@ func (a *pastAttempt) asked(now, grace time.Duration) {
 func (h *history) move(at place, from, to job.ElementState) {
 	el := h.element(at)
 	if el.state != from || !job.CanMove(from, to) {
-		h.w.fail(Legal, "%s goes from %s to %s", at, el.state, to)
+		h.fail(Legal, "%s goes from %s to %s", at, el.state, to)
 	}
 	el.state = to
 }
@@ -113,16 +114,16 @@ func (h *history) stopped(e core.AttemptStopped) {
 	a := h.current(e.Fence, "is asked to end")
 	a.stop, a.stopGrace = e.Cause.Kind, e.Grace
 	if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
-		h.w.fail(Cancelled, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
+		h.fail(Cancelled, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
 	}
-	a.asked(h.w.now, time.Duration(e.Grace)*time.Millisecond)
+	a.asked(h.now, time.Duration(e.Grace)*time.Millisecond)
 }
 
 // current is the attempt of a fence, which must be its element's current one.
 func (h *history) current(f link.Fence, what string) *pastAttempt {
 	a := h.attempts[f]
 	if a == nil || a.over || h.element(a.place).fence != f {
-		h.w.fail(Fenced, "attempt %d %s and is not current: %+v", f, what, a)
+		h.fail(Fenced, "attempt %d %s and is not current: %+v", f, what, a)
 	}
 	return a
 }
@@ -145,9 +146,9 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 	if promotes != 0 {
 		p := h.current(promotes, "is promoted")
 		if !p.prefetched || p.worker != a.worker {
-			h.w.fail(Room, "attempt %d is promoted and is no prefetched one of worker %s", promotes, w.name)
+			h.fail(Room, "attempt %d is promoted and is no prefetched one of worker %s", promotes, w.name)
 		}
-		h.w.count("attempt is promoted")
+		h.count("attempt is promoted")
 		h.promote(p)
 	}
 	return el
@@ -167,20 +168,20 @@ func (h *history) promote(a *pastAttempt) {
 }
 
 func (h *history) ended(e core.AttemptEnded) {
-	w, a := h.w, h.current(e.Fence, "ends")
+	a := h.current(e.Fence, "ends")
 	at := a.place
 	el := h.settle(a, e.Promotes)
 	if !el.state.Live() || !job.CanMove(el.state, e.Next) {
-		w.fail(Legal, "%s goes from %s to %s", at, el.state, e.Next)
+		h.fail(Legal, "%s goes from %s to %s", at, el.state, e.Next)
 	}
 	el.cause = e.Cause
-	w.count(because(e.Cause.Kind))
+	h.count(because(e.Cause.Kind))
 	switch e.Cause.Kind {
 	case job.CauseTimeout:
 		el.spent.TimedOut++
 	case job.CauseWorkerLost, job.CauseRejected:
-		if w.faults.calm {
-			w.fail(Steady, "attempt %d of %s ends: %s; nothing has failed", e.Fence, at, e.Cause)
+		if h.w.faults.calm {
+			h.fail(Steady, "attempt %d of %s ends: %s; nothing has failed", e.Fence, at, e.Cause)
 		}
 		el.spent.Lost++
 		if e.Cause.Kind == job.CauseWorkerLost && (a.running || e.Started > 0) {
@@ -217,7 +218,7 @@ func (h *history) returned(e core.AttemptReturned) {
 	a := h.current(e.Fence, "comes back")
 	el := h.settle(a, e.Promotes)
 	if ps := h.w.truth.byFence[e.Fence]; len(ps) > 0 {
-		h.w.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
+		h.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
 	}
 	h.move(a.place, job.Assigned, job.Pending)
 	el.tries, el.started = el.tries-1, false

@@ -75,6 +75,16 @@ const (
 	// BugDropMail is a server that has forgotten some messages once a batch is durable, and
 	// never repeats them.
 	BugDropMail Bug = "forget messages after durable"
+	// BugNoFencing is a store that takes the batch of a leader which another one has followed.
+	BugNoFencing Bug = "take batches of deposed leaders"
+	// BugHoldOn is a leader that answers when its lease is over.
+	BugHoldOn Bug = "answer past the lease"
+	// BugNoReadIndex is a follower that answers with what it has.
+	BugNoReadIndex Bug = "follower reads what it has"
+	// BugNoGrace is a leader that takes over and gives up whoever it has not heard.
+	BugNoGrace Bug = "take over without grace"
+	// BugNoLeap is servers that do not notice that history was lost.
+	BugNoLeap Bug = "miss no history"
 )
 
 // Breach is a bug and the promise that it breaks.
@@ -118,7 +128,7 @@ func Bugs() []Breach {
 		{BugDropMail, Ends, nil},
 		{BugSubmitTwice, NoPhantom, nil},
 		{BugStutter, Legal, nil},
-		{BugHideOnce, Once, nil},
+		{BugHideOnce, Once, also(Budgets)},
 		{BugOtherNeeds, Order, nil},
 		{BugNoBackoff, Backoff, nil},
 		{BugNoTimes, InTime, nil},
@@ -130,6 +140,11 @@ func Bugs() []Breach {
 		{BugStaleReads, Reads, also(OneEnd)},
 		{BugNoExpiry, Renewed, nil},
 		{BugIdle, Progress, nil},
+		{BugNoFencing, Fenced, nil},
+		{BugHoldOn, Silent, also(Reads)},
+		{BugNoReadIndex, Reads, also(Law)},
+		{BugNoGrace, NoTwins, nil},
+		{BugNoLeap, Leapt, nil},
 	}
 }
 

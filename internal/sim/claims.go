@@ -47,8 +47,15 @@ func (w *world) claims() (list []claim) {
 	}
 	some := func() *node { return w.nodes[w.rnd.IntN(len(w.nodes))] }
 	e := &f.every
-	every(e.crash, func() { w.server.crash("at random") }, "server crashes")
-	every(e.stall, w.server.stall, "server stalls", "loop is busy")
+	every(e.crash, func() { w.mostly().crash("at random") }, "server crashes")
+	every(e.stall, func() { w.mostly().stall() }, "server stalls", "loop is busy")
+	a := &f.apart
+	rate(&f.slowStore, "append takes long")
+	every(a.cut, w.cutServer, "server is cut off from the store")
+	every(a.away, w.breakStore, "store is away")
+	every(a.part, w.part, "worker and server are parted")
+	every(a.resign, func() { w.mostly().resign() }, "server resigns")
+	every(a.failOver, w.failOver, "failover loses history")
 	every(e.clock, w.stepClock, "clock steps")
 	every(e.agentKill, func() { some().killAgent() }, "agent is killed")
 	every(e.agentStop, func() { some().stopAgent(w.between(100*time.Millisecond, 2*f.lease)) }, "agent is stopped")

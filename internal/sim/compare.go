@@ -50,8 +50,7 @@ func (h *history) compare(whose string, s *core.State) {
 
 // recoverable holds what a server that starts now would have against the follower.
 func (h *history) recoverable() {
-	s := h.w.server
-	found, err := replica.Recover(context.Background(), s.config, s.disk.Journal(), s.disk.Tables())
+	found, err := replica.Recover(context.Background(), h.w.server.config, h.w.disk.Journal(), h.w.disk.Tables())
 	if err != nil {
 		h.w.fail(Law, "recovery: %v", err)
 	}

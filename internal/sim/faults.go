@@ -31,6 +31,13 @@ type faults struct {
 	hangUp                                     int // of a watcher's reads
 	// every is the mean time between two faults of a kind, zero for never.
 	every struct{ crash, stall, agentKill, agentStop, keeperKill, bothKill, reboot, leave, cut, clock time.Duration }
+	// servers is how many there are. The rest is of several: term is how long the leader's
+	// lease lasts, poll how often a follower looks for more, slowStore the chance that an
+	// append takes long, in a thousand.
+	servers    int
+	term, poll time.Duration
+	slowStore  int
+	apart      struct{ cut, away, part, resign, failOver time.Duration }
 	// drift is by how much workers' clocks are fast or slow at most, in thousandths. A
 	// server allows for a tenth.
 	drift int
@@ -81,11 +88,12 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 	if f.late > 0 { // there must be time for what was read to get old, and to be used
 		f.length += 3 * time.Minute
 	}
-	f.ring = []int{4, 100, replica.DefaultRing}[r.IntN(3)]
+	f.ring, f.servers = []int{4, 100, replica.DefaultRing}[r.IntN(3)], 1
 	if f.calm = (r.IntN(8) == 0 || bug == BugNoRenewal) && bug != BugOldFacts; f.calm {
 		f.quiet()
 		return f
 	}
+	f.drawServers(r, bug, every)
 	f.drift = []int{0, 0, 1, 40}[r.IntN(4)]
 	e := &f.every
 	e.crash, e.stall = every(10*time.Second), every(8*time.Second)
@@ -98,16 +106,42 @@ func drawFaults(r *rand.Rand, bug Bug) faults {
 	return f
 }
 
+// drawServers draws how many servers there are, and what fails where there are several.
+func (f *faults) drawServers(r *rand.Rand, bug Bug, every func(time.Duration) time.Duration) {
+	f.servers = []int{1, 1, 2, 3}[r.IntN(4)]
+	if bug != "" {
+		f.servers = 1
+	}
+	switch bug {
+	case BugNoFencing, BugHoldOn, BugNoReadIndex, BugNoGrace, BugNoLeap:
+		f.servers = 2
+	}
+	if f.servers == 1 {
+		return
+	}
+	f.term = time.Duration(1+r.IntN(3)) * time.Second
+	f.poll = []time.Duration{25 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second}[r.IntN(3)]
+	f.broken, f.power = 0, 0 // the store is another machine's
+	if r.IntN(2) == 0 {
+		f.slowStore = 1 + r.IntN(10)
+	}
+	a := &f.apart
+	a.cut, a.away, a.part, a.resign = every(10*time.Second), every(20*time.Second), every(10*time.Second), every(15*time.Second)
+	if r.IntN(3) == 0 || bug == BugNoLeap {
+		a.failOver = 15 * time.Second
+	}
+}
+
 // quiet takes every fault out of what goes on all the time.
 func (f *faults) quiet() {
 	f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.forgetful, f.stall, f.disk = 0, 0, 0, 0, 0, 0, 0, 0, 0
-	f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp = 0, 0, 0, 0, 0, 0, 0, 0
+	f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp, f.slowStore = 0, 0, 0, 0, 0, 0, 0, 0, 0
 }
 
 func (f faults) String() string {
-	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d disk %d forgetful %d drop %v rows %d flush every %v drift %d, broken %d reads %d crash %d power %d double %d within %d late %d hang up %d ring %d, %+v",
+	return fmt.Sprintf("calm %v length %v lease %v delay %v slow %d reset %d unknown %d flush %d crash %d %d stall %d disk %d forgetful %d drop %v rows %d flush every %v drift %d, broken %d reads %d crash %d power %d double %d within %d late %d hang up %d ring %d, %d servers term %v poll %v slow store %d %+v, %+v",
 		f.calm, f.length, f.lease, f.delay, f.slow, f.reset, f.unknown, f.failFlush, f.crashAppend, f.crashSend, f.stall, f.disk, f.forgetful, f.dropTail, f.rows, f.flushEvery, f.drift,
-		f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp, f.ring, f.every)
+		f.broken, f.failRead, f.crashFlush, f.power, f.double, f.dieWithin, f.late, f.hangUp, f.ring, f.servers, f.term, f.poll, f.slowStore, f.apart, f.every)
 }
 
 // drift draws how fast a worker's clock is.
@@ -130,7 +164,7 @@ func (w *world) stepClock() {
 	if k := w.rnd.IntN(len(w.nodes) + 1); k < len(w.nodes) {
 		w.nodes[k].wallOff += step
 	} else {
-		w.server.wallOff += step
+		w.some().wallOff += step
 	}
 	w.trace("a wall clock steps by %v", step)
 }
@@ -155,11 +189,15 @@ func (w *world) heal() {
 	w.healed = true
 	f := &w.faults
 	f.quiet()
-	if !w.server.up {
-		w.server.start()
+	w.away = 0
+	for _, s := range w.servers {
+		if s.cut = 0; !s.up {
+			s.start()
+		}
 	}
 	for _, n := range w.nodes {
 		n.cut = [2]time.Duration{}
+		clear(n.apart)
 		n.heal()
 	}
 	w.users.heal()

@@ -9,6 +9,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // history is what the journal says, read by rules of its own: a model of jobs that is
@@ -22,15 +23,16 @@ type history struct {
 	specs    map[core.Hash]*job.Spec
 	jobs     map[job.ID]*pastJob
 	last     job.ID
-	epoch    uint64
-	fence    link.Fence
-	attempts map[link.Fence]*pastAttempt
-	held     map[link.Fence]*pastAttempt // those that have not ended
-	uids     map[core.UID]job.ID
-	paused   map[string]bool   // namespaces, and queues as namespace/queue
-	resumed  map[string]uint64 // the last batch that made or resumed one of them
-	workers  map[uint64]*pastWorker
-	live     int // jobs that have not ended
+	// epoch and generation are of the last leader.
+	epoch, generation uint64
+	fence             link.Fence
+	attempts          map[link.Fence]*pastAttempt
+	held              map[link.Fence]*pastAttempt // those that have not ended
+	uids              map[core.UID]job.ID
+	paused            map[string]bool   // namespaces, and queues as namespace/queue
+	resumed           map[string]uint64 // the last batch that made or resumed one of them
+	workers           map[uint64]*pastWorker
+	live              int // jobs that have not ended
 	// at is when the event that is taken in was decided, by the leader's clock.
 	at int64
 	// latest is the latest that clock has shown: a leader that starts on a wall clock that was
@@ -45,6 +47,27 @@ type history struct {
 	// told is what watchers are to be told, and first where each batch begins in it.
 	told  []replica.Notice
 	first map[uint64]int
+	// entries is all that was durable, and is; now, awake and epochs are of the one that is
+	// taken in: its moment, how long the server that had it appended had been awake, and the
+	// term of that one.
+	entries []*entry
+	now     time.Duration
+	awake   time.Duration
+	// again: what is taken in was judged before.
+	again bool
+	gap   gap
+	by    *server // whose batch is taken in
+}
+
+// entry is a batch at the moment at which it is durable.
+type entry struct {
+	mark   store.Mark
+	epoch  uint64 // of the leader that it is of
+	events []core.Event
+	at     []int64 // when each of its events was decided
+	now    time.Duration
+	by     *server
+	awake  time.Duration // how long that leader had been awake
 }
 
 type pastJob struct {
@@ -166,26 +189,45 @@ func (h *history) element(p place) *pastElement {
 	return e
 }
 
-// batch takes in a batch at the moment at which it is durable; at is when each of its
-// events was decided.
-func (h *history) batch(seq uint64, events []core.Event, at []int64) {
+// enter takes in a batch at the moment at which it is durable.
+func (h *history) enter(x *entry) {
 	if h.follower == nil {
 		h.follower = core.New(h.w.server.config)
 	}
-	if seq != h.batches+1 {
-		h.w.fail(Legal, "batch %d is durable after batch %d", seq, h.batches)
+	if x.mark.Seq != h.batches+1 {
+		h.fail(Legal, "batch %d is durable after batch %d", x.mark.Seq, h.batches)
 	}
-	h.batches, h.first[seq] = seq, len(h.told)
-	for i, e := range events {
-		h.at, h.latest = at[i], max(h.latest, at[i])
-		h.w.trace("journal %d: %T %+v", seq, e, brief(e))
-		h.w.count(kindOf(e))
+	if _, begins := x.events[0].(core.EpochStarted); !begins && x.epoch != h.epoch {
+		h.fail(Fenced, "batch %d is of epoch %d, and that of epoch %d has begun", x.mark.Seq, x.epoch, h.epoch)
+	}
+	h.entries, h.by = append(h.entries, x), x.by
+	h.now, h.awake = x.now, x.awake
+	h.batches, h.first[x.mark.Seq] = x.mark.Seq, len(h.told)
+	for i, e := range x.events {
+		h.at, h.latest = x.at[i], max(h.latest, x.at[i])
+		if !h.again {
+			h.w.trace("journal %d: %T %+v", x.mark.Seq, e, brief(e))
+		}
+		h.count(kindOf(e))
 		h.follow(e)
 		h.take(e)
 	}
 	if !h.alone {
-		h.follower.Batch(seq)
+		h.follower.Batch(x.mark.Seq)
 		h.follower.Forget()
+	}
+}
+
+// fail and count are the world's, where what is taken in was not judged before.
+func (h *history) fail(p Promise, format string, args ...any) {
+	if !h.again {
+		h.w.fail(p, format, args...)
+	}
+}
+
+func (h *history) count(name string) {
+	if !h.again {
+		h.w.count(name)
 	}
 }
 
@@ -217,15 +259,16 @@ func brief(e core.Event) any {
 func (h *history) take(e core.Event) {
 	if id := jobOf(e); id != 0 {
 		if j := h.jobs[id]; j == nil || j.state.Terminal() {
-			h.w.fail(OneEnd, "%T %+v: the job is %+v", e, brief(e), j)
+			h.fail(OneEnd, "%T %+v: the job is %+v", e, brief(e), j)
 		}
 	}
 	switch e := e.(type) {
 	case core.EpochStarted:
-		if e.Epoch <= h.epoch {
-			h.w.fail(Fenced, "epoch %d follows epoch %d", e.Epoch, h.epoch)
+		if e.Epoch < h.epoch || e.Epoch == h.epoch && e.Generation <= h.generation || e.Generation < h.generation {
+			h.fail(Fenced, "epoch %d of generation %d follows epoch %d of generation %d", e.Epoch, e.Generation, h.epoch, h.generation)
 		}
-		h.epoch = e.Epoch
+		h.epoch, h.generation = e.Epoch, e.Generation
+		h.judgeKnown(e)
 	case core.SpecAdded:
 		h.specs[e.Hash] = h.w.users.original(e.Hash, e.Canonical)
 	case core.NamespaceSet:
@@ -240,10 +283,10 @@ func (h *history) take(e core.Event) {
 		h.workers[e.ID].draining = e.Draining
 	case core.WorkerUnfit:
 		h.workers[e.ID].hello.Unfit = e.Why
-		h.w.count("worker is unfit")
+		h.count("worker is unfit")
 	case core.WorkerForgotten:
 		if w := h.workers[e.ID]; w.running > 0 {
-			h.w.fail(Room, "worker %s is forgotten and holds %d attempts", w.name, w.running)
+			h.fail(Room, "worker %s is forgotten and holds %d attempts", w.name, w.running)
 		}
 		delete(h.workers, e.ID)
 	case core.AttemptAssigned:
@@ -281,19 +324,19 @@ func (h *history) takeJob(e core.Event) {
 	case core.JobWoken:
 		j := h.jobs[e.Job]
 		if h.at < j.startAfter {
-			h.w.fail(InTime, "job %d may start at %d, %d ms before its start_after", e.Job, h.at, j.startAfter-h.at)
+			h.fail(InTime, "job %d may start at %d, %d ms before its start_after", e.Job, h.at, j.startAfter-h.at)
 		}
 		if j.woken {
-			h.w.fail(Legal, "%+v, again", e)
+			h.fail(Legal, "%+v, again", e)
 		}
 		j.woken = true
 	case core.ElementWoken:
 		el := h.element(place{e.Job, e.Task, e.Position})
 		if h.at < el.retryAt {
-			h.w.fail(Backoff, "%+v %d ms before its backoff is over", e, el.retryAt-h.at)
+			h.fail(Backoff, "%+v %d ms before its backoff is over", e, el.retryAt-h.at)
 		}
 		if el.retryAt == 0 {
-			h.w.fail(Legal, "%+v, which does not back off", e)
+			h.fail(Legal, "%+v, which does not back off", e)
 		}
 		el.retryAt = 0
 	case core.AfterMet:
@@ -301,7 +344,7 @@ func (h *history) takeJob(e core.Event) {
 	case core.HoldSet:
 		j := h.jobs[e.Job]
 		if *j.hold(e.Task) == e.Held {
-			h.w.fail(Legal, "%+v, again", e)
+			h.fail(Legal, "%+v, again", e)
 		}
 		*j.hold(e.Task) = e.Held
 		j.turned++
@@ -318,7 +361,7 @@ func (h *history) takeJob(e core.Event) {
 	case core.TaskReady:
 		t := &h.jobs[e.Job].tasks[e.Task]
 		if t.ready || t.n >= 0 && t.n != e.Count {
-			h.w.fail(Legal, "task %d of job %d is ready with %d elements, and has %d (ready %v)", e.Task, e.Job, e.Count, t.n, t.ready)
+			h.fail(Legal, "task %d of job %d is ready with %d elements, and has %d (ready %v)", e.Task, e.Job, e.Count, t.n, t.ready)
 		}
 		t.n, t.ready = e.Count, true
 	case core.ElementsEnded:
@@ -338,11 +381,12 @@ func (j *pastJob) hold(task uint32) *bool {
 
 func (h *history) submitted(e core.JobSubmitted) {
 	if e.ID <= h.last {
-		h.w.fail(Durable, "job %d is submitted after job %d", e.ID, h.last)
+		h.fail(Durable, "job %d is submitted after job %d", e.ID, h.last)
 	}
+	h.judgeNew("job", uint64(e.ID), uint64(h.gap.job))
 	h.last = e.ID
 	if same := h.uids[e.UID]; same != 0 || !h.w.users.sent[e.UID] {
-		h.w.fail(NoPhantom, "job %d, whose item %s nobody sent, or is job %d already", e.ID, e.UID, same)
+		h.fail(NoPhantom, "job %d, whose item %s nobody sent, or is job %d already", e.ID, e.UID, same)
 	}
 	h.uids[e.UID] = e.ID
 	spec := h.specs[e.Spec]
@@ -358,7 +402,7 @@ func (h *history) submitted(e core.JobSubmitted) {
 	}
 	h.jobs[e.ID] = j
 	if e.RetryOf != 0 {
-		h.w.count("job is retried")
+		h.count("job is retried")
 	}
 	for _, c := range e.Carry {
 		t := &j.tasks[c.Task]
@@ -370,7 +414,9 @@ func (h *history) submitted(e core.JobSubmitted) {
 		}
 	}
 	h.live++
-	h.w.users.submitted(e)
+	if !h.again {
+		h.w.users.submitted(e)
+	}
 }
 
 func (h *history) afterMet(e core.AfterMet) {
@@ -378,14 +424,14 @@ func (h *history) afterMet(e core.AfterMet) {
 	on := h.jobs[e.On]
 	for _, w := range j.waits {
 		if w.Job == e.On && (!on.state.Terminal() || job.Decide(w.Condition, job.AfterJob(on.state)) != job.Run) {
-			h.w.fail(Order, "job %d no longer waits for job %d (%s), which is %s", e.Job, e.On, w.Condition, on.state)
+			h.fail(Order, "job %d no longer waits for job %d (%s), which is %s", e.Job, e.On, w.Condition, on.state)
 		}
 	}
 	j.waits = slices.DeleteFunc(j.waits, func(w core.Wait) bool { return w.Job == e.On })
 }
 
 func (h *history) elementsEnded(e core.ElementsEnded) {
-	h.w.count(because(e.Cause.Kind))
+	h.count(because(e.Cause.Kind))
 	t := &h.jobs[e.Job].tasks[e.Task]
 	for _, s := range e.Spans {
 		for p := s.First; p <= s.Last; p++ {
@@ -417,7 +463,7 @@ func (h *history) jobEnded(e core.JobEnded) {
 	for ti := range j.tasks {
 		c := h.counts(j, uint32(ti))
 		if c.Ended() < c.Total() {
-			h.w.fail(OneEnd, "job %d ends as %s and task %d is %v", e.Job, e.State, ti, c)
+			h.fail(OneEnd, "job %d ends as %s and task %d is %v", e.Job, e.State, ti, c)
 		}
 		ends[ti].State = c.TaskState()
 		for _, el := range j.tasks[ti].items {
@@ -434,13 +480,13 @@ func (h *history) jobEnded(e core.JobEnded) {
 		}
 	}
 	if want := job.Outcome(ends, j.stop); e.State != want {
-		h.w.fail(Truthful, "job %d ends as %s; by how its tasks ended it is %s: %v", e.Job, e.State, want, ends)
+		h.fail(Truthful, "job %d ends as %s; by how its tasks ended it is %s: %v", e.Job, e.State, want, ends)
 	}
 	if e.State == job.JobFailed && j.stop != job.CauseDeadline && int(e.Code) != code {
-		h.w.fail(Truthful, "job %d ends with %d; by its attempts with %d", e.Job, e.Code, code)
+		h.fail(Truthful, "job %d ends with %d; by its attempts with %d", e.Job, e.Code, code)
 	}
 	if late := e.At - j.deadline; h.w.faults.calm && j.deadline > 0 && late > 1000 && j.stop == job.CauseNone {
-		h.w.fail(InTime, "job %d ends %d ms after its deadline, which asked nothing of it", e.Job, late)
+		h.fail(InTime, "job %d ends %d ms after its deadline, which asked nothing of it", e.Job, late)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // judgeAssigned judges that an attempt may be given out.
 func (h *history) judgeAssigned(e core.AttemptAssigned, at place) {
-	w, j := h.w, h.jobs[e.Job]
+	w, j := h, h.jobs[e.Job]
 	if e.Fence <= h.fence {
 		w.fail(Fenced, "fence %d follows fence %d", e.Fence, h.fence)
 	}
@@ -53,10 +53,10 @@ func (h *history) judgeAssigned(e core.AttemptAssigned, at place) {
 // judgeRoom judges that there is a place for what a worker was just given.
 func (h *history) judgeRoom(at place, w *pastWorker) {
 	if !w.used.Fits(w.hello.Capacity) || w.running > w.hello.Slots {
-		h.w.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, w.name, w.used, w.running, w.hello.Capacity, w.hello.Slots)
+		h.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, w.name, w.used, w.running, w.hello.Capacity, w.hello.Slots)
 	}
 	if w.alone > 0 && w.running > 1 {
-		h.w.fail(Room, "with %s worker %s runs %d attempts, one of which must be alone", at, w.name, w.running)
+		h.fail(Room, "with %s worker %s runs %d attempts, one of which must be alone", at, w.name, w.running)
 	}
 }
 
@@ -74,7 +74,7 @@ func (w *pastWorker) has(labels []string) bool {
 // judgeTimes holds an assignment against the job's times, and its lease against what
 // the task says.
 func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
-	w, j, el := h.w, h.jobs[e.Job], h.element(at)
+	w, j, el := h, h.jobs[e.Job], h.element(at)
 	spec := &j.spec.Tasks[e.Task]
 	switch {
 	case e.At != h.at:
@@ -93,7 +93,7 @@ func (h *history) judgeTimes(e core.AttemptAssigned, at place) {
 	if h.full(at) && spec.MaxFails.Pending != "run" {
 		w.fail(Stopped, "%s is given out after too many have failed: %v", at, h.counts(j, e.Task))
 	}
-	lease := w.faults.lease
+	lease := w.w.faults.lease
 	if l := spec.LostAfter; l != nil {
 		lease = time.Duration(l.After)
 		if l.Never {
@@ -138,7 +138,7 @@ func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
 		over = "losses while it ran"
 	}
 	if over != "" {
-		h.w.fail(Budgets, "%s is tried again after %+v: too many %s for %+v", at, s, over, *r)
+		h.fail(Budgets, "%s is tried again after %+v: too many %s for %+v", at, s, over, *r)
 	}
 }
 
@@ -186,7 +186,7 @@ func (h *history) judgeSkip(e core.ElementsEnded, at place) {
 			return
 		}
 	}
-	h.w.fail(Order, "%s is skipped (%s), and nothing that it needs rules it out", at, e.Cause)
+	h.fail(Order, "%s is skipped (%s), and nothing that it needs rules it out", at, e.Cause)
 }
 
 // judgeDoom wants a reason for a job that ends for what it runs after.
@@ -199,7 +199,7 @@ func (h *history) judgeDoom(j *pastJob, e core.CancelRequested) {
 			return
 		}
 	}
-	h.w.fail(Order, "job %d ends (%s), and nothing that it runs after rules it out", j.id, e.Cause)
+	h.fail(Order, "job %d ends (%s), and nothing that it runs after rules it out", j.id, e.Cause)
 }
 
 // Bounds of judgeBackoff.
@@ -223,19 +223,19 @@ func (h *history) judgeBackoff(e core.AttemptEnded, at place, s job.Spent) {
 	most = min(most, float64(r.MaxDelay)) / float64(time.Millisecond)
 	wait := float64(e.RetryAt - e.At)
 	if wait < 1 || wait > max(most, 1) {
-		h.w.fail(Backoff, "%s is to wait for %.0f ms after %+v; want at most %.0f for %+v", at, wait, s, most, *r)
+		h.fail(Backoff, "%s is to wait for %.0f ms after %+v; want at most %.0f for %+v", at, wait, s, most, *r)
 	}
 	if most >= float64(longWait.Milliseconds()) && e.Cause.Kind == job.CauseExit {
 		h.waits, h.waited = h.waits+wait/most, h.waited+1
 	}
 	if mean := h.waits / float64(max(h.waited, 1)); h.waited >= manyWait && (mean < 0.15 || mean > 0.85) {
-		h.w.fail(Backoff, "%d retries wait for %.2f of what they may, in the mean", h.waited, mean)
+		h.fail(Backoff, "%d retries wait for %.2f of what they may, in the mean", h.waited, mean)
 	}
 }
 
 // judgeEnd holds an element's next state against how its attempt ended.
 func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
-	w, j, t := h.w, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
+	w, j, t := h, h.jobs[a.place.job], &h.jobs[a.place.job].tasks[a.place.task]
 	rule := h.task(a.place).MaxFails
 	if t.full > 0 && a.batch < t.full && h.batches > t.full+1 && rule.Running == "cancel" && a.stop == job.CauseNone {
 		w.fail(Stopped, "attempt %d of %s ends by itself, long after too many have failed", e.Fence, a.place)
@@ -270,6 +270,9 @@ func (h *history) judgeEnd(e core.AttemptEnded, a *pastAttempt) {
 // judgeTruth holds what is said of an attempt against what its process did.
 func (h *history) judgeTruth(e core.AttemptEnded, at place) {
 	w := h.w
+	if h.again || h.gap.twice[e.Fence] {
+		return
+	}
 	ps := w.truth.byFence[e.Fence]
 	var p *process
 	if len(ps) > 0 {
@@ -304,6 +307,10 @@ func (h *history) judgeTruth(e core.AttemptEnded, at place) {
 func (h *history) mayStart(p *process, starts int) {
 	w := h.w
 	a := h.attempts[p.fence]
+	if h.gap.fences[p.fence] && (a == nil || a.place != p.place) {
+		p.orphan = true // it was given out in what is lost
+		return
+	}
 	if a == nil || a.place != p.place {
 		w.fail(Durable, "attempt %d of %s starts, and the journal does not know it", p.fence, p.place)
 	}
@@ -346,7 +353,7 @@ func (h *history) judgeCancel(c core.Cancel) {
 			}
 			el := h.element(at)
 			if a := h.attempts[el.fence]; !el.state.Terminal() && (a == nil || a.goesOn()) {
-				h.w.fail(Cancelled, "the cancel of %+v is answered, and %s is %s and goes on", c, at, el.state)
+				h.fail(Cancelled, "the cancel of %+v is answered, and %s is %s and goes on", c, at, el.state)
 			}
 		}
 	}
@@ -357,7 +364,7 @@ func (h *history) judgeCancel(c core.Cancel) {
 // released in the same batch.
 func (h *history) judgeHold(c core.Hold) {
 	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
-		h.w.fail(Held, "the hold of %+v is answered and not durable", c)
+		h.fail(Held, "the hold of %+v is answered and not durable", c)
 	}
 }
 
@@ -365,7 +372,7 @@ func (h *history) judgeHold(c core.Hold) {
 // resumed in the same batch.
 func (h *history) judgePause(at string) {
 	if !h.paused[at] && h.resumed[at] < h.batches {
-		h.w.fail(Held, "the pause of %s is answered and not durable", at)
+		h.fail(Held, "the pause of %s is answered and not durable", at)
 	}
 }
 
@@ -376,7 +383,7 @@ func (h *history) judgeOutputs(id job.ID, ti uint32, got map[int64]string) {
 			continue
 		}
 		if want := string(h.w.truth.outputs(el.won)); got[p] != want {
-			h.w.fail(Truthful, "%s left %q; its outputs are %q", place{id, ti, p}, want, got[p])
+			h.fail(Truthful, "%s left %q; its outputs are %q", place{id, ti, p}, want, got[p])
 		}
 	}
 }

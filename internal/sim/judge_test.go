@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/replica"
+	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // stage is a world in which nothing happens but what a test writes down: it holds the
@@ -26,6 +27,7 @@ func newStage() *stage {
 	w := newWorld(Options{Seed: 1})
 	w.faults = faults{lease: 10 * time.Second, ring: 10}
 	w.server = newServer(w)
+	w.servers = []*server{w.server}
 	w.server.generation, w.server.lastHeard, w.server.overdue = 1, map[uint64]time.Duration{}, map[link.Fence]time.Duration{}
 	w.server.clock.set(w.now, w.server.wall())
 	w.past.alone = true
@@ -47,7 +49,7 @@ func (s *stage) commit(events ...core.Event) {
 	for i := range at {
 		at[i] = s.ms()
 	}
-	s.past.batch(s.past.batches+1, events, at)
+	s.past.enter(&entry{mark: store.Mark{Seq: s.past.batches + 1}, epoch: 1, events: events, at: at, now: s.now, awake: s.server.awake()})
 }
 
 // submit makes a job of a file durable whose fixed tasks are ready unless they need others.
@@ -303,7 +305,7 @@ func badJobs() []bad {
 			s.users.remember(core.JobImage{ID: id, State: job.JobCancelled})
 			s.users.remember(core.JobImage{ID: id, State: job.JobCancelled, Code: 1})
 		}},
-		{Legal, "the journal has a gap", func(s *stage) { s.past.batch(s.past.batches+2, nil, nil) }},
+		{Legal, "the journal has a gap", func(s *stage) { s.past.enter(&entry{mark: store.Mark{Seq: s.past.batches + 2}}) }},
 		{Legal, "a task is ready twice", func(s *stage) {
 			s.commit(core.TaskReady{Job: s.submit(oneTask), Count: 1})
 		}},
@@ -370,7 +372,7 @@ func (s *stage) watches(durable, told int) {
 	srv.up, srv.ready = true, true
 	at := replica.Cursor{Generation: 1, Seq: s.past.batches}
 	srv.watches = replica.NewHub(10, at)
-	x := &watcher{w: s.world}
+	x := &watcher{w: s.world, s: srv}
 	x.open()
 	seq := at.Seq + 1
 	note := func(i int) replica.Notice {
@@ -385,7 +387,7 @@ func (s *stage) watches(durable, told int) {
 			list = append(list, note(i))
 		}
 	}
-	srv.published = seq
+	srv.told = store.Mark{Seq: seq}
 	srv.watches.Publish(replica.Cursor{Generation: 1, Seq: seq, Index: len(list)}, list, true)
 	for range durable + 1 {
 		x.read()

@@ -22,6 +22,11 @@ const (
 // judgeNow judges what must hold at any moment while the server is up.
 func (s *server) judgeNow() {
 	s.loop(judgeEvery, s.judgeNow)
+	if s.unreachable() != nil || !s.holds() { // nothing can be given out or given up
+		clear(s.w.past.hungry)
+		clear(s.overdue)
+		return
+	}
 	s.judgeLeases()
 	s.judgeProgress()
 }

@@ -31,7 +31,9 @@ type process struct {
 	ignores bool
 	poison  bool
 	alive   bool
-	output  []byte
+	// orphan is of an attempt that a failover has lost; before began before one.
+	orphan, before bool
+	output         []byte
 }
 
 // ledger is the ground truth: what ran, outside of the system. It judges each start and
@@ -40,7 +42,7 @@ type ledger struct {
 	w       *world
 	byFence map[link.Fence][]*process
 	alive   map[place]*process
-	starts  map[place]int
+	ran     map[place][]*process
 	// running is what runs now, by worker and by array.
 	running map[*node]map[*process]bool
 	arrays  map[taskAt]int
@@ -53,7 +55,7 @@ type taskAt struct {
 
 func newLedger(w *world) *ledger {
 	return &ledger{
-		w: w, byFence: map[link.Fence][]*process{}, alive: map[place]*process{}, starts: map[place]int{},
+		w: w, byFence: map[link.Fence][]*process{}, alive: map[place]*process{}, ran: map[place][]*process{},
 		running: map[*node]map[*process]bool{}, arrays: map[taskAt]int{},
 	}
 }
@@ -75,14 +77,26 @@ func (l *ledger) begin(n *node, r *run) *process {
 	p.output = fmt.Appendf(nil, `{"n":"%d"}`, w.rnd.IntN(4))
 	w.count("process starts")
 	w.trace("%s: attempt %d of %s starts, for %v with %d", n.name, p.fence, at, p.lasts, p.code)
-	if other := l.alive[at]; other != nil {
+	if other := l.alive[at]; other != nil && !w.past.gap.fences[r.fence] {
 		w.fail(NoTwins, "attempt %d of %s starts on %s while attempt %d of it runs on %s", p.fence, at, n.name, other.fence, other.n.name)
 	}
 	for _, other := range l.byFence[r.fence] {
+		if other.before { // that it had ended may be lost
+			continue
+		}
 		w.fail(Once, "attempt %d of %s is started twice, on %s and on %s", p.fence, at, other.n.name, n.name)
 	}
-	l.starts[at]++
-	w.past.mayStart(p, l.starts[at])
+	starts := 1
+	for _, other := range l.ran[at] {
+		if !other.before {
+			starts++
+		}
+	}
+	w.past.mayStart(p, starts)
+	if p.orphan {
+		return p
+	}
+	l.ran[at] = append(l.ran[at], p)
 	l.byFence[r.fence] = append(l.byFence[r.fence], p)
 	l.alive[at] = p
 	l.arrays[taskAt{at.job, at.task}]++
@@ -117,11 +131,10 @@ func (p *process) end(code int32) {
 	w, l := p.w, p.w.truth
 	p.alive, p.ended, p.code = false, w.now, code
 	w.trace("%s: attempt %d of %s ends with %d", p.n.name, p.fence, p.place, code)
-	if l.alive[p.place] == p {
-		delete(l.alive, p.place)
+	l.forget(p)
+	if p.orphan {
+		return
 	}
-	delete(l.running[p.n], p)
-	l.arrays[taskAt{p.place.job, p.place.task}]--
 	slack := 100*time.Millisecond + p.limit/20 // its worker's clock may be slow
 	if a := w.past.attempts[p.fence]; a != nil {
 		by := a.stopAnyhow

@@ -12,13 +12,14 @@ const (
 	toWorker = 1
 )
 
-// conn is one connection of a worker to the server. In each direction messages arrive
+// conn is one connection of a worker to a server. In each direction messages arrive
 // in order, however late: what a cut holds back comes once it is over, unless the
 // connection has ended meanwhile. Its two ends learn of its end apart.
 type conn struct {
 	w       *world
 	n       *node
-	number  uint64 // the session's, in the worker's words
+	via     *server // which was called, and may have sent it on to the one that leads
+	number  uint64  // the session's, in the worker's words
 	session *session
 	// closed: that end has let go of the connection.
 	closedByAgent, closedByServer bool
@@ -61,7 +62,7 @@ func (c *conn) move(direction int) {
 
 func (c *conn) arrive(direction int) {
 	p := &c.lanes[direction]
-	if heal := c.n.cut[direction]; heal > c.w.now {
+	if heal := max(c.n.cut[direction], c.n.apart[c.via]); heal > c.w.now {
 		c.w.after(c.w.until(heal)+c.w.latency(), func() { c.arrive(direction) })
 		return
 	}

@@ -22,6 +22,10 @@ type node struct {
 	drift int
 	// cut is until when messages in a direction are held back.
 	cut [2]time.Duration
+	// apart is until when nothing passes between it and a server.
+	apart map[*server]time.Duration
+	// hint is the server that is said to lead.
+	hint *server
 
 	hello link.Hello
 	disk  disk
@@ -53,7 +57,7 @@ type about struct {
 
 func newNode(w *world, i int) *node {
 	r := w.rnd
-	n := &node{w: w, name: fmt.Sprintf("w%d", i), drift: w.drift(), disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
+	n := &node{w: w, name: fmt.Sprintf("w%d", i), drift: w.drift(), apart: map[*server]time.Duration{}, disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
 	n.hello = link.Hello{
 		Protocol: link.Protocol, Name: n.name, Instance: "instance-" + n.name, Labels: map[string]string{"name": n.name, "zone": []string{"a", "b"}[i%2]},
 		Capacity: job.Resources{CPU: int64(1+r.IntN(4)) * 1000, Memory: int64(1+r.IntN(4)) << 30},

@@ -56,6 +56,11 @@ const (
 	// Reads: an answer shows what had been acknowledged when it was asked for, and nothing
 	// that is not durable.
 	Reads Promise = "reads are fresh"
+	// Silent: a server whose lease is over renews nobody's lease and answers no read.
+	Silent Promise = "who does not lead is silent"
+	// Leapt: once it is known that history was lost, no number is given out that had been
+	// given out before.
+	Leapt Promise = "numbers are given once"
 	// Renewed: nothing counts as running for longer than its lease after its worker was
 	// last heard.
 	Renewed Promise = "nothing runs without a renewed lease"
@@ -72,6 +77,6 @@ const (
 func Promises() []Promise {
 	return []Promise{
 		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
-		Stopped, Steady, Law, Codec, Truthful, Says, Streams, Reads, Renewed, Progress, OneJob, Ends,
+		Stopped, Steady, Law, Codec, Truthful, Says, Streams, Reads, Silent, Leapt, Renewed, Progress, OneJob, Ends,
 	}
 }

@@ -67,7 +67,7 @@ func (u *users) lookAt(id job.ID) {
 	known := u.knownOf(id)
 	u.ask(&call{
 		what: "look", lane: laneView, heard: func(any, error) {},
-		view: func(s *core.State) { m, found, err = u.w.server.find(s, id) },
+		view: func(srv *server, s *core.State) { m, found, err = srv.find(s, id) },
 		leaves: func(any, error) {
 			switch {
 			case err != nil:
@@ -135,7 +135,7 @@ func (j *pastJob) someHeld() bool {
 func (u *users) remember(m core.JobImage) {
 	w := u.w
 	old, known := u.told[m.ID]
-	u.told[m.ID] = m
+	u.told[m.ID], u.toldAt[m.ID] = m, w.past.batches
 	if durable := w.past.jobs[m.ID]; m.State.Terminal() && durable.state != m.State {
 		w.fail(OneEnd, "job %d is told to be %s; the journal says %s", m.ID, m.State, durable.state)
 	}
@@ -156,12 +156,12 @@ func (u *users) remember(m core.JobImage) {
 
 // explainAll wants a reason for everything that waits.
 func (u *users) explainAll() {
-	u.ask(&call{what: "explain", lane: laneView, heard: func(any, error) {}, view: func(s *core.State) { u.judgeReasons(s) }})
+	u.ask(&call{what: "explain", lane: laneView, heard: func(any, error) {}, view: func(srv *server, s *core.State) { u.judgeReasons(s, srv.time()) }})
 }
 
-func (u *users) judgeReasons(s *core.State) {
+func (u *users) judgeReasons(s *core.State, now int64) {
 	for _, id := range slices.Sorted(u.w.past.unfinished()) {
-		for _, e := range s.Explain(id, "", u.w.server.time()) {
+		for _, e := range s.Explain(id, "", now) {
 			if len(e.Reasons) == 0 || u.w.opt.Bug == BugSilent {
 				u.w.fail(Says, "job %d task %s is %s for no reason", id, e.Task, e.State)
 			}
@@ -177,13 +177,13 @@ func (u *users) retrySome() {
 	var carry []core.Carry
 	u.ask(&call{
 		what: "what to retry", lane: laneView,
-		view: func(s *core.State) {
+		view: func(_ *server, s *core.State) {
 			if m, ok := s.Image(id); ok && m.State.Terminal() {
 				spec, carry = s.SpecOf(id), s.CarryOver(id)
 			}
 		},
 		heard: func(_ any, err error) {
-			if err != nil || spec == nil {
+			if err != nil || spec == nil || w.past.jobs[id] == nil {
 				return
 			}
 			again := *w.past.jobs[id].spec
@@ -281,6 +281,7 @@ func (w *world) judgeEnd() {
 	if s.flying != nil || len(s.forming.events) > 0 {
 		return // an idle cluster hardly ever decides; the next run looks again
 	}
+	w.judgeLeapt()
 	w.past.compare("the leader at rest", s.state)
 	w.past.recoverable()
 	for _, id := range slices.Sorted(maps.Keys(w.past.jobs)) {
@@ -308,7 +309,7 @@ func (w *world) judgeLeft() {
 	if t := s.state.Totals(); t.Attempts != 0 || t.Jobs != 0 || t.Workers != len(w.nodes) {
 		w.fail(Ends, "everything has ended and there are %d attempts and %d jobs in memory, and %d workers of %d:\n%s", t.Attempts, t.Jobs, t.Workers, len(w.nodes), w.stuck())
 	}
-	first, last, err := s.disk.Journal().Bounds(w.ctx())
+	first, last, err := w.disk.Journal().Bounds(w.ctx())
 	if most := uint64(2 * keepBatches); err != nil || last-first > most {
 		w.fail(Ends, "the journal holds %d to %d (%v); the tables are at %d and need at most %d of them", first, last, err, s.state.Seq(), most)
 	}

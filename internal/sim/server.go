@@ -11,10 +11,10 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
-	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 )
 
 // Bounds of a turn: small beside the product's, so that turns end in the middle.
@@ -42,22 +42,33 @@ type request struct {
 	done    func(reply any, err error)
 }
 
-// server is the one server: its disk, and the process when there is one. Its loop does
-// what package leader's does in the same order: decide, apply, append, and release only
-// what is durable.
+// server is a server: its process when there is one, and what is left of it when there is
+// none. Its loop does what package leader's does in the same order: decide, apply, append,
+// and release only what is durable. One server alone leads all the time; several share the
+// store, and each has its part.
 type server struct {
 	w    *world
-	disk *memstore.Store
-	// journal, tables and rows are the disk's, with faults.
+	name string
+	// journal, tables and rows are the world's store, with faults.
 	journal store.Journal
 	tables  store.Tables
 	rows    store.History
 	config  core.Config
 	wallOff time.Duration
+	// ahead is by how much the store's clock, which several servers go by, is ahead.
+	ahead time.Duration
+	// cut is until when it does not reach the store.
+	cut time.Duration
+	// saved is the place in history that is on its disk, and knows says that it has seen
+	// what is lost.
+	saved member.Seen
+	knows bool
+	part  part
 
-	// life numbers the processes; what was planned for an earlier one is dropped.
-	life int
-	up   bool
+	// process numbers the processes, life these and the terms of each; what was planned for
+	// an earlier one is dropped.
+	process, life int
+	up            bool
 	// stalled is until when the process does nothing, busy until when its loop alone
 	// does not.
 	stalled, busy time.Duration
@@ -81,11 +92,13 @@ type server struct {
 	anchored        time.Duration
 	planned         bool // a turn is
 	durable         uint64
+	durableAt       store.Mark
 	generation      uint64
+	leapt           time.Duration // when a worker's word was last believed, 0 for never
 	hub             hub
 	watches         *replica.Hub
-	published       uint64 // the last batch that watchers were told of
-	ready           bool   // recovered, and its epoch is durable
+	told            store.Mark // the last batch that watchers were told of
+	ready           bool       // recovered, and its epoch is durable
 }
 
 // wallClock is wall time that never goes back and never stands still, as package
@@ -117,27 +130,34 @@ func (c *wallClock) read(now time.Duration) int64 {
 
 func newServer(w *world) *server {
 	return &server{
-		w: w, disk: memstore.New(),
+		w: w, name: fmt.Sprintf("s%d", len(w.servers)),
 		config: core.Config{Lease: w.faults.lease.Milliseconds(), Retention: (24 * time.Hour).Milliseconds()},
 	}
 }
 
-// wall is what the server's machine takes for the time, in Unix milliseconds.
-func (s *server) wall() int64 { return began + (s.w.now - bootedAt + s.wallOff).Milliseconds() }
+// machine is what the server's machine takes for the time, in Unix milliseconds, and wall
+// what the server does: several go by their store's clock.
+func (s *server) machine() int64 { return began + (s.w.now - bootedAt + s.wallOff).Milliseconds() }
+func (s *server) wall() int64    { return s.machine() + s.ahead.Milliseconds() }
 
 func (s *server) time() int64 {
 	s.clock.last = max(s.clock.last, s.clock.read(s.w.now))
 	return s.clock.last
 }
 
-// after plans something that this process does: not if it is gone by then, and later
-// if it is stalled.
+// after plans something that this process does in its term: not if that is over by then.
 func (s *server) after(d time.Duration, do func()) {
 	life := s.life
+	s.plan(d, func() bool { return s.life != life }, do)
+}
+
+// plan plans something that a process does: not if it, or whatever it is done for, is gone by
+// then, and later if it is stalled.
+func (s *server) plan(d time.Duration, gone func() bool, do func()) {
 	var fire func()
 	fire = func() {
 		switch {
-		case !s.up || s.life != life:
+		case !s.up || gone():
 		case s.stalled > s.w.now: // what waited then goes on in any order
 			s.w.after(s.w.until(s.stalled)+s.w.between(0, time.Millisecond), fire)
 		default:
@@ -178,16 +198,26 @@ func (s *server) stall() {
 	s.stalled = max(s.stalled, s.w.now+d)
 }
 
-// start begins a process: it recovers and begins a term, as leader.New does.
+// start begins a process: one alone recovers and begins a term, as leader.New does.
 func (s *server) start() {
-	s.life++
+	s.process, s.life = s.process+1, s.life+1
 	s.up, s.ready, s.stalled, s.busy, s.waking, s.planned = true, false, 0, 0, 0, false
-	s.live, s.clock, s.lastHeard, s.overdue = leader.Liveness{}, wallClock{}, map[uint64]time.Duration{}, map[link.Fence]time.Duration{}
+	s.clock, s.ahead, s.leapt = wallClock{}, 0, 0
+	s.clearTerm()
 	s.mount()
+	s.hub = newHub(s)
+	if s.w.several() {
+		s.join()
+		return
+	}
+	s.after(s.w.between(time.Millisecond, time.Second), s.recover)
+}
+
+// clearTerm makes everything new that belongs to a term.
+func (s *server) clearTerm() {
+	s.live, s.lastHeard, s.overdue = leader.Liveness{}, map[uint64]time.Duration{}, map[link.Fence]time.Duration{}
 	s.lanes = [lanes][]*request{}
 	s.forming, s.flying, s.flush, s.due, s.anchored, s.unsettled = &batch{}, nil, nil, 0, s.w.now, true
-	s.hub = newHub(s)
-	s.after(s.w.between(time.Millisecond, time.Second), s.recover)
 }
 
 func (s *server) recover() {
@@ -203,31 +233,46 @@ func (s *server) recover() {
 	if err != nil {
 		s.w.fail(Law, "recovery: %v", err)
 	}
-	state := found.State
-	s.w.past.compare("the recovered server", state)
+	s.w.past.compare("the recovered server", found.State)
 	s.clock.set(s.w.now, s.wall())
-	s.state, s.generation = state, max(state.Generation(), 1)
+	s.begin(found, 1)
+}
+
+// begin begins a term, in a generation that is not below least.
+func (s *server) begin(found replica.Copy, least uint64) {
+	state := found.State
+	s.state, s.generation = state, max(state.Generation(), least, 1)
 	b := &batch{}
 	for _, e := range s.enter(b, s.time(), state.Begin(s.time(), state.Epoch()+1, s.generation)) {
 		state.Apply(e)
 	}
-	s.w.trace("server %d recovers at %d: epoch %d, %d jobs live", s.life, found.Last.Seq, state.Epoch(), state.Totals().Live)
+	s.w.trace("%s, %d, begins at %d: epoch %d, generation %d, %d jobs live", s.name, s.life, found.Last.Seq, state.Epoch(), s.generation, state.Totals().Live)
 	s.last = found.Last
 	r := s.seal(b)
 	state.Batch(r.Seq)
 	state.Recheck()
 	s.append(r, b, func() {
-		s.durable = r.Seq
-		for _, w := range state.Workers() {
-			s.heard(w.ID)
+		s.durable, s.durableAt = r.Seq, b.mark
+		if s.w.opt.Bug != BugNoGrace {
+			for _, w := range state.Workers() {
+				s.heard(w.ID)
+			}
 		}
-		s.ready = true
-		s.watches = replica.NewHub(s.w.faults.ring, replica.Cursor{Generation: s.generation, Seq: r.Seq})
-		s.published = r.Seq
+		s.ready, s.w.server = true, s
+		at := replica.Cursor{Generation: s.generation, Seq: r.Seq}
+		if s.w.several() {
+			s.watches.Publish(at, nil, true)
+		} else {
+			s.watches = replica.NewHub(s.w.faults.ring, at)
+		}
+		s.told = b.mark
 		clear(s.w.past.hungry)
 		s.tick()
 		s.judgeNow()
 		s.after(trimEvery, s.trim)
+		if s.w.opt.Bug == BugNoGrace {
+			s.giveUpAll()
+		}
 	})
 }
 
@@ -237,16 +282,30 @@ func (s *server) crash(when string) {
 		return
 	}
 	s.w.count("server crashes")
-	s.w.trace("server %d crashes %s", s.life, when)
-	s.up = false
-	s.hub.die()
-	if s.w.chance(s.w.faults.power) {
-		s.w.count("power is lost")
-		s.w.trace("what was not synced of the tables is lost")
-		s.disk.LosePower()
+	s.w.trace("%s, %d, crashes %s", s.name, s.life, when)
+	if !s.w.several() {
+		if s.w.chance(s.w.faults.power) {
+			s.w.count("power is lost")
+			s.w.trace("what was not synced of the tables is lost")
+			s.w.disk.LosePower()
+		}
+		if s.w.opt.Bug == BugLoseTail {
+			s.loseTail()
+		}
 	}
-	if s.w.opt.Bug == BugLoseTail {
-		s.loseTail()
+	s.gone()
+}
+
+// gone is the process's end, whatever has ended it; another one begins a while later.
+func (s *server) gone() {
+	s.up, s.ready = false, false
+	s.hub.die()
+	for _, other := range s.w.servers { // what it has sent on
+		for _, x := range slices.Clone(other.hub.all) {
+			if x.conn.via == s {
+				x.conn.reset()
+			}
+		}
 	}
 	s.w.after(s.w.between(10*time.Millisecond, 3*time.Second), func() {
 		if !s.up {
@@ -257,7 +316,7 @@ func (s *server) crash(when string) {
 
 // put queues a request, if there is anybody to take it.
 func (s *server) put(lane int, r *request) {
-	if s.up && s.ready {
+	if s.up && s.ready && !s.part.resigned {
 		s.lanes[lane] = append(s.lanes[lane], r)
 		s.wake()
 	}
@@ -293,6 +352,10 @@ func (s *server) turn() {
 		s.forming.wanted = s.watches.Wanted()
 	}
 	s.settle(now)
+	if s.part.resigned {
+		s.windDown()
+		return
+	}
 	s.serveLanes(laneResult, now)
 	s.upkeep(now)
 	s.serveLanes(lanes-1, now)
@@ -305,6 +368,20 @@ func (s *server) turn() {
 	}
 	if more || s.unsettled && s.open() {
 		s.wake()
+	}
+}
+
+// windDown makes what was decided durable, and ends the term.
+func (s *server) windDown() {
+	if s.flying == nil {
+		s.launch()
+	}
+	if s.flying == nil && s.ready {
+		if s.unsettled {
+			s.wake()
+			return
+		}
+		s.endTerm("since it resigns")
 	}
 }
 
@@ -339,6 +416,13 @@ func (s *server) serve(r *request, now int64) {
 	var reply any
 	var err error
 	answer := func() {
+		if r.view != nil && !s.holds() {
+			s.w.count("read past the lease is refused")
+			return
+		}
+		if r.view != nil {
+			s.judgeRight("answers a read")
+		}
 		if w, ok := reply.(core.Welcomed); ok {
 			s.hub.opened(w)
 		}
@@ -440,53 +524,6 @@ func (s *server) place(now int64) (more bool) {
 	return len(d.Events) >= turnPlacements
 }
 
-// mail puts messages for workers into the batch.
-func (s *server) mail(sends []core.Send) {
-	for i, m := range sends {
-		msg := m.Msg
-		if m.Assign != nil {
-			if msg.Assign = s.assignments(m.Assign); msg.Assign == nil {
-				continue
-			}
-		}
-		if s.w.opt.Bug == BugDropMail && i == 0 && msg.Assign != nil && len(msg.Assign.Attempts)%2 == 1 {
-			continue
-		}
-		s.forming.out = append(s.forming.out, func() {
-			if s.current(&msg) {
-				s.hub.deliver(m.Worker, []link.ToWorker{msg})
-			}
-		})
-	}
-}
-
-// current leaves out of a message the attempts that have ended meanwhile, and reports
-// whether anything is left.
-func (s *server) current(m *link.ToWorker) bool {
-	if m.Assign == nil {
-		return true
-	}
-	m.Assign.Attempts = slices.DeleteFunc(m.Assign.Attempts, func(a link.Assignment) bool {
-		_, live := s.state.AttemptAt(uint64(a.Fence))
-		return !live
-	})
-	return len(m.Assign.Attempts) > 0
-}
-
-func (s *server) assignments(fences []link.Fence) *link.Assign {
-	m := &link.Assign{Attempts: s.state.Assignments(fences)}
-	for i := range m.Attempts {
-		h := m.Attempts[i].SpecHash
-		if i == 0 || m.Attempts[i-1].SpecHash != h {
-			m.Specs = append(m.Specs, link.SpecText{Hash: h, Canonical: s.state.Canonical(h)})
-		}
-	}
-	if len(m.Attempts) == 0 {
-		return nil
-	}
-	return m
-}
-
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.
 func (s *server) upkeep(now int64) {
 	if s.state.Due(now) && s.open() {
@@ -523,11 +560,24 @@ func (s *server) giveUpSilent(now int64) {
 	}
 }
 
+// giveUpAll is BugNoGrace: a leader that takes over believes that nobody was heard of.
+func (s *server) giveUpAll() {
+	for _, w := range s.state.Workers() {
+		_, _ = s.command(core.WorkerSilent{Worker: w.ID, For: time.Hour.Milliseconds()}, s.time())
+	}
+}
+
+// leap has another generation begin in the middle of a term.
+func (s *server) leap(generation uint64) {
+	s.w.trace("%s is to begin generation %d", s.name, generation)
+	s.post(core.Leap{Generation: generation})
+}
+
 // stuck says what has not ended and why, as explain does.
 func (w *world) stuck() string {
 	s := w.server
 	if !s.up || !s.ready {
-		return "the server is not up"
+		return "no server leads"
 	}
 	var out []byte
 	for _, id := range slices.Sorted(w.past.unfinished()) {

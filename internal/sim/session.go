@@ -170,6 +170,13 @@ func (x *session) deliver(msgs []link.ToWorker) {
 
 func (x *session) step(e reevesession.Event) {
 	s := x.s
+	if e.From != nil && e.From.Beat != nil {
+		if !s.holds() {
+			s.w.count("beat past the lease is not answered")
+			return
+		}
+		s.judgeRight("answers a beat")
+	}
 	for _, a := range x.machine.Step(reevesession.Position{Generation: s.generation, Seq: s.durable}, e) {
 		switch {
 		case a.Send != nil:
@@ -198,8 +205,30 @@ func (x *session) do(c core.Command) {
 		return
 	}
 	x.waits = true
+	x.checkPast(c.(core.WorkerHello))
 	x.s.put(laneResult, &request{command: c, done: func(reply any, err error) {
 		x.s.after(x.s.w.between(time.Microsecond, 200*time.Microsecond), func() { x.welcomed(reply, err) })
+	}})
+}
+
+// checkPast takes a worker's word that history was lost, as package session does.
+func (x *session) checkPast(c core.WorkerHello) {
+	s, h := x.s, &c.Hello
+	if h.Generation < s.generation || h.Generation == s.generation && h.Seq <= s.durable || s.w.opt.Bug == BugNoLeap {
+		return
+	}
+	if !s.w.several() {
+		s.w.fail(Durable, "%s has heard of batch %d of generation %d; the server is at %d of %d", h.Name, h.Seq, h.Generation, s.durable, s.generation)
+	}
+	s.w.count("worker misses what it has heard")
+	if s.leapt != 0 && s.w.now-s.leapt < time.Minute {
+		return
+	}
+	s.leapt = s.w.now
+	s.put(laneResult, &request{command: core.Leap{Generation: h.Generation + 1}, done: func(_ any, err error) {
+		if err == nil {
+			s.w.count("worker is believed")
+		}
 	}})
 }
 

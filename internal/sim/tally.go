@@ -39,6 +39,9 @@ func happenings() []string {
 		"crash beside an append", "crash beside a flush", "crash within a release",
 		"message comes twice", "agent dies within a step", "keeper dies within a call", "facts are old", "facts are too old",
 		"watch is told", "watch is resynced", "watch is begun again", "watch loses an answer",
+		"lease is won", "term ends", "append is fenced", "append takes long", "append of one that is gone", "beat past the lease is not answered",
+		"server is cut off from the store", "store is away", "store can't be reached", "worker and server are parted", "server resigns", "follower is read",
+		"failover loses history", "server misses what it has seen", "follower can't go on", "acknowledged job is lost",
 		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "worker is unfit", "job is retried",
 	}
 	for _, e := range []core.Event{

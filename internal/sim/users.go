@@ -19,10 +19,13 @@ type users struct {
 	meant map[core.Hash]*job.Spec
 	open  int // calls without an answer
 	// keys is what each idempotency key stands for: its file, and the job once told.
-	keys    map[string]*keyed
-	order   []string
-	acked   []job.ID
-	told    map[job.ID]core.JobImage
+	keys   map[string]*keyed
+	order  []string
+	acked  []job.ID
+	told   map[job.ID]core.JobImage
+	toldAt map[job.ID]uint64 // the last batch by then
+	// era counts how often history was lost.
+	era     int
 	sent    map[core.UID]bool // the items of all submits
 	drained map[string]bool
 	// probes are jobs, one for each worker, that show that it is of use after all.
@@ -40,7 +43,9 @@ type call struct {
 	what    string
 	lane    int
 	command func(*server) core.Command
-	view    func(*core.State)
+	view    func(*server, *core.State)
+	// era is the users' when it was asked.
+	era int
 	// leaves judges the answer at the moment at which it leaves the server.
 	leaves func(reply any, err error)
 	heard  func(reply any, err error)
@@ -53,7 +58,7 @@ var errLost = errors.New("no answer came")
 const patience = 10 * time.Second
 
 func newUsers(w *world) *users {
-	return &users{w: w, meant: map[core.Hash]*job.Spec{}, keys: map[string]*keyed{}, told: map[job.ID]core.JobImage{}, sent: map[core.UID]bool{}, drained: map[string]bool{}}
+	return &users{w: w, meant: map[core.Hash]*job.Spec{}, keys: map[string]*keyed{}, told: map[job.ID]core.JobImage{}, toldAt: map[job.ID]uint64{}, sent: map[core.UID]bool{}, drained: map[string]bool{}}
 }
 
 // String says what users still wait for.
@@ -77,6 +82,7 @@ func (u *users) original(h core.Hash, canonical []byte) *job.Spec {
 func (u *users) ask(c *call) {
 	w := u.w
 	u.open++
+	c.era = u.era
 	settle := func(reply any, err error) {
 		if !c.over {
 			c.over = true
@@ -84,47 +90,79 @@ func (u *users) ask(c *call) {
 			c.heard(reply, err)
 		}
 	}
-	w.after(w.latency(), func() {
-		s := w.server
-		if !s.up || !s.ready || s.stalled > w.now {
+	var call func(s *server)
+	call = func(s *server) {
+		at := s.reach(c.view != nil)
+		switch {
+		case at != nil:
+			u.carry(c, at, settle)
+		case w.several() && s.up && s.stalled <= w.now && !c.over: // it is held until somebody leads
+			s.proc(100*time.Millisecond, func() { call(s) })
+		}
+	}
+	w.after(w.latency(), func() { call(w.some()) })
+	w.after(patience, func() { settle(nil, errLost) })
+}
+
+// carry has a server decide or show what is asked.
+func (u *users) carry(c *call, s *server, settle func(any, error)) {
+	w := u.w
+	w.trace("%s is asked: %s", s.name, c.what)
+	done := func(reply any, err error) {
+		if u.era != c.era { // it speaks of what is lost by now
 			return
 		}
-		w.trace("the server is asked: %s", c.what)
-		r := &request{view: c.view, done: func(reply any, err error) {
-			if c.leaves != nil {
-				c.leaves(reply, err)
-			}
-			if w.chance(w.faults.forgetful) {
-				w.count("answer gets lost")
-				return
-			}
-			w.after(w.latency(), func() { settle(reply, err) })
-		}}
-		put := func(x core.Command) {
-			r.command = x
-			s.put(c.lane, r)
+		if c.leaves != nil {
+			c.leaves(reply, err)
 		}
-		s.after(w.between(0, 20*time.Millisecond), func() {
-			if c.command == nil {
-				put(nil)
+		if w.chance(w.faults.forgetful) {
+			w.count("answer gets lost")
+			return
+		}
+		w.after(w.latency(), func() {
+			if u.era == c.era {
+				settle(reply, err)
+			}
+		})
+	}
+	if c.view != nil {
+		u.show(c, s, done)
+		return
+	}
+	put := func(x core.Command) { s.put(c.lane, &request{command: x, done: done}) }
+	s.after(w.between(0, 20*time.Millisecond), func() {
+		x := c.command(s)
+		submit, ok := x.(core.Submit)
+		if !ok {
+			put(x)
+			return
+		}
+		s.facts(submit, func(x core.Command) {
+			if submit, ok := x.(core.Submit); ok {
+				s.dawdle(submit, put)
 				return
 			}
-			x := c.command(s)
-			submit, ok := x.(core.Submit)
-			if !ok {
-				put(x)
-				return
-			}
-			s.facts(submit, func(x core.Command) {
-				if submit, ok := x.(core.Submit); ok {
-					s.dawdle(submit, put)
-					return
-				}
-				put(nil)
-			})
+			put(nil)
 		})
 	})
-	w.after(patience, func() { settle(nil, errLost) })
+}
+
+// show has a server show its state, which follows or leads.
+func (u *users) show(c *call, s *server, done func(any, error)) {
+	d := u.w.between(0, 20*time.Millisecond)
+	if s.part.follows {
+		s.proc(d, func() {
+			if s.part.follows && (u.w.opt.Bug == BugNoReadIndex || s.catchUp()) {
+				u.w.count("follower is read")
+				c.view(s, s.part.copy.State)
+				done(nil, nil)
+			}
+		})
+		return
+	}
+	s.after(d, func() {
+		s.put(c.lane, &request{view: func(state *core.State) { c.view(s, state) }, done: done})
+	})
 }
 
 // begin makes what must be there, and has users do things until the world is healed.

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 )
 
 // Options of a run.
@@ -69,22 +71,30 @@ const began = int64(1_700_000_000_000)
 
 // world is everything there is. It belongs to one goroutine.
 type world struct {
-	opt    Options
-	rnd    *rand.Rand
-	now    time.Duration // true time, which the server's boot clock shows
-	seq    uint64
-	queue  events
-	lines  []string // the last lines of the trace, as a ring
-	at     int
-	sum    hash.Hash64
-	tally  Tally
-	faults faults
+	opt     Options
+	rnd     *rand.Rand
+	now     time.Duration // true time, which the server's boot clock shows
+	seq     uint64
+	queue   events
+	lines   []string // the last lines of the trace, as a ring
+	at      int
+	sum     hash.Hash64
+	tally   Tally
+	faults  faults
+	servers []*server
+	// server is the one that leads, or did last.
 	server *server
-	nodes  []*node
-	users  *users
-	steps  int
-	truth  *ledger
-	past   *history
+	// disk is the store. away is until when nobody reaches it, and covered what its tables
+	// are known to cover whatever happens.
+	disk     *memstore.Store
+	away     time.Duration
+	covered  uint64
+	nodes    []*node
+	watchers []*watcher
+	users    *users
+	steps    int
+	truth    *ledger
+	past     *history
 	// healed: no new fault begins.
 	healed bool
 	// wanting: what the run claims has not come about yet.
@@ -110,6 +120,7 @@ func Run(opt Options) (Result, error) {
 
 func newWorld(opt Options) *world {
 	w := &world{opt: opt, rnd: rand.New(rand.NewPCG(opt.Seed, 0x73696d)), now: bootedAt, sum: fnv.New64a(), lines: make([]string, traceTail), tally: Tally{}, calm: map[string]func(){}}
+	w.disk = memstore.NewAt(func() time.Time { return time.UnixMilli(began).Add(w.now - bootedAt) })
 	w.truth = newLedger(w)
 	w.past = newHistory(w)
 	w.users = newUsers(w)
@@ -133,7 +144,10 @@ func (w *world) watched(do func()) (err error) {
 
 func (w *world) build() {
 	w.faults = drawFaults(w.rnd, w.opt.Bug)
-	w.server = newServer(w)
+	for range w.faults.servers {
+		w.servers = append(w.servers, newServer(w))
+	}
+	w.server = w.servers[0]
 	for i := range 2 + w.rnd.IntN(3) {
 		w.nodes = append(w.nodes, newNode(w, i))
 	}
@@ -141,7 +155,9 @@ func (w *world) build() {
 	if w.faults.calm {
 		w.count("calm run")
 	}
-	w.server.start()
+	for _, s := range w.servers {
+		s.start()
+	}
 	for _, n := range w.nodes {
 		n.boot()
 	}
