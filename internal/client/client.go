@@ -128,7 +128,7 @@ func New(o Options) (*Client, error) {
 	base := bases[0]
 	among := newServers(bases, o.TLS)
 	for _, host := range among.given { // a file that can't be read is to be told now
-		if _, err := among.transport(host); err != nil {
+		if _, err := among.transport(way{host: host}); err != nil {
 			return nil, err
 		}
 	}

@@ -54,11 +54,24 @@ type servers struct {
 	leader     string        // empty when it is not known
 	rested     time.Time     // when the leader could not be reached last
 	rest       time.Duration // and for how long it is not tried first
-	transports map[string]*http.Transport
+	transports map[way]*http.Transport
+}
+
+// way is a connection of one kind to a server. What is bulky has its own: on a thin line a log
+// that floods would stand before what keeps leases.
+type way struct {
+	host  string
+	bulky bool
+}
+
+// bulky reports whether a call carries logs or artifacts.
+func bulky(path string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return service == reevev1connect.LogServiceName || service == reevev1connect.ArtifactServiceName
 }
 
 func newServers(bases []string, config func(string) (*tls.Config, error)) *servers {
-	s := &servers{config: config, transports: map[string]*http.Transport{}}
+	s := &servers{config: config, transports: map[way]*http.Transport{}}
 	for _, base := range bases {
 		scheme, host, _ := strings.Cut(base, "://")
 		s.scheme = scheme
@@ -109,7 +122,7 @@ func (s *servers) RoundTrip(req *http.Request) (*http.Response, error) {
 // send sends a request to one server. When that fails untouched says that the server can't have
 // got anything of it.
 func (s *servers) send(req *http.Request, host string) (resp *http.Response, untouched bool, err error) {
-	transport, err := s.transport(host)
+	transport, err := s.transport(way{host, bulky(req.URL.Path)})
 	if err != nil {
 		return nil, true, err
 	}
@@ -146,16 +159,16 @@ func (s *servers) pick(tried []try, direct bool) (host string, last bool) {
 	return host, left <= 1
 }
 
-func (s *servers) transport(host string) (*http.Transport, error) {
+func (s *servers) transport(to way) (*http.Transport, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.transports[host]; t != nil {
+	if t := s.transports[to]; t != nil {
 		return t, nil
 	}
 	var config *tls.Config
 	if s.config != nil && s.scheme == "https" {
 		var err error
-		if config, err = s.config(host); err != nil {
+		if config, err = s.config(to.host); err != nil {
 			return nil, err
 		}
 	}
@@ -163,11 +176,11 @@ func (s *servers) transport(host string) (*http.Transport, error) {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	t := &http.Transport{
-		Protocols: &protocols, TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		Protocols: &protocols, TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: dialTimeout, Control: holdLittle}).DialContext,
 		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 90 * time.Second,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
-	s.transports[host] = t
+	s.transports[to] = t
 	return t, nil
 }
 
@@ -209,9 +222,10 @@ func (s *servers) learn(named string) {
 			s.learned = append(s.learned, h)
 		}
 	}
-	for h, t := range s.transports {
+	for to, t := range s.transports {
+		h := to.host
 		if !slices.Contains(s.given, h) && !slices.Contains(s.learned, h) && h != s.current && h != s.leader {
-			delete(s.transports, h) // what goes on over it ends as it would have
+			delete(s.transports, to) // what goes on over it ends as it would have
 			t.CloseIdleConnections()
 		}
 	}

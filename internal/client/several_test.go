@@ -233,11 +233,11 @@ func TestLearned(t *testing.T) {
 	if len(s.learned) != 1 || s.learned[0] != "b:1" || s.leader != "" {
 		t.Errorf("it has learned %v, and that %q leads", s.learned, s.leader)
 	}
-	if _, err := s.transport("b:1"); err != nil {
+	if _, err := s.transport(way{host: "b:1"}); err != nil {
 		t.Fatal(err)
 	}
 	s.answered("a:1", &http.Response{StatusCode: http.StatusOK, Header: http.Header{wire.ServersHeader: {"https://c:1"}}})
-	if s.transports["b:1"] != nil || s.learned[0] != "c:1" {
+	if s.transports[way{host: "b:1"}] != nil || s.learned[0] != "c:1" {
 		t.Errorf("it knows %v, and keeps %v", s.learned, s.transports)
 	}
 }

@@ -203,11 +203,11 @@ func secureCluster(t *testing.T, n *star) *cluster {
 }
 
 // joined starts a worker in a network namespace, with nothing but a token.
-func (c *cluster) joined(name, ns, token string) *proc {
+func (c *cluster) joined(name, ns, token string, args ...string) *proc {
 	c.t.Helper()
 	state := c.state(name)
 	c.t.Cleanup(func() { endKeepers(c.t, state) })
-	argv := append(inside(ns), binary, "worker", "--join", token, "--state", state, "--name", name, "--label", "who="+name)
+	argv := append(append(inside(ns), binary, "worker", "--join", token, "--state", state, "--name", name, "--label", "who="+name), args...)
 	w := startProgram(c.t, "worker "+name, c.dir, cleanEnv("HOME="+c.dir), argv...)
 	w.says(c.t, "connected as worker")
 	return w
