@@ -75,8 +75,11 @@ func (b book) read(t *testing.T) []mark {
 	defer f.Close()
 	var all []mark
 	lines := bufio.NewScanner(f)
-	for lines.Scan() {
+	for at := 0; lines.Scan(); at += len(lines.Bytes()) + 1 {
 		m, err := parseMark(lines.Text())
+		if err != nil {
+			m, err = parseTorn(lines.Text(), at, err)
+		}
 		if err != nil {
 			t.Fatalf("line %d of the book, %q: %v", len(all)+1, lines.Text(), err)
 		}
@@ -86,6 +89,16 @@ func (b book) read(t *testing.T) []mark {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// parseTorn reads a line, at an offset of its file, that stands behind half a line of another
+// process: one that is killed while it writes stops at the end of a page. err is why it is no line.
+func parseTorn(line string, at int, err error) (mark, error) {
+	const page = 4096
+	if cut := page - at%page; cut < len(line) {
+		return parseMark(line[cut:])
+	}
+	return mark{}, err
 }
 
 func parseMark(line string) (m mark, err error) {
@@ -106,4 +119,24 @@ func parseMark(line string) (m mark, err error) {
 	}
 	m.Up, err = strconv.ParseFloat(f[7], 64)
 	return m, err
+}
+
+// TestTornLine reads a book in which a writer was killed at the end of a page.
+func TestTornLine(t *testing.T) {
+	t.Parallel()
+	const line = "begin 7 main 0 1 26 boot 21635.91 5840 w2\n"
+	var text strings.Builder
+	for text.Len()+len(line) < 4096 {
+		text.WriteString(line)
+	}
+	whole := text.Len() / len(line)
+	text.WriteString(line[:4096-text.Len()])
+	text.WriteString(line + line)
+	b := book{mustWrite(t, t.TempDir()+"/book", text.String())}
+	if got := len(b.read(t)); got != whole+2 {
+		t.Errorf("%d lines, want %d", got, whole+2)
+	}
+	if _, err := parseTorn("be"+line, 0, fmt.Errorf("no line")); err == nil {
+		t.Error("half a line in the midst of a page is taken for one")
+	}
 }
