@@ -171,19 +171,16 @@ func Together(ctx context.Context, conn *sql.Conn, statements ...Statement) (res
 	return results, err
 }
 
-// How long a transaction may wait for the server that began it to go on, in milliseconds. One that
-// has died, or is cut off, would hold its locks, and its place in a pooler, for as long as TCP
+// idle is how long a transaction may wait for the server that began it to go on, in milliseconds. One
+// that has died, or is cut off, would hold its locks, and its place in a pooler, for as long as TCP
 // takes to notice: two hours. A transaction that waits has not begun to commit.
-const (
-	writeIdle = "15000"
-	readIdle  = "60000"
-)
+const idle = "15000"
 
 // ReadSettings returns the statement that a reading transaction begins with: no timeout ends it while
 // it works, and every statement follows an index in its order where there is one. Before it has statistics of a
 // table, which is a minute after a million rows have come, the planner believes otherwise.
 func ReadSettings() string {
-	sets := []string{"set_config('statement_timeout', '0', true)", "set_config('idle_in_transaction_session_timeout', '" + readIdle + "', true)"}
+	sets := []string{"set_config('statement_timeout', '0', true)", "set_config('idle_in_transaction_session_timeout', '" + idle + "', true)"}
 	for _, way := range []string{"seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "mergejoin"} {
 		sets = append(sets, "set_config('enable_"+way+"', 'off', true)")
 	}
@@ -195,7 +192,7 @@ func ReadSettings() string {
 func Settings(conn *sql.Conn) (text string, err error) {
 	err = raw(conn, func(c *pgx.Conn) error {
 		text = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`
-		text += ", set_config('idle_in_transaction_session_timeout', '" + writeIdle + "', true)"
+		text += ", set_config('idle_in_transaction_session_timeout', '" + idle + "', true)"
 		timeouts := []string{"statement_timeout", "lock_timeout"}
 		version, _, _ := strings.Cut(c.PgConn().ParameterStatus("server_version"), ".")
 		if major, err := strconv.Atoi(version); err == nil && major >= 17 {
