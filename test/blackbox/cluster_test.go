@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -27,7 +28,9 @@ type cluster struct {
 	env    []string
 	// inside is the start of a command line that runs the rest in another place.
 	inside []string
-	server *proc
+	// program is the reeve that its commands are, binary if empty.
+	program string
+	server  *proc
 }
 
 // newCluster starts a development server; args are further ones of reeve server.
@@ -219,7 +222,7 @@ func (c *cluster) reeve(args ...string) result {
 
 // command is the command line of reeve with arguments.
 func (c *cluster) command(args ...string) []string {
-	return append(append(slices.Clone(c.inside), binary), args...)
+	return append(append(slices.Clone(c.inside), cmp.Or(c.program, binary)), args...)
 }
 
 // ok runs a command that must succeed and returns its standard output.

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -22,7 +23,9 @@ type member struct {
 	// inside is the start of a command line that runs the rest where this server lives, and args
 	// what it is told beside the others.
 	inside, args []string
-	proc         *proc
+	// program is the reeve that it is, binary if empty.
+	program string
+	proc    *proc
 	// only is a cluster whose commands ask this server alone.
 	only *cluster
 }
@@ -39,6 +42,16 @@ type several struct {
 // startSeveral starts a database and n servers on it; args are further ones of reeve server.
 func startSeveral(t *testing.T, n int, args ...string) *several {
 	t.Helper()
+	v := plainSeveral(t, n, args...)
+	for _, m := range v.members {
+		v.begin(m)
+	}
+	return v
+}
+
+// plainSeveral is the same before the servers are started.
+func plainSeveral(t *testing.T, n int, args ...string) *several {
+	t.Helper()
 	db := pgtest.Start(t, pgtest.Config{})
 	v := &several{cluster: &cluster{t: t, dir: t.TempDir()}, db: db}
 	v.args = append([]string{"--dev"}, args...)
@@ -51,21 +64,24 @@ func startSeveral(t *testing.T, n int, args ...string) *several {
 		m.only = &cluster{t: t, dir: v.dir, env: cleanEnv("REEVE_ADDR=http://"+m.listen, "HOME="+v.dir)}
 	}
 	v.env = cleanEnv("REEVE_ADDR="+strings.Join(all, ","), "HOME="+v.dir)
-	for _, m := range v.members {
-		v.begin(m)
-	}
 	return v
 }
 
 // begin starts a server, again if it ran before, and waits until it answers.
 func (v *several) begin(m *member) {
 	v.t.Helper()
+	v.launch(m)
+	m.proc.says(v.t, "export REEVE_ADDR=")
+}
+
+// launch starts a server without waiting.
+func (v *several) launch(m *member) {
+	v.t.Helper()
 	argv := slices.Concat(m.inside, []string{
-		binary, "server", "--data", filepath.Join(v.dir, m.name), "--listen", m.listen, "--advertise", m.listen, "--blobs", filepath.Join(v.dir, "blobs"),
+		cmp.Or(m.program, binary), "server", "--data", filepath.Join(v.dir, m.name), "--listen", m.listen, "--advertise", m.listen, "--blobs", filepath.Join(v.dir, "blobs"),
 	}, v.args, m.args)
 	m.proc = startProgram(v.t, m.name, v.dir, append(slices.Clone(v.env), "REEVE_STORE="+m.store), argv...)
 	v.begun = append(v.begun, m.proc)
-	m.proc.says(v.t, "export REEVE_ADDR=")
 }
 
 var leadingLine = regexp.MustCompile(`msg=leading epoch=(\d+)`)
