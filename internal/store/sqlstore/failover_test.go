@@ -285,6 +285,21 @@ func TestStandby(t *testing.T) {
 	holds(t, s, 3)
 }
 
+// TestSilentDatabase opens a database that takes connections and says nothing.
+func TestSilentDatabase(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	_, err = OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{
+		URL: fmt.Sprintf("postgres://postgres@%s/reeve?sslmode=disable&connect_timeout=1", l.Addr()),
+	}})
+	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want %v, and no word of a deadline that nobody has set", err, store.ErrUnavailable)
+	}
+}
+
 // TestSecretsStaySecret looks for passwords in errors.
 func TestSecretsStaySecret(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Config{})

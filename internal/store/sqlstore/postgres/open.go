@@ -115,6 +115,9 @@ type dialling struct{}
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.inner.Connect(context.WithValue(ctx, dialling{}, true))
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New(err.Error()) // the connection's own time was over, not the caller's
+	}
 	if err != nil {
 		return nil, &connectError{err}
 	}
