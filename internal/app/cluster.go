@@ -230,10 +230,10 @@ func (s *server) servers(ctx context.Context) (member.Peers, error) {
 }
 
 // begin does what comes first when the server runs: the first administrator's token, where it
-// leads.
-func (s *server) begin(ctx context.Context) error {
+// leads. Where another does, that one may die before it has made it: see beginLater.
+func (s *server) begin(ctx context.Context) (led bool, err error) {
 	if s.member == nil {
-		return s.firstToken(ctx)
+		return true, s.firstToken(ctx)
 	}
 	waiting, cancel := context.WithTimeout(ctx, standTimeout)
 	defer cancel()
@@ -243,15 +243,37 @@ func (s *server) begin(ctx context.Context) error {
 		case now.Leads:
 			err := s.firstToken(waiting)
 			if err == nil || s.member.Standing().Leads {
-				return err
+				return true, err
 			}
 		case now.Able && now.Leader != "":
-			return nil
+			return false, nil
 		}
 		select {
 		case <-changed:
 		case <-waiting.Done():
-			return nil // it says itself what it waits for
+			return false, nil // it says itself what it waits for
+		}
+	}
+}
+
+// beginLater makes the first administrator's token when the server leads for the first time, if
+// there is none then, or ctx has ended.
+func (s *server) beginLater(ctx context.Context) {
+	for {
+		changed := s.member.Changed()
+		if s.member.Standing().Leads {
+			err := s.firstToken(ctx)
+			if err == nil {
+				return
+			}
+			if ctx.Err() == nil {
+				s.config.Log.Warn("the administrator's token can't be made; trying again when this server leads again", "error", err)
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

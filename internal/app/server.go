@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -384,7 +385,12 @@ func (s *server) serve(ctx context.Context) error {
 		led <- err
 	}()
 	go func() { served <- hs.Serve(listener) }()
-	if err = s.begin(beginning); err == nil && beginning.Err() == nil {
+	leadsAlready, err := s.begin(beginning)
+	if err == nil && beginning.Err() == nil {
+		var later sync.WaitGroup
+		if !leadsAlready {
+			later.Go(func() { s.beginLater(beginning) })
+		}
 		c.Log.Info("serving", "address", s.url(), "data", c.Dir, "version", c.Version)
 		if c.Ready != nil {
 			c.Ready(s.url())
@@ -396,6 +402,8 @@ func (s *server) serve(ctx context.Context) error {
 		case err = <-served:
 			served <- http.ErrServerClosed
 		}
+		stopBeginning()
+		later.Wait()
 	}
 	c.Log.Info("stopping")
 	s.handOver(context.WithoutCancel(ctx))
