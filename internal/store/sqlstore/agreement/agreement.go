@@ -120,7 +120,9 @@ func readServer(row [][]byte) (s store.Server, err error) {
 	if len(row) != 7 || copy(s.ID[:], row[0]) != len(s.ID) || len(row[3]) != 8 || len(row[4]) != 8 || len(row[6]) != 8 {
 		return s, fmt.Errorf("%w: the list of servers", store.ErrCorrupt)
 	}
-	times := func(i int, unit time.Duration) time.Duration { return time.Duration(binary.BigEndian.Uint64(row[i])) * unit }
+	times := func(i int, unit time.Duration) time.Duration {
+		return time.Duration(binary.BigEndian.Uint64(row[i])) * unit
+	}
 	s.Address, s.Version, s.Trouble = string(row[1]), string(row[2]), string(row[5])
 	s.Format, s.Behind, s.Ago = binary.BigEndian.Uint64(row[3]), times(4, time.Millisecond), times(6, time.Microsecond)
 	return s, nil
