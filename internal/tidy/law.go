@@ -36,7 +36,7 @@ func rooms() []room {
 		{dir: "internal/store/sqlstore", floor: 2, says: "the store in SQL, written once, with a dialect per database"},
 		{dir: "internal/store/sqlstore/agreement", floor: 2, says: "what the servers that share a database agree on, in PostgreSQL's SQL"},
 		{dir: "internal/store/sqlstore/file", floor: 2, says: "the files of an SQLite database: whose they are, and what becomes of them"},
-		{dir: "internal/store/sqlstore/schema", floor: 2, says: "the schemas as text: numbered steps, and the tables of a partition"},
+		{dir: "internal/store/sqlstore/schema", floor: 2, says: "the schemas: numbered steps, what applies them, and the tables of a partition"},
 		{dir: "internal/store/sqlstore/seal", floor: 2, says: "how rows stand in columns and are read again, and what their checksums cover"},
 		{dir: "internal/store/sqlstore/parcel", floor: 2, says: "what is read of jobs on its way to who takes it in"},
 		{dir: "internal/store/sqlstore/sieve", floor: 2, says: "roughly which idempotency keys a partition has, so that few are looked up"},

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 )
 
 // direct hands a dump on.
@@ -31,13 +33,19 @@ func (d *direct) Batch(b store.Batch) error {
 func full(t *testing.T) *Store {
 	t.Helper()
 	s := openIn(t, filepath.Join(t.TempDir(), "full"))
+	fillSome(t, s)
+	return s
+}
+
+// fillSome writes ten jobs, one of them with a payload, and a batch.
+func fillSome(t *testing.T, s *Store) {
+	t.Helper()
 	insist(t, s, numbered(1, 100))
 	f, _ := benchFlush(1, 1, 10, true)
 	f.Jobs[3].Payload = []byte("payload")
 	if err := s.Tables().Flush(t.Context(), &f); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 // TestHalfFilled holds that rows without their journal, which is what a crash in the middle of a
@@ -82,4 +90,63 @@ func TestDumpFindsDamage(t *testing.T) {
 			t.Errorf("after %s: a dump ends with %v", damage, err)
 		}
 	}
+}
+
+// rows counts what a dump hands over.
+type rows struct{ jobs, batches int }
+
+func (r *rows) Flush(f *store.Flush) error { r.jobs += len(f.Jobs); return nil }
+
+func (r *rows) Batch(store.Batch) error { r.batches++; return nil }
+
+func (r *rows) Secret(string, []byte) error { return nil }
+
+// TestReaders holds that a store can be read beside the one who has it open, and that nothing is
+// made where none is.
+func TestReaders(t *testing.T) {
+	read := func(t *testing.T, r *Reader, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var got rows
+		if err := r.Dump(t.Context(), &got); err != nil || got != (rows{10, 1}) {
+			t.Errorf("a reader has %+v: %v", got, err)
+		}
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "none")
+		if _, err := ReadSQLite(t.Context(), dir); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a store that is not there is read: %v", err)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("reading has made %s: %v", dir, err)
+		}
+		dir = filepath.Join(t.TempDir(), "data")
+		s := openIn(t, dir)
+		fillSome(t, s)
+		r, err := ReadSQLite(t.Context(), dir)
+		read(t, r, err)
+		insist(t, s, numbered(2, 100)) // as if nobody had looked
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openIn(t, dir)
+		if _, last, err := s.Journal().Bounds(t.Context()); err != nil || last != 2 {
+			t.Errorf("afterwards the journal ends at %d: %v", last, err)
+		}
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		server := pgtest.Start(t, pgtest.Config{})
+		o := PostgresOptions{Options: postgres.Options{URL: server.Database(t)}}
+		for range 2 {
+			if _, err := ReadPostgres(t.Context(), o); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("a store that is not there is read: %v", err)
+			}
+		}
+		fillSome(t, connected(t, o.URL))
+		r, err := ReadPostgres(t.Context(), o)
+		read(t, r, err)
+	})
 }

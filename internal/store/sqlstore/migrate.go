@@ -5,55 +5,72 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/schema"
 )
 
-const (
-	createVersions = `CREATE TABLE IF NOT EXISTS {{s}}schema_versions (version {{key}}, name TEXT NOT NULL)`
-	selectVersion  = `SELECT coalesce(max(version), 0) FROM {{s}}schema_versions`
-	insertVersion  = `INSERT INTO {{s}}schema_versions (version, name) VALUES (?, ?)`
-)
+// conn implements schema.Conn.
+type conn struct{ s *session }
 
-// migrate brings the database to the newest schema this program knows, each step
-// in a transaction of its own, and refuses a newer one.
-func (db *database) migrate(ctx context.Context, from fs.FS) error {
-	steps, err := schema.Read(from, db.name)
-	if err != nil {
+func (c conn) Exec(ctx context.Context, text string, args ...any) (err error) {
+	text = c.s.db.d.schema(text, 0)
+	if len(args) == 0 && !c.s.db.d.remote { // several statements, perhaps
+		_, err = c.s.conn.ExecContext(ctx, text)
 		return err
 	}
+	_, err = c.s.exec(ctx, statement{text: text}, 0, args...)
+	return err
+}
+
+func (c conn) Numbers(ctx context.Context, text string, n int) ([]int64, error) {
+	columns, dest, out := make([]integer, n), make([]any, n), make([]int64, n)
+	for i := range columns {
+		dest[i] = &columns[i]
+	}
+	err := c.s.row(ctx, statement{text: text}, nil, dest...)
+	for i := range columns {
+		out[i] = int64(columns[i])
+	}
+	return out, err
+}
+
+func (c conn) Transact(ctx context.Context, do func() error) error {
+	return c.s.transact(ctx, c.s.db.d.beginWrite, do)
+}
+
+// migrate brings a database that is this process's alone to the newest schema.
+func (db *database) migrate(ctx context.Context, from fs.FS) error {
 	return db.write(ctx, func(ctx context.Context, s *session) error {
-		if _, err := s.conn.ExecContext(ctx, db.d.schema(createVersions, 0)); err != nil {
-			return err
-		}
-		var version integer
-		if err := s.row(ctx, statement{text: selectVersion}, nil, &version); err != nil {
-			return err
-		}
-		if newest := len(steps); int(version) > newest {
-			return fmt.Errorf("the database of the %s has schema version %d, this program knows up to %d: use a newer reeve", db.name, version, newest)
-		}
-		for i := int(version); i < len(steps); i++ {
-			err := s.transact(ctx, db.d.beginWrite, func() error { return s.step(ctx, i+1, steps[i]) })
-			if err != nil {
-				return fmt.Errorf("schema step %s: %w", steps[i].Name, err)
-			}
-		}
-		s.forget()
-		return nil
+		defer s.forget()
+		return schema.Bring(ctx, conn{s}, from, db.name, db.d.stamp)
 	})
 }
 
-// step applies one migration inside a transaction.
-func (s *session) step(ctx context.Context, version int, st schema.Step) error {
-	texts := []string{s.db.d.schema(st.Text, 0)}
-	if s.db.d.stamp != nil {
-		texts = append(texts, s.db.d.stamp(version))
+// createAttempts is how often the first tables are tried: several servers may start at once.
+const createAttempts = 10
+
+// migrateShared brings a database that servers share to the newest schema this program knows,
+// or leaves it newer where its steps say that this program can still work with it. Others may
+// be at work meanwhile, or try the same.
+func (db *database) migrateShared(ctx context.Context, from fs.FS) error {
+	steps, err := schema.Read(from, "postgres")
+	if err != nil {
+		return err
 	}
-	for _, text := range texts {
-		if _, err := s.conn.ExecContext(ctx, text); err != nil {
-			return err
+	for n := 1; ; n++ {
+		err := db.write(ctx, func(ctx context.Context, s *session) error { return schema.CreateShared(ctx, conn{s}) })
+		if err == nil {
+			break
+		}
+		if n == createAttempts || !postgres.Raced(err) {
+			return fmt.Errorf("create the schema: %w", err)
 		}
 	}
-	_, err := s.exec(ctx, statement{text: insertVersion}, 0, int64(version), st.Name)
+	for more := true; more && err == nil; {
+		err = db.write(ctx, func(ctx context.Context, s *session) (err error) {
+			more, err = schema.ShareStep(ctx, conn{s}, steps)
+			return err
+		})
+	}
 	return err
 }

@@ -247,6 +247,11 @@ const clusterSessions = 2
 // which it creates if need be. Any number of servers may have it open. store.ErrUnavailable
 // says that the database can't be reached at the moment.
 func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
+	return openPostgres(ctx, o, func(ctx context.Context, db *database) error { return db.migrateShared(ctx, schema.Files()) })
+}
+
+// openPostgres opens a store whose schema ready has made what it must be.
+func openPostgres(ctx context.Context, o PostgresOptions, ready func(context.Context, *database) error) (*Store, error) {
 	if o.Readers <= 0 {
 		o.Readers = 4
 	}
@@ -282,7 +287,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
 	s.tables = &tables{db: opened[1], scan: maxScan, look: make(map[int64]int64)}
 	s.tables.db.looks = true
 	s.cluster = opened[2]
-	if err := s.journal.db.migrateShared(ctx, schema.Files()); err != nil {
+	if err := ready(ctx, s.journal.db); err != nil {
 		return fail(err)
 	}
 	if err := s.start(ctx); err != nil {

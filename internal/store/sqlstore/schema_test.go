@@ -50,7 +50,7 @@ func TestMigrate(t *testing.T) {
 	}
 	var version, rows integer
 	err = db.read(t.Context(), func(ctx context.Context, r *session) error {
-		if err := r.row(ctx, statement{text: selectVersion}, nil, &version); err != nil {
+		if err := r.row(ctx, statement{text: `SELECT max(version) FROM schema_versions`}, nil, &version); err != nil {
 			return err
 		}
 		return r.row(ctx, statement{text: "SELECT count(*) FROM more"}, nil, &rows)

@@ -128,15 +128,8 @@ func openFile(ctx context.Context, dir string, f sqliteFile, readers int) (*data
 	}
 	db := &database{d: sqliteDialect(), name: f.name, closed: make(chan struct{})}
 	open := func(n int, pragmas ...string) (chan *session, error) {
-		handle, err := sql.Open("sqlite", file.DataSource(path, pragmas))
-		if err != nil {
-			return nil, err
-		}
-		handle.SetMaxOpenConns(n)
-		handle.SetMaxIdleConns(n)
-		return db.connect(ctx, handle, n)
+		return db.connectFile(ctx, file.DataSource(path, pragmas), n)
 	}
-	cache := func(kib int) string { return fmt.Sprintf("cache_size(-%d)", kib) }
 	writing := []string{
 		"busy_timeout(5000)", "page_size(4096)", "journal_mode(WAL)", "synchronous(" + f.synchronous + ")",
 		// Only against a log that grows without end: checkpoints are made elsewhere.
@@ -153,7 +146,7 @@ func openFile(ctx context.Context, dir string, f sqliteFile, readers int) (*data
 	if err != nil {
 		return nil, errors.Join(err, db.close())
 	}
-	if db.readers, err = open(readers, "busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)", cache(2<<10)); err != nil {
+	if db.readers, err = open(readers, reading()...); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	w := &wal{db: db, path: path + "-wal", side: side}
@@ -161,6 +154,23 @@ func openFile(ctx context.Context, dir string, f sqliteFile, readers int) (*data
 	db.sync, db.tidy = w.sync, w.tidy
 	db.intact = (&file.Held{Paths: []string{path, path + "-wal"}}).Check
 	return db, nil
+}
+
+func cache(kib int) string { return fmt.Sprintf("cache_size(-%d)", kib) }
+
+// reading are the pragmas of a connection that only reads.
+func reading() []string {
+	return []string{"busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)", cache(2 << 10)}
+}
+
+func (db *database) connectFile(ctx context.Context, source string, n int) (chan *session, error) {
+	handle, err := sql.Open("sqlite", source)
+	if err != nil {
+		return nil, err
+	}
+	handle.SetMaxOpenConns(n)
+	handle.SetMaxIdleConns(n)
+	return db.connect(ctx, handle, n)
 }
 
 // wal looks after a file's write-ahead log.

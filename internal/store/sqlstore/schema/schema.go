@@ -1,5 +1,5 @@
-// Package schema is the databases' schemas as text: numbered steps for each of them, and the
-// tables of a partition. A step that was released is never changed again. Words in braces stand for
+// Package schema is the databases' schemas: numbered steps for each of them, what applies them, and
+// the tables of a partition. A step that was released is never changed again. Words in braces stand for
 // what engines spell differently: see the dialects of package sqlstore.
 package schema
 
