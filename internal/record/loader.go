@@ -147,6 +147,16 @@ func (r *reader) only() reader {
 	return m
 }
 
+// Counters reads the row of the core's own counters, and returns false for any other.
+func Counters(row store.ObjectRow) (m core.CountersImage, ok bool, err error) {
+	if row.Kind != core.KindCounters {
+		return m, false, nil
+	}
+	r := open(row.Blob)
+	m = r.counters()
+	return m, true, r.d.err
+}
+
 func (r *reader) counters() (m core.CountersImage) {
 	for r.next() {
 		switch r.field {

@@ -61,6 +61,7 @@ func rooms() []room {
 		{dir: "internal/agent/workspace", floor: 2, says: "what an attempt runs in, and what is taken out of it"},
 
 		{dir: "internal/wire", floor: 3, says: "domain words to wire messages and back"},
+		{dir: "internal/backup", floor: 3, says: "all that a store holds as one file, and such a file as a store"},
 		{dir: "internal/forward", floor: 3, says: "what a server that does not lead can't answer goes on to the leader, and waits while there is none"},
 		{dir: "internal/guard", floor: 3, says: "what stands before every call: who calls, what they may, and what one peer can take"},
 		{dir: "internal/api", floor: 3, says: "handlers: what is asked, translated and looked up for the leader to decide"},
