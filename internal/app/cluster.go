@@ -106,7 +106,7 @@ func (s *server) share(ctx context.Context, name string) func([]byte) ([]byte, e
 
 func (s *server) openProofKey(ctx context.Context) (err error) {
 	file := filepath.Join(s.config.Dir, proofKeyFile)
-	if share := s.share(ctx, "proof key"); share != nil {
+	if share := s.share(ctx, secretProofKey); share != nil {
 		s.proofKey, err = sharedKey(file, share)
 		return err
 	}

@@ -55,8 +55,11 @@ const (
 	// AdminTokenFile holds the first administrator's token.
 	AdminTokenFile = "admin.token"
 	// CAFile is the server's own certificate authority, for clients.
-	CAFile = "tls/ca.crt"
+	CAFile = tlsDir + "/ca.crt"
 )
+
+// tlsDir is where a data directory has its certificates.
+const tlsDir = "tls"
 
 // logsDir is where a data directory has its logs.
 const logsDir = "logs"
@@ -232,8 +235,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if !c.Dev {
 		if s.trust, err = trust.OpenServer(trust.ServerOptions{
-			Dir: filepath.Join(c.Dir, "tls"), Names: trust.Names([]string{c.Listen}, append(c.Names, c.Advertise...)),
-			CertFile: c.CertFile, KeyFile: c.KeyFile, Log: c.Log, Share: s.share(ctx, "ca"),
+			Dir: filepath.Join(c.Dir, tlsDir), Names: trust.Names([]string{c.Listen}, append(c.Names, c.Advertise...)),
+			CertFile: c.CertFile, KeyFile: c.KeyFile, Log: c.Log, Share: s.share(ctx, secretCA),
 		}); err != nil {
 			return err
 		}

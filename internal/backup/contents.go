@@ -18,14 +18,14 @@ type Contents struct {
 	// Made is when, and Version the program that did; both are empty of what is no backup.
 	Made    time.Time `json:"made,omitzero"`
 	Version string    `json:"version,omitempty"`
-	// Jobs are all, those that have not ended and those that have.
+	// Jobs are all, Unfinished those that have not ended.
 	Jobs       int64 `json:"jobs"`
 	Unfinished int64 `json:"unfinished"`
 	// Parts are those pieces of jobs that have rows of their own, Objects all else that
 	// has one: namespaces, queues, workers, tokens.
 	Parts   int64 `json:"parts"`
 	Objects int64 `json:"objects"`
-	// Batches are what the journal says after the rows.
+	// Batches are what the journal says after the rows, and the one they are at.
 	Batches int64 `json:"batches"`
 	Secrets int64 `json:"secrets"`
 	// Sequence is the last batch's, and Generation the one that it is of.
@@ -127,15 +127,27 @@ func (t *tally) Batch(b store.Batch) error {
 	if err != nil {
 		return fmt.Errorf("batch %d of the journal: %w", b.Seq, err)
 	}
-	for _, e := range events {
-		if e, ok := e.(core.EpochStarted); ok {
-			t.Generation, t.epoch = e.Generation, e.Epoch
-		}
+	if b.Seq > t.rows {
+		t.follow(events)
 	}
 	if t.into == nil {
 		return nil
 	}
 	return t.into.Batch(b)
+}
+
+// follow counts what happened after the rows.
+func (t *tally) follow(events []core.Event) {
+	for _, e := range events {
+		switch e := e.(type) {
+		case core.EpochStarted:
+			t.Generation, t.epoch = e.Generation, e.Epoch
+		case core.JobSubmitted:
+			t.Jobs, t.Unfinished = t.Jobs+1, t.Unfinished+1
+		case core.JobEnded:
+			t.Unfinished--
+		}
+	}
 }
 
 // Secret is of store.Copier.

@@ -25,6 +25,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/complete"
 	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/stores"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -76,10 +77,7 @@ func Main(release string, args []string, stdin io.Reader, stdout, stderr io.Writ
 
 // newEnv reads what the environment says.
 func newEnv(release string, stdin io.Reader, stdout, stderr io.Writer) *env {
-	if release == "" {
-		release = builtVersion()
-	}
-	e := &env{Printer: render.Printer{Out: stdout}, in: stdin, err: stderr, built: release, failure: ownFailure}
+	e := &env{Printer: render.Printer{Out: stdout}, in: stdin, err: stderr, built: app.Version(release), failure: ownFailure}
 	if f, ok := stdout.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 1 {
 			e.Columns = columns
@@ -143,9 +141,11 @@ then         reeve server --dev    a server without TLS on this machine alone
 	f.IntVar(&e.failure, "failure-code", e.failure, "the exit `code` of Reeve's own failures (or REEVE_FAILURE_CODE)")
 	root.SetFlagErrorFunc(usage.FlagError)
 	root.SetHelpCommand(usage.Help())
+	whole := stores.Commands{Printer: &e.Printer, In: e.in, Version: e.built}
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.explain, e.queues, e.namespaces, e.tokens, e.artifacts, e.version,
+		e.hold, e.release, e.explain, e.queues, e.namespaces, e.tokens, e.artifacts,
+		whole.Backup, whole.Restore, whole.Migrate, e.version,
 	} {
 		root.AddCommand(command())
 	}

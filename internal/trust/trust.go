@@ -104,6 +104,18 @@ func ensureCA(dir string, now time.Time) (pair, error) {
 	return ca, nil
 }
 
+// CA returns the own CA of a server's directory with its key, PEM; fs.ErrNotExist says that it
+// has none.
+func CA(dir string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, caPEM)) }
+
+// PutCA puts a CA with its key, PEM, into a server's directory, which is made if need be.
+func PutCA(dir string, ca []byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, caPEM), ca)
+}
+
 // shareCA puts the CA that share returns in the place of the one in dir.
 func shareCA(dir string, share func([]byte) ([]byte, error), now time.Time) (pair, error) {
 	file := filepath.Join(dir, caPEM)

@@ -17,7 +17,9 @@ const (
 	// insertAnyBatch inserts what need not follow anything that is there.
 	insertAnyBatch = `INSERT INTO {{s}}journal (seq, epoch, id, sum, payload, prev) VALUES (?, ?, ?, ?, ?, ?)`
 	// lockJournal keeps servers from beginning a journal of their own meanwhile.
-	lockJournal   = `LOCK TABLE {{s}}journal IN EXCLUSIVE MODE`
+	lockJournal = `LOCK TABLE {{s}}journal IN EXCLUSIVE MODE`
+	// setPatience lets whatever is on the other side be slow.
+	setPatience   = `SET LOCAL idle_in_transaction_session_timeout = '10min'`
 	selectAnyRows = `SELECT (SELECT count(*) FROM {{s}}objects) + (SELECT count(*) FROM {{s}}partitions)`
 )
 
@@ -58,6 +60,11 @@ func (s *Store) dump(outer, ctx context.Context, rows, log *session, to store.Co
 	}
 	if uint64(first) > from {
 		return errOvertaken
+	}
+	if s.cluster != nil {
+		if _, err := rows.exec(ctx, statement{text: setPatience}, 0); err != nil {
+			return err
+		}
 	}
 	if err := rows.hold(ctx); err != nil {
 		return err
@@ -132,7 +139,7 @@ func (s *Store) fill(ctx context.Context, rows, log *session, from func(store.Co
 	defer rows.doubt()
 	defer s.tables.keys.Forget(0)
 	if s.cluster != nil {
-		if _, err := rows.exec(ctx, statement{text: lockJournal}, 0); err != nil {
+		if _, err := rows.exec(ctx, statement{text: setPatience + "; " + lockJournal}, 0); err != nil {
 			return err
 		}
 	}

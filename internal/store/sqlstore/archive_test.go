@@ -117,7 +117,7 @@ func TestReaders(t *testing.T) {
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "none")
-		if _, err := ReadSQLite(t.Context(), dir); !errors.Is(err, store.ErrNotFound) {
+		if _, err := ReadSQLite(t.Context(), dir, false); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a store that is not there is read: %v", err)
 		}
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -126,8 +126,11 @@ func TestReaders(t *testing.T) {
 		dir = filepath.Join(t.TempDir(), "data")
 		s := openIn(t, dir)
 		fillSome(t, s)
-		r, err := ReadSQLite(t.Context(), dir)
+		r, err := ReadSQLite(t.Context(), dir, false)
 		read(t, r, err)
+		if _, err := ReadSQLite(t.Context(), dir, true); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("a store that another has open is read alone: %v", err)
+		}
 		insist(t, s, numbered(2, 100)) // as if nobody had looked
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

@@ -22,15 +22,32 @@ func (r *Reader) Dump(ctx context.Context, to store.Copier) error { return r.sto
 // Close lets go of the store.
 func (r *Reader) Close() error { return r.store.Close() }
 
-// ReadSQLite opens the store in dir beside a server that may have it open. It must be of this
-// program's version; store.ErrNotFound says that there is none.
-func ReadSQLite(ctx context.Context, dir string) (*Reader, error) {
+// Led reports whether a server leads on a store that servers share.
+func (r *Reader) Led(ctx context.Context) (bool, error) {
+	l, err := r.store.Cluster().Current(ctx)
+	return l.Left > 0, err
+}
+
+// ReadSQLite opens the store in dir. It must be of this program's version; store.ErrNotFound says
+// that there is none. A server may have it open, unless alone says that nobody may until Close:
+// then that is store.ErrLocked.
+func ReadSQLite(ctx context.Context, dir string, alone bool) (*Reader, error) {
+	s := &Store{}
 	var opened []*database
 	fail := func(err error) (*Reader, error) {
 		for _, db := range opened {
 			err = errors.Join(err, db.close())
 		}
+		if s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
 		return nil, fmt.Errorf("read %s: %w", dir, err)
+	}
+	if alone && Begun(dir) {
+		var err error
+		if s.lock, err = file.Lock(dir); err != nil {
+			return nil, err
+		}
 	}
 	for _, f := range []sqliteFile{journalFile, tablesFile} {
 		path := filepath.Join(dir, f.name+".db")
@@ -48,7 +65,7 @@ func ReadSQLite(ctx context.Context, dir string) (*Reader, error) {
 			return fail(err)
 		}
 	}
-	s := &Store{journal: journal{db: opened[0]}, tables: &tables{db: opened[1]}}
+	s.journal, s.tables = journal{db: opened[0]}, &tables{db: opened[1]}
 	if err := s.start(ctx); err != nil {
 		return fail(err)
 	}
