@@ -121,6 +121,9 @@ func most(s peer.System, n, slots int) int {
 // for.
 func (b *bench) record(q peer.Queue, name string) (wait func() error) {
 	if r, ok := q.(*reeveQueue); ok {
+		if r.postgres != nil {
+			name = "postgres-" + name
+		}
 		return r.record(name, profileTime)
 	}
 	return func() error { return nil }
