@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/reeve-scheduler/reeve"
@@ -38,7 +37,7 @@ func (b *bench) pause(d time.Duration) error {
 // server was killed. Each is measured once: it is memory, not time.
 func (b *bench) memory() error {
 	jobs, elements := b.count(waitingJobs), b.count(waitingElements)
-	single, many := fmt.Sprintf("%s jobs of %d B", thousands(jobs), payloadBytes), thousands(elements)+" elements of one array"
+	single, many := fmt.Sprintf("%s jobs of %d B", figure.Whole(float64(jobs)), payloadBytes), figure.Whole(float64(elements))+" elements of one array"
 	if err := b.wait(single, jobs, func(c *cluster) error { return c.submitEach(reeve.Function("noop", nil), jobs, payloadBytes) }); err != nil {
 		return err
 	}
@@ -157,15 +156,6 @@ func (c *cluster) stored() (sum int64, err error) {
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
-
-// thousands spells a number with a comma before every three digits.
-func thousands(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
 
 // comeBack kills the server and measures how long it takes until it answers, with
 // everything that was there.

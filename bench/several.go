@@ -16,12 +16,12 @@ const (
 	waitingNaps = 100_000
 	// leastFailovers is how often a leader fails in each way: a median of fewer says little.
 	leastFailovers = 5
-	followerReads  = 3000
+	followerReads  = 2000
 	// readLoad is the load under which a follower is read, in jobs a second.
 	readLoad = 5000
 
 	aboutSeveral = "Three servers on one PostgreSQL, all on this machine, with fifty workers of two slots. *Lead*: until the next leader says that it leads. " +
-		"*Write*: until a client that writes one job after the other had its next one acknowledged. *Dispatch*: until an attempt began that the next leader gave out."
+		"*Dispatch*: until the first attempt began after that. *Write*: until a client that writes one job after the other had its next one acknowledged."
 )
 
 // several is HA: what changes of leader cost, and what a follower answers.
@@ -57,7 +57,7 @@ func (b *bench) readFollower(c *several.Cluster) error {
 			if err != nil {
 				return err
 			}
-			r := severalRow(fmt.Sprintf("a read at a follower, %s jobs/s beside it", thousands(int(load))))
+			r := severalRow(fmt.Sprintf("a read at a follower, %s jobs/s beside it", figure.Whole(load)))
 			b.figures.Add(r, "p50", "ms", figure.Quantile(took, 0.5).Seconds()*1000)
 			b.figures.Add(r, "p99", "ms", figure.Quantile(took, 0.99).Seconds()*1000)
 		}
@@ -80,7 +80,8 @@ func (b *bench) failLeaders(c *several.Cluster) error {
 			if err != nil {
 				return fmt.Errorf("the leader is ended by %s: %w", way.by, err)
 			}
-			r := severalRow(fmt.Sprintf("the leader, %s, %s jobs waiting", way.what, thousands(n)))
+			b.say("HA: %s: dispatch after %s, write after %s, lead after %s", way.what, f.Dispatch, f.Write, f.Led)
+			r := severalRow(fmt.Sprintf("the leader, %s, %s jobs waiting", way.what, figure.Whole(float64(n))))
 			b.figures.Add(r, "dispatch", "ms", f.Dispatch.Seconds()*1000)
 			b.figures.Add(r, "write", "ms", f.Write.Seconds()*1000)
 			b.figures.Add(r, "lead", "ms", f.Led.Seconds()*1000)

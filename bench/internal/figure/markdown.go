@@ -191,7 +191,7 @@ func spell(v float64, unit string) string {
 	case "share":
 		return fmt.Sprintf("%.0f %%", 100*v)
 	case "":
-		return whole(v)
+		return Whole(v)
 	}
 	return short(v)
 }
@@ -199,7 +199,7 @@ func spell(v float64, unit string) string {
 func short(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 99.95:
-		return whole(v)
+		return Whole(v)
 	case a >= 9.995:
 		return fmt.Sprintf("%.1f", v)
 	case a >= 0.0995 || a == 0:
@@ -209,7 +209,9 @@ func short(v float64) string {
 	}
 }
 
-func whole(v float64) string {
+// Whole spells a number without what stands behind the point, and with a comma before every
+// three digits.
+func Whole(v float64) string {
 	text := fmt.Sprintf("%.0f", v)
 	for i := len(text) - 3; i > 0; i -= 3 {
 		text = text[:i] + "," + text[i:]

@@ -16,16 +16,13 @@ import (
 const (
 	// writeEvery is the pause of a client between an acknowledged write and the next.
 	writeEvery = 5 * time.Millisecond
-	// clocks is by how much a server's clock, which follows the database's, may differ from this
-	// machine's.
-	clocks = 5 * time.Millisecond
 )
 
 // Failover is how long a change of leader took, from what ended the old one.
 type Failover struct {
 	// Led is when the next leader said so; Write when a client that writes all the time had its next
-	// write acknowledged, after the longest pause that it had; Dispatch when the first attempt began that
-	// the next leader had given out.
+	// write acknowledged, after the longest pause that it had; Dispatch when the first attempt began
+	// after that.
 	Led, Write, Dispatch time.Duration
 	// Refused is how many writes failed for good.
 	Refused int
@@ -45,22 +42,21 @@ func (c *Cluster) Fail(by syscall.Signal) (f Failover, err error) {
 		return f, errors.Join(errors.New("no server leads"), err)
 	}
 	writes := c.write()
-	select { // until it has written for a while
-	case <-time.After(20 * writeEvery):
-	case <-c.Context.Done():
-		return f, errors.Join(c.Context.Err(), writes.end())
+	if err := writes.until(c.Context, time.Time{}); err != nil {
+		return f, errors.Join(err, writes.end())
 	}
 	at := time.Now()
 	ended := make(chan error, 1)
 	go func() { ended <- end(old.process, by) }()
-	next, led, err := c.next(old, at)
+	led, err := c.next(old, at)
+	var dispatched time.Time
 	if err == nil {
-		f.Led = led.Sub(at)
-		f.Dispatch, err = c.dispatched(next, at, led)
+		dispatched, err = c.dispatched(led)
 	}
 	if err == nil {
 		err = writes.until(c.Context, led)
 	}
+	f.Led, f.Dispatch = led.Sub(at), dispatched.Sub(at)
 	err = errors.Join(err, <-ended, writes.end())
 	f.Write, f.Refused = writes.after(at)
 	if err != nil {
@@ -77,50 +73,33 @@ func end(p *proc.Process, by syscall.Signal) error {
 	return p.StopBy(by)
 }
 
-// next waits for the server that leads next, and returns when it began to.
-func (c *Cluster) next(old *server, after time.Time) (next *server, led time.Time, err error) {
+// next waits for another server to lead, and returns when it began to.
+func (c *Cluster) next(old *server, after time.Time) (led time.Time, err error) {
 	ctx, cancel := context.WithTimeout(c.Context, proc.Patience)
 	defer cancel()
 	err = proc.Await(ctx, pollEvery, func() (bool, error) {
 		for _, s := range c.servers {
 			at, later, err := s.leads(after)
 			if s != old && later || err != nil {
-				next, led = s, at
+				led = at
 				return true, err
 			}
 		}
 		return false, nil
 	})
-	return next, led, err
+	return led, err
 }
 
-// dispatched is how long it took until an attempt began that was given out by the server that leads
-// since led.
-func (c *Cluster) dispatched(next *server, at, led time.Time) (took time.Duration, err error) {
+// dispatched is when the first attempt began after a moment: workers hold nothing ready, so that
+// somebody gave it out.
+func (c *Cluster) dispatched(after time.Time) (at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(c.Context, proc.Patience)
 	defer cancel()
-	given := led.Add(-clocks)
-	err = proc.Await(ctx, pollEvery, func() (bool, error) {
-		starts, err := c.startsSince(given)
-		if err != nil {
-			return false, err
-		}
-		slices.SortFunc(starts, func(a, b start) int { return a.at.Compare(b.at) })
-		for _, s := range starts {
-			attempts, err := next.only.Attempts(ctx, s.job)
-			if err != nil {
-				return false, err
-			}
-			for _, a := range attempts {
-				if !a.GetAssignedAt().AsTime().Before(given) {
-					took = s.at.Sub(at)
-					return true, nil
-				}
-			}
-		}
-		return false, nil
+	err = proc.Await(ctx, pollEvery, func() (found bool, err error) {
+		at, found, err = c.firstStart(after)
+		return found, err
 	})
-	return took, err
+	return at, err
 }
 
 // writes are those of a client that writes one job after the other.

@@ -50,14 +50,16 @@ time=2026-01-02T03:04:07.008Z level=INFO msg=leading epoch=5 generation=1
 	}
 }
 
-// TestStartsSince leaves out what began before.
-func TestStartsSince(t *testing.T) {
+// TestFirstStart leaves out what began before, and does not rely on the order of lines.
+func TestFirstStart(t *testing.T) {
 	c := &Cluster{started: t.TempDir() + "/started"}
-	if err := os.WriteFile(c.started, []byte("1000 1\n3000 3\n2000 2\n"), 0o600); err != nil {
+	if err := os.WriteFile(c.started, []byte("1000\n3000\n2000\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.startsSince(time.Unix(0, 1000))
-	if err != nil || len(got) != 2 || got[0].job != "3" || got[1].job != "2" {
-		t.Errorf("%v, %v; want jobs 3 and 2", got, err)
+	if at, found, err := c.firstStart(time.Unix(0, 1000)); !at.Equal(time.Unix(0, 2000)) || !found || err != nil {
+		t.Errorf("%s, %t, %v; want 2000 ns", at, found, err)
+	}
+	if _, found, err := c.firstStart(time.Unix(0, 3000)); found || err != nil {
+		t.Errorf("found %t, %v; want nothing", found, err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -65,9 +64,9 @@ func runWorker(ctx context.Context, name string, to *os.File) error {
 	defer c.Close()
 	w := reeve.NewWorker(c, reeve.WorkerConfig{Name: name, Concurrency: Slots, Prefetch: -1})
 	w.Handle("noop", func(context.Context, *reeve.Attempt) error { return nil })
-	w.Handle("nap", func(ctx context.Context, a *reeve.Attempt) error {
+	w.Handle("nap", func(ctx context.Context, _ *reeve.Attempt) error {
 		// One write of a line appends it whole, whoever else writes.
-		if _, err := fmt.Fprintf(to, "%d %s\n", time.Now().UnixNano(), a.Job); err != nil {
+		if _, err := fmt.Fprintf(to, "%d\n", time.Now().UnixNano()); err != nil {
 			return err
 		}
 		select {
@@ -79,29 +78,21 @@ func runWorker(ctx context.Context, name string, to *os.File) error {
 	return w.Run(ctx)
 }
 
-// start is an attempt that began.
-type start struct {
-	at  time.Time
-	job string
-}
-
-// startsSince reads which attempts began after a moment, in about that order.
-func (c *Cluster) startsSince(after time.Time) (all []start, err error) {
+// firstStart reads when the first attempt began after a moment, if one has.
+func (c *Cluster) firstStart(after time.Time) (first time.Time, found bool, err error) {
 	f, err := os.Open(c.started)
 	if err != nil {
-		return nil, err
+		return first, false, err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		nanos, job, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.ParseInt(nanos, 10, 64)
+	for lines := bufio.NewScanner(f); lines.Scan(); { // in about the order of time
+		n, err := strconv.ParseInt(lines.Text(), 10, 64)
 		if err != nil {
-			return nil, err
+			return first, false, err
 		}
-		if at := time.Unix(0, n); at.After(after) {
-			all = append(all, start{at, job})
+		if at := time.Unix(0, n); at.After(after) && (!found || at.Before(first)) {
+			first, found = at, true
 		}
 	}
-	return all, lines.Err()
+	return first, found, nil
 }
