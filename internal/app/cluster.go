@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,7 +122,7 @@ func (s *server) openMember() error {
 	_, _ = rand.Read(self.ID[:]) // never fails: crypto/rand ends the program instead
 	m, err := member.New(member.Options{
 		Settings: s.settings, Journal: s.store.Journal(), Tables: s.store.Tables(), Cluster: s.store.Cluster(), Outbox: s.sessions,
-		Self: self, SeenFile: filepath.Join(s.config.Dir, seenFile), Led: s.led, Deposed: s.deposed, Log: s.config.Log,
+		Self: self, SeenFile: filepath.Join(s.config.Dir, seenFile), Led: s.led, Deposed: s.deposed, Reach: reach, Log: s.config.Log,
 	})
 	if err != nil {
 		return err
@@ -134,6 +136,20 @@ func (s *server) openMember() error {
 	}
 	s.stands.Store(&stands)
 	return nil
+}
+
+// reach dials another server.
+func reach(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // segmentsDir is where --blobs has the logs that are not packed yet, in a directory of each

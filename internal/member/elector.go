@@ -109,3 +109,11 @@ func (e *Elector) Lost(now time.Duration) {
 	e.rest = now + min(e.length<<min(e.short, 8), maxRest)
 	e.short++
 }
+
+// StandBack ends the server's term, and has it claim none for as long as a server rests at most.
+func (e *Elector) StandBack(now time.Duration) {
+	if e.leads {
+		e.Lost(now)
+		e.rest = now + maxRest
+	}
+}

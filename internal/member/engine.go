@@ -75,6 +75,8 @@ func (m *Member) View(ctx context.Context, fn func(*core.State)) error {
 
 // Heard notes that something came from a worker just now.
 func (m *Member) Heard(worker uint64) {
+	m.heard.Store(int64(m.now()))
+	m.wasHeard.Store(true)
 	if r, _ := m.current(); r.leader != nil {
 		r.leader.Heard(worker)
 	}

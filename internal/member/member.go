@@ -20,7 +20,7 @@ import (
 // leader that was killed.
 const DefaultLease = 2 * time.Second
 
-// Options of a member. All but SeenFile, Led and Deposed are required.
+// Options of a member. All but SeenFile, Led, Deposed and Reach are required.
 type Options struct {
 	// Settings of the leader, when this server leads; Clock and Holds are the member's.
 	Settings leader.Settings
@@ -40,7 +40,10 @@ type Options struct {
 	// another one lead, where it can.
 	Led     func(ctx context.Context) error
 	Deposed func()
-	Log     *slog.Logger
+	// Reach dials another server, at its address: see watchReach. Without it a leader that
+	// nobody can reach stays.
+	Reach func(ctx context.Context, address string) error
+	Log   *slog.Logger
 }
 
 // Member is one server among several. Its methods may be called concurrently, from New on.
@@ -51,6 +54,8 @@ type Member struct {
 	start time.Time
 
 	until    atomic.Int64 // as Elector.Until
+	heard    atomic.Int64 // when something came from a worker, or this server's term began
+	wasHeard atomic.Bool  // something came in this term
 	asking   sync.Mutex   // held while the cluster is asked, or told that the lease is given up
 	resigned chan struct{}
 	resign   sync.Once
@@ -102,6 +107,9 @@ func (m *Member) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { m.vote(side) })
 	wg.Go(func() { m.meet(side) })
+	if m.o.Reach != nil {
+		wg.Go(func() { m.watchReach(side) })
+	}
 	defer func() {
 		cancel()
 		wg.Wait()
@@ -244,6 +252,8 @@ func (m *Member) lead(ctx context.Context, c replica.Copy) (err error) {
 	defer end(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(term) }()
+	m.heard.Store(int64(m.now()))
+	m.wasHeard.Store(false)
 	m.setRole(role{leader: l})
 	defer m.setRole(role{})
 	m.keepLeading(ctx, l, end, ended)
