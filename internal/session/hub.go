@@ -264,6 +264,9 @@ func (s *serving) step(ctx context.Context, e Event) (done bool, err error) {
 	for _, a := range s.machine.Step(Position{generation, durable}, e) {
 		switch {
 		case a.Send != nil:
+			if stop := a.Send.Stop; stop != nil && stop.Forget {
+				s.hub.log.Warn("a worker has an attempt that is not known here, and is to end it", "worker", s.machine.Worker(), "fence", stop.Fence)
+			}
 			err = s.stream.Send(*a.Send)
 		case a.Heard != 0:
 			s.leader.Heard(a.Heard)

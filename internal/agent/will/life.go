@@ -482,6 +482,7 @@ func (m *Machine) stop(s *link.Stop) {
 		grace := s.Grace
 		if s.Forget {
 			grace, a.forgotten = 0, true
+			m.say(Warn, "the server does not know %s, which runs here: it is ended", a.ref)
 		}
 		m.do(StopRun{Executor: a.executor, Key: a.key, Grace: grace, Cause: s.Cause})
 	case s.Forget && a.phase == ended:
