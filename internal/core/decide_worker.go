@@ -134,7 +134,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 	var stops []Send
 	done := map[link.Fence]bool{}
 	for a := w.first; a != nil && c.Session == 0; a = a.next { // nobody starts what is to end
-		if !has[a.fence] && (a.stop.Kind != job.CauseNone || a.tooLate(in.Now)) && w.hello.Incarnation == hello.Incarnation {
+		if !has[a.fence] && (a.stop.Kind != job.CauseNone || a.tooLate(in.Now) || s.mayHaveRun(a, hello)) && w.hello.Incarnation == hello.Incarnation {
 			done[a.fence] = true
 		}
 	}
@@ -144,11 +144,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		case w.hello.Incarnation != hello.Incarnation:
 			s.lose(d, in, a, w.hello.Name+" restarted without it")
 		case done[a.fence]:
-			if a.stop.Kind != job.CauseNone {
-				s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop, Ended: in.Now})
-			} else { // which the worker would begin now
-				d.Events = append(d.Events, AttemptReturned{Fence: a.fence})
-			}
+			s.endLacking(d, in, a, hello)
 			if next := s.promote(d, a, promoted, done); next != 0 && has[next] {
 				again = append(again, next)
 			}
@@ -163,6 +159,24 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 		d.Sends = append(d.Sends, Send{Worker: id, Assign: again})
 	}
 	d.Sends = append(d.Sends, stops...)
+}
+
+// endLacking ends an attempt that its worker lacks and would begin if it were sent again.
+func (s *State) endLacking(d *Decision, in Input, a *attempt, hello *link.Hello) {
+	switch {
+	case a.stop.Kind != job.CauseNone:
+		s.endAttempt(d, in, a, link.Result{Fence: a.fence, Cause: a.stop, Ended: in.Now})
+	case s.mayHaveRun(a, hello):
+		s.lose(d, in, a, "the database has lost a part of its history, in which it may have run")
+	default:
+		d.Events = append(d.Events, AttemptReturned{Fence: a.fence})
+	}
+}
+
+// mayHaveRun reports whether an at_most_once attempt that a worker lacks may have run and
+// ended in a history that is lost: the worker has heard of an earlier generation last.
+func (s *State) mayHaveRun(a *attempt, h *link.Hello) bool {
+	return a.job.spec.spec.Tasks[a.task].AtMostOnce && h.Generation != 0 && h.Generation < s.generation
 }
 
 // tooLate reports whether an attempt that has not begun would be the first of its job to do so,

@@ -1,6 +1,10 @@
 package core
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
 
 // TestLeap begins a generation: none of the ids that a lost history may have given out is
 // given out again, and what lives goes on under its own.
@@ -37,5 +41,36 @@ func TestLeap(t *testing.T) {
 	}
 	if l.s.Totals().Live != 4 || l.recovered().nextJob != l.s.nextJob {
 		t.Errorf("%d jobs live, and who recovers goes on at %d", l.s.Totals().Live, l.recovered().nextJob)
+	}
+}
+
+// TestAtMostOnceOverALostHistory has a worker come back from a history that is lost. It lacks
+// an attempt that it has been given: in that history it may have run, and its end have been
+// acknowledged, so that it must not be sent again.
+func TestAtMostOnceOverALostHistory(t *testing.T) {
+	l := newLab(t.Fatalf)
+	hello := goodHello("w")
+	hello.Slots, hello.Capacity.CPU = 2, 2000
+	mustJoin(t, l, hello)
+	once := mustSubmit(t, l, `{"tasks": {"main": {"run": "true", "at_most_once": true}}}`)
+	again := mustSubmit(t, l, `{"tasks": {"main": {"run": "true"}}}`)
+	w := l.workers["w"]
+	if len(w.held) != 2 {
+		t.Fatalf("the worker holds %d attempts; want 2", len(w.held))
+	}
+	w.held = nil // in what is lost they ended, and that was acknowledged
+	hello.Generation = l.s.Generation()
+	if _, err := l.turn(Leap{Generation: hello.Generation + 1}); err != nil {
+		t.Fatal(err)
+	}
+	mustJoin(t, l, hello)
+	if len(w.held) != 1 {
+		t.Errorf("the worker holds %d attempts; want the one that may run again", len(w.held))
+	}
+	if m, _ := l.s.Image(once); m.State != job.JobFailed {
+		t.Errorf("the at_most_once job is %s; want failed", m.State)
+	}
+	if m, _ := l.s.Image(again); m.State.Terminal() {
+		t.Errorf("the other job is %s; want it to run again", m.State)
 	}
 }

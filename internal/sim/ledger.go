@@ -81,8 +81,8 @@ func (l *ledger) begin(n *node, r *run) *process {
 		w.fail(NoTwins, "attempt %d of %s starts on %s while attempt %d of it runs on %s", p.fence, at, n.name, other.fence, other.n.name)
 	}
 	for _, other := range l.byFence[r.fence] {
-		if other.before { // that it had ended may be lost
-			continue
+		if t := w.past.task(at); other.before && !(t.AtMostOnce && w.past.generation > w.past.gap.generation) {
+			continue // that it had ended may be lost
 		}
 		w.fail(Once, "attempt %d of %s is started twice, on %s and on %s", p.fence, at, other.n.name, n.name)
 	}
