@@ -9,6 +9,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/member"
+	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 // gap is what a store has lost that failed over to a standby which lagged: the zero value is
@@ -25,6 +26,9 @@ type gap struct {
 	fences map[link.Fence]bool
 	// twice was given out again before anybody knew.
 	twice map[link.Fence]bool
+	// only is the lost batch if there was no other: who has sent it may not know that it was
+	// there, and send it again.
+	only store.Mark
 }
 
 // maxTail bounds how many batches a failover loses.
@@ -77,6 +81,9 @@ func (h *history) goBack(cut uint64) {
 	}
 	h.again, h.latest = false, old.latest
 	h.gap = gap{at: w.now, generation: old.generation, job: old.last, fence: old.fence, jobs: map[job.ID]bool{}, fences: map[link.Fence]bool{}, twice: map[link.Fence]bool{}}
+	if lost := old.entries[cut:]; len(lost) == 1 {
+		h.gap.only = lost[0].mark
+	}
 	for id := range old.jobs {
 		if h.jobs[id] == nil {
 			h.gap.jobs[id] = true
@@ -94,6 +101,15 @@ func (h *history) goBack(cut uint64) {
 	w.truth.goBack(h.gap.fences)
 	for _, x := range w.watchers {
 		x.astray = true
+	}
+}
+
+// restored notes that what was lost is there again.
+func (h *history) restored() {
+	h.w.count("what was lost is sent again")
+	h.gap = gap{at: h.gap.at}
+	for _, s := range h.w.servers {
+		s.knows = false
 	}
 }
 

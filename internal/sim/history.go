@@ -201,6 +201,9 @@ func (h *history) enter(x *entry) {
 		h.fail(Fenced, "batch %d is of epoch %d, and that of epoch %d has begun", x.mark.Seq, x.epoch, h.epoch)
 	}
 	h.entries, h.by = append(h.entries, x), x.by
+	if h.gap.only == x.mark && x.mark.Seq > 0 {
+		h.restored()
+	}
 	h.now, h.awake = x.now, x.awake
 	h.batches, h.first[x.mark.Seq] = x.mark.Seq, len(h.told)
 	for i, e := range x.events {
