@@ -217,7 +217,7 @@ func (h *history) noteFull(at place) {
 func (h *history) returned(e core.AttemptReturned) {
 	a := h.current(e.Fence, "comes back")
 	el := h.settle(a, e.Promotes)
-	if ps := h.w.truth.byFence[e.Fence]; len(ps) > 0 {
+	if ps := h.w.truth.byFence[e.Fence]; len(ps) > 0 && !ps[len(ps)-1].before {
 		h.fail(Truthful, "attempt %d of %s comes back unstarted; its process: %+v", e.Fence, a.place, ps[0])
 	}
 	h.move(a.place, job.Assigned, job.Pending)

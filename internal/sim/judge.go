@@ -297,7 +297,7 @@ func (h *history) judgeTruth(e core.AttemptEnded, at place) {
 			w.fail(Truthful, "attempt %d of %s is said to have ended with %s; its process: %+v", e.Fence, at, e.Cause, p)
 		}
 	case job.CauseRejected:
-		if p != nil {
+		if p != nil && !p.before { // else it is given out again, and not to run again
 			w.fail(Truthful, "attempt %d of %s is said not to have run; its process: %+v", e.Fence, at, p)
 		}
 	}
