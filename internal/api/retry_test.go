@@ -249,7 +249,7 @@ func TestManyOutputs(t *testing.T) {
 					expected = append(expected, p)
 				}
 			}
-			s := &server{Options: Options{History: partHistory{memstore.New().History(), rows.Flush(store.Mark{Seq: 1}).Parts}}}
+			s := &server{Options: Options{History: partHistory{memstore.New().History(), rows.Flush(0, store.Mark{Seq: 1}).Parts}}}
 			src.carried = &carriedElements{s: s, f: src.f}
 			for from := int64(0); from < n; {
 				outs, upto, err := s.outputs(t.Context(), []outputSource{src}, 0, from, n)

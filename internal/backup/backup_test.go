@@ -48,7 +48,7 @@ func lived(t *testing.T) *memstore.Store {
 	}
 	rows := record.NewRows()
 	rows.Counters(core.CountersImage{Epoch: 8, Generation: 4, NextJob: jobs + 1, NextWorker: 1, NextFence: 1}, 3)
-	f := rows.Flush(store.Mark{Seq: 3})
+	f := rows.Flush(0, store.Mark{Seq: 3})
 	spec := store.SpecRow{Job: 1, Blob: []byte(`{"spec":1}`)}
 	spec.Hash = sha256.Sum256(spec.Blob)
 	f.Specs = []store.SpecRow{spec}
@@ -163,7 +163,7 @@ func TestIDsLeap(t *testing.T) {
 	}
 	rows := record.NewRows()
 	c.State.BeginFlush(rows)
-	m, _, err := record.Counters(rows.Flush(c.Last).Objects[0])
+	m, _, err := record.Counters(rows.Flush(0, c.Last).Objects[0])
 	if err != nil || m.Generation != 2 || m.Epoch != 2 || m.NextJob != 1<<40 || m.NextFence != 1<<40 {
 		t.Errorf("a restored state goes on with %+v: %v", m, err)
 	}

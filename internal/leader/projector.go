@@ -14,6 +14,7 @@ import (
 // flushJob is a flush on its way to the tables.
 type flushJob struct {
 	rows    *record.Rows
+	since   uint64     // what the tables cover before
 	at      store.Mark // the batch that it covers
 	began   time.Time
 	encoded bool
@@ -52,7 +53,7 @@ func (p *loop) beginFlush() {
 	}
 	rows := record.NewRows()
 	p.state.BeginFlush(rows)
-	p.flush = &flushJob{rows: rows, at: p.last, began: time.Now()}
+	p.flush = &flushJob{rows: rows, since: p.projected, at: p.last, began: time.Now()}
 }
 
 // flushSome encodes more of the flush, if there is one.
@@ -126,7 +127,7 @@ func (p *loop) projectLoop(ctx context.Context) {
 func (p *loop) write(ctx context.Context, f *flushJob) error {
 	wait := 50 * time.Millisecond
 	for {
-		err := p.tables.Flush(ctx, f.rows.Flush(f.at))
+		err := p.tables.Flush(ctx, f.rows.Flush(f.since, f.at))
 		if err == nil || final(err) {
 			return err
 		}

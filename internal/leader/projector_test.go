@@ -56,6 +56,35 @@ func TestAFlushThatCanNeverSucceedEndsTheTerm(t *testing.T) {
 	})
 }
 
+// TestTablesThatLostAFlush has the store fail over to a standby that has the whole journal and
+// not the last flush. The next one brings what has changed since that: on tables without it
+// jobs would be gone, so that the term ends, and who begins anew has them all.
+func TestTablesThatLostAFlush(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.do(submit(t, plain, 3))
+		after(time.Second)
+		_, durable, projected := r.leader.Position()
+		if projected != durable {
+			t.Fatalf("the tables cover %d, the journal %d", projected, durable)
+		}
+		r.store.GoBack(durable)
+		r.do(submit(t, plain, 1))
+		after(10 * time.Second)
+		select {
+		case err := <-r.over:
+			if !errors.Is(err, store.ErrFenced) {
+				t.Errorf("the leader ended with %v; want %v", err, store.ErrFenced)
+			}
+		default:
+			t.Error("the leader goes on with tables that lack a flush")
+		}
+		if n := r.recovered().Totals().Live; n != 4 {
+			t.Errorf("%d jobs are there; want 4", n)
+		}
+	})
+}
+
 // lazyTables have on disk only what the test says.
 type lazyTables struct {
 	store.Tables

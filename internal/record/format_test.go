@@ -35,7 +35,7 @@ func TestRaisedRows(t *testing.T) {
 	}{{0, core.FirstFormat, nil}, {Newest, formatRaises, nil}, {Newest + 1, formatRaises, ErrFormat}} {
 		rows := NewRows()
 		rows.Counters(core.CountersImage{Epoch: 1, Format: test.format}, 1)
-		f := rows.Flush(store.Mark{Seq: 1})
+		f := rows.Flush(0, store.Mark{Seq: 1})
 		s, err := load(t, f, 1)
 		if f.Objects[0].Blob[1] != test.header || !errors.Is(err, test.want) {
 			t.Errorf("format %d: a row of format %d, and %v; want %d and %v", test.format, f.Objects[0].Blob[1], err, test.header, test.want)

@@ -61,7 +61,7 @@ func small(t *testing.T) (*core.State, *store.Flush) {
 	seq := s.BeginFlush(rows)
 	for !s.Encode(1) {
 	}
-	return s, rows.Flush(store.Mark{Seq: seq})
+	return s, rows.Flush(0, store.Mark{Seq: seq})
 }
 
 func load(t *testing.T, f *store.Flush, seq uint64) (*core.State, error) {

@@ -47,9 +47,9 @@ const rowSize = 128
 func NewRows() *Rows { return &Rows{} }
 
 // Flush returns what was collected, in the order that a store asks for, as the
-// flush at a batch. The blobs are the caller's to keep, but not to change.
-func (r *Rows) Flush(at store.Mark) *store.Flush {
-	r.flush.Seq, r.flush.ID = at.Seq, at.ID
+// flush at a batch of what has changed after the one at since. The blobs are the caller's to keep, but not to change.
+func (r *Rows) Flush(since uint64, at store.Mark) *store.Flush {
+	r.flush.Seq, r.flush.ID, r.flush.Since = at.Seq, at.ID, since
 	slices.SortFunc(r.flush.Jobs, func(a, b store.JobRow) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(r.flush.Parts, func(a, b store.PartRow) int {
 		return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Task, b.Task), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.N, b.N))

@@ -83,7 +83,7 @@ func TestJobsComeBack(t *testing.T) {
 		if diff := gocmp.Diff(ended, rows.Ended()); diff != "" {
 			t.Errorf("Ended (-want +got):\n%s", diff)
 		}
-		f := rows.Flush(store.Mark{Seq: 7})
+		f := rows.Flush(0, store.Mark{Seq: 7})
 		if f.Seq != 7 || len(f.Jobs) != len(want) {
 			t.Fatalf("a flush at %d of %d jobs; want 7 and %d", f.Seq, len(f.Jobs), len(want))
 		}
@@ -121,7 +121,7 @@ func TestJobColumns(t *testing.T) {
 			KeyHash: KeyHash("team", "once"), Labels: []string{"a-b=", "a=1=1", "b=2"}, Spec: [32]byte{9},
 		},
 	}
-	got := slices.Clone(rows.Flush(store.Mark{Seq: 1}).Jobs)
+	got := slices.Clone(rows.Flush(0, store.Mark{Seq: 1}).Jobs)
 	for i := range got {
 		got[i].Blob = nil
 	}
@@ -145,7 +145,7 @@ func TestPartsComeBackSorted(t *testing.T) {
 		rows.Output(output, 3)
 		rows.Chunk(chunk, 2)
 		rows.Past(past, 1)
-		f := rows.Flush(store.Mark{Seq: 9})
+		f := rows.Flush(0, store.Mark{Seq: 9})
 		if err := f.Check(); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func TestSpecsAreNamedOnce(t *testing.T) {
 		{Job: 3, Hash: [32]byte{1}, Blob: []byte(`{"tasks":[]}`)},
 		{Job: 4, Hash: [32]byte{2}, Blob: []byte(`{"tasks":[]}`)},
 	}
-	if diff := gocmp.Diff(want, rows.Flush(store.Mark{Seq: 1}).Specs); diff != "" {
+	if diff := gocmp.Diff(want, rows.Flush(0, store.Mark{Seq: 1}).Specs); diff != "" {
 		t.Errorf("specs (-want +got):\n%s", diff)
 	}
 }
@@ -216,7 +216,7 @@ func TestBlobsDoNotTouch(t *testing.T) {
 	for i := range 2000 {
 		rows.Output(core.OutputImage{Job: 1, Position: int64(i), Outputs: []byte(strings.Repeat("x", i%997))}, 1)
 	}
-	parts := rows.Flush(store.Mark{Seq: 1}).Parts
+	parts := rows.Flush(0, store.Mark{Seq: 1}).Parts
 	for i := range parts {
 		_ = append(parts[i].Blob, "overrun"...)
 	}

@@ -86,7 +86,7 @@ func (h *history) flush() {
 	seq := h.state.BeginFlush(rows)
 	for !h.state.Encode(100) {
 	}
-	if err := h.tables.Flush(h.t.Context(), rows.Flush(store.Mark{Seq: seq})); err != nil {
+	if err := h.tables.Flush(h.t.Context(), rows.Flush(0, store.Mark{Seq: seq})); err != nil {
 		h.t.Fatal(err)
 	}
 	h.state.Flushed(2000, rows.Ended())

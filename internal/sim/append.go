@@ -29,6 +29,7 @@ type batch struct {
 
 type flushJob struct {
 	rows    *record.Rows
+	since   uint64
 	at      store.Mark
 	encoded bool
 	sent    bool
@@ -238,7 +239,7 @@ func (s *server) beginFlush() {
 	}
 	rows := record.NewRows()
 	s.state.BeginFlush(rows)
-	s.flush = &flushJob{rows: rows, at: s.last}
+	s.flush = &flushJob{rows: rows, since: s.projectedTo, at: s.last}
 	s.due = s.w.now + s.w.faults.flushEvery
 }
 
@@ -266,7 +267,7 @@ func (s *server) sendFlush() {
 // across a network gets there, whatever becomes of who has sent it.
 func (s *server) project(f *flushJob) {
 	write := func() error {
-		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.at))
+		err := s.tables.Flush(s.w.ctx(), f.rows.Flush(f.since, f.at))
 		if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, store.ErrBroken) && !(s.w.several() && (fenced(err) || errors.Is(err, store.ErrUnavailable))) {
 			s.w.fail(Law, "flush at %d: %v", f.at.Seq, err)
 		}
@@ -305,7 +306,7 @@ func (s *server) projected(f *flushJob, err error) {
 		return
 	}
 	s.loop(s.w.between(time.Microsecond, time.Millisecond), func() {
-		s.flush = nil
+		s.flush, s.projectedTo = nil, f.at.Seq
 		s.state.Flushed(s.time(), f.rows.Ended())
 	})
 }

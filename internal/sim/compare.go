@@ -17,7 +17,7 @@ import (
 func export(s *core.State) (*store.Flush, []string) {
 	rows := record.NewRows()
 	s.Export(rows)
-	f := rows.Flush(store.Mark{Seq: s.Seq()})
+	f := rows.Flush(0, store.Mark{Seq: s.Seq()})
 	var says []string
 	for _, j := range f.Jobs {
 		says = append(says, fmt.Sprintf("%+v", s.Explain(job.ID(j.ID), "", 0)))

@@ -92,6 +92,7 @@ type server struct {
 	anchored        time.Duration
 	planned         bool // a turn is
 	durable         uint64
+	projectedTo     uint64 // what the tables cover, as it knows
 	durableAt       store.Mark
 	generation      uint64
 	leapt           time.Duration // when a worker's word was last believed, 0 for never
@@ -241,6 +242,7 @@ func (s *server) recover() {
 // begin begins a term, in a generation that is not below least.
 func (s *server) begin(found replica.Copy, least uint64) {
 	state := found.State
+	s.projectedTo = found.Projected
 	s.state, s.generation = state, max(state.Generation(), least, 1)
 	b := &batch{}
 	for _, e := range s.enter(b, s.time(), state.Begin(s.time(), state.Epoch()+1, s.generation)) {

@@ -173,7 +173,10 @@ type Flush struct {
 	Seq uint64
 	// ID is that batch's. A store that keeps journal and tables in one place refuses a flush
 	// with ErrFenced when another batch stands there; zero is not looked at.
-	ID      [16]byte
+	ID [16]byte
+	// Since is what the tables must cover already: the rows bring what has changed after it.
+	// Tables that went back below it, such as by a failover, refuse the flush with ErrFenced.
+	Since   uint64
 	Objects []ObjectRow
 	// Jobs rise by id. A job seen for the first time has a greater id than every
 	// job of earlier flushes.

@@ -58,6 +58,9 @@ func (t *tables) check(f *store.Flush) error {
 	if f.Seq < t.projected {
 		return fmt.Errorf("%w: a flush at %d, the tables are at %d", store.ErrFenced, f.Seq, t.projected)
 	}
+	if f.Since > t.projected {
+		return fmt.Errorf("%w: a flush of what has changed since %d, the tables are at %d", store.ErrFenced, f.Since, t.projected)
+	}
 	brought := make(map[[32]byte]bool, len(f.Specs))
 	for i := range f.Specs {
 		brought[f.Specs[i].Hash] = true

@@ -90,6 +90,9 @@ func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
 	if int64(f.Seq) < before.projected {
 		return fmt.Errorf("%w: a flush at %d, the tables are at %d", store.ErrFenced, f.Seq, before.projected)
 	}
+	if int64(f.Since) > before.projected {
+		return fmt.Errorf("%w: a flush of what has changed since %d, the tables are at %d", store.ErrFenced, f.Since, before.projected)
+	}
 	if err := s.follows(ctx, f); err != nil {
 		return err
 	}

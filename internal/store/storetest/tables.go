@@ -35,6 +35,7 @@ var tablesTests = []test{
 			t.Errorf("projected %d, durable %d, want 0 and 0", projected, durable)
 		}
 	}},
+	{"refuse a flush onto what they lack", goneBack},
 	{"load in order", loadOrder},
 	{"load more than fits at once", loadMany},
 	{"keep objects", objects},
@@ -207,6 +208,18 @@ func objects(t *testing.T, o Opened) {
 	l, _ = load(t, o)
 	if len(l.Objects) != len(want)+1 {
 		t.Errorf("%d objects after one came back, want %d", len(l.Objects), len(want)+1)
+	}
+}
+
+// goneBack flushes onto tables that lack what the flush builds on.
+func goneBack(t *testing.T, o Opened) {
+	add(t, o, batch(1, "one"), batch(2, "two"), batch(3, "three"))
+	flush(t, o, store.Flush{Seq: 1})
+	wants(t, "a flush onto what is lost", o.Tables.Flush(t.Context(), &store.Flush{Seq: 3, Since: 2}), store.ErrFenced)
+	flush(t, o, store.Flush{Seq: 2, Since: 1})
+	flush(t, o, store.Flush{Seq: 2, Since: 1}) // again, since nobody knew that it was there
+	if _, projected := load(t, o); projected != 2 {
+		t.Errorf("projected %d, want 2", projected)
 	}
 }
 
