@@ -173,8 +173,9 @@ func (s *server) openLogs(ctx context.Context) error {
 func (s *server) led(ctx context.Context) error {
 	var unique [4]byte
 	_, _ = rand.Read(unique[:]) // never fails: crypto/rand ends the program instead
-	dir := filepath.Join(s.config.Blobs, segmentsDir, fmt.Sprintf("%016d-%x", s.member.Now(), unique))
-	logs, err := logstore.Open(ctx, dir, s.blobs, logstore.Options{Log: s.config.Log, Adopt: true})
+	term := s.member.Now()
+	dir := filepath.Join(s.config.Blobs, segmentsDir, fmt.Sprintf("%016d-%x", term, unique))
+	logs, err := logstore.Open(ctx, dir, s.blobs, logstore.Options{Log: s.config.Log, Term: uint64(term)})
 	if err != nil {
 		return err
 	}

@@ -8,31 +8,29 @@ import (
 	"path/filepath"
 )
 
-// adoptGap is how many numbers adopted segments skip: a store that was overtaken may pack what
-// it had under numbers of its own for a moment.
-const adoptGap = 1 << 16
+// termShift is how far a term stands before the numbers of its segments, and the versions of its
+// packs: a term may be a time in milliseconds, and a store makes fewer of both than that.
+const termShift = 20
 
-// adopt moves what stands in the directories beside the store's own into that, in the order
-// of their names, under numbers after highest. It returns the highest then.
-func (s *Store) adopt(highest uint64) (uint64, error) {
+// adopt moves what stands in the directories beside the store's own into that.
+func (s *Store) adopt() error {
 	beside, err := os.ReadDir(filepath.Dir(s.dir))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	highest += adoptGap
 	for _, d := range beside {
 		dir := filepath.Join(filepath.Dir(s.dir), d.Name())
 		if !d.IsDir() || dir == s.dir {
 			continue
 		}
-		if highest, err = s.adoptFrom(dir, highest); err != nil {
-			return 0, fmt.Errorf("take over the logs in %s: %w", dir, err)
+		if err := s.adoptFrom(dir); err != nil {
+			return fmt.Errorf("take over the logs in %s: %w", dir, err)
 		}
 	}
-	return highest, nil
+	return nil
 }
 
-func (s *Store) adoptFrom(dir string, highest uint64) (uint64, error) {
+func (s *Store) adoptFrom(dir string) error {
 	// What was dropped there was dropped here, too; twice does no harm.
 	text, err := os.ReadFile(filepath.Join(dir, dropName))
 	if err == nil {
@@ -42,22 +40,21 @@ func (s *Store) adoptFrom(dir string, highest uint64) (uint64, error) {
 		err = os.Remove(filepath.Join(dir, dropName))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return err
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for _, file := range files { // sorted, and names sort as numbers
+	for _, file := range files {
 		if _, ok := parseSegmentName(file.Name()); !ok {
 			continue
 		}
-		highest++
-		err := os.Rename(filepath.Join(dir, file.Name()), filepath.Join(s.dir, segmentName(highest)))
+		err := os.Rename(filepath.Join(dir, file.Name()), filepath.Join(s.dir, file.Name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // whoever was overtaken may have packed it just now
-			return 0, err
+			return err
 		}
 	}
 	_ = os.Remove(dir) // one that is not empty stays, for the next one to look at
-	return highest, nil
+	return nil
 }

@@ -15,14 +15,14 @@ import (
 // the one that was overtaken does afterwards harms nothing.
 func TestAdopt(t *testing.T) {
 	root, blobs := t.TempDir(), newBlobs()
-	options := logstore.Options{Adopt: true}
+	term := func(n uint64) logstore.Options { return logstore.Options{Term: n} }
 	want := func(what string, s *logstore.Store, lines ...string) {
 		t.Helper()
 		if d := cmp.Diff(lines, read(t, s, first, logstore.ReadOptions{})); d != "" {
 			t.Errorf("%s (-want +got):\n%s", what, d)
 		}
 	}
-	one := open(t, filepath.Join(root, "1"), blobs, options)
+	one := open(t, filepath.Join(root, "1"), blobs, term(1))
 	n := add(t, one, first, 0, out(1, "one\n"))
 	dropped := ref("77.main@1")
 	add(t, one, dropped, 0, out(1, "to go\n"))
@@ -31,7 +31,7 @@ func TestAdopt(t *testing.T) {
 	if err := one.Drop(t.Context(), dropped.Job); err != nil {
 		t.Fatal(err)
 	}
-	two := open(t, filepath.Join(root, "2"), blobs, options) // one was killed, or stands still
+	two := open(t, filepath.Join(root, "2"), blobs, term(2)) // one was killed, or stands still
 	want("taken over", two, "out:one\n", "out:two\n")
 	if got := read(t, two, dropped, logstore.ReadOptions{}); len(got) > 0 {
 		t.Errorf("what was dropped is there again: %q", got)
@@ -43,7 +43,7 @@ func TestAdopt(t *testing.T) {
 	flush(t, two)
 	want("packed", two, "out:one\n", "out:two\n", "out:three\n")
 	seal(t, two, first, n)
-	three := open(t, filepath.Join(root, "3"), blobs, options)
+	three := open(t, filepath.Join(root, "3"), blobs, term(3))
 	want("taken over again", three, "out:one\n", "out:two\n", "out:three\n")
 }
 

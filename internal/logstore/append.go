@@ -165,6 +165,7 @@ func (s *Store) put(r *record) (dataPos int64, err error) {
 	defer s.mu.Unlock()
 	seg.size += int64(len(enc))
 	seg.records++
+	s.stage.grew(int64(len(enc)))
 	seg.newest = max(seg.newest, r.time)
 	return pos, nil
 }

@@ -47,7 +47,7 @@ func (s *Store) Drop(ctx context.Context, ids ...job.ID) error {
 		return nil
 	}
 	slices.Sort(dropped)
-	if err := s.rememberDrops(packs, slices.Compact(dropped)); err != nil {
+	if err := s.rememberDrops(ctx, packs, slices.Compact(dropped)); err != nil {
 		return fmt.Errorf("dropping logs: %w", err)
 	}
 	s.swap(packs)
@@ -135,7 +135,8 @@ func (s *Store) giveBack(ctx context.Context, packs []*pack) error {
 			dead = append(dead, p)
 			continue
 		case 2*len(p.dropped) >= len(p.jobs):
-			np := &pack{n: p.n, gen: p.gen + 1, key: s.packKey(p.n, p.gen+1), newest: p.newest}
+			gen := max(p.gen+1, s.o.Term<<termShift)
+			np := &pack{n: p.n, gen: gen, key: s.packKey(p.n, gen), newest: p.newest}
 			if err := s.writePack(ctx, np, s.repack(ctx, p)); err != nil {
 				errs = append(errs, fmt.Errorf("rewriting log pack %s: %w", p.key, err))
 				break
@@ -188,12 +189,20 @@ func (s *Store) DropBefore(ctx context.Context, t time.Time) (packs int, err err
 	return len(dead), nil
 }
 
-// rememberDrops writes ids durably to the file of drops, and writes that anew when
-// most of it is about packs that are gone. s.packing is held.
-func (s *Store) rememberDrops(packs []*pack, ids []job.ID) error {
-	var text []byte
+// dropLines is ids as lines.
+func dropLines(ids []job.ID) (text []byte) {
 	for _, id := range ids {
 		text = append(append(text, id.String()...), '\n')
+	}
+	return text
+}
+
+// rememberDrops writes ids durably to the file of drops, and writes that anew when
+// most of it is about packs that are gone. s.packing is held.
+func (s *Store) rememberDrops(ctx context.Context, packs []*pack, ids []job.ID) error {
+	text := dropLines(ids)
+	if s.o.Staged {
+		return s.stageDrops(ctx, packs, text)
 	}
 	before, err := s.appendDrops(text)
 	if err != nil {
@@ -226,17 +235,19 @@ func (s *Store) appendDrops(text []byte) (before int64, err error) {
 	return before, errors.Join(err, f.Close())
 }
 
-// rewriteDrops replaces the file of drops by what packs still need.
-func (s *Store) rewriteDrops(packs []*pack) error {
+// neededDrops is what packs still need to be remembered.
+func neededDrops(packs []*pack) []byte {
 	var ids []job.ID
 	for _, p := range packs {
 		ids = append(ids, p.dropped...)
 	}
 	slices.Sort(ids)
-	var text []byte
-	for _, id := range slices.Compact(ids) {
-		text = append(append(text, id.String()...), '\n')
-	}
+	return dropLines(slices.Compact(ids))
+}
+
+// rewriteDrops replaces the file of drops by what packs still need.
+func (s *Store) rewriteDrops(packs []*pack) error {
+	text := neededDrops(packs)
 	path := filepath.Join(s.dir, dropName)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -256,6 +267,9 @@ func (s *Store) rewriteDrops(packs []*pack) error {
 // was torn by a crash; whoever dropped that had no answer yet.
 func (s *Store) recoverDrops(ctx context.Context) error {
 	text, err := os.ReadFile(filepath.Join(s.dir, dropName))
+	if s.o.Staged {
+		text, err = s.stagedDrops(ctx)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -282,5 +296,8 @@ func (s *Store) recoverDrops(ctx context.Context) error {
 		packs = append(packs, p)
 	}
 	s.packs = packs
+	if s.o.Staged {
+		return s.mergeDrops(ctx, packs)
+	}
 	return s.rewriteDrops(packs)
 }

@@ -52,3 +52,6 @@ func (s *Store) PackMemory() (n int) {
 	}
 	return n
 }
+
+// Stage puts everything that was appended into the blob store, too.
+func (s *Store) Stage(ctx context.Context) error { return s.stageAll(ctx) }

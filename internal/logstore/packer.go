@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
@@ -18,7 +19,6 @@ import (
 // packLoop packs full segments until ctx ends. While the blob store refuses it
 // tries again, ever less often; the full segments stay readable meanwhile.
 func (s *Store) packLoop(ctx context.Context) {
-	defer close(s.done)
 	const least, most = time.Second, time.Minute
 	pause := least
 	for {
@@ -55,11 +55,15 @@ func (s *Store) packAll(ctx context.Context) error {
 		seg := s.segments[0]
 		logs := fresh(seg)
 		s.mu.Unlock()
-		p := &pack{n: seg.n, key: s.packKey(seg.n, 0), newest: seg.newest}
+		gen := s.o.Term << termShift
+		p := &pack{n: seg.n, gen: gen, key: s.packKey(seg.n, gen), newest: seg.newest}
 		if err := s.writePack(ctx, p, segmentPieces(logs)); err != nil {
 			return fmt.Errorf("segment %d: %w", seg.n, err)
 		}
 		s.packed(seg, p)
+		if s.o.Staged {
+			s.unstage(ctx, seg)
+		}
 	}
 }
 
@@ -149,10 +153,14 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.o.Adopt {
-		if highest, err = s.adopt(highest); err != nil {
-			return err
-		}
+	switch {
+	case s.o.Staged:
+		err = s.adoptStaged(ctx)
+	case s.o.Term > 0:
+		err = s.adopt()
+	}
+	if err != nil {
+		return err
 	}
 	if err := s.recoverDrops(ctx); err != nil {
 		return err
@@ -171,12 +179,15 @@ func (s *Store) recover(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, seg := range s.segments {
+		seg.staged, s.stage.at = seg.size, Mark{seg.n, seg.size} // if it is staged at all
+	}
 	// Into one that was adopted somebody may still write.
-	if k := len(s.segments); !s.o.Adopt && k > 0 && s.segments[k-1].n == highest && s.segments[k-1].size < s.o.SegmentBytes {
+	if k := len(s.segments); s.o.Term == 0 && k > 0 && s.segments[k-1].n == highest && s.segments[k-1].size < s.o.SegmentBytes {
 		s.cur = s.segments[k-1]
 		return s.cur.f.Truncate(s.cur.size)
 	}
-	s.cur, err = createSegment(s.dir, highest+1)
+	s.cur, err = createSegment(s.dir, max(highest+1, s.o.Term<<termShift))
 	if err != nil {
 		return err
 	}
@@ -195,21 +206,15 @@ func (s *Store) recoverPacks(ctx context.Context) (highest uint64, err error) {
 	}); err != nil {
 		return 0, err
 	}
-	for _, info := range infos {
-		n, _, ok := s.parsePackKey(info.Key)
-		if !ok {
-			continue
-		}
+	infos = slices.DeleteFunc(infos, func(i blob.Info) bool {
+		n, _, ok := s.parsePackKey(i.Key)
 		highest = max(highest, n)
-		p, err := s.openPack(ctx, info)
-		if errors.Is(err, errPack) {
-			s.o.Log.Error("a log pack is damaged; its logs can't be read", "key", info.Key, "error", err)
-			continue
-		}
-		if err != nil {
+		return !ok
+	})
+	for some := range slices.Chunk(infos, openers) {
+		if err := s.openPacks(ctx, some); err != nil {
 			return 0, err
 		}
-		s.packs = append(s.packs, p)
 	}
 	slices.SortFunc(s.packs, func(a, b *pack) int {
 		return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(b.gen, a.gen))
@@ -224,6 +229,30 @@ func (s *Store) recoverPacks(ctx context.Context) (highest uint64, err error) {
 	}
 	s.packs = newest
 	return highest, nil
+}
+
+// openers is how many packs are opened at once, since far away each takes a while.
+const openers = 32
+
+// openPacks opens some packs.
+func (s *Store) openPacks(ctx context.Context, infos []blob.Info) error {
+	packs, errs := make([]*pack, len(infos)), make([]error, len(infos))
+	var wg sync.WaitGroup
+	for i, info := range infos {
+		wg.Go(func() { packs[i], errs[i] = s.openPack(ctx, info) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, errPack):
+			s.o.Log.Error("a log pack is damaged; its logs can't be read", "key", infos[i].Key, "error", err)
+		case err != nil:
+			return err
+		default:
+			s.packs = append(s.packs, packs[i])
+		}
+	}
+	return nil
 }
 
 // recoverSegment reads segment n, unless it was packed already.

@@ -23,6 +23,10 @@ type segment struct {
 	size    int64
 	kept    int64 // how much of it was there when the store was opened
 	records int
+	// staged is how much of it is in blobs, too, and parts as what; under Store.stage.staging, and
+	// written under Store.mu as well.
+	staged int64
+	parts  []stagedPart
 	// newest is when the last record was written, in Unix milliseconds.
 	newest   int64
 	attempts []*attempt

@@ -75,10 +75,17 @@ type Options struct {
 	Free func() (int64, error)
 	// Prefix of the packs' blob keys; "logs".
 	Prefix string
-	// Adopt has the store take over what stores left whose directories stand beside its own,
-	// as those of servers that led before: their segments become its own. At most one store
-	// writes at a time; what one that was overtaken still writes is not looked at.
-	Adopt bool
+	// Term is above that of all stores before that wrote to the same blobs, where servers lead by
+	// turns: numbers of segments and versions of packs begin with it, so that no two stores
+	// give out the same. The store takes over what those left whose directories stand beside its
+	// own. At most one store writes at a time; what one that was overtaken still writes is not
+	// looked at. 0 is a store that is the only one.
+	Term uint64
+	// Staged keeps what is not packed yet in blobs, too, for the next store to take over from
+	// there: for a directory that no other server sees. What stands beside it is removed.
+	Staged bool
+	// StageEvery is how often what was appended is put there; 1 s.
+	StageEvery time.Duration
 	// Now is the clock; nil is time.Now. Log may be nil.
 	Now func() time.Time
 	Log *slog.Logger
@@ -94,6 +101,9 @@ func (o Options) withDefaults(dir string) Options {
 	}
 	if o.MinFree <= 0 {
 		o.MinFree = 512 << 20
+	}
+	if o.StageEvery <= 0 {
+		o.StageEvery = time.Second
 	}
 	if o.Free == nil {
 		o.Free = func() (int64, error) { return diskFree(dir) }
@@ -118,10 +128,15 @@ type Store struct {
 	blobs blob.Store
 	o     Options
 
-	// Locks are taken in this order: packing, writing, mu.
+	// Locks are taken in this order: packing, writing, staging, mu.
 
 	// packing is held while packs are made, rewritten or dropped.
 	packing sync.Mutex
+	// drops are the keys of what was dropped from packs, where that is staged, and dropped counts
+	// those of this store; under packing.
+	drops   []string
+	dropped uint64
+	stage   stage
 	// writing serializes what writes to the current segment.
 	writing sync.Mutex
 	cur     *segment // is written to; the last of segments
@@ -144,7 +159,7 @@ type Store struct {
 
 	wake chan struct{} // a segment waits to be packed
 	stop context.CancelFunc
-	done chan struct{} // the packer has ended
+	done chan struct{} // packer and stager have ended
 }
 
 // Open opens or makes the log store whose segments are in dir and whose packs are
@@ -159,6 +174,7 @@ func Open(ctx context.Context, dir string, blobs blob.Store, o Options) (*Store,
 		live:    map[job.Ref]*attempt{},
 		encoder: newEncoder(), zstd: newDecoder(),
 		wake: make(chan struct{}, 1), stop: stop, done: make(chan struct{}),
+		stage: stage{wake: make(chan struct{}, 1), turned: make(chan struct{})},
 	}
 	if err := s.recover(ctx); err != nil {
 		stop()
@@ -167,7 +183,15 @@ func Open(ctx context.Context, dir string, blobs blob.Store, o Options) (*Store,
 		}
 		return nil, fmt.Errorf("log store in %s: %w", dir, err)
 	}
-	go s.packLoop(run)
+	go func() {
+		defer close(s.done)
+		var loops sync.WaitGroup
+		defer loops.Wait()
+		if s.o.Staged {
+			loops.Go(func() { s.stageLoop(run) })
+		}
+		s.packLoop(run)
+	}()
 	return s, nil
 }
 
@@ -192,10 +216,13 @@ func (s *Store) Close() error {
 	<-s.done
 	s.packing.Lock()
 	defer s.packing.Unlock()
+	var errs []error
+	if s.o.Staged {
+		errs = append(errs, s.lastStage())
+	}
 	s.mu.Lock()
 	segments := slices.Clone(s.segments)
 	s.mu.Unlock()
-	var errs []error
 	for _, seg := range segments {
 		if seg.size > seg.kept {
 			errs = append(errs, seg.f.Sync())
