@@ -58,8 +58,9 @@ type tail struct {
 	sealed     bool
 	// sealAt is where the seal that was sent is, -1 for none.
 	sealAt int64
-	// away: a piece is on its way. queued: it is in the ring.
-	away, queued, gone bool
+	// away: a piece is on its way. queued: it is in the ring. asks: another server may have less
+	// of it than the one before, and is asked.
+	away, queued, gone, asks bool
 }
 
 func newShipper() *shipper {
@@ -174,7 +175,7 @@ func (s *shipper) recall() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.tails {
-		t.away = false
+		t.away, t.asks = false, t.next > 0
 		s.enqueue(t)
 	}
 }
@@ -285,7 +286,9 @@ func (s *shipper) read(t *tail) (LogPiece, bool, error) {
 	if p.Seal {
 		t.sealAt = t.next + int64(whole)
 	}
-	return p, whole > 0 || p.Seal, nil
+	asks := t.asks
+	t.asks = false
+	return p, whole > 0 || p.Seal || asks, nil
 }
 
 func readAt(path string, into []byte, at int64) (int, error) {

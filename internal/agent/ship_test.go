@@ -136,6 +136,44 @@ func (w watched) Send(pieces []LogPiece) error {
 	return w.LogStream.Send(pieces)
 }
 
+// TestShipToTheNextServer: what a server had of a log that goes on goes to the one after it, though
+// nothing more is written.
+func TestShipToTheNextServer(t *testing.T) {
+	b := frames(2, "text")
+	held := map[link.Fence]int64{}
+	whole := make(chan link.Fence, 10)
+	two := newScript(func(p LogPiece) LogAnswer {
+		if p.Offset <= held[p.Fence] {
+			held[p.Fence] = p.Offset + int64(len(p.Frames))
+			if held[p.Fence] == int64(len(b)) {
+				whole <- p.Fence
+			}
+		}
+		return LogAnswer{Fence: p.Fence, Next: held[p.Fence]}
+	})
+	one := newScript(func(p LogPiece) LogAnswer { return LogAnswer{Fence: p.Fence, Next: p.Offset + int64(len(p.Frames))} })
+	streams := []*script{one, two}
+	s, dir, _ := shipping(t, func(context.Context) (LogStream, error) {
+		next := streams[0]
+		streams = streams[1:]
+		return next, nil
+	})
+	write(t, filepath.Join(dir, "log"), b)
+	s.follow(claimOf(1), "log")
+	if p := get(t, one.pieces); int64(len(p.Frames)) != int64(len(b)) {
+		t.Fatalf("the first server got %d bytes", len(p.Frames))
+	}
+	for shipped := int64(0); shipped < int64(len(b)); { // until the answer is there
+		s.mu.Lock()
+		shipped = s.tails[1].next
+		s.mu.Unlock()
+	}
+	one.Close()
+	if f := get(t, whole); f != 1 {
+		t.Errorf("the next server has the log of %d", f)
+	}
+}
+
 // script is a log stream whose answers are written down before.
 type script struct {
 	answer func(LogPiece) LogAnswer

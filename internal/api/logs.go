@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/reeve-scheduler/reeve/internal/api/later"
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -33,6 +34,8 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 		return err
 	}
 	known, prover := map[sender]bool{}, auth.NewProver(s.ProofKey)
+	answers := later.New(ctx, stream.Send)
+	defer answers.End()
 	for {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -41,14 +44,32 @@ func (s *logs) Append(ctx context.Context, stream *connect.BidiStream[reevev1.Lo
 		if err != nil {
 			return err
 		}
-		answer, err := s.append(ctx, m, known, prover)
+		logs := s.Logs()
+		answer, err := s.append(ctx, logs, m, known, prover)
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(answer); err != nil {
+		if err := s.answer(answers, logs, answer); err != nil {
 			return err
 		}
 	}
+}
+
+// answer says that nothing more of a log is wanted once all of it is where the next leader finds
+// it: the worker forgets it then. If that fails, or another server may have begun to lead
+// meanwhile, the worker is asked for the log again.
+func (s *logs) answer(answers *later.Answers[*reevev1.LogAppendResponse], logs *logstore.Store, answer *reevev1.LogAppendResponse) error {
+	mark := logs.Mark()
+	if !answer.GetDone() || logs.Has(mark) {
+		return answers.Now(answer)
+	}
+	until := func(ctx context.Context) error { return logs.Kept(ctx, mark) }
+	return answers.When(until, func(kept bool) *reevev1.LogAppendResponse {
+		if !kept || s.Leads != nil && !s.Leads() {
+			answer.Done, answer.Next = false, 0
+		}
+		return answer
+	})
 }
 
 // maxSenders is how many senders a stream remembers to have looked up.
@@ -94,7 +115,7 @@ func (s *logs) exists(ctx context.Context, from sender, proves func(auth.Assigne
 	return from.ref.Attempt < int(last.Attempts) || from.ref.Attempt == int(last.Attempts) && !live, nil
 }
 
-func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known map[sender]bool, prover *auth.Prover) (*reevev1.LogAppendResponse, error) {
+func (s *logs) append(ctx context.Context, logs *logstore.Store, m *reevev1.LogAppendRequest, known map[sender]bool, prover *auth.Prover) (*reevev1.LogAppendResponse, error) {
 	out := &reevev1.LogAppendResponse{Fence: m.GetFence(), Ref: m.GetRef()}
 	ref, err := job.ParseRef(m.GetRef())
 	if err != nil || ref.Attempt == 0 {
@@ -108,7 +129,7 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known ma
 		out.Done = true
 		return out, err
 	}
-	next, err := s.Logs().Append(ctx, ref, m.GetOffset(), m.GetFrames())
+	next, err := logs.Append(ctx, ref, m.GetOffset(), m.GetFrames())
 	var gap *logstore.GapError
 	switch {
 	case errors.As(err, &gap):
@@ -124,7 +145,7 @@ func (s *logs) append(ctx context.Context, m *reevev1.LogAppendRequest, known ma
 	}
 	out.Next = next
 	if m.GetSeal() {
-		err := s.Logs().Seal(ctx, ref, m.GetOffset()+int64(len(m.GetFrames())))
+		err := logs.Seal(ctx, ref, m.GetOffset()+int64(len(m.GetFrames())))
 		if err != nil && !errors.Is(err, logstore.ErrSealed) && !errors.Is(err, logstore.ErrDropped) {
 			return nil, err
 		}

@@ -14,10 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/reeve-scheduler/reeve/internal/blob/dirblob"
 	"github.com/reeve-scheduler/reeve/internal/forward"
 	"github.com/reeve-scheduler/reeve/internal/guard"
-	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/record"
@@ -86,16 +84,6 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	}
 }
 
-// blobsDir is where a data directory, or the shared place, has its blobs.
-const blobsDir = "blobs"
-
-func (c *ServerConfig) openBlobs() (*dirblob.Store, error) {
-	if c.Blobs != "" {
-		return dirblob.OpenShared(filepath.Join(c.Blobs, blobsDir))
-	}
-	return dirblob.Open(filepath.Join(c.Dir, blobsDir))
-}
-
 // share returns what agrees with the other servers on a secret, nil for a server that has
 // none beside it.
 func (s *server) share(ctx context.Context, name string) func([]byte) ([]byte, error) {
@@ -150,45 +138,6 @@ func reach(ctx context.Context, address string) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// segmentsDir is where --blobs has the logs that are not packed yet, in a directory of each
-// server that led and has left some.
-const segmentsDir = "segments"
-
-// openLogs opens the logs of a server that is alone. One of several has them while it leads.
-func (s *server) openLogs(ctx context.Context) error {
-	s.logs.Store(logstore.Closed())
-	if s.config.Store != "" {
-		return nil
-	}
-	logs, err := logstore.Open(ctx, filepath.Join(s.config.Dir, logsDir), s.blobs, logstore.Options{Log: s.config.Log})
-	if err == nil {
-		s.logs.Store(logs)
-	}
-	return err
-}
-
-// led takes over the logs, now that this server leads.
-func (s *server) led(ctx context.Context) error {
-	var unique [4]byte
-	_, _ = rand.Read(unique[:]) // never fails: crypto/rand ends the program instead
-	term := s.member.Now()
-	dir := filepath.Join(s.config.Blobs, segmentsDir, fmt.Sprintf("%016d-%x", term, unique))
-	logs, err := logstore.Open(ctx, dir, s.blobs, logstore.Options{Log: s.config.Log, Term: uint64(term)})
-	if err != nil {
-		return err
-	}
-	s.logs.Store(logs)
-	return nil
-}
-
-// deposed lets go of all that is a leader's.
-func (s *server) deposed() {
-	s.sessions.CloseAll()
-	if err := s.logs.Swap(logstore.Closed()).Close(); err != nil {
-		s.config.Log.Warn("the logs could not be closed in good order", "error", err)
-	}
 }
 
 func (s *server) scheme() string {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/api"
 	"github.com/reeve-scheduler/reeve/internal/auth"
-	"github.com/reeve-scheduler/reeve/internal/blob/dirblob"
+	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -73,7 +74,8 @@ type ServerConfig struct {
 	// Store is the URL of a PostgreSQL database that several servers share; empty for the
 	// data directory, which is one server's. PasswordFile holds its password.
 	Store, PasswordFile string
-	// Blobs is where servers that share a database keep logs and artifacts.
+	// Blobs is where servers that share a database keep logs and artifacts: a directory, or the
+	// address of a bucket.
 	Blobs string
 	// Dev serves without TLS and authentication, on loopback only.
 	Dev bool
@@ -181,13 +183,20 @@ func checkDir(dir string) error {
 	return nil // what else is wrong with it the store says
 }
 
+// blobStore is where the server has its blobs.
+type blobStore interface {
+	blob.Store
+	io.Closer
+}
+
 // server is what a running server consists of, in the order in which it is opened.
 type server struct {
 	config   ServerConfig
 	started  time.Time
 	store    *sqlstore.Store
-	blobs    *dirblob.Store
+	blobs    blobStore
 	logs     atomic.Pointer[logstore.Store] // that of a server which leads, else a closed one
+	endLogs  func()                         // gives up what led has begun
 	trust    *trust.Server
 	peers    *tls.Config // for connections to other servers, nil without TLS
 	sessions *session.Hub
@@ -227,7 +236,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	if s.blobs, err = c.openBlobs(); err != nil {
+	if s.blobs, err = c.openBlobs(ctx); err != nil {
 		return err
 	}
 	if err := s.openLogs(ctx); err != nil {

@@ -88,8 +88,15 @@ func (s *Store) Mark() Mark {
 	return Mark{}
 }
 
-// Kept waits until what was taken before m is where another store finds it that takes over: at
-// once, unless that is staged. It ends with the error of ctx, or ErrClosed.
+// Has reports whether what was taken before m is where another store finds it that takes over;
+// always, unless that is staged.
+func (s *Store) Has(m Mark) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.o.Staged || !s.stage.at.before(m)
+}
+
+// Kept waits until Has. It ends with the error of ctx, or ErrClosed.
 func (s *Store) Kept(ctx context.Context, m Mark) error {
 	for s.o.Staged {
 		s.mu.Lock()

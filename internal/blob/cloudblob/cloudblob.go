@@ -84,13 +84,16 @@ var _ blob.Store = (*Store)(nil)
 // IsAddress reports whether place is the address of a bucket, and not a directory.
 func IsAddress(place string) bool { return strings.Contains(place, "://") }
 
-// Open opens the bucket that address names, and looks whether it can be used:
+// ErrUnavailable: the service can't be reached, or is not able to answer at the moment.
+var ErrUnavailable = errors.New("not available")
+
+// Open returns the bucket that address names, which it does not look at yet:
 //
 //	s3://bucket/prefix?region=eu-west-1&endpoint=https://minio.example:9000
 //	gs://bucket/prefix
 //
 // Keys come from the environment or the files that are usual for the service.
-func Open(ctx context.Context, address string) (*Store, error) {
+func Open(address string) (*Store, error) {
 	a, err := parse(address)
 	if err != nil {
 		return nil, err
@@ -99,13 +102,18 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{bucket: b, root: a.prefix}
+	return &Store{bucket: b, root: a.prefix}, nil
+}
+
+// Check looks whether the bucket is there and can be read. ErrUnavailable is an error that may
+// pass; others are for an operator to mend.
+func (s *Store) Check(ctx context.Context) error {
 	enough := errors.New("enough")
-	err = b.list(ctx, s.root, "", func(string, int64) error { return enough })
-	if err != nil && !errors.Is(err, enough) {
-		return nil, err
+	err := s.bucket.list(ctx, s.root, "", func(string, int64) error { return enough })
+	if errors.Is(err, enough) {
+		return nil
 	}
-	return s, nil
+	return err
 }
 
 // Close does nothing: it is there so that whoever has a store can treat all alike.

@@ -22,9 +22,19 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
+// check opens a bucket and looks whether it can be used.
+func check(t *testing.T, address string) (*cloudblob.Store, error) {
+	t.Helper()
+	s, err := cloudblob.Open(address)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Check(t.Context())
+}
+
 func open(t *testing.T, address string) *cloudblob.Store {
 	t.Helper()
-	s, err := cloudblob.Open(t.Context(), address)
+	s, err := check(t, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +74,7 @@ func TestAddresses(t *testing.T) {
 		{"s3://b/\x7fhush", "can't be read"},
 		{"s3://B/prefix", "bucket s3://B/prefix/"},
 	} {
-		_, err := cloudblob.Open(t.Context(), test.address)
+		_, err := cloudblob.Open(test.address)
 		if err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("Open(%q) = %v; want an error that says %s", test.address, err, test.says)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
 )
@@ -38,6 +39,9 @@ type s3 struct {
 }
 
 func openS3(a address) (*s3, error) {
+	if err := s3utils.CheckValidBucketNameStrict(a.bucket); err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", a, err)
+	}
 	b := &s3{at: a, oneByOne: a.scheme == "gs"}
 	client := &http.Client{Timeout: 2 * time.Second} // of the machine's own metadata
 	chain := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{Client: client}}
@@ -77,7 +81,10 @@ func (b *s3) failed(err error) error {
 	case minio.PreconditionFailed:
 		return errors.New("it was replaced while it was read; read it again")
 	case "":
-		return fmt.Errorf("bucket %s: %w", where, err)
+		return fmt.Errorf("bucket %s: %w: %w", where, ErrUnavailable, err)
+	}
+	if r.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("bucket %s: %w: %s: %.200s", where, ErrUnavailable, r.Code, r.Message)
 	}
 	return fmt.Errorf("bucket %s: %s: %.200s", where, r.Code, r.Message)
 }
