@@ -236,7 +236,7 @@ func (w *writer) Secret(name string, secret []byte) error {
 }
 
 // buffered is how much of a file is read at a time, in bytes.
-const buffered = 256 << 10
+const buffered = 64 << 10
 
 // open reads a backup's first line and returns what follows.
 func open(r io.Reader) (*bufio.Reader, error) {
@@ -252,5 +252,5 @@ func open(r io.Reader) (*bufio.Reader, error) {
 	if got := string(text[len(firstLine) : len(text)-1]); got != format {
 		return nil, fmt.Errorf("the backup is of format %.20q, this program knows %s: use a newer reeve", got, format)
 	}
-	return bufio.NewReaderSize(s2.NewReader(raw, s2.ReaderMaxBlockSize(blockSize)), buffered), nil
+	return bufio.NewReaderSize(s2.NewReader(raw, s2.ReaderMaxBlockSize(blockSize), s2.ReaderAllocBlock(buffered)), buffered), nil
 }

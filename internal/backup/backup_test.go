@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/store/memstore"
 )
 
-const jobs = 40
+const jobs = 20
 
 // lived returns a store whose rows are at batch 3 of 5, in generation 4 and, from the last batch on, 6.
 func lived(t *testing.T) *memstore.Store {
@@ -198,6 +199,32 @@ func TestDamage(t *testing.T) {
 	_, err := Check(t.Context(), strings.NewReader("reeve backup 2\nwhatever"))
 	if err == nil || !strings.Contains(err.Error(), "use a newer reeve") {
 		t.Errorf("one of a later version: %v", err)
+	}
+}
+
+// TestManyBlocks holds that a backup of more than a block is read again, and that each block counts.
+func TestManyBlocks(t *testing.T) {
+	noise := make([]byte, 3*blockSize)
+	if _, err := rand.NewChaCha8([32]byte{1}).Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	s := lived(t)
+	f := &store.Flush{Seq: 3, Jobs: []store.JobRow{{ID: jobs + 1, Namespace: "default", Payload: noise}}}
+	if err := s.Tables().Flush(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	file, wrote := made(t, s)
+	if c, err := Check(t.Context(), bytes.NewReader(file)); err != nil || c != wrote {
+		t.Fatalf("%+v is found where %+v was written: %v", c, wrote, err)
+	}
+	for at := len(file) - 1; at > 0; at -= blockSize / 2 {
+		damaged := bytes.Clone(file)
+		damaged[at] ^= 1
+		for _, b := range [][]byte{damaged, file[:at]} {
+			if _, err := Check(t.Context(), bytes.NewReader(b)); !errors.Is(err, ErrDamaged) {
+				t.Errorf("damage at %d is found to be %v", at, err)
+			}
+		}
 	}
 }
 
