@@ -257,7 +257,7 @@ func onLinux() bool {
 // stopKeepers stops a worker's keepers. One that has nothing to do leaves soon, and may do so
 // before it is stopped.
 func (z *zoo) stopKeepers(v *victim) (pids []int) {
-	const tries = 20
+	const tries = 100
 	for range tries {
 		pids = keepers(z.t, z.c.state(v.name))
 		z.signalAll(pids, syscall.SIGSTOP)
