@@ -120,7 +120,7 @@ func (s *server) openMember() error {
 	s.vital.Store(&vitals)
 	stands := func() metrics.Standing {
 		now := m.Standing()
-		return metrics.Standing{Leads: now.Leads, Able: now.Able, Servers: len(now.Servers), Behind: now.Behind}
+		return metrics.Standing{Leads: now.Leads, Able: now.Able, Servers: len(now.Servers), Behind: now.Behind, Differed: now.Differed}
 	}
 	s.stands.Store(&stands)
 	return nil

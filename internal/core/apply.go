@@ -20,6 +20,7 @@ func (s *State) Apply(e Event) {
 	case EpochStarted:
 		s.leap(e.Generation)
 		s.epoch, s.termFence = e.Epoch, s.nextFence
+	case StateDigested: // for whoever compares
 	case FormatRaised:
 		s.format = e.Format
 	case NamespaceSet:

@@ -137,6 +137,9 @@ type RaiseFormat struct {
 	By string
 }
 
+// Digest has it noted what a part of the state comes to.
+type Digest struct{ Of StateDigested }
+
 // WorkerSilent says how long nothing was heard of a worker, in milliseconds.
 type WorkerSilent struct {
 	Worker uint64
@@ -179,6 +182,7 @@ func (WorkerReport) command()  {}
 func (Drain) command()         {}
 func (Leap) command()          {}
 func (RaiseFormat) command()   {}
+func (Digest) command()        {}
 func (Tick) command()          {}
 
 // Send is a message for a worker, to go out once the decision is durable.

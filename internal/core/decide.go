@@ -78,6 +78,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideTick(in)
 	case Leap:
 		return s.decideLeap(in, c), nil
+	case Digest:
+		return Decision{Events: []Event{c.Of}}, nil
 	case RaiseFormat:
 		return s.decideRaise(in, c)
 	}

@@ -15,6 +15,8 @@ func (l *lab) describe(e Event) string {
 	switch e := e.(type) {
 	case EpochStarted:
 		return fmt.Sprintf("epoch %d", e.Epoch)
+	case StateDigested:
+		return "state digested"
 	case FormatRaised:
 		return fmt.Sprintf("format %d", e.Format)
 	case NamespaceSet:

@@ -30,6 +30,20 @@ type FormatRaised struct {
 	At     int64
 }
 
+// StateDigested says what a part of the leader's state came to where the event stands, so
+// that whoever applies it can see whether its own is the same. Rounds of parts cover all.
+type StateDigested struct {
+	// Round counts the rounds of a term, Slice the parts of a round, both from 0.
+	Round, Slice uint64
+	// From and To are the first and last id of the part's jobs; To is LastJob at a round's end.
+	From, To job.ID
+	// Sum is what package record makes of the part.
+	Sum Hash
+}
+
+// LastJob is an id that no job has: all are less.
+const LastJob = ^job.ID(0)
+
 // NamespaceSet makes or changes a namespace.
 type NamespaceSet struct {
 	Name    string
@@ -269,6 +283,7 @@ type WorkerForgotten struct {
 
 func (EpochStarted) event()    {}
 func (FormatRaised) event()    {}
+func (StateDigested) event()   {}
 func (NamespaceSet) event()    {}
 func (QueueSet) event()        {}
 func (TokenSet) event()        {}

@@ -179,18 +179,13 @@ func (s *State) encode(j *jobState) {
 func (s *State) Export(sink Sink) {
 	sink.Counters(s.countersImage(), s.seq)
 	for _, name := range s.spaceNames {
-		n := s.spaces[name]
-		sink.Namespace(NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created}, s.seq)
-		for _, q := range n.names {
-			sink.Queue(QueueSet{Namespace: n.name, Name: q, Paused: n.queues[q].paused, Created: n.queues[q].created}, s.seq)
-		}
+		s.exportSpace(sink, s.spaces[name])
 	}
 	for _, id := range s.tokenIDs {
 		sink.Token(*s.tokens[id], s.seq)
 	}
 	for _, id := range s.workerIDs {
-		w := s.workers[id]
-		sink.Worker(id, &WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}, s.seq)
+		s.exportWorker(sink, s.workers[id])
 	}
 	for j := range s.jobs.all {
 		if j.state.Terminal() {

@@ -69,15 +69,21 @@ func (t *jobTable) drop(id job.ID) {
 func (t *jobTable) len() int { return t.n }
 
 // all yields the jobs by rising id. None may be added or dropped meanwhile.
-func (t *jobTable) all(yield func(*jobState) bool) {
-	for _, number := range t.order {
-		p := t.pages[number]
-		if p == nil {
-			continue
-		}
-		for _, j := range p.jobs {
-			if j != nil && !yield(j) {
-				return
+func (t *jobTable) all(yield func(*jobState) bool) { t.from(0)(yield) }
+
+// from is all, from an id on.
+func (t *jobTable) from(id job.ID) func(yield func(*jobState) bool) {
+	return func(yield func(*jobState) bool) {
+		at, _ := slices.BinarySearch(t.order, id/pageLen)
+		for _, number := range t.order[at:] {
+			p := t.pages[number]
+			if p == nil {
+				continue
+			}
+			for _, j := range p.jobs {
+				if j != nil && j.id >= id && !yield(j) {
+					return
+				}
 			}
 		}
 	}

@@ -44,6 +44,9 @@ type Settings struct {
 	TidyEvery time.Duration
 	// RetainEvery is how often what is past its retention is dropped.
 	RetainEvery time.Duration
+	// DigestEvery is how often a part of the state is digested for other servers to compare
+	// theirs with, 0 for never.
+	DigestEvery time.Duration
 	// Gone is told which jobs are about to be dropped, so that what else is kept of
 	// them goes too; an error keeps them for now. It may be nil.
 	Gone func(ctx context.Context, ids []job.ID) error
@@ -161,6 +164,9 @@ func New(ctx context.Context, settings Settings, journal store.Journal, tables s
 	found, err := replica.Recover(ctx, settings.Core, journal, tables)
 	if err != nil {
 		return nil, err
+	}
+	if found.Differs != nil {
+		log.Error("what is recovered is not what the last leader had; there is nothing better, so it goes on with that", "error", found.Differs)
 	}
 	return Take(ctx, settings, Term{Copy: found}, journal, tables, outbox, log)
 }

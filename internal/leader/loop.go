@@ -48,8 +48,9 @@ type loop struct {
 	began     time.Time // liveness counts from it
 	anchored  time.Time
 	counted   time.Time
-	launched  time.Time   // when the last batch left
-	crowd     int         // the events of that
+	launched  time.Time // when the last batch left
+	crowd     int       // the events of that
+	digests   digests
 	ripens    *time.Timer // fires when the forming batch need not wait any more
 }
 
@@ -269,6 +270,9 @@ func (p *loop) command(c core.Command, now int64) (answer, error) {
 	if err := p.forming.enter(&p.back, p.state.Format(), d.Events); err != nil {
 		return answer{err: p.unfit(c, err)}, nil
 	}
+	if _, digest := c.(core.Digest); !digest {
+		p.digests.decided += len(d.Events)
+	}
 	p.cause = c
 	return answer{reply: d.Reply}, p.carryOut(d, now)
 }
@@ -482,6 +486,7 @@ func (p *loop) place(now int64) (n int, err error) {
 		p.settings.Observer.Applied(e)
 	}
 	p.mail(d.Sends)
+	p.digests.decided += len(d.Events)
 	return len(d.Events), nil
 }
 
@@ -508,7 +513,7 @@ func (p *loop) upkeep(now int64) error {
 		p.census.Store(&c)
 	}
 	p.flushSome()
-	return nil
+	return p.digest(now)
 }
 
 func (p *loop) giveUpSilent(now int64) error {

@@ -127,8 +127,10 @@ type Standing struct {
 	Leader string
 	// Servers are those that are there.
 	Servers []store.Server
-	// Trouble is why it does not, where something is wrong.
+	// Trouble is why it does not, or why its copy is in doubt, where something is wrong.
 	Trouble string
+	// Differed is how many copies were not what the leader had.
+	Differed int
 	// Behind is how long ago a follower was last known to have seen everything.
 	Behind time.Duration
 }
@@ -139,8 +141,12 @@ func (m *Member) Standing() Standing {
 	defer m.mu.Unlock()
 	s := Standing{Leads: m.role.leader != nil && m.Holds(), Servers: m.servers}
 	s.Able = s.Leads || m.role.follower != nil
-	if m.unfit != nil {
+	s.Differed = m.differed
+	switch {
+	case m.unfit != nil:
 		s.Trouble = m.unfit.Error()
+	case m.doubts():
+		s.Trouble = m.doubt
 	}
 	if left := m.lease.Left - (m.now() - m.told); left > 0 && (m.lease.Holder != m.o.Self.ID || s.Leads) {
 		s.Leader = m.lease.Address

@@ -20,6 +20,9 @@ import (
 // leader that was killed.
 const DefaultLease = 2 * time.Second
 
+// DefaultDigestEvery is how often a leader digests a part of its state.
+const DefaultDigestEvery = time.Second
+
 // Options of a member. All but SeenFile, Led, Deposed and Reach are required.
 type Options struct {
 	// Settings of the leader, when this server leads; Clock and Holds are the member's.
@@ -71,6 +74,11 @@ type Member struct {
 	seen    Seen
 	saved   Seen
 	unfit   error // why this server can't follow
+	// doubt is why its copy may not be what the leader has, empty once it has agreed with a round
+	// of digests; differed counts the copies that were dropped for that, and inARow those since
+	// it has agreed.
+	doubt            string
+	differed, inARow int
 }
 
 // role is what the server is at the moment: one of the two, or none.
@@ -93,6 +101,9 @@ func New(o Options) (*Member, error) {
 		elector: NewElector(o.Self.ID, o.Lease), turned: make(chan struct{}), changed: make(chan struct{}), resigned: make(chan struct{}),
 	}
 	m.o.Settings.Clock, m.o.Settings.Holds = m.clock, m.Holds
+	if m.o.Settings.DigestEvery == 0 {
+		m.o.Settings.DigestEvery = DefaultDigestEvery
+	}
 	m.o.Settings.Defaults() // copies of the state go by them, too
 	return m, nil
 }
@@ -131,7 +142,7 @@ func (m *Member) Run(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			m.standDown(ctx, err)
-			wait.sleep(ctx, err)
+			wait.sleep(ctx, m.pause(err))
 		}
 	}
 	return nil
@@ -148,7 +159,10 @@ func (m *Member) standDown(ctx context.Context, err error) {
 	if leads {
 		m.giveUp(ctx)
 	}
+	difference, differs := errors.AsType[*replica.Difference](err)
 	switch {
+	case differs:
+		m.differs(difference, "dropped, and built anew")
 	case !errors.Is(err, replica.ErrNewer):
 		m.o.Log.Warn("this server begins again with what the database holds", "error", err)
 	case !known: // once is enough: it is tried again for as long as this server runs
@@ -160,14 +174,20 @@ func (m *Member) standDown(ctx context.Context, err error) {
 // retry is a pause that grows.
 type retry struct{ d time.Duration }
 
-// sleep makes a pause after a failure. What is too new for this program stays so, but for a
-// database that goes back in time.
-func (r *retry) sleep(ctx context.Context, err error) {
-	const longest, forNewer = time.Second, time.Minute
-	r.d = min(max(2*r.d, 50*time.Millisecond), longest)
-	if errors.Is(err, replica.ErrNewer) {
-		r.d = forNewer
+// pause is the least pause after a failure. What is too new for this program stays so, but for a
+// database that goes back in time; and a copy that differs time after time is not built anew all
+// the time.
+func (m *Member) pause(err error) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, differs := errors.AsType[*replica.Difference](err); errors.Is(err, replica.ErrNewer) || differs && m.inARow > 1 {
+		return time.Minute
 	}
+	return 0
+}
+
+func (r *retry) sleep(ctx context.Context, least time.Duration) {
+	r.d = max(min(max(2*r.d, 50*time.Millisecond), time.Second), least)
 	select {
 	case <-time.After(r.d):
 	case <-ctx.Done():
@@ -192,6 +212,10 @@ func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
 	if err != nil {
 		return replica.Copy{}, err
 	}
+	if c.Differs != nil {
+		m.differs(c.Differs, "what the database holds, and there is nothing better")
+		c.Differs = nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.unfit = nil
@@ -199,6 +223,25 @@ func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
 		m.seen = Seen{c.State.Generation(), c.Last}
 	}
 	return c, nil
+}
+
+// differs notes that a copy is not what the leader had.
+func (m *Member) differs(d *replica.Difference, becomes string) {
+	m.o.Log.Error("this server's copy of the state is not what the leader has; it is "+becomes+". Until it agrees this server leads only if nobody else will: "+
+		"please report this, with the logs of all servers", "sequence", d.Seq, "leader", fmt.Sprintf("%x", d.Of.Sum), "own", fmt.Sprintf("%x", d.Own), "error", d)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.doubt = d.Error()
+	m.differed++
+	m.inARow++
+}
+
+// doubts says whether the copy is not known to be the leader's. The caller holds mu.
+func (m *Member) doubts() bool {
+	if f := m.role.follower; m.doubt != "" && (m.role.leader != nil || f != nil && f.Rounds() > 0) {
+		m.doubt, m.inARow = "", 0
+	}
+	return m.doubt != ""
 }
 
 // raise sees to it that a generation follows in which nothing is given out again that the
@@ -400,6 +443,7 @@ func (m *Member) ask(ctx context.Context, what Ask) {
 	}
 	m.lease, m.told = l, sent
 	claim := m.elector.Told(sent, m.now(), what, l) && m.unfit == nil && m.role.follower != nil && !m.isResigned()
+	claim = claim && (!m.doubts() || -l.Left >= inDoubt*m.o.Lease)
 	m.until.Store(int64(m.elector.Until()))
 	m.turn()
 	m.mu.Unlock()
@@ -410,6 +454,9 @@ func (m *Member) ask(ctx context.Context, what Ask) {
 }
 
 const (
+	// inDoubt is for how many leases' length nobody must have led before a server leads whose
+	// copy is in doubt: better that than nobody.
+	inDoubt   = 5
 	meetEvery = time.Second
 	// goneAfter is how long a server may be silent before it is no longer named to clients.
 	goneAfter = 10 * time.Second

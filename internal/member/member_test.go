@@ -451,6 +451,91 @@ func TestNewer(t *testing.T) {
 	}
 }
 
+// garbling is a journal that changes a namespace's name on the way, as bad memory may.
+type garbling struct {
+	store.Journal
+	name atomic.Pointer[string]
+}
+
+func (g *garbling) Read(ctx context.Context, from uint64, most int) ([]store.Batch, error) {
+	batches, err := g.Journal.Read(ctx, from, most)
+	name := g.name.Load()
+	for i := range batches {
+		events, bad := record.DecodeBatch(batches[i].Payload)
+		for k, e := range events {
+			if set, ok := e.(core.NamespaceSet); ok && bad == nil && name != nil && set.Name == *name {
+				set.Paused = true
+				events[k] = set
+				batches[i].Payload, bad = record.EncodeBatch(nil, events)
+				g.name.Store(nil)
+			}
+		}
+	}
+	return batches, err
+}
+
+// TestDiffers: a follower whose copy is not the leader's drops it, says so, and does not lead
+// before it has agreed with the leader again.
+func TestDiffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New()
+		x := start(t, s, 1, nil)
+		if _, err := leading(t, x).Do(t.Context(), core.RaiseFormat{To: record.Newest}); err != nil {
+			t.Fatal(err)
+		}
+		g := &garbling{}
+		y := start(t, s, 2, func(o *Options) {
+			g.Journal = o.Journal
+			o.Journal = g
+		})
+		defer end(t, y)
+		until(t, "it does not follow", func() bool { return y.Standing().Able })
+		name := "garbled"
+		g.name.Store(&name)
+		put(t, x, name)
+		until(t, "it does not notice", func() bool { return y.log.has("is not what the leader has") && y.log.has("own=") })
+		until(t, "it does not agree again", func() bool { st := y.Standing(); return st.Able && st.Trouble == "" && st.Differed > 0 })
+		sees(t, y, name)
+		if n := y.Standing().Differed; n != 1 || x.Standing().Differed != 0 || !x.Standing().Leads {
+			t.Errorf("it has differed %d times, the leader %d", n, x.Standing().Differed)
+		}
+		end(t, x)
+		began := time.Now()
+		leading(t, y)
+		if took := time.Since(began); took > DefaultLease {
+			t.Errorf("it led after %s", took)
+		}
+	})
+}
+
+// TestDiffersAlone: where nobody else will lead, a server whose copy is in doubt does, later.
+func TestDiffersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New()
+		x := start(t, s, 1, nil)
+		if _, err := leading(t, x).Do(t.Context(), core.RaiseFormat{To: record.Newest}); err != nil {
+			t.Fatal(err)
+		}
+		y := start(t, s, 2, nil)
+		defer end(t, y)
+		until(t, "it does not follow", func() bool { return y.Standing().Able })
+		payload, err := record.EncodeBatch(nil, []core.Event{core.StateDigested{To: core.LastJob}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(t, x)
+		newer(t, s, payload) // a digest that nobody agrees with
+		began := time.Now()
+		leading(t, y)
+		if took := time.Since(began); took < (inDoubt-1)*DefaultLease || took > (inDoubt+2)*DefaultLease {
+			t.Errorf("it led after %s", took)
+		}
+		if st := y.Standing(); st.Differed == 0 || st.Trouble != "" {
+			t.Errorf("it stands as %+v", st)
+		}
+	})
+}
+
 // TestLedFails gives the lease up when what a leader needs can't be had.
 func TestLedFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

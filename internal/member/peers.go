@@ -40,7 +40,7 @@ func (m *Member) Peers(ctx context.Context) (Peers, error) {
 	return out, nil
 }
 
-// Role is leader, follower, unable, which can be neither, or away.
+// Role is leader, follower, unable, which leads only if nobody else will, if at all, or away.
 func (p *Peer) Role() string {
 	switch {
 	case p.Leads:

@@ -50,7 +50,7 @@ func want(t *testing.T, text string, lines ...string) {
 func TestServerCounts(t *testing.T) {
 	s := NewServer("v1")
 	vitals, leads := leader.Vitals{}, false
-	h := s.Handler(func() (leader.Vitals, bool) { return vitals, leads }, func() Standing { return Standing{leads, false, 3, time.Second / 2} }, slog.New(slog.DiscardHandler))
+	h := s.Handler(func() (leader.Vitals, bool) { return vitals, leads }, func() Standing { return Standing{leads, false, 3, time.Second / 2, 2} }, slog.New(slog.DiscardHandler))
 	if text := scrape(t, h); strings.Contains(text, "reeve_jobs_unfinished") {
 		t.Error("it counts jobs that nobody has loaded yet")
 	}
@@ -91,7 +91,7 @@ func TestServerCounts(t *testing.T) {
 		`reeve_queue_jobs_unfinished{namespace="",queue=""} 9`, `reeve_attempts_held 3`, `reeve_attempts_prefetched 2`,
 		`reeve_workers{state="connected"} 2`, `reeve_workers{state="away"} 1`, `reeve_workers{state="draining"} 1`,
 		`reeve_slots 8`, `reeve_slots_used 3`, `reeve_cpu_cores 4.5`, `reeve_cpu_cores_used 0.5`, `reeve_memory_bytes 1.073741824e+09`,
-		`reeve_server_leads 1`, `reeve_server_able 0`, `reeve_servers 3`, `reeve_follower_behind_seconds 0.5`,
+		`reeve_server_leads 1`, `reeve_server_able 0`, `reeve_follower_differences_total 2`, `reeve_servers 3`, `reeve_follower_behind_seconds 0.5`,
 		`reeve_leader_waiting{lane="view"} 11`, `reeve_leader_epoch 2`, `reeve_journal_sequence 20`, `reeve_tables_lag_batches 2`, `reeve_tables_lag_jobs 6`,
 	)
 	if strings.Contains(text, `state="pending"`) {

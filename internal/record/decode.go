@@ -73,6 +73,8 @@ func (r *reader) kindOfEvent() core.Event {
 	switch r.field {
 	case kindEpochStarted:
 		return m.epochStarted()
+	case kindStateDigested:
+		return m.stateDigested()
 	case kindFormatRaised:
 		return m.formatRaised()
 	case kindNamespaceSet:

@@ -36,6 +36,7 @@ const (
 	kindWorkerUnfit     field = 26
 	kindAttemptsStopped field = 27
 	kindFormatRaised    field = 28
+	kindStateDigested   field = 29
 )
 
 // eventsField is the number of the events in a batch.
@@ -114,6 +115,10 @@ func putEvent(b []byte, e core.Event) ([]byte, bool) {
 	case core.EpochStarted:
 		b, at = begin(b, kindEpochStarted)
 		b = putInt(putUint(putUint(b, 1, e.Epoch), 2, e.Generation), 3, e.At)
+	case core.StateDigested:
+		b, at = begin(b, kindStateDigested)
+		b = putUint(putUint(b, 1, e.Round), 2, e.Slice)
+		b = putBytes(putUint(putUint(b, 3, uint64(e.From)), 4, uint64(e.To)), 5, e.Sum[:])
 	case core.FormatRaised:
 		b, at = begin(b, kindFormatRaised)
 		b = putInt(putString(putUint(b, 1, e.Format), 2, e.By), 3, e.At)

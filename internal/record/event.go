@@ -38,6 +38,26 @@ func (r *reader) formatRaised() (e core.FormatRaised) {
 	return e
 }
 
+func (r *reader) stateDigested() (e core.StateDigested) {
+	for r.next() {
+		switch r.field {
+		case 1:
+			e.Round = r.uint()
+		case 2:
+			e.Slice = r.uint()
+		case 3:
+			e.From = job.ID(r.uint())
+		case 4:
+			e.To = job.ID(r.uint())
+		case 5:
+			r.fill(e.Sum[:])
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
 func (r *reader) namespaceSet() (e core.NamespaceSet) {
 	for r.next() {
 		switch r.field {

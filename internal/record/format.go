@@ -11,7 +11,7 @@ import (
 // that does not know the next one: until then nothing is written that needs it.
 const (
 	// formatRaises is where a cluster has a format of its own: the counters' row says it, and
-	// batches begin with it.
+	// batches begin with it. Leaders write digests of their state.
 	formatRaises = 2
 
 	// Newest is the newest format that this program reads and writes.
@@ -20,7 +20,15 @@ const (
 
 // Needs is the format that a cluster must have been raised to before e is written into its
 // journal. The raise itself needs none: who can't read it must not go on.
-func Needs(core.Event) uint64 { return core.FirstFormat }
+func Needs(e core.Event) uint64 {
+	if _, ok := e.(core.StateDigested); ok {
+		return formatRaises
+	}
+	return core.FirstFormat
+}
+
+// Digests says whether the leader of a cluster of that format digests its state.
+func Digests(format uint64) bool { return format >= formatRaises }
 
 // CheckNeeds fails for what must not be written into the journal of a cluster of that format.
 func CheckNeeds(e core.Event, format uint64) error {

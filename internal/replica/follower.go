@@ -51,6 +51,7 @@ type Follower struct {
 	last      store.Mark
 	gen       uint64
 	projected uint64
+	rounds    int
 	read      time.Time // when the copy was last known to be at the journal's end
 }
 
@@ -76,7 +77,7 @@ func NewFollower(o FollowerOptions, c Copy) *Follower {
 func (f *Follower) note() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last, f.gen, f.projected = f.copy.Last, f.copy.State.Generation(), f.copy.Projected
+	f.last, f.gen, f.projected, f.rounds = f.copy.Last, f.copy.State.Generation(), f.copy.Projected, f.copy.Rounds
 }
 
 // Position is the generation, the last batch that the copy has seen, and the sequence
@@ -85,6 +86,13 @@ func (f *Follower) Position() (generation uint64, last store.Mark, projected uin
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.gen, f.last, f.projected
+}
+
+// Rounds is how many rounds of digests the copy has agreed with: see Copy.
+func (f *Follower) Rounds() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rounds
 }
 
 // Behind is how long ago the copy was last known to be at the journal's end.
@@ -154,8 +162,8 @@ func (f *Follower) show(v *view) {
 }
 
 // Follow follows until ctx ends, and returns nil and the copy then, or until the copy can't
-// be carried on: ErrDiverged, store.ErrTrimmed when it fell too far behind, or what can't
-// be read or applied. A store that can't be reached is tried again for ever.
+// be carried on: ErrDiverged, store.ErrTrimmed when it fell too far behind, a *Difference, or
+// what can't be read or applied. A store that can't be reached is tried again for ever.
 func (f *Follower) Follow(ctx context.Context) (Copy, error) {
 	defer close(f.done)
 	poll := time.NewTicker(pollEvery)
@@ -178,7 +186,7 @@ func (f *Follower) Follow(ctx context.Context) (Copy, error) {
 			err = f.letGo(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			if errors.Is(err, ErrDiverged) || errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApply) {
+			if _, differs := errors.AsType[*Difference](err); differs || errors.Is(err, ErrDiverged) || errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApply) {
 				refuse(views, ErrEnded)
 				return f.copy, err
 			}

@@ -35,11 +35,48 @@ type Copy struct {
 	Last store.Mark
 	// Projected is the sequence that the tables covered when the state was loaded.
 	Projected uint64
+	// Differs is the first thing in which the copy was found not to be what its leader had.
+	Differs *Difference
+	// Rounds is how many rounds of the leader's digests it has agreed with, from the first part
+	// to the last.
+	Rounds int
+	agreed core.StateDigested // the last part of a round that it agrees with so far
+}
+
+// Difference is a digest that a copy does not agree with. It is an error.
+type Difference struct {
+	Of core.StateDigested
+	// Seq is the batch with the digest, and Own what the copy made of the same part.
+	Seq uint64
+	Own core.Hash
+}
+
+// Error says what differs, and where.
+func (d *Difference) Error() string {
+	return fmt.Sprintf("at sequence %d the digest of this server's copy of jobs %d to %d is %x, and the leader's was %x", d.Seq, d.Of.From, d.Of.To, d.Own[:8], d.Of.Sum[:8])
+}
+
+// compare holds a digest of the leader against the copy at the same place.
+func (c *Copy) compare(e core.StateDigested, seq uint64) {
+	own := record.Digest(c.State, e)
+	goesOn := e.Slice == 0 || c.agreed.Sum != (core.Hash{}) && e.Round == c.agreed.Round && e.Slice == c.agreed.Slice+1
+	switch {
+	case own != e.Sum:
+		c.agreed, c.Rounds = core.StateDigested{}, 0
+		if c.Differs == nil {
+			c.Differs = &Difference{Of: e, Seq: seq, Own: own}
+		}
+	case goesOn && e.To == core.LastJob:
+		c.agreed = core.StateDigested{}
+		c.Rounds++
+	case goesOn:
+		c.agreed = e
+	}
 }
 
 // Recover rebuilds the state: the rows as one snapshot, then every batch of the
 // journal after it. Damage is reported with the sequence and ends recovery: no event
-// is ever skipped.
+// is ever skipped. Digests that it does not agree with end nothing: there is no better copy.
 func Recover(ctx context.Context, config core.Config, journal store.Journal, tables store.Tables) (Copy, error) {
 	loader := record.NewLoader(config)
 	projected, err := tables.Load(ctx, loader)
@@ -81,7 +118,8 @@ func Recover(ctx context.Context, config core.Config, journal store.Journal, tab
 }
 
 // Follow applies what the journal holds after the copy, up to end at least, which it was
-// asked for a moment ago, and tells hub, which may be nil. It returns ErrDiverged, and applies
+// asked for a moment ago, and tells hub, which may be nil. It returns a *Difference as soon as
+// the copy turns out not to be what the leader has, and ErrDiverged, and applies
 // nothing more, when the copy is not a part of the history that ends there.
 func (c *Copy) Follow(ctx context.Context, journal store.Journal, end store.Mark, hub *Hub) error {
 	if end.Seq < c.Last.Seq || end.Seq == c.Last.Seq && end.ID != c.Last.ID && c.Last.ID != ([16]byte{}) {
@@ -98,6 +136,9 @@ func (c *Copy) Follow(ctx context.Context, journal store.Journal, end store.Mark
 		for i := range batches {
 			if err := c.applyTelling(&batches[i], hub); err != nil {
 				return err
+			}
+			if c.Differs != nil {
+				return c.Differs
 			}
 		}
 	}
@@ -156,6 +197,9 @@ func (c *Copy) Apply(b *store.Batch, tell func(core.Notice)) (err error) {
 		}
 	}()
 	for at = range events {
+		if e, ok := events[at].(core.StateDigested); ok {
+			c.compare(e, b.Seq)
+		}
 		c.apply(events[at], tell)
 	}
 	c.State.Batch(b.Seq)

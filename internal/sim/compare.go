@@ -41,6 +41,15 @@ func (h *history) compare(whose string, s *core.State) {
 	if diff := diffRows(want, got); diff != "" {
 		h.w.fail(Law, "%s at %d is not what the journal makes: %s", whose, s.Seq(), diff)
 	}
+	for e := (core.StateDigested{}); ; e.From, e.Slice = e.To+1, e.Slice+1 {
+		e.To = s.EndOfPart(e.From, 10, e.Slice)
+		if record.Digest(s, e) != record.Digest(h.follower, e) {
+			h.w.fail(Law, "%s at %d has another digest of jobs %d to %d than what the journal makes", whose, s.Seq(), e.From, e.To)
+		}
+		if e.To == core.LastJob {
+			break
+		}
+	}
 	for i := range expected {
 		if i >= len(says) || says[i] != expected[i] {
 			h.w.fail(Law, "%s at %d explains otherwise:\n%s\nand what the journal makes:\n%s", whose, s.Seq(), says[min(i, len(says)-1)], expected[i])

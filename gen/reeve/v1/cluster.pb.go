@@ -1532,7 +1532,7 @@ type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the others reach it.
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	// leader; follower; unable, which can neither lead nor follow; or away, which was not heard of
+	// leader; follower; unable, which leads only if nobody else will, if at all; or away, which was not heard of
 	// for ten seconds and has not said goodbye.
 	Role    string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`

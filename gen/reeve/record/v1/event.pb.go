@@ -110,6 +110,7 @@ type Event struct {
 	//	*Event_WorkerUnfit
 	//	*Event_AttemptsStopped
 	//	*Event_FormatRaised
+	//	*Event_StateDigested
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -404,6 +405,15 @@ func (x *Event) GetFormatRaised() *FormatRaised {
 	return nil
 }
 
+func (x *Event) GetStateDigested() *StateDigested {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_StateDigested); ok {
+			return x.StateDigested
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -520,6 +530,10 @@ type Event_FormatRaised struct {
 	FormatRaised *FormatRaised `protobuf:"bytes,28,opt,name=format_raised,json=formatRaised,proto3,oneof"`
 }
 
+type Event_StateDigested struct {
+	StateDigested *StateDigested `protobuf:"bytes,29,opt,name=state_digested,json=stateDigested,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -575,6 +589,8 @@ func (*Event_WorkerUnfit) isEvent_Kind() {}
 func (*Event_AttemptsStopped) isEvent_Kind() {}
 
 func (*Event_FormatRaised) isEvent_Kind() {}
+
+func (*Event_StateDigested) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -698,6 +714,83 @@ func (x *FormatRaised) GetAt() int64 {
 	return 0
 }
 
+// StateDigested is core.StateDigested.
+type StateDigested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Round         uint64                 `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
+	Slice         uint64                 `protobuf:"varint,2,opt,name=slice,proto3" json:"slice,omitempty"`
+	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,5,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateDigested) Reset() {
+	*x = StateDigested{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateDigested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateDigested) ProtoMessage() {}
+
+func (x *StateDigested) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateDigested.ProtoReflect.Descriptor instead.
+func (*StateDigested) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StateDigested) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *StateDigested) GetSlice() uint64 {
+	if x != nil {
+		return x.Slice
+	}
+	return 0
+}
+
+func (x *StateDigested) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *StateDigested) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *StateDigested) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
 // NamespaceSet is core.NamespaceSet.
 type NamespaceSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -710,7 +803,7 @@ type NamespaceSet struct {
 
 func (x *NamespaceSet) Reset() {
 	*x = NamespaceSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +815,7 @@ func (x *NamespaceSet) String() string {
 func (*NamespaceSet) ProtoMessage() {}
 
 func (x *NamespaceSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +828,7 @@ func (x *NamespaceSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceSet.ProtoReflect.Descriptor instead.
 func (*NamespaceSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NamespaceSet) GetName() string {
@@ -772,7 +865,7 @@ type QueueSet struct {
 
 func (x *QueueSet) Reset() {
 	*x = QueueSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +877,7 @@ func (x *QueueSet) String() string {
 func (*QueueSet) ProtoMessage() {}
 
 func (x *QueueSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +890,7 @@ func (x *QueueSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueSet.ProtoReflect.Descriptor instead.
 func (*QueueSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *QueueSet) GetNamespace() string {
@@ -838,7 +931,7 @@ type TokenSet struct {
 
 func (x *TokenSet) Reset() {
 	*x = TokenSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +943,7 @@ func (x *TokenSet) String() string {
 func (*TokenSet) ProtoMessage() {}
 
 func (x *TokenSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +956,7 @@ func (x *TokenSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenSet.ProtoReflect.Descriptor instead.
 func (*TokenSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TokenSet) GetToken() *Token {
@@ -884,7 +977,7 @@ type SpecAdded struct {
 
 func (x *SpecAdded) Reset() {
 	*x = SpecAdded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +989,7 @@ func (x *SpecAdded) String() string {
 func (*SpecAdded) ProtoMessage() {}
 
 func (x *SpecAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1002,7 @@ func (x *SpecAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecAdded.ProtoReflect.Descriptor instead.
 func (*SpecAdded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SpecAdded) GetHash() []byte {
@@ -952,7 +1045,7 @@ type JobSubmitted struct {
 
 func (x *JobSubmitted) Reset() {
 	*x = JobSubmitted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1057,7 @@ func (x *JobSubmitted) String() string {
 func (*JobSubmitted) ProtoMessage() {}
 
 func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1070,7 @@ func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSubmitted.ProtoReflect.Descriptor instead.
 func (*JobSubmitted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *JobSubmitted) GetId() uint64 {
@@ -1113,7 +1206,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1218,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1231,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1186,7 +1279,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1291,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1304,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1232,7 +1325,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1337,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1350,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1287,7 +1380,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1392,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1405,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1355,7 +1448,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1460,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1473,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1419,7 +1512,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1524,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1537,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1501,7 +1594,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1606,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1619,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1564,7 +1657,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1669,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1682,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -1646,7 +1739,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1751,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1764,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -1755,7 +1848,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1860,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1873,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -1818,7 +1911,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1923,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1936,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -1941,7 +2034,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2046,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2059,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -1993,7 +2086,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2098,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2111,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -2040,7 +2133,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2145,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2158,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2103,7 +2196,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2208,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2221,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2181,7 +2274,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2286,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2299,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2257,7 +2350,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2362,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2375,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2318,7 +2411,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2423,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2436,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2377,7 +2470,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2482,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2495,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2423,7 +2516,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2528,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2541,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2476,7 +2569,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2581,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2594,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2529,7 +2622,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2634,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2647,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2578,7 +2671,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\x9f\x0f\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xe8\x0f\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2611,7 +2704,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x10worker_forgotten\x18\x19 \x01(\v2 .reeve.record.v1.WorkerForgottenH\x00R\x0fworkerForgotten\x12A\n" +
 	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfit\x12M\n" +
 	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStopped\x12D\n" +
-	"\rformat_raised\x18\x1c \x01(\v2\x1d.reeve.record.v1.FormatRaisedH\x00R\fformatRaisedB\x06\n" +
+	"\rformat_raised\x18\x1c \x01(\v2\x1d.reeve.record.v1.FormatRaisedH\x00R\fformatRaised\x12G\n" +
+	"\x0estate_digested\x18\x1d \x01(\v2\x1e.reeve.record.v1.StateDigestedH\x00R\rstateDigestedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2622,7 +2716,13 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\fFormatRaised\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x04R\x06format\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"T\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"q\n" +
+	"\rStateDigested\x12\x14\n" +
+	"\x05round\x18\x01 \x01(\x04R\x05round\x12\x14\n" +
+	"\x05slice\x18\x02 \x01(\x04R\x05slice\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\x04R\x02to\x12\x10\n" +
+	"\x03sum\x18\x05 \x01(\fR\x03sum\"T\n" +
 	"\fNamespaceSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x02 \x01(\bR\x06paused\x12\x18\n" +
@@ -2788,98 +2888,100 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
 	(*EpochStarted)(nil),    // 2: reeve.record.v1.EpochStarted
 	(*FormatRaised)(nil),    // 3: reeve.record.v1.FormatRaised
-	(*NamespaceSet)(nil),    // 4: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),        // 5: reeve.record.v1.QueueSet
-	(*TokenSet)(nil),        // 6: reeve.record.v1.TokenSet
-	(*SpecAdded)(nil),       // 7: reeve.record.v1.SpecAdded
-	(*JobSubmitted)(nil),    // 8: reeve.record.v1.JobSubmitted
-	(*Carry)(nil),           // 9: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 10: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 11: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 12: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 13: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 14: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 15: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 16: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 17: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 18: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 19: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 20: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 21: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 22: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 23: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 24: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 25: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 26: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 27: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 28: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 29: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 30: reeve.record.v1.WorkerForgotten
-	(*Token)(nil),           // 31: reeve.record.v1.Token
-	(*Wait)(nil),            // 32: reeve.record.v1.Wait
-	(*Span)(nil),            // 33: reeve.record.v1.Span
-	(*Cause)(nil),           // 34: reeve.record.v1.Cause
-	(*Usage)(nil),           // 35: reeve.record.v1.Usage
-	(*Spent)(nil),           // 36: reeve.record.v1.Spent
-	(*Hello)(nil),           // 37: reeve.record.v1.Hello
+	(*StateDigested)(nil),   // 4: reeve.record.v1.StateDigested
+	(*NamespaceSet)(nil),    // 5: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),        // 6: reeve.record.v1.QueueSet
+	(*TokenSet)(nil),        // 7: reeve.record.v1.TokenSet
+	(*SpecAdded)(nil),       // 8: reeve.record.v1.SpecAdded
+	(*JobSubmitted)(nil),    // 9: reeve.record.v1.JobSubmitted
+	(*Carry)(nil),           // 10: reeve.record.v1.Carry
+	(*JobWoken)(nil),        // 11: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),        // 12: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),       // 13: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),  // 14: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),   // 15: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),    // 16: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),        // 17: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil), // 18: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),  // 19: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),    // 20: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil), // 21: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil), // 22: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),  // 23: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil), // 24: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 25: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 26: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 27: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 28: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 29: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 30: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 31: reeve.record.v1.WorkerForgotten
+	(*Token)(nil),           // 32: reeve.record.v1.Token
+	(*Wait)(nil),            // 33: reeve.record.v1.Wait
+	(*Span)(nil),            // 34: reeve.record.v1.Span
+	(*Cause)(nil),           // 35: reeve.record.v1.Cause
+	(*Usage)(nil),           // 36: reeve.record.v1.Usage
+	(*Spent)(nil),           // 37: reeve.record.v1.Spent
+	(*Hello)(nil),           // 38: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
 	2,  // 1: reeve.record.v1.Event.epoch_started:type_name -> reeve.record.v1.EpochStarted
-	4,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
-	5,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
-	6,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
-	7,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
-	8,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	10, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	11, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	12, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	13, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	14, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	15, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	16, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	17, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	18, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	19, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	20, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	21, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	22, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	24, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	25, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	26, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	27, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	28, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	30, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	29, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	23, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	5,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
+	6,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
+	7,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
+	8,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
+	9,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
+	11, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	12, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	13, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	14, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	15, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	16, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	17, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	18, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	19, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	20, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	21, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	22, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	23, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	25, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	26, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	27, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	28, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	29, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	31, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	30, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	24, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
-	31, // 29: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	32, // 30: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	9,  // 31: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	33, // 32: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	33, // 33: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	33, // 34: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	34, // 35: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	34, // 36: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	34, // 37: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	35, // 38: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	36, // 39: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	34, // 40: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	33, // 41: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	34, // 42: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	34, // 43: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	37, // 44: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
+	32, // 30: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	33, // 31: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	10, // 32: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	34, // 33: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	34, // 34: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	34, // 35: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	35, // 36: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	35, // 37: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	35, // 38: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	36, // 39: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	37, // 40: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	35, // 41: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	34, // 42: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	35, // 43: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	35, // 44: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	38, // 45: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -2917,18 +3019,19 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_WorkerUnfit)(nil),
 		(*Event_AttemptsStopped)(nil),
 		(*Event_FormatRaised)(nil),
+		(*Event_StateDigested)(nil),
 	}
-	file_reeve_record_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[19].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
