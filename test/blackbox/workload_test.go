@@ -90,6 +90,10 @@ const ticking = `i=0; while [ $i -lt 12 ]; do mark tick; sleep 0.1; i=$((i+1)); 
 // lease is still there when its successor begins.
 const outliving = `i=0; while [ $i -lt 25 ]; do mark tick; sleep 0.2; i=$((i+1)); done; `
 
+// endless says for twelve seconds that it lives: longer than a fault lasts in which nobody can
+// end what is past its limit.
+const endless = `i=0; while [ $i -lt 60 ]; do mark tick; sleep 0.2; i=$((i+1)); done; `
+
 // task is one that begins, does what the script says, and says its success last.
 func task(script string) reeve.Task {
 	return reeve.Task{
@@ -115,7 +119,7 @@ func (w *workload) job(n int, kind string) reeve.Job {
 	case "stubborn":
 		*main = task("trap '' TERM; " + outliving)
 	case "timeout":
-		*main = task(outliving)
+		*main = task(endless)
 		main.Timeout, main.Retry.MaxAttempts = limitOf, 1
 	case "flaky":
 		*main = task(`[ $REEVE_ATTEMPT -gt 1 ] || { mark fail; exit 7; }; `)
