@@ -159,7 +159,7 @@ func (m *Member) standDown(ctx context.Context, err error) {
 	if leads {
 		m.giveUp(ctx)
 	}
-	difference, differs := errors.AsType[*replica.Difference](err)
+	difference, differs := errors.AsType[*replica.DifferenceError](err)
 	switch {
 	case differs:
 		m.differs(difference, "dropped, and built anew")
@@ -180,7 +180,7 @@ type retry struct{ d time.Duration }
 func (m *Member) pause(err error) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, differs := errors.AsType[*replica.Difference](err); errors.Is(err, replica.ErrNewer) || differs && m.inARow > 1 {
+	if _, differs := errors.AsType[*replica.DifferenceError](err); errors.Is(err, replica.ErrNewer) || differs && m.inARow > 1 {
 		return time.Minute
 	}
 	return 0
@@ -226,7 +226,7 @@ func (m *Member) recover(ctx context.Context) (replica.Copy, error) {
 }
 
 // differs notes that a copy is not what the leader had.
-func (m *Member) differs(d *replica.Difference, becomes string) {
+func (m *Member) differs(d *replica.DifferenceError, becomes string) {
 	m.o.Log.Error("this server's copy of the state is not what the leader has; it is "+becomes+". Until it agrees this server leads only if nobody else will: "+
 		"please report this, with the logs of all servers", "sequence", d.Seq, "leader", fmt.Sprintf("%x", d.Of.Sum), "own", fmt.Sprintf("%x", d.Own), "error", d)
 	m.mu.Lock()

@@ -56,7 +56,7 @@ func TestDigests(t *testing.T) {
 	h.digest(core.StateDigested{Round: 4, To: core.LastJob}, 1)
 	h.submit()
 	err = follow()
-	d, ok := errors.AsType[*Difference](err)
+	d, ok := errors.AsType[*DifferenceError](err)
 	if !ok || d.Seq != c.Last.Seq || d.Own == d.Of.Sum || c.Rounds != 0 {
 		t.Errorf("it ended with %v at %d", err, c.Last.Seq)
 	}

@@ -162,7 +162,7 @@ func (f *Follower) show(v *view) {
 }
 
 // Follow follows until ctx ends, and returns nil and the copy then, or until the copy can't
-// be carried on: ErrDiverged, store.ErrTrimmed when it fell too far behind, a *Difference, or
+// be carried on: ErrDiverged, store.ErrTrimmed when it fell too far behind, a *DifferenceError, or
 // what can't be read or applied. A store that can't be reached is tried again for ever.
 func (f *Follower) Follow(ctx context.Context) (Copy, error) {
 	defer close(f.done)
@@ -186,7 +186,7 @@ func (f *Follower) Follow(ctx context.Context) (Copy, error) {
 			err = f.letGo(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			if _, differs := errors.AsType[*Difference](err); differs || errors.Is(err, ErrDiverged) || errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApply) {
+			if _, differs := errors.AsType[*DifferenceError](err); differs || errors.Is(err, ErrDiverged) || errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApply) {
 				refuse(views, ErrEnded)
 				return f.copy, err
 			}

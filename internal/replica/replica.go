@@ -36,15 +36,15 @@ type Copy struct {
 	// Projected is the sequence that the tables covered when the state was loaded.
 	Projected uint64
 	// Differs is the first thing in which the copy was found not to be what its leader had.
-	Differs *Difference
+	Differs *DifferenceError
 	// Rounds is how many rounds of the leader's digests it has agreed with, from the first part
 	// to the last.
 	Rounds int
 	agreed core.StateDigested // the last part of a round that it agrees with so far
 }
 
-// Difference is a digest that a copy does not agree with. It is an error.
-type Difference struct {
+// DifferenceError is a digest that a copy does not agree with. It is an error.
+type DifferenceError struct {
 	Of core.StateDigested
 	// Seq is the batch with the digest, and Own what the copy made of the same part.
 	Seq uint64
@@ -52,7 +52,7 @@ type Difference struct {
 }
 
 // Error says what differs, and where.
-func (d *Difference) Error() string {
+func (d *DifferenceError) Error() string {
 	return fmt.Sprintf("at sequence %d the digest of this server's copy of jobs %d to %d is %x, and the leader's was %x", d.Seq, d.Of.From, d.Of.To, d.Own[:8], d.Of.Sum[:8])
 }
 
@@ -64,7 +64,7 @@ func (c *Copy) compare(e core.StateDigested, seq uint64) {
 	case own != e.Sum:
 		c.agreed, c.Rounds = core.StateDigested{}, 0
 		if c.Differs == nil {
-			c.Differs = &Difference{Of: e, Seq: seq, Own: own}
+			c.Differs = &DifferenceError{Of: e, Seq: seq, Own: own}
 		}
 	case goesOn && e.To == core.LastJob:
 		c.agreed = core.StateDigested{}
@@ -118,7 +118,7 @@ func Recover(ctx context.Context, config core.Config, journal store.Journal, tab
 }
 
 // Follow applies what the journal holds after the copy, up to end at least, which it was
-// asked for a moment ago, and tells hub, which may be nil. It returns a *Difference as soon as
+// asked for a moment ago, and tells hub, which may be nil. It returns a *DifferenceError as soon as
 // the copy turns out not to be what the leader has, and ErrDiverged, and applies
 // nothing more, when the copy is not a part of the history that ends there.
 func (c *Copy) Follow(ctx context.Context, journal store.Journal, end store.Mark, hub *Hub) error {
