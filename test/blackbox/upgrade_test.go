@@ -127,9 +127,10 @@ func TestUpgrade(t *testing.T) {
 
 	newerEpoch := x.newer.epoch()
 	x.newer.proc.kill(t)
-	x.begin(x.newer) // nobody else could have led
-	if n := x.older.epoch(); n > newerEpoch || x.newer.epoch() <= newerEpoch {
-		t.Errorf("the older server led term %d, the newer one %d and then %d", n, newerEpoch, x.newer.epoch())
+	x.begin(x.newer)
+	await(t, x.newer.name+" leads again", func() bool { return x.newer.epoch() > newerEpoch })
+	if n := x.older.epoch(); n > newerEpoch {
+		t.Errorf("the older server led term %d, after term %d with a format that it can't read", n, newerEpoch)
 	}
 	x.older.proc.stop(t)
 	x.older.program = ""
