@@ -1,12 +1,16 @@
 package blackbox
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 )
 
 // smallDisk mounts a file system of that size in memory at a directory.
@@ -75,6 +79,69 @@ func TestServerDiskFull(t *testing.T) {
 	c.serve()
 	for _, id := range acknowledged {
 		c.ends(id, "succeeded")
+	}
+	l.begins("main", 1, 0)
+}
+
+// TestDatabaseDiskFull fills the disk of the database of two servers, whose journal it then can't
+// write: submits are refused, what runs goes on, and once there is room and the database is back
+// nothing that was acknowledged is missing.
+func TestDatabaseDiskFull(t *testing.T) {
+	t.Parallel()
+	disk, err := os.MkdirTemp("", "reeve-disk-") // whose parents the database's account may enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(disk) })
+	smallDisk(t, disk, "150m")
+	if err := os.Chmod(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.Start(t, pgtest.Config{In: disk, Settings: []string{"min_wal_size=32MB", "max_wal_size=32MB"}})
+	v := severalOn(t, db, 2)
+	for _, m := range v.members {
+		v.begin(m)
+	}
+	v.worker("w1", "--cpu", "8", "--slots", "8")
+	l := newLedger(t)
+	gatedJob := v.submit(l.env() + "\nrun: '" + gated + "'")
+	l.seen(1, "begin", "main")
+
+	filling := fill(t, disk)
+	if info, err := os.Stat(filling); err != nil || os.Truncate(filling, info.Size()-4<<20) != nil {
+		t.Fatalf("there is no room for the first ones: %v", err)
+	}
+	text := make([]byte, 200_000) // which can't be packed
+	_, _ = rand.Read(text)        // it always can
+	file := mustWrite(t, v.dir+"/large.yaml", "labels: {size: large}\nstdin: "+hex.EncodeToString(text)+"\nrun: cat > /dev/null\n")
+	var acknowledged []string
+	for refusal := (result{}); refusal.code == 0; {
+		if refusal = v.reeve("submit", "-q", file); refusal.code == 0 {
+			acknowledged = append(acknowledged, strings.TrimSpace(refusal.out))
+			continue
+		}
+		refused(t, refusal, []string{"submit"}, "try again")
+	}
+	l.open("gate")
+	l.seen(1, "end", "main") // what runs goes on
+
+	if err := os.Remove(filling); err != nil {
+		t.Fatal(err)
+	}
+	db.Revive(t)
+	v.ends(gatedJob, "succeeded")
+	acknowledged = append(acknowledged, v.submit("run: echo there is room"))
+	_, epoch := v.leader()
+	for _, m := range v.members {
+		m.proc.kill(t)
+		v.begin(m)
+	}
+	v.another(epoch)
+	for _, id := range acknowledged {
+		v.ends(id, "succeeded")
+	}
+	if len(acknowledged) == 1 || !strings.Contains(db.Log(t), "No space left on device") {
+		t.Errorf("%d jobs were taken before the disk was full, and the database says\n%s", len(acknowledged)-1, db.Log(t))
 	}
 	l.begins("main", 1, 0)
 }

@@ -52,7 +52,12 @@ func startSeveral(t *testing.T, n int, args ...string) *several {
 // plainSeveral is the same before the servers are started.
 func plainSeveral(t *testing.T, n int, args ...string) *several {
 	t.Helper()
-	db := pgtest.Start(t, pgtest.Config{})
+	return severalOn(t, pgtest.Start(t, pgtest.Config{}), n, args...)
+}
+
+// severalOn is the same on a database that is there.
+func severalOn(t *testing.T, db *pgtest.Server, n int, args ...string) *several {
+	t.Helper()
 	v := &several{cluster: &cluster{t: t, dir: t.TempDir()}, db: db}
 	v.args = append([]string{"--dev"}, args...)
 	store := db.Database(t)

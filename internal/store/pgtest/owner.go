@@ -31,9 +31,9 @@ func account() (uid, gid uint32, ok bool) {
 	return uint32(id), uint32(group), errors.Join(err, errGroup) == nil
 }
 
-// privateDir makes a directory that the servers' account owns.
-func privateDir() (string, error) {
-	dir, err := os.MkdirTemp("", "reeve-pg-")
+// privateDir makes a directory in another, or a temporary one, that the servers' account owns.
+func privateDir(in string) (string, error) {
+	dir, err := os.MkdirTemp(in, "reeve-pg-")
 	if err != nil {
 		return "", err
 	}

@@ -25,7 +25,7 @@ func (s *Server) PgBouncer(tb testing.TB) func(at string) string {
 	if _, err := os.Stat(program); err != nil {
 		missing(tb, "PgBouncer (Debian: apt-get install pgbouncer)")
 	}
-	dir, err := privateDir()
+	dir, err := privateDir("")
 	if err != nil {
 		tb.Fatal(err)
 	}

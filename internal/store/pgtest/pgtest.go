@@ -32,6 +32,9 @@ type Config struct {
 	TLS bool
 	// Settings are lines of postgresql.conf.
 	Settings []string
+	// In is the directory that the server's own is made in, which everybody may enter; a temporary
+	// one if empty.
+	In string
 }
 
 // Server is a PostgreSQL server. Its methods fail the test that calls them, and one goroutine
@@ -89,7 +92,7 @@ func missing(tb testing.TB, what string) {
 
 // create makes a cluster and starts it.
 func create(bin string, c Config) (*Server, error) {
-	dir, err := privateDir()
+	dir, err := privateDir(c.In)
 	if err != nil {
 		return nil, err
 	}
@@ -248,6 +251,21 @@ func (s *Server) Start(tb testing.TB) {
 	}
 }
 
+// Revive waits until the server takes connections again, and starts it if it has ended by itself.
+func (s *Server) Revive(tb testing.TB) {
+	tb.Helper()
+	err := s.await()
+	if err == nil {
+		return
+	}
+	select {
+	case <-s.running.ended:
+		s.Start(tb)
+	default:
+		tb.Fatal(err)
+	}
+}
+
 // Promote makes a standby the primary.
 func (s *Server) Promote(tb testing.TB) {
 	tb.Helper()
@@ -260,7 +278,7 @@ func (s *Server) Promote(tb testing.TB) {
 // synchronous_standby_names.
 func (s *Server) Standby(tb testing.TB) *Server {
 	tb.Helper()
-	dir, err := privateDir()
+	dir, err := privateDir("")
 	if err != nil {
 		tb.Fatal(err)
 	}
