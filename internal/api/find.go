@@ -213,8 +213,9 @@ func (s *server) facts(ctx context.Context, c *core.Submit) error {
 	c.Ended = nil
 	after := map[job.ID]bool{}
 	var keys []int
+	var horizon uint64
 	if err := s.Engine.View(ctx, func(state *core.State) {
-		c.ReadSeq = state.Seq()
+		c.ReadSeq, horizon = state.Seq(), state.Horizon()
 		for _, a := range c.Spec.After {
 			m, ok := state.Image(a.Job)
 			if !ok {
@@ -247,11 +248,12 @@ func (s *server) facts(ctx context.Context, c *core.Submit) error {
 			c.Ended = append(c.Ended, core.EndedJob{ID: id, State: job.State(row.State)})
 		}
 	}
-	return s.keyFacts(ctx, c, keys)
+	return s.keyFacts(ctx, c, keys, horizon)
 }
 
-// keyFacts looks up the keys of some of a submit's items.
-func (s *server) keyFacts(ctx context.Context, c *core.Submit, items []int) error {
+// keyFacts looks up the keys of some of a submit's items among the jobs that memory did not
+// hold, which all had changed last by horizon.
+func (s *server) keyFacts(ctx context.Context, c *core.Submit, items []int, horizon uint64) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -259,7 +261,7 @@ func (s *server) keyFacts(ctx context.Context, c *core.Submit, items []int) erro
 	for n, i := range items {
 		hashes[n] = record.KeyHash(c.Namespace, c.Items[i].Key)
 	}
-	rows, _, err := s.History.JobsByKey(ctx, hashes...)
+	rows, _, err := s.History.JobsByKey(ctx, horizon, hashes)
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,10 @@ import (
 func (s *server) facts(c core.Submit, then func(core.Command)) {
 	var after []job.ID
 	var keys []int
+	var horizon uint64
 	s.put(laneView, &request{
 		view: func(state *core.State) {
-			c.ReadSeq = state.Seq()
+			c.ReadSeq, horizon = state.Seq(), state.Horizon()
 			for _, a := range c.Spec.After {
 				if m, ok := state.Image(a.Job); !ok {
 					after = append(after, a.Job)
@@ -35,7 +36,7 @@ func (s *server) facts(c core.Submit, then func(core.Command)) {
 		},
 		done: func(any, error) {
 			s.after(s.w.between(0, 20*time.Millisecond), func() {
-				if s.stored(&c, after, keys) != nil {
+				if s.stored(&c, after, keys, horizon) != nil {
 					then(nil)
 					return
 				}
@@ -46,7 +47,7 @@ func (s *server) facts(c core.Submit, then func(core.Command)) {
 }
 
 // stored adds what the tables say.
-func (s *server) stored(c *core.Submit, after []job.ID, keys []int) error {
+func (s *server) stored(c *core.Submit, after []job.ID, keys []int, horizon uint64) error {
 	ctx := s.w.ctx()
 	for _, id := range after {
 		row, _, err := s.rows.Job(ctx, uint64(id))
@@ -60,7 +61,7 @@ func (s *server) stored(c *core.Submit, after []job.ID, keys []int) error {
 	}
 	for _, i := range keys {
 		item := &c.Items[i]
-		rows, _, err := s.rows.JobsByKey(ctx, record.KeyHash(c.Namespace, item.Key))
+		rows, _, err := s.rows.JobsByKey(ctx, horizon, []uint64{record.KeyHash(c.Namespace, item.Key)})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ package store
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -243,6 +244,9 @@ type Query struct {
 // MaxPage bounds a page of a list.
 const MaxPage = 1000
 
+// Latest asks for all that has been flushed.
+const Latest = math.MaxUint64
+
 // History answers reads about what the tables hold. All methods may run
 // concurrently; each returns the projected sequence of its snapshot where a
 // caller needs to know how old the answer is.
@@ -250,8 +254,10 @@ type History interface {
 	// Job returns one job, or ErrNotFound, and the snapshot's projected sequence.
 	Job(ctx context.Context, id uint64) (JobRow, uint64, error)
 	// JobsByKey returns the jobs whose KeyHash is one of hashes, by id: rarely more
-	// than one of each. All come out of one snapshot.
-	JobsByKey(ctx context.Context, hashes ...uint64) ([]JobRow, uint64, error)
+	// than one of each. All come out of one snapshot, which has at least what was flushed
+	// of changes up to seen: a caller that holds all later ones itself gets an answer out
+	// of memory where there is one, and one that holds none passes Latest.
+	JobsByKey(ctx context.Context, seen uint64, hashes []uint64) ([]JobRow, uint64, error)
 	// Jobs returns a page of q and the projected sequence. It scans a bounded
 	// number of rows: next is the id to pass as Below for the rest, 0 at the end.
 	Jobs(ctx context.Context, q Query) (Page, error)

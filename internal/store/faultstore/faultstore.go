@@ -215,9 +215,9 @@ func (h history) Job(ctx context.Context, id uint64) (store.JobRow, uint64, erro
 	return p.a, p.b, err
 }
 
-func (h history) JobsByKey(ctx context.Context, hashes ...uint64) ([]store.JobRow, uint64, error) {
+func (h history) JobsByKey(ctx context.Context, seen uint64, hashes []uint64) ([]store.JobRow, uint64, error) {
 	p, err := run(h.f, JobsByKey, func() (pair[[]store.JobRow, uint64], error) {
-		rows, projected, err := h.to.JobsByKey(ctx, hashes...)
+		rows, projected, err := h.to.JobsByKey(ctx, seen, hashes)
 		return pair[[]store.JobRow, uint64]{rows, projected}, err
 	})
 	return p.a, p.b, err

@@ -62,7 +62,7 @@ func calls(f *faultstore.Faults, s *memstore.Store) map[faultstore.Op]func(conte
 		faultstore.Retain:  func(ctx context.Context) error { _, err := t.Retain(ctx, time.Time{}, nil); return err },
 		faultstore.Job:     func(ctx context.Context) error { _, _, err := h.Job(ctx, 1); return err },
 		faultstore.JobsByKey: func(ctx context.Context) error {
-			_, _, err := h.JobsByKey(ctx, 1)
+			_, _, err := h.JobsByKey(ctx, store.Latest, []uint64{1})
 			return err
 		},
 		faultstore.Jobs:  func(ctx context.Context) error { _, err := h.Jobs(ctx, store.Query{Limit: 1}); return err },

@@ -27,7 +27,8 @@ func (h history) Job(ctx context.Context, id uint64) (store.JobRow, uint64, erro
 	return cloneJob(j), t.projected, nil
 }
 
-func (h history) JobsByKey(ctx context.Context, hashes ...uint64) ([]store.JobRow, uint64, error) {
+// JobsByKey leaves out what it may leave out.
+func (h history) JobsByKey(ctx context.Context, seen uint64, hashes []uint64) ([]store.JobRow, uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
@@ -36,7 +37,7 @@ func (h history) JobsByKey(ctx context.Context, hashes ...uint64) ([]store.JobRo
 	t := h.s.now
 	var rows []store.JobRow
 	for _, id := range t.ids {
-		if j := t.jobs[id]; j.KeyHash != 0 && slices.Contains(hashes, j.KeyHash) {
+		if j := t.jobs[id]; j.KeyHash != 0 && j.Changed <= seen && slices.Contains(hashes, j.KeyHash) {
 			rows = append(rows, cloneJob(j))
 		}
 	}

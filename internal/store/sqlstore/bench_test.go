@@ -231,7 +231,7 @@ func benchmarkHistory(b *testing.B, e engine) {
 			return err
 		}},
 		{"key", func(ctx context.Context) error {
-			_, _, err := h.JobsByKey(ctx, r.Uint64())
+			_, _, err := h.JobsByKey(ctx, store.Latest, []uint64{r.Uint64()})
 			return err
 		}},
 		{"keys", func(ctx context.Context) error {
@@ -239,7 +239,7 @@ func benchmarkHistory(b *testing.B, e engine) {
 			for i := range keys {
 				keys[i] = r.Uint64()
 			}
-			_, _, err := h.JobsByKey(ctx, keys[:]...)
+			_, _, err := h.JobsByKey(ctx, store.Latest, keys[:])
 			return err
 		}},
 		{"payloads", func(ctx context.Context) error {

@@ -96,7 +96,7 @@ func (t *tables) flush(ctx context.Context, s *session, f *store.Flush) error {
 	if err := s.follows(ctx, f); err != nil {
 		return err
 	}
-	t.keys.Flushing(uint64(before.projected), f.Seq)
+	t.keys.Flushing(uint64(before.projected), f.Seq, before.numbersOf())
 	if err := t.objects(ctx, s, f.Objects); err != nil {
 		return err
 	}

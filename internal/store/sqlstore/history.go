@@ -69,7 +69,10 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 }
 
 // JobsByKey implements store.History.
-func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.JobRow, projected uint64, err error) {
+func (t *tables) JobsByKey(ctx context.Context, seen uint64, hashes []uint64) (jobs []store.JobRow, projected uint64, err error) {
+	if projected, none := t.keys.None(seen, hashes); none {
+		return nil, projected, t.db.open(ctx)
+	}
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 		if err := s.refresh(ctx); err != nil {
 			return err
@@ -82,7 +85,7 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 			return true, err
 		}
 		if len(hashes) == 1 {
-			return s.byKey(ctx, hashes[0], found)
+			return t.byKey(ctx, s, hashes[0], found)
 		}
 		return t.byKeys(ctx, s, hashes, found)
 	})
@@ -94,7 +97,14 @@ func (t *tables) JobsByKey(ctx context.Context, hashes ...uint64) (jobs []store.
 }
 
 // byKey looks a key up in as few statements as there can be.
-func (s *session) byKey(ctx context.Context, hash uint64, found func(row) (bool, error)) error {
+func (t *tables) byKey(ctx context.Context, s *session, hash uint64, found func(row) (bool, error)) error {
+	picked := 0
+	for _, p := range s.layout.parts {
+		picked += len(t.pick(ctx, s, p.number, nil, []uint64{hash}))
+	}
+	if picked == 0 {
+		return nil
+	}
 	for _, lookup := range s.layout.lookups() {
 		args := make([]any, lookup.args)
 		for i := range args {
@@ -111,12 +121,7 @@ func (s *session) byKey(ctx context.Context, hash uint64, found func(row) (bool,
 func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found func(row) (bool, error)) error {
 	args := make([]any, 0, len(hashes))
 	for _, p := range s.layout.parts {
-		some, learn := t.keys.Pick(args[:0], p.number, uint64(s.layout.projected), hashes)
-		if learn != nil {
-			t.keys.Learners.Add(1) // before Close waits, which waits for this session first
-			go t.learn(context.WithoutCancel(ctx), p.number, learn)
-		}
-		err := s.inGroups(some, selectByKeys, byKeys, func(text string, group []any) error {
+		err := s.inGroups(t.pick(ctx, s, p.number, args[:0], hashes), selectByKeys, byKeys, func(text string, group []any) error {
 			return s.query(ctx, statement{text: text, partition: p.number}, found, group...)
 		})
 		if err != nil {
@@ -124,6 +129,17 @@ func (t *tables) byKeys(ctx context.Context, s *session, hashes []uint64, found 
 		}
 	}
 	return nil
+}
+
+// pick appends to args those of hashes that a partition may have, and begins to learn what it
+// has where that pays.
+func (t *tables) pick(ctx context.Context, s *session, number int64, args []any, hashes []uint64) []any {
+	some, learn := t.keys.Pick(args, number, uint64(s.layout.projected), hashes)
+	if learn != nil {
+		t.keys.Learners.Add(1) // before Close waits, which waits for this session first
+		go t.learn(context.WithoutCancel(ctx), number, learn)
+	}
+	return some
 }
 
 // Jobs implements store.History.

@@ -78,6 +78,15 @@ func (s *session) refreshBy(ctx context.Context, text string) error {
 // of them comes from a transaction that failed.
 func (s *session) doubt() { s.layout.version = -1 }
 
+// numbersOf returns the partitions' numbers.
+func (l *layout) numbersOf() []int64 {
+	numbers := make([]int64, len(l.parts))
+	for i := range l.parts {
+		numbers[i] = l.parts[i].number
+	}
+	return numbers
+}
+
 // find returns the index of the partition that holds id, -1 for none.
 func (l *layout) find(id uint64) int {
 	return sort.Search(len(l.parts), func(i int) bool { return uint64(l.parts[i].first) > id }) - 1

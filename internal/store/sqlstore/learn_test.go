@@ -32,7 +32,7 @@ func found(t *testing.T, s *Store, n uint64) int {
 		for id := from; id < from+500; id++ {
 			hashes = append(hashes, hashOf(id), hashOf(id+1<<40))
 		}
-		rows, _, err := s.History().JobsByKey(t.Context(), hashes...)
+		rows, _, err := s.History().JobsByKey(t.Context(), store.Latest, hashes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,6 +34,9 @@ func (t *tables) Load(ctx context.Context, into store.Loader) (projected uint64,
 			return err
 		}
 		projected = uint64(s.layout.projected)
+		// Who loads has lost its memory, perhaps because the tables have lost what this process
+		// wrote: others may have written something else in its place.
+		t.keys.Forget(projected)
 		if err := s.hold(inner); err != nil {
 			return err
 		}

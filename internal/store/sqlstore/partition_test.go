@@ -183,7 +183,7 @@ func TestKeysOverManyPartitions(t *testing.T) {
 	if err := s.Tables().Flush(t.Context(), &f); err != nil {
 		t.Fatal(err)
 	}
-	rows, _, err := s.History().JobsByKey(t.Context(), 2)
+	rows, _, err := s.History().JobsByKey(t.Context(), store.Latest, []uint64{2})
 	if err != nil || len(rows) != n/2 {
 		t.Fatalf("%d jobs, want %d (%v)", len(rows), n/2, err)
 	}

@@ -39,20 +39,17 @@ WHERE hash IN (SELECT spec FROM {{s}}jobs_{{n}}) ORDER BY hash`
 func (t *tables) Retain(ctx context.Context, now time.Time, gone func(ids []uint64) error) (dropped int, err error) {
 	ms := now.UnixMilli()
 	var parts []partition
+	var numbers []int64
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 		// Flushes widen the bounds of a partition without a new layout.
 		s.doubt()
 		if err := s.refresh(ctx); err != nil {
 			return err
 		}
-		parts = slices.Clone(s.layout.parts)
+		parts, numbers = slices.Clone(s.layout.parts), s.layout.numbersOf()
 		return nil
 	})
 	if err == nil {
-		numbers := make([]int64, len(parts))
-		for i := range parts {
-			numbers[i] = parts[i].number
-		}
 		t.keys.Keep(numbers)
 	}
 	for _, p := range parts {

@@ -261,13 +261,8 @@ func (db *database) write(ctx context.Context, do func(ctx context.Context, s *s
 
 // take waits for a session.
 func (db *database) take(ctx context.Context, pool chan *session) (*session, error) {
-	if err := ctx.Err(); err != nil {
+	if err := db.open(ctx); err != nil {
 		return nil, err
-	}
-	select {
-	case <-db.closed:
-		return nil, errClosed
-	default:
 	}
 	select {
 	case s := <-pool:
@@ -276,6 +271,16 @@ func (db *database) take(ctx context.Context, pool chan *session) (*session, err
 		return nil, errClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// open returns an error when nobody is to get an answer any more.
+func (db *database) open(ctx context.Context) error {
+	select {
+	case <-db.closed:
+		return errClosed
+	default:
+		return ctx.Err()
 	}
 }
 

@@ -281,9 +281,9 @@ func same(t *testing.T, a, b Opened) {
 	q := store.Query{Limit: 500, WithBlobs: true}
 	diff(t, "jobs", jobsOf(t, b, q), jobsOf(t, a, q))
 	for _, key := range []uint64{1<<63 + 11, 1<<63 + 1496, 5} {
-		want, _, err := a.History.JobsByKey(t.Context(), key)
+		want, _, err := a.History.JobsByKey(t.Context(), store.Latest, []uint64{key})
 		check(t, err)
-		got, _, err := b.History.JobsByKey(t.Context(), key)
+		got, _, err := b.History.JobsByKey(t.Context(), store.Latest, []uint64{key})
 		check(t, err)
 		diff(t, "a job by its key", got, want)
 	}

@@ -130,7 +130,7 @@ func payloadsAlone(t *testing.T, o Opened) {
 	got, _, err := o.History.Job(t.Context(), 1)
 	check(t, err)
 	diff(t, "job", got, bare[0])
-	byKey, _, err := o.History.JobsByKey(t.Context(), 7)
+	byKey, _, err := o.History.JobsByKey(t.Context(), store.Latest, []uint64{7})
 	check(t, err)
 	diff(t, "job by its key", byKey, bare[:1])
 
@@ -194,7 +194,7 @@ func jobsByKey(t *testing.T, o Opened) {
 	look := func() {
 		t.Helper()
 		for _, tt := range tests {
-			rows, projected, err := o.History.JobsByKey(t.Context(), tt.hash)
+			rows, projected, err := o.History.JobsByKey(t.Context(), store.Latest, []uint64{tt.hash})
 			check(t, err)
 			diff(t, fmt.Sprintf("jobs by key %x", tt.hash), ids(rows), tt.want)
 			if projected != f.Seq {
@@ -209,10 +209,10 @@ func jobsByKey(t *testing.T, o Opened) {
 			many = append(many, n)
 		}
 		many = append(many, 4)
-		rows, projected, err := o.History.JobsByKey(t.Context(), many...)
+		rows, projected, err := o.History.JobsByKey(t.Context(), store.Latest, many)
 		check(t, err)
 		diff(t, "jobs by many keys", ids(rows), []uint64{2, 4, 13, 26, 38, 39})
-		none, _, err := o.History.JobsByKey(t.Context())
+		none, _, err := o.History.JobsByKey(t.Context(), store.Latest, nil)
 		check(t, err)
 		if projected != f.Seq || len(none) > 0 {
 			t.Errorf("projected %d, want %d; by no key %d jobs", projected, f.Seq, len(none))
@@ -411,7 +411,7 @@ func readsBesideFlushes(t *testing.T, o Opened) {
 		return err
 	})
 	reader(func() error {
-		rows, projected, err := o.History.JobsByKey(t.Context(), 77)
+		rows, projected, err := o.History.JobsByKey(t.Context(), store.Latest, []uint64{77})
 		same("key", rows, projected)
 		return err
 	})

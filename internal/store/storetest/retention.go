@@ -167,7 +167,7 @@ func stay(t *testing.T, o Opened, jobs ...store.JobRow) {
 		check(t, err)
 		want.Payload = nil // it has a call of its own
 		diff(t, fmt.Sprint("job ", want.ID), got, want)
-		rows, _, err := o.History.JobsByKey(t.Context(), want.KeyHash)
+		rows, _, err := o.History.JobsByKey(t.Context(), store.Latest, []uint64{want.KeyHash})
 		check(t, err)
 		diff(t, "jobs by its key", ids(rows), []uint64{want.ID})
 		parts, err := o.History.Parts(t.Context(), want.ID, 0, store.PartAttempt, 0, 10)
@@ -193,7 +193,7 @@ func gone(t *testing.T, o Opened, jobs ...store.JobRow) {
 		if listed[j.ID] {
 			t.Errorf("job %d is still listed", j.ID)
 		}
-		rows, _, err := o.History.JobsByKey(t.Context(), j.KeyHash)
+		rows, _, err := o.History.JobsByKey(t.Context(), store.Latest, []uint64{j.KeyHash})
 		check(t, err)
 		diff(t, "jobs by its key", ids(rows), []uint64(nil))
 		parts, err := o.History.Parts(t.Context(), j.ID, 0, store.PartAttempt, 0, 10)

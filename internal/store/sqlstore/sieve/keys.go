@@ -101,6 +101,8 @@ type Keys struct {
 	// seq is the last flush that the sieves know of. A reader that sees a later one sees
 	// what another process wrote.
 	seq uint64
+	// all are the partitions that there are or were at seq, nil while that is not known.
+	all []int64
 	// learning says that a partition's keys are being read, one partition at a time.
 	learning bool
 	// Learners are the goroutines that read keys: whoever starts one adds it before.
@@ -111,12 +113,12 @@ type Keys struct {
 func (k *Keys) Forget(seq uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sieves, k.size, k.seq = make(map[int64]*Sieve), 0, seq
+	k.sieves, k.size, k.seq, k.all = make(map[int64]*Sieve), 0, seq, nil
 }
 
 // Flushing is called by the writer before what it writes at seq can be seen by anybody; it
-// has seen the flush before.
-func (k *Keys) Flushing(before, seq uint64) {
+// has seen the flush before, and the partitions all, which are k's from now on.
+func (k *Keys) Flushing(before, seq uint64, all []int64) {
 	k.mu.RLock()
 	mine := before <= k.seq
 	k.mu.RUnlock()
@@ -125,7 +127,7 @@ func (k *Keys) Flushing(before, seq uint64) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.seq = seq
+	k.seq, k.all = seq, all
 }
 
 // Made is called by the writer for a new partition, which has no keys.
@@ -133,6 +135,9 @@ func (k *Keys) Made(number int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sieves[number] = &Sieve{ready: true}
+	if k.all != nil {
+		k.all = append(k.all, number)
+	}
 }
 
 // Add is called by the writer before its jobs can be seen by anybody.
@@ -170,6 +175,23 @@ func (k *Keys) Keep(numbers []int64) {
 			delete(k.sieves, number)
 		}
 	}
+}
+
+// None reports whether it is certain that no partition has any of hashes, as far as flushes
+// have written what had changed up to seen, and which flush that is known of.
+func (k *Keys) None(seen uint64, hashes []uint64) (seq uint64, none bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.all == nil || seen > k.seq {
+		return 0, false
+	}
+	for _, number := range k.all {
+		s := k.sieves[number]
+		if s == nil || !s.ready || slices.ContainsFunc(hashes, s.has) {
+			return 0, false
+		}
+	}
+	return k.seq, true
 }
 
 // Pick appends to picked those of hashes that a partition may have, for a reader who sees

@@ -51,10 +51,46 @@ func TestKeysOfAnotherProcess(t *testing.T) {
 	if some, learn := k.Pick(nil, 1, 6, all); len(some) != 3 || learn != nil {
 		t.Errorf("of a partition that another process wrote, %v are to be looked up", some)
 	}
-	k.Flushing(6, 7) // this one goes on after the other
+	k.Flushing(6, 7, nil) // this one goes on after the other
 	if some, _ := k.Pick(nil, 1, 7, all); len(some) != 3 {
 		t.Errorf("after that, %v are to be looked up", some)
 	}
+}
+
+// TestNone is what is certain without a look at any partition.
+func TestNone(t *testing.T) {
+	k := &Keys{}
+	none := func(when string, seen uint64, hash uint64, want bool) {
+		t.Helper()
+		if _, got := k.None(seen, []uint64{hash}); got != want {
+			t.Errorf("%s, it is certain that nobody has %d: %t", when, hash, got)
+		}
+	}
+	k.Forget(0)
+	none("at first", 0, 1, false)
+	k.Flushing(0, 5, []int64{})
+	none("before the first partition", 5, 1, true)
+	k.Made(1)
+	k.Add(1, []store.JobRow{{KeyHash: 7}})
+	none("with one key", 5, 1, true)
+	none("with one key", 5, 7, false)
+	none("with one key and what may have been written since", 6, 1, false)
+	k.Flushing(5, 8, []int64{1, 2}) // of 2 nothing is known
+	none("with a strange partition", 8, 1, false)
+	_, learn := k.Pick(nil, 2, 8, make([]uint64, sievePays))
+	if learn == nil {
+		t.Fatal("it is not learned")
+	}
+	none("while that is learned", 8, 1, false)
+	k.Learned(2, learn, []uint64{9}, nil)
+	none("once that is learned", 8, 1, true)
+	none("once that is learned", 8, 9, false)
+	k.Keep([]int64{2})
+	none("while a partition may be dropped or not", 8, 1, false)
+	k.Flushing(8, 9, []int64{2})
+	none("once it is dropped", 9, 1, true)
+	k.Flushing(12, 13, []int64{2})
+	none("after another process has written", 13, 1, false)
 }
 
 // TestKeysForgottenWhileLearned does not take the end of what was read for all of it.
