@@ -116,8 +116,10 @@ func (b *batch) reset() {
 	*b = next
 }
 
-// release lets out what waited for a batch: answers, mail and notices.
+// release lets out what waited for a batch: notices, answers and mail. Who is woken last is the
+// first to run, and that is to be who brings work to a worker.
 func (p *loop) release(b *batch) {
+	p.publish(b)
 	for _, l := range b.logged {
 		p.settings.Logged(l.ref, l.size)
 	}
@@ -141,6 +143,9 @@ func (p *loop) release(b *batch) {
 		}
 	}
 	tell(len(b.answers))
+}
+
+func (p *loop) publish(b *batch) {
 	if b.empty() {
 		return
 	}
