@@ -17,12 +17,13 @@ const (
 	// leastFailovers is how often a leader fails in each way: a median of fewer says little.
 	leastFailovers = 5
 	followerReads  = 2000
-	// readLoad is the load under which a follower is read, in jobs a second.
-	readLoad = 5000
 
 	aboutSeveral = "Three servers on one PostgreSQL, all on this machine, with fifty workers of two slots. *Lead*: until the next leader says that it leads. " +
 		"*Dispatch*: until the first attempt began after that. *Write*: until a client that writes one job after the other had its next one acknowledged."
 )
+
+// readLoads are the loads under which a follower is read, in jobs a second.
+var readLoads = []float64{0, 1000, 2500, 5000}
 
 // several is HA: what changes of leader cost, and what a follower answers.
 func (b *bench) several() error {
@@ -51,7 +52,7 @@ func severalRow(what string) figure.Row {
 // readFollower asks a follower for jobs, with nothing else going on and under load.
 func (b *bench) readFollower(c *several.Cluster) error {
 	n := b.count(followerReads)
-	for _, load := range []float64{0, readLoad} {
+	for _, load := range readLoads {
 		for range b.runs {
 			took, err := c.Reads(n, load)
 			if err != nil {

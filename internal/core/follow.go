@@ -18,6 +18,8 @@ type worklist struct {
 	spans []endedSpan
 	stops []stopping
 	over  []job.ID
+	// again is the first of the jobs that are all to be looked at again, 0 for none.
+	again job.ID
 	// at is the job that is being looked at.
 	at job.ID
 }
@@ -67,26 +69,39 @@ func (w *worklist) stopped(e AttemptsStopped) { w.stops = append(w.stops, stoppi
 // Forget drops what Follow would look at: for replicas that only apply.
 func (s *State) Forget() { s.follow = worklist{} }
 
-// Recheck makes Follow look at everything again. A new leader calls it once, so that
+// Recheck makes Follow look at everything again, slice by slice. A new leader calls it once, so that
 // no consequence is lost between two leaders; where there is none Follow decides
 // nothing.
-func (s *State) Recheck() {
-	for j := range s.jobs.all {
-		id := j.id
+func (s *State) Recheck() { s.follow.again = 1 }
+
+// recheckSlice is how many jobs one call of Follow looks at again.
+const recheckSlice = 256
+
+// recheck puts the next jobs that are to be looked at again on the list.
+func (s *State) recheck() {
+	w := &s.follow
+	from, n := w.again, 0
+	w.again = 0
+	for j := range s.jobs.from(from) {
+		if n++; n > recheckSlice {
+			w.again = j.id
+			return
+		}
+		w.at = j.id
 		if j.state.Terminal() {
-			if len(s.waiters[id]) > 0 {
-				s.follow.ended(id)
+			if len(s.waiters[j.id]) > 0 {
+				w.ended(j.id)
 			}
 			continue
 		}
-		s.follow.job(id)
+		w.job(j.id)
 		for i := range j.tasks {
 			ti := uint32(i)
 			if j.tasks[i].ready {
-				s.follow.readied(id, ti)
+				w.readied(j.id, ti)
 			}
 			if j.tasks[i].over() {
-				s.follow.task(id, ti)
+				w.task(j.id, ti)
 			}
 		}
 	}
@@ -146,6 +161,8 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		w.over = pop(w.over)
 		w.at = id
 		s.followOver(&d, id, now)
+	case w.again > 0:
+		s.recheck()
 	default:
 		return d, false
 	}

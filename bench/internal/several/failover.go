@@ -203,7 +203,21 @@ func (c *Cluster) Reads(n int, rate float64) (took []time.Duration, err error) {
 			return nil, errors.Join(c.Context.Err(), l.end())
 		}
 	}
-	return took, l.end()
+	return took, errors.Join(l.end(), c.idle())
+}
+
+// idle returns when no job is left that has not ended.
+func (c *Cluster) idle() error {
+	ctx, cancel := context.WithTimeout(c.Context, proc.Patience)
+	defer cancel()
+	return proc.Await(ctx, pollEvery, func() (bool, error) {
+		leader, err := c.leader()
+		if leader == nil || err != nil {
+			return false, err
+		}
+		left, err := leader.metric(ctx, "reeve_jobs_unfinished")
+		return left == 0, err
+	})
 }
 
 // load is jobs that come by the clock.

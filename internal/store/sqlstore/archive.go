@@ -89,7 +89,7 @@ func (s *Store) dump(outer, ctx context.Context, rows, log *session, to store.Co
 		if err := outer.Err(); err != nil {
 			return err
 		}
-		batches, err := s.journal.batches(ctx, log, from, loadBytes)
+		batches, err := s.journal.batches(ctx, log, log.query, from, loadBytes)
 		if err != nil {
 			return err
 		}

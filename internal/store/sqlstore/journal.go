@@ -116,8 +116,8 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 	if from > math.MaxInt64 {
 		return nil, nil
 	}
-	err = j.db.read(ctx, func(ctx context.Context, s *session) (err error) {
-		batches, err = j.batches(ctx, s, from, maxBytes)
+	err = j.db.look(ctx, func(ctx context.Context, s *session) (err error) {
+		batches, err = j.batches(ctx, s, s.alone, from, maxBytes)
 		return err
 	})
 	if err != nil {
@@ -126,12 +126,16 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 	return batches, nil
 }
 
-// batches is Read in a session's transaction.
-func (j journal) batches(ctx context.Context, s *session, from uint64, maxBytes int) (batches []store.Batch, err error) {
+// querier runs a statement and hands each row to scan until it returns false or an error.
+type querier func(ctx context.Context, name statement, scan func(row) (bool, error), args ...any) error
+
+// batches is Read by a session's query or alone. What is read at two moments fits together: a
+// journal only loses its beginning and gains at its end.
+func (j journal) batches(ctx context.Context, s *session, query querier, from uint64, maxBytes int) (batches []store.Batch, err error) {
 	size, next, more, hole := 0, from, true, from == 0
 	for more && !hole {
 		more = false
-		err := s.query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
+		err := query(ctx, statement{text: selectBatches}, func(rows row) (bool, error) {
 			b, err := j.scan(rows)
 			if err != nil {
 				return false, err

@@ -118,6 +118,15 @@ func (s *session) query(ctx context.Context, name statement, scan func(row) (boo
 	return rows.Err()
 }
 
+// alone is query as a reading transaction of its own.
+func (s *session) alone(ctx context.Context, name statement, scan func(row) (bool, error), args ...any) error {
+	if !s.db.d.remote {
+		return s.query(ctx, name, scan, args...)
+	}
+	st := postgres.Statement{Text: s.db.d.expand(name, 0), Args: args}
+	return postgres.QueryAlone(ctx, s.conn, st, func(r *postgres.Row) (bool, error) { return scan(r) })
+}
+
 // row runs a prepared statement and scans its first row, or returns
 // sql.ErrNoRows.
 func (s *session) row(ctx context.Context, name statement, args []any, dest ...any) error {

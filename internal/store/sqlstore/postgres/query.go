@@ -143,6 +143,29 @@ func Query(ctx context.Context, conn *sql.Conn, s Statement, scan func(*Row) (bo
 	})
 }
 
+// QueryAlone is Query as a reading transaction of its own, in one round trip.
+func QueryAlone(ctx context.Context, conn *sql.Conn, s Statement, scan func(*Row) (bool, error)) error {
+	values, oids, formats := s.parameters()
+	var batch pgconn.Batch
+	batch.ExecParams(ReadSettings(), nil, nil, nil, nil)
+	batch.ExecParams(s.Text, values, oids, formats, []int16{1})
+	return raw(conn, func(c *pgx.Conn) error {
+		results := c.PgConn().ExecBatch(ctx, &batch)
+		var failed error
+		for n := 0; results.NextResult(); n++ {
+			rows := results.ResultReader()
+			for more := n == 1; more && failed == nil && rows.NextRow(); {
+				more, failed = scan(&Row{rows.Values()})
+			}
+			_, _ = rows.Close() // reads the rest; the error is that of all
+		}
+		if err := results.Close(); failed == nil {
+			return err
+		}
+		return failed
+	})
+}
+
 // Result is what a statement of Together did.
 type Result struct {
 	// Changed is how many rows it changed.
