@@ -359,10 +359,6 @@ func New(config Config) *State {
 // Seq is the last applied batch's sequence.
 func (s *State) Seq() uint64 { return s.seq }
 
-// Horizon is the sequence by which every job that memory does not hold had changed for the
-// last time, and had been projected.
-func (s *State) Horizon() uint64 { return s.horizon }
-
 // Generation is the generation of ids; it rises when the past was lost.
 func (s *State) Generation() uint64 { return s.generation }
 

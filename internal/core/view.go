@@ -164,6 +164,10 @@ func hasLabel(labels map[string]string, want string) bool {
 	return ok
 }
 
+// Horizon is the sequence by which every job that memory does not hold had changed for the
+// last time, and had been projected.
+func (s *State) Horizon() uint64 { return s.horizon }
+
 // Unprojected returns the newest jobs selected by f that the tables lack or have
 // in an older form, newest first, up to limit.
 func (s *State) Unprojected(f Filter, limit int) []JobImage {

@@ -88,14 +88,12 @@ func TestServerDiskFull(t *testing.T) {
 // nothing that was acknowledged is missing.
 func TestDatabaseDiskFull(t *testing.T) {
 	t.Parallel()
-	disk, err := os.MkdirTemp("", "reeve-disk-") // whose parents the database's account may enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.Remove(disk) })
+	disk := t.TempDir()
 	smallDisk(t, disk, "150m")
-	if err := os.Chmod(disk, 0o755); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{filepath.Dir(disk), disk} { // the database has an account of its own
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	db := pgtest.Start(t, pgtest.Config{In: disk, Settings: []string{"min_wal_size=32MB", "max_wal_size=32MB"}})
 	v := severalOn(t, db, 2)

@@ -14,8 +14,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
@@ -219,128 +217,6 @@ func TestRoleSettings(t *testing.T) {
 	}
 	if _, err := s.Cluster().Claim(t.Context(), [16]byte{1}, "https://1", 1e9); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestNewKeysNeedNoDatabase looks up keys that nobody has, which is what nearly all are, without a
-// question to the database, as long as nobody else can have written what counts.
-func TestNewKeysNeedNoDatabase(t *testing.T) {
-	server := pgtest.Start(t, pgtest.Config{})
-	url := server.Database(t)
-	s, other := connected(t, url), connected(t, url)
-	write := func(s *Store, seq uint64) {
-		t.Helper()
-		insist(t, s, numbered(seq, 10))
-		f := store.Flush{Seq: seq, ID: numbered(seq, 1).ID, Jobs: []store.JobRow{{ID: seq, Changed: seq, KeyHash: hashOf(seq)}}}
-		for err := s.Tables().Flush(t.Context(), &f); err != nil; err = s.Tables().Flush(t.Context(), &f) {
-			if !errors.Is(err, store.ErrUnavailable) || t.Context().Err() != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	found := func(s *Store, seen, job uint64) int {
-		t.Helper()
-		rows, _, err := s.History().JobsByKey(t.Context(), seen, []uint64{hashOf(job)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(rows)
-	}
-	write(s, 1)
-	write(s, 2)
-	server.Stop(t, true)
-	if n := found(s, 2, 77); n != 0 {
-		t.Errorf("%d jobs have a key that nobody has", n)
-	}
-	for _, ask := range []struct{ seen, job uint64 }{{2, 1}, {3, 77}, {store.Latest, 77}} {
-		if _, _, err := s.History().JobsByKey(t.Context(), ask.seen, []uint64{hashOf(ask.job)}); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("the key of job %d as of %d, without the database: %v, want %v", ask.job, ask.seen, err, store.ErrUnavailable)
-		}
-	}
-	server.Start(t)
-	write(other, 3)
-	if n := found(s, 3, 3); n != 1 {
-		t.Errorf("%d jobs have the key that another server has written, want 1", n)
-	}
-	write(s, 4)
-	for job := uint64(1); job <= 4; job++ {
-		if n := found(s, 4, job); n != 1 {
-			t.Errorf("%d jobs have the key of job %d, want 1", n, job)
-		}
-	}
-	var c counting
-	if _, err := other.Tables().Load(t.Context(), &c); err != nil {
-		t.Fatal(err)
-	}
-	if n := found(other, 3, 4); n != 1 {
-		t.Errorf("%d jobs have the key of job 4 for a server that has begun again, want 1", n)
-	}
-}
-
-// TestNoConnectionsLeft lets others take all connections that the database gives: a store that
-// has its own goes on with all it does, one that has none is told, and is served when there are some.
-func TestNoConnectionsLeft(t *testing.T) {
-	server := pgtest.Start(t, pgtest.Config{Settings: []string{"max_connections=30"}})
-	url := server.Database(t)
-	s := connected(t, url)
-	seq := uint64(0)
-	work := func() {
-		t.Helper()
-		seq++
-		if err := s.Journal().Append(t.Context(), numbered(seq, 1000)); err != nil {
-			t.Fatal(err)
-		}
-		begun, _ := benchFlush(seq, seq*100, 100, true)
-		begun.ID = numbered(seq, 1).ID
-		if err := s.Tables().Flush(t.Context(), &begun); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Cluster().Claim(t.Context(), [16]byte{1}, "https://1", 1e9); err != nil {
-			t.Fatal(err)
-		}
-		holds(t, s, seq)
-	}
-	for range 4 { // each connection is made when it is first needed, and kept
-		work()
-	}
-	var others []*pgx.Conn
-	for {
-		c, err := pgx.Connect(t.Context(), url)
-		if err != nil {
-			if !strings.Contains(err.Error(), "53300") {
-				t.Fatalf("after %d connections: %v, want that there are too many", len(others), err)
-			}
-			break
-		}
-		others = append(others, c)
-	}
-	release := func() {
-		for _, c := range others {
-			if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
-				t.Error(err)
-			}
-		}
-		others = nil
-	}
-	defer release()
-
-	work()
-	work()
-	open := func() error {
-		another, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: url}})
-		if err != nil {
-			return err
-		}
-		return another.Close()
-	}
-	if err := open(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "53300") {
-		t.Errorf("a store is opened: %v, want %v with the reason", err, store.ErrUnavailable)
-	}
-	release()
-	for err := open(); err != nil; err = open() { // until the last one is gone
-		if !errors.Is(err, store.ErrUnavailable) || t.Context().Err() != nil {
-			t.Fatalf("with room again: %v", err)
-		}
 	}
 }
 

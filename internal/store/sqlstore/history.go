@@ -71,7 +71,7 @@ func (t *tables) Job(ctx context.Context, id uint64) (job store.JobRow, projecte
 // JobsByKey implements store.History.
 func (t *tables) JobsByKey(ctx context.Context, seen uint64, hashes []uint64) (jobs []store.JobRow, projected uint64, err error) {
 	if projected, none := t.keys.None(seen, hashes); none {
-		return nil, projected, t.db.open(ctx)
+		return nil, projected, ctx.Err()
 	}
 	err = t.db.read(ctx, func(ctx context.Context, s *session) error {
 		if err := s.refresh(ctx); err != nil {

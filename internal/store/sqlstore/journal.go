@@ -120,10 +120,7 @@ func (j journal) Read(ctx context.Context, from uint64, maxBytes int) (batches [
 		batches, err = j.batches(ctx, s, s.alone, from, maxBytes)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return batches, nil
+	return batches, err
 }
 
 // querier runs a statement and hands each row to scan until it returns false or an error.

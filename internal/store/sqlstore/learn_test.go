@@ -2,11 +2,13 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
+	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/sieve"
 )
 
@@ -124,4 +126,59 @@ func TestKeysOfAFlushUnderWay(t *testing.T) {
 			t.Errorf("%d keys are found, want 2000", got)
 		}
 	})
+}
+
+// TestNewKeysNeedNoDatabase looks up keys that nobody has, which is what nearly all are, without a
+// question to the database, as long as nobody else can have written what counts.
+func TestNewKeysNeedNoDatabase(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{})
+	url := server.Database(t)
+	s, other := connected(t, url), connected(t, url)
+	write := func(s *Store, seq uint64) {
+		t.Helper()
+		insist(t, s, numbered(seq, 10))
+		f := store.Flush{Seq: seq, ID: numbered(seq, 1).ID, Jobs: []store.JobRow{{ID: seq, Changed: seq, KeyHash: hashOf(seq)}}}
+		for err := s.Tables().Flush(t.Context(), &f); err != nil; err = s.Tables().Flush(t.Context(), &f) {
+			if !errors.Is(err, store.ErrUnavailable) || t.Context().Err() != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	found := func(s *Store, seen, job uint64) int {
+		t.Helper()
+		rows, _, err := s.History().JobsByKey(t.Context(), seen, []uint64{hashOf(job)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows)
+	}
+	write(s, 1)
+	write(s, 2)
+	server.Stop(t, true)
+	if n := found(s, 2, 77); n != 0 {
+		t.Errorf("%d jobs have a key that nobody has", n)
+	}
+	for _, ask := range []struct{ seen, job uint64 }{{2, 1}, {3, 77}, {store.Latest, 77}} {
+		if _, _, err := s.History().JobsByKey(t.Context(), ask.seen, []uint64{hashOf(ask.job)}); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("the key of job %d as of %d, without the database: %v, want %v", ask.job, ask.seen, err, store.ErrUnavailable)
+		}
+	}
+	server.Start(t)
+	write(other, 3)
+	if n := found(s, 3, 3); n != 1 {
+		t.Errorf("%d jobs have the key that another server has written, want 1", n)
+	}
+	write(s, 4)
+	for job := uint64(1); job <= 4; job++ {
+		if n := found(s, 4, job); n != 1 {
+			t.Errorf("%d jobs have the key of job %d, want 1", n, job)
+		}
+	}
+	var c counting
+	if _, err := other.Tables().Load(t.Context(), &c); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(other, 3, 4); n != 1 {
+		t.Errorf("%d jobs have the key of job 4 for a server that has begun again, want 1", n)
+	}
 }

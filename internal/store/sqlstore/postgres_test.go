@@ -2,8 +2,11 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/reeve-scheduler/reeve/internal/store"
 	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
@@ -121,6 +124,73 @@ func TestPostgresPlans(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", tt.text, err)
 			}
+		}
+	}
+}
+
+// TestNoConnectionsLeft lets others take all connections that the database gives: a store that
+// has its own goes on with all it does, one that has none is told, and is served when there are some.
+func TestNoConnectionsLeft(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{Settings: []string{"max_connections=30"}})
+	url := server.Database(t)
+	s := connected(t, url)
+	seq := uint64(0)
+	work := func() {
+		t.Helper()
+		seq++
+		if err := s.Journal().Append(t.Context(), numbered(seq, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		begun, _ := benchFlush(seq, seq*100, 100, true)
+		begun.ID = numbered(seq, 1).ID
+		if err := s.Tables().Flush(t.Context(), &begun); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Cluster().Claim(t.Context(), [16]byte{1}, "https://1", 1e9); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, s, seq)
+	}
+	for range 4 { // each connection is made when it is first needed, and kept
+		work()
+	}
+	var others []*pgx.Conn
+	for {
+		c, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			if !strings.Contains(err.Error(), "53300") {
+				t.Fatalf("after %d connections: %v, want that there are too many", len(others), err)
+			}
+			break
+		}
+		others = append(others, c)
+	}
+	release := func() {
+		for _, c := range others {
+			if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		}
+		others = nil
+	}
+	defer release()
+
+	work()
+	work()
+	open := func() error {
+		another, err := OpenPostgres(t.Context(), PostgresOptions{Options: postgres.Options{URL: url}})
+		if err != nil {
+			return err
+		}
+		return another.Close()
+	}
+	if err := open(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "53300") {
+		t.Errorf("a store is opened: %v, want %v with the reason", err, store.ErrUnavailable)
+	}
+	release()
+	for err := open(); err != nil; err = open() { // until the last one is gone
+		if !errors.Is(err, store.ErrUnavailable) || t.Context().Err() != nil {
+			t.Fatalf("with room again: %v", err)
 		}
 	}
 }

@@ -123,8 +123,7 @@ func (s *session) alone(ctx context.Context, name statement, scan func(row) (boo
 	if !s.db.d.remote {
 		return s.query(ctx, name, scan, args...)
 	}
-	st := postgres.Statement{Text: s.db.d.expand(name, 0), Args: args}
-	return postgres.QueryAlone(ctx, s.conn, st, func(r *postgres.Row) (bool, error) { return scan(r) })
+	return postgres.QueryAlone(ctx, s.conn, postgres.Statement{Text: s.db.d.expand(name, 0), Args: args}, func(r *postgres.Row) (bool, error) { return scan(r) })
 }
 
 // row runs a prepared statement and scans its first row, or returns
@@ -270,8 +269,13 @@ func (db *database) write(ctx context.Context, do func(ctx context.Context, s *s
 
 // take waits for a session.
 func (db *database) take(ctx context.Context, pool chan *session) (*session, error) {
-	if err := db.open(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	select {
+	case <-db.closed:
+		return nil, errClosed
+	default:
 	}
 	select {
 	case s := <-pool:
@@ -280,16 +284,6 @@ func (db *database) take(ctx context.Context, pool chan *session) (*session, err
 		return nil, errClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	}
-}
-
-// open returns an error when nobody is to get an answer any more.
-func (db *database) open(ctx context.Context) error {
-	select {
-	case <-db.closed:
-		return errClosed
-	default:
-		return ctx.Err()
 	}
 }
 
