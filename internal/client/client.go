@@ -137,7 +137,7 @@ func New(o Options) (*Client, error) {
 	if o.Patience == 0 {
 		o.Patience, refused = DefaultPatience, startPatience
 	}
-	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, &streams{among}, retry(o.Patience, refused))}
+	opts := []connect.ClientOption{connect.WithInterceptors(&header{o.Token, o.UserAgent}, &streams{among}, retry(o.Patience, refused, among.count))}
 	// To compress what a session says costs the server more than to decide it.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
@@ -261,13 +261,15 @@ func busy(err error) (after time.Duration, ok bool) {
 // retry repeats unary calls that an unavailable or busy server did not answer, no sooner
 // than the server asks for, with jitter, so that those who were refused together do not come
 // back together; until patience runs out. refused is the patience while nothing listens at
-// any address.
-func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
+// any address. A server that hangs may use all of it up: each of those that there are is tried.
+func retry(patience, refused time.Duration, servers func() int) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			begin := time.Now()
+			tries := 0
 			for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 				resp, err := next(ctx, req)
+				tries++
 				code := codeOf(err)
 				// A server that is stopping may cancel what it has not answered.
 				after, again := busy(err)
@@ -277,7 +279,11 @@ func retry(patience, refused time.Duration) connect.UnaryInterceptorFunc {
 				if err != nil && unreachable(err) {
 					limit = refused
 				}
-				if err == nil || !again || errors.Is(err, trust.ErrUntrusted) || time.Since(begin)+max(wait, after) > limit {
+				if err == nil || !again || errors.Is(err, trust.ErrUntrusted) {
+					return resp, err
+				}
+				hung := after == 0 && patience >= 0 && tries < servers()
+				if !hung && time.Since(begin)+max(wait, after) > limit {
 					return resp, err
 				}
 				pause := rand.N(wait) + wait/2

@@ -84,10 +84,13 @@ func newServers(bases []string, config func(string) (*tls.Config, error)) *serve
 }
 
 // several reports whether there is more than one server to try.
-func (s *servers) several() bool {
+func (s *servers) several() bool { return s.count() > 1 }
+
+// count is how many servers there are to try.
+func (s *servers) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.given)+len(s.learned) > 1
+	return len(s.given) + len(s.learned)
 }
 
 // RoundTrip sends a request to one server, or to the next as long as none has got anything of

@@ -83,6 +83,25 @@ func TestMovesOn(t *testing.T) {
 	}
 }
 
+// TestEachIsTried: a server that hangs until patience is over leaves a try for each other one.
+func TestEachIsTried(t *testing.T) {
+	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	hs.Config.Protocols = new(http.Protocols)
+	hs.Config.Protocols.SetUnencryptedHTTP2(true)
+	hs.Start()
+	t.Cleanup(hs.Close)
+	b := &script{}
+	address := scripted(t, b, Options{}).Address
+	c := among(t, Options{Patience: time.Nanosecond}, hs.URL, address)
+	if _, err := c.Get(t.Context(), "1", false); err != nil || b.calls != 1 {
+		t.Errorf("a call after one that broke: %v, and %d calls of the other server", err, b.calls)
+	}
+	c = among(t, Options{Patience: -1}, hs.URL, address)
+	if _, err := c.Get(t.Context(), "1", false); err == nil || b.calls != 1 {
+		t.Errorf("a call that is not to be repeated: %v, and %d calls of the other server", err, b.calls-1)
+	}
+}
+
 // TestNotTwice: what a server may have got is not sent to another one.
 func TestNotTwice(t *testing.T) {
 	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
