@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -352,7 +353,8 @@ func (s *serving) end() {
 	defer cancel()
 	for _, a := range s.machine.Step(Position{}, Event{Closed: true}) {
 		if a.Do != nil {
-			if _, err := s.leader.Do(ctx, a.Do); err != nil {
+			// Where nobody decides any more, whoever leads next hears of the worker or misses it.
+			if _, err := s.leader.Do(ctx, a.Do); err != nil && job.CodeOf(err) != job.Unavailable {
 				s.hub.log.Warn("the end of a worker's session could not be recorded", "worker", id, "error", err)
 			}
 		}
