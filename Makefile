@@ -16,8 +16,9 @@ export CGO_ENABLED := 0
 
 TOOL := go tool -modfile=tools/go.mod
 BUF  := tools/node_modules/.bin/buf
-# An S3 server for tests.
+# Servers of S3 and of Azure Blob Storage for tests.
 S3   := tools/bin/versitygw
+AZURE := tools/azurite/node_modules/.bin/azurite-blob
 # gen/ belongs to the generators; nobody formats or lints it by hand.
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' ':!gen/')
 # Black-box tests run the built binary; the race detector would only watch the test itself.
@@ -131,7 +132,7 @@ chaos-servers: build ## the same with three servers on PostgreSQL, and partition
 	REEVE_TEST_BINARY=$(CURDIR)/bin/reeve go test ./test/blackbox -run 'TestChaosServers$$' -v -timeout 0 -chaos $(CHAOS) -chaos-seed $(SEED)
 
 .PHONY: deps
-deps: $(BUF) $(S3) ## install what the tests need beside Go and Node
+deps: $(BUF) $(S3) $(AZURE) ## install what the tests need beside Go and Node
 	@tools/debian.sh
 	go mod download
 
@@ -142,6 +143,10 @@ $(BUF): tools/package-lock.json tools/package.json
 
 $(S3): tools/s3/go.mod tools/s3/go.sum
 	cd tools/s3 && go build -o ../bin/ -ldflags '-s -w' github.com/versity/versitygw/cmd/versitygw
+	@touch $@
+
+$(AZURE): tools/azurite/package-lock.json tools/azurite/package.json
+	cd tools/azurite && npm ci --ignore-scripts
 	@touch $@
 
 .PHONY: clean

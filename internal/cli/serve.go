@@ -54,7 +54,7 @@ reads and send on the rest; any of them may die. See docs/operations.md.`,
 	f.StringVar(&s.Listen, "listen", app.DefaultListen, "where to listen, `host:port`; :7420 for every address")
 	f.StringVar(&s.Store, "store", "", "the `url` of a PostgreSQL database that servers share (or REEVE_STORE; default: the data directory)")
 	f.StringVar(&s.PasswordFile, "store-password-file", "", "a `file` with the password for it (default: PGPASSWORD, or the file that PGPASSFILE names)")
-	f.StringVar(&s.Blobs, "blobs", "", "where servers that share a database keep logs and artifacts, a `place`: a directory that all of them have, or a bucket: s3://bucket/prefix, gs://bucket/prefix")
+	f.StringVar(&s.Blobs, "blobs", "", "where servers that share a database keep logs and artifacts, a `place`: a directory that all of them have, or a bucket: s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix")
 	f.BoolVar(&s.Dev, "dev", false, "without TLS and tokens, on loopback only")
 	f.StringVar(&s.CertFile, "tls-cert", "", "your own certificate with its chain, a PEM `file` (default: one made here)")
 	f.StringVar(&s.KeyFile, "tls-key", "", "its key, a PEM `file`")

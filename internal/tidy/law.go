@@ -175,6 +175,7 @@ func bans() []ban {
 		{prefix: "github.com/jackc/pgx", except: []string{"internal/store/sqlstore/..."}, tests: true, reason: driver},
 		{prefix: "modernc.org/sqlite", except: []string{"internal/store/sqlstore", "internal/store/sqlstore/file"}, tests: true, reason: driver},
 		{prefix: "github.com/minio", except: []string{"internal/blob/cloudblob"}, reason: "what a bucket's service speaks is one room's secret; the rest keeps to the contract in internal/blob"},
+		{prefix: "github.com/Azure", except: []string{"internal/blob/cloudblob"}, tests: true, reason: "what a bucket's service speaks is one room's secret; the rest keeps to the contract in internal/blob"},
 		{prefix: "os/exec", except: []string{"internal/executor/process/...", "internal/demo"}, tests: true, reason: exec},
 		{prefix: module + "/gen/reeve/record", except: []string{"internal/record", "gen/..."}, reason: "the format on disk is one room's secret, so that it can be read for ever"},
 		{prefix: module + "/gen/reeve/v1", except: messages, tests: true, reason: wire},

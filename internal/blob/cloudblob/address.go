@@ -18,9 +18,14 @@ type address struct {
 	endpoint string
 	secure   bool
 	region   string
+	// account is whose container it is, of Azure.
+	account string
 }
 
 func (a address) String() string { return a.scheme + "://" + a.bucket + "/" + a.prefix }
+
+// azureScheme is that of a container of Azure.
+const azureScheme = "azblob"
 
 // example is an address as it should be.
 const example = "s3://bucket/prefix?region=eu-west-1"
@@ -34,9 +39,9 @@ func parse(text string) (address, error) {
 	a := address{scheme: u.Scheme, bucket: u.Host, secure: true}
 	switch {
 	case u.User != nil:
-		return a, errors.New("the address of a bucket has no keys in it, since others can read a command line: put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the file ~/.aws/credentials")
-	case u.Scheme != "s3" && u.Scheme != "gs":
-		return a, fmt.Errorf("%.20s://: want a directory, s3://bucket/prefix or gs://bucket/prefix", u.Scheme)
+		return a, errors.New("the address of a bucket has no keys in it, since others can read a command line: put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the file ~/.aws/credentials; of Azure into " + azureKeys)
+	case u.Scheme != "s3" && u.Scheme != "gs" && u.Scheme != azureScheme:
+		return a, fmt.Errorf("%.20s://: want a directory, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix", u.Scheme)
 	case u.Host == "" || u.Port() != "" || u.Fragment != "":
 		return a, fmt.Errorf("the address of a bucket begins with its name, as in %s; the server goes into ?endpoint=https://host:port", example)
 	}
@@ -54,16 +59,22 @@ func (a *address) parameters(query url.Values) error {
 		switch {
 		case len(values) != 1:
 			return fmt.Errorf("parameter %.40q in the address of bucket %s: give it once", name, a.bucket)
-		case name == "region":
+		case name == "region" && a.scheme != azureScheme:
 			a.region = values[0]
+		case name == "account" && a.scheme == azureScheme:
+			a.account = values[0]
 		case name == "endpoint":
 			u, err := url.Parse(values[0])
-			if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Scheme != "http" && u.Scheme != "https" {
+			if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" && a.scheme != azureScheme || u.Scheme != "http" && u.Scheme != "https" {
 				return fmt.Errorf("endpoint in the address of bucket %s: want https://host:port, or http:// for one without TLS", a.bucket)
 			}
-			a.endpoint, a.secure = u.Host, u.Scheme == "https"
+			a.endpoint, a.secure = u.Host+strings.TrimSuffix(u.Path, "/"), u.Scheme == "https"
 		default:
-			return fmt.Errorf("parameter %.40q in the address of bucket %s: want endpoint or region", name, a.bucket)
+			other := "region"
+			if a.scheme == azureScheme {
+				other = "account"
+			}
+			return fmt.Errorf("parameter %.40q in the address of bucket %s: want endpoint or %s", name, a.bucket, other)
 		}
 	}
 	return nil

@@ -1,5 +1,6 @@
 // Package cloudblob keeps blobs as objects of a bucket: in Amazon S3 and what speaks its
-// protocol, and in Google Cloud Storage through the same.
+// protocol, in Google Cloud Storage through the same, and in Azure Blob Storage, where a bucket is
+// called a container.
 //
 // A blob's object is named prefix/key and an exclamation mark. The mark lets a and a/b be two
 // blobs even where a bucket is a directory of files, and sorts before all that a key may hold,
@@ -14,6 +15,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
 )
@@ -26,8 +28,10 @@ const (
 	partSize = 8 << 20
 	// maxParts is how many parts S3 takes for one object.
 	maxParts = 10_000
-	// maxBatch is how many objects S3 removes in one request.
+	// maxBatch is how many objects S3 removes in one request, and removers how many are removed at
+	// once where there is no request for many.
 	maxBatch = 1000
+	removers = 16
 )
 
 // bucket is what a service does for a Store, with objects by their full names. All of it tries
@@ -91,6 +95,7 @@ var ErrUnavailable = errors.New("not available")
 //
 //	s3://bucket/prefix?region=eu-west-1&endpoint=https://minio.example:9000
 //	gs://bucket/prefix
+//	azblob://container/prefix?account=name
 //
 // Keys come from the environment or the files that are usual for the service.
 func Open(address string) (*Store, error) {
@@ -98,11 +103,16 @@ func Open(address string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := openS3(a)
+	s := &Store{root: a.prefix}
+	if a.scheme == azureScheme {
+		s.bucket, err = openAzure(a)
+	} else {
+		s.bucket, err = openS3(a)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Store{bucket: b, root: a.prefix}, nil
+	return s, nil
 }
 
 // Check looks whether the bucket is there and can be read. ErrUnavailable is an error that may
@@ -257,6 +267,30 @@ func (s *Store) removeBelow(ctx context.Context, prefixes []string) error {
 		}
 		if err == nil {
 			return nil
+		}
+	}
+	return nil
+}
+
+// removeEach removes some objects at a time. One that is not there is no error.
+func removeEach(names []string, remove func(name string) error) error {
+	errs := make(chan error, removers)
+	for part := range slices.Chunk(names, removers) {
+		var wg sync.WaitGroup
+		for _, name := range part {
+			wg.Go(func() {
+				err := remove(name)
+				if errors.Is(err, blob.ErrNotFound) {
+					err = nil
+				}
+				errs <- err
+			})
+		}
+		wg.Wait()
+		for range part {
+			if err := <-errs; err != nil {
+				return err
+			}
 		}
 	}
 	return nil

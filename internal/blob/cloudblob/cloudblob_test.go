@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/blob"
+	"github.com/reeve-scheduler/reeve/internal/blob/aztest"
 	"github.com/reeve-scheduler/reeve/internal/blob/blobtest"
 	"github.com/reeve-scheduler/reeve/internal/blob/cloudblob"
 	"github.com/reeve-scheduler/reeve/internal/blob/s3test"
@@ -15,7 +16,7 @@ import (
 
 // TestMain gives all tests the keys, so that they may run side by side.
 func TestMain(m *testing.M) {
-	for _, pair := range s3test.Env() {
+	for _, pair := range append(s3test.Env(), aztest.Env()...) {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
 	}
@@ -58,13 +59,27 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestAzureContract(t *testing.T) {
+	server := aztest.Start(t)
+	var n atomic.Int64
+	blobtest.Run(t, func(t *testing.T) blob.Store {
+		t.Helper()
+		return open(t, server.Container(t, fmt.Sprintf("container-%d", n.Add(1))))
+	})
+}
+
 // TestAddresses are addresses that can't be, with what the error says.
 func TestAddresses(t *testing.T) {
 	for _, test := range []struct{ address, says string }{
 		{"s3://AKIAHUSH:hush@bucket/prefix", "AWS_ACCESS_KEY_ID"},
 		{"s3:///prefix", "begins with its name"},
 		{"s3://minio.example:9000/bucket", "?endpoint="},
-		{"ftp://bucket/prefix", "s3://bucket/prefix or gs://bucket/prefix"},
+		{"ftp://bucket/prefix", "s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix"},
+		{"azblob://container?region=hush", `parameter "region" in the address of bucket container: want endpoint or account`},
+		{"azblob://container", "put ?account=name after it"},
+		{"azblob://container?account=other.example/hush", "an account has 3 to 24"},
+		{"azblob://Container--x?account=reeve", "the name of a container"},
+		{"azblob://container?account=reeve&endpoint=https://reeve.example/?sig=hush", "want https://host:port"},
 		{"s3://bucket/a//b", "a segment is empty"},
 		{"s3://bucket/hush%20hush", "is not allowed"},
 		{"s3://bucket?secret_key=hush", `parameter "secret_key" in the address of bucket bucket: want endpoint or region`},

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -26,8 +25,6 @@ import (
 const (
 	// maxTries is how often a request is sent, with growing pauses of a second at most.
 	maxTries = 5
-	// removers is how many objects are removed at once where there is no request for many.
-	removers = 16
 )
 
 // s3 is a bucket behind Amazon's protocol.
@@ -183,7 +180,9 @@ func (b *s3) list(ctx context.Context, prefix, after string, fn func(string, int
 
 func (b *s3) remove(ctx context.Context, names []string) error {
 	if b.oneByOne {
-		return b.removeEach(ctx, names)
+		return removeEach(names, func(name string) error {
+			return b.failed(b.core.RemoveObject(ctx, b.at.bucket, name, minio.RemoveObjectOptions{}))
+		})
 	}
 	objects := func(yield func(minio.ObjectInfo) bool) {
 		for _, name := range names {
@@ -202,28 +201,4 @@ func (b *s3) remove(ctx context.Context, names []string) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// removeEach removes some objects at a time.
-func (b *s3) removeEach(ctx context.Context, names []string) error {
-	errs := make(chan error, removers)
-	for part := range slices.Chunk(names, removers) {
-		var wg sync.WaitGroup
-		for _, name := range part {
-			wg.Go(func() {
-				err := b.failed(b.core.RemoveObject(ctx, b.at.bucket, name, minio.RemoveObjectOptions{}))
-				if errors.Is(err, blob.ErrNotFound) {
-					err = nil
-				}
-				errs <- err
-			})
-		}
-		wg.Wait()
-		for range part {
-			if err := <-errs; err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
