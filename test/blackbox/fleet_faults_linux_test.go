@@ -309,6 +309,10 @@ func (f *fleet) ofDatabase() (pids []int) {
 	return pids
 }
 
+// waitsForStandby fails where a commit would be confirmed without a standby: a failover may lose it
+// then, and that would prove nothing.
+const waitsForStandby = `DO $$ BEGIN ASSERT current_setting('synchronous_standby_names') = 'standby', 'commits wait for no standby'; END $$`
+
 // failover makes the standby the primary, and another one its standby. The old primary is dead,
 // or stands still and wakes up when it is too late.
 func (f *fleet) failover(still bool) string {
@@ -323,6 +327,7 @@ func (f *fleet) failover(still bool) string {
 	}
 	f.standby.Promote(t)
 	f.db = f.standby
+	f.db.Exec(t, f.db.URL("postgres"), waitsForStandby)
 	for _, way := range f.ways {
 		way.lead(fmt.Sprint("127.0.0.1:", f.db.Port()))
 	}

@@ -158,8 +158,9 @@ func (f *fleet) furnishStore() string {
 		return f.db.PgBouncer(t)(at)
 	}
 	t.Log("the database has a synchronous standby")
-	f.standby = f.db.Standby(t)
+	// A standby that is to lead waits for its own: it has to have the setting from the beginning.
 	f.db.Exec(t, at, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+	f.standby = f.db.Standby(t)
 	f.db.Exec(t, at, "SELECT pg_reload_conf()")
 	return at
 }
