@@ -34,6 +34,14 @@
 // the partitions table maps each range's first id to its number. Retention drops
 // tables. It never deletes rows on the path of a flush.
 //
+// # Keys
+//
+// Nearly every idempotency key that is looked up is a new one, and every submit waits for that. So
+// each process knows roughly which keys the partitions hold, by what it has flushed and what it has
+// read (package sieve). A caller says up to where it has seen everything itself: of what was flushed up to there,
+// a key that is certain to be nobody's costs no question to the database. What others may
+// have flushed after this process is asked for.
+//
 // # Payloads
 //
 // A job's payload is the last column of its row, with a checksum of its own: it is written
