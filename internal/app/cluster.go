@@ -70,8 +70,16 @@ func (s *server) openStore(ctx context.Context) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	o := sqlstore.PostgresOptions{Options: postgres.Options{URL: c.Store, PasswordFile: c.PasswordFile, Log: c.Log}, Span: span}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxStoreWait) {
+	return c.reached(ctx, func() error {
 		s.store, err = sqlstore.OpenPostgres(ctx, o)
+		return err
+	})
+}
+
+// reached does what needs the database, again until it can be reached.
+func (c *ServerConfig) reached(ctx context.Context, do func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxStoreWait) {
+		err := do()
 		if !errors.Is(err, store.ErrUnavailable) {
 			return err
 		}
@@ -91,7 +99,13 @@ func (s *server) share(ctx context.Context, name string) func([]byte) ([]byte, e
 	if cluster == nil {
 		return nil
 	}
-	return func(own []byte) ([]byte, error) { return cluster.Secret(ctx, name, own) }
+	return func(own []byte) (common []byte, err error) {
+		err = s.config.reached(ctx, func() error {
+			common, err = cluster.Secret(ctx, name, own)
+			return err
+		})
+		return common, err
+	}
 }
 
 func (s *server) openProofKey(ctx context.Context) (err error) {

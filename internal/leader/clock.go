@@ -35,11 +35,14 @@ func (c *Clock) Anchor() {
 	c.set(now, now.UnixMilli()+ahead)
 }
 
-// Keep has the clock go by a time that several servers share: wall, in Unix milliseconds,
-// was read of it just now.
-func (c *Clock) Keep(wall int64) {
+// Keep has the clock go by a time that several servers share: wall, in Unix milliseconds, was read of
+// it at some moment of what the question took. An answer that is late says less, not something else:
+// the clock is moved no further than to where it can be right (Cristian, Probabilistic clock
+// synchronization, 1989).
+func (c *Clock) Keep(wall int64, took time.Duration) {
+	least := wall - time.Now().UnixMilli()
 	c.mu.Lock()
-	c.ahead = wall - time.Now().UnixMilli()
+	c.ahead = min(max(c.ahead, least), least+took.Milliseconds()+1)
 	c.mu.Unlock()
 	c.Anchor()
 }

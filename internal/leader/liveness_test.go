@@ -165,6 +165,45 @@ func TestClockFollowsTheMachine(t *testing.T) {
 	})
 }
 
+// TestClockOfSeveralServers has clocks go by a time that is read over a network: answers that are late
+// move none of them, so that servers agree on when something is due.
+func TestClockOfSeveralServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const shift = 3600_000
+		shared := func() int64 { return time.Now().UnixMilli() + shift }
+		prompt, late := NewClock(), NewClock()
+		off := func(when string, c *Clock, most int64) {
+			t.Helper()
+			if d := c.Now() - shared(); d < -most || d > most {
+				t.Errorf("%s: the clock is off by %d ms", when, d)
+			}
+		}
+		for range 50 {
+			wall := shared()
+			after(time.Millisecond)
+			prompt.Keep(wall, time.Millisecond)
+			late.Keep(wall, time.Millisecond)
+			after(249 * time.Millisecond)
+		}
+		off("at first", prompt, 3)
+		for range 50 {
+			wall := shared()
+			after(200 * time.Millisecond)
+			late.Keep(wall, 200*time.Millisecond)
+			off("after a late answer", late, 3)
+			after(50 * time.Millisecond)
+			off("a moment after a late answer", late, 3)
+		}
+		wall := shared() - 10_000 // it is set back
+		before := late.Now()
+		late.Keep(wall, time.Millisecond)
+		after(time.Second)
+		if d := late.Now() - before; d < 400 || d > 600 {
+			t.Errorf("ten seconds behind: %d ms in a second; want half", d)
+		}
+	})
+}
+
 // TestClockThatIsSet sets the machine's clock forward and back: ours never goes back,
 // and never stands still.
 func TestClockThatIsSet(t *testing.T) {

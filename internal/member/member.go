@@ -447,7 +447,7 @@ func (m *Member) ask(ctx context.Context, what Ask) {
 	m.until.Store(int64(m.elector.Until()))
 	m.turn()
 	m.mu.Unlock()
-	m.clock.Keep(l.Now)
+	m.clock.Keep(l.Now, m.now()-sent)
 	if claim {
 		m.ask(ctx, Claim)
 	}
