@@ -2,6 +2,7 @@ package leader
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -33,6 +34,7 @@ tasks:
 			*needs = append(*needs, job.Need{Task: "nobody"})
 		})
 		r.do(ended(w, given[0]))
+		synctest.Wait() // the mail goes out after the answer
 		var stopped []link.Fence
 		for _, m := range r.mail.of(w) {
 			if m.Stop != nil && m.Stop.Grace == 0 && m.Stop.Cause.Kind == job.CauseQuarantined {
