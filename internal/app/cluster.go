@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/blob/cloudblob"
 	"github.com/reeve-scheduler/reeve/internal/forward"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/member"
@@ -47,6 +48,10 @@ func (c *ServerConfig) checkStore() error {
 		return errors.New("--store: want the URL of a PostgreSQL database, such as postgres://reeve@db.example:5432/reeve")
 	case c.Blobs == "":
 		return errors.New("servers that share a database keep logs and artifacts where all of them can: name the place with --blobs")
+	case cloudblob.IsAddress(c.Blobs): // before the server waits for its database
+		if _, err := cloudblob.Open(c.Blobs); err != nil {
+			return fmt.Errorf("--blobs: %w", err)
+		}
 	}
 	return nil
 }

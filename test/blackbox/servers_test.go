@@ -224,6 +224,7 @@ func TestStoreRefusals(t *testing.T) {
 		{[]string{"--store", "postgres://reeve@127.0.0.1:1/reeve"}, "--blobs"},
 		{[]string{"--store", "mysql://reeve@127.0.0.1:1/reeve", "--blobs", "x"}, "want the URL of a PostgreSQL database"},
 		{[]string{"--blobs", "x"}, "give --store, too"},
+		{[]string{"--store", "postgres://reeve@127.0.0.1:1/reeve", "--blobs", "azblob://logs"}, "put ?account=name after it"},
 	} {
 		args := append([]string{"server", "--dev", "--listen", c.listen, "--data", filepath.Join(c.dir, "data")}, test.args...)
 		if line := c.refused(args, test.says); strings.Contains(line, "hush") {
