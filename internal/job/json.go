@@ -51,37 +51,6 @@ func (l *Lost) UnmarshalText(b []byte) error {
 	return l.After.UnmarshalText(b)
 }
 
-type resourcesJSON struct {
-	CPU    string `json:"cpu"`
-	Memory string `json:"memory,omitempty"`
-}
-
-// MarshalJSON writes the words of the job file: {"cpu":"0.5","memory":"512Mi"}.
-func (r Resources) MarshalJSON() ([]byte, error) {
-	out := resourcesJSON{CPU: FormatCPU(r.CPU)}
-	if r.Memory > 0 {
-		out.Memory = FormatSize(r.Memory)
-	}
-	return json.Marshal(out)
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (r *Resources) UnmarshalJSON(b []byte) error {
-	var in resourcesJSON
-	err := json.Unmarshal(b, &in)
-	if err != nil {
-		return err
-	}
-	if r.CPU, err = ParseCPU(in.CPU); err != nil {
-		return err
-	}
-	r.Memory = 0
-	if in.Memory != "" {
-		r.Memory, err = ParseSize(in.Memory)
-	}
-	return err
-}
-
 // factor is a decimal number in JSON, kept in hundredths.
 type factor int64
 

@@ -292,29 +292,6 @@ func (a *Array) Bounds(n int64) (first, last int64) {
 	return 0, n - 1
 }
 
-// Resources is what an attempt is given for itself.
-type Resources struct {
-	// CPU is in thousandths of a processor.
-	CPU int64 `json:"cpu"`
-	// Memory is in bytes.
-	Memory int64 `json:"memory,omitempty"`
-}
-
-// Fits reports whether r is within free.
-func (r Resources) Fits(free Resources) bool {
-	return r.CPU <= free.CPU && r.Memory <= free.Memory
-}
-
-// Plus is the sum.
-func (r Resources) Plus(o Resources) Resources {
-	return Resources{CPU: r.CPU + o.CPU, Memory: r.Memory + o.Memory}
-}
-
-// Minus is the difference.
-func (r Resources) Minus(o Resources) Resources {
-	return Resources{CPU: r.CPU - o.CPU, Memory: r.Memory - o.Memory}
-}
-
 // Lost says when an attempt counts as lost after its worker falls silent.
 type Lost struct {
 	// Never: the attempt is not given up by itself.

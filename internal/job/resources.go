@@ -1,0 +1,247 @@
+package job
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Resources is what an attempt is given for itself, or what a worker has to give.
+// Values can be compared: equal amounts are equal values.
+type Resources struct {
+	// CPU is in thousandths of a processor.
+	CPU int64
+	// Memory is in bytes.
+	Memory int64
+	// Other is everything else that is counted, by name.
+	Other Amounts
+}
+
+// Names of resources whose amounts have a unit, or that are devices. Every other name
+// counts things that mean something to whoever chose it: licences, slots of a service.
+const (
+	// Disk is bytes of scratch space.
+	Disk = "disk"
+	// Bandwidth is bits per second of network.
+	Bandwidth = "bandwidth"
+	// GPU is whole devices, which an attempt is given by their ids.
+	GPU = "gpu"
+)
+
+// MaxResources bounds how many other resources there are beside processors and memory,
+// in one request and in all that a worker has.
+const MaxResources = 16
+
+// MaxCount bounds the amount of another resource.
+const MaxCount = 1 << 60
+
+// Fits reports whether r is within free.
+func (r Resources) Fits(free Resources) bool {
+	if r.CPU > free.CPU || r.Memory > free.Memory {
+		return false
+	}
+	for name, n := range r.Other.All {
+		if n > free.Other.Get(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// Plus is the sum.
+func (r Resources) Plus(o Resources) Resources {
+	return Resources{CPU: r.CPU + o.CPU, Memory: r.Memory + o.Memory, Other: r.Other.with(o.Other, 1)}
+}
+
+// Minus is the difference, of which amounts may be negative.
+func (r Resources) Minus(o Resources) Resources {
+	return Resources{CPU: r.CPU - o.CPU, Memory: r.Memory - o.Memory, Other: r.Other.with(o.Other, -1)}
+}
+
+// Times is n times as much.
+func (r Resources) Times(n int64) Resources {
+	out := Resources{CPU: r.CPU * n, Memory: r.Memory * n}
+	for name, one := range r.Other.All {
+		out.Other = out.Other.Set(name, one*n)
+	}
+	return out
+}
+
+// Amounts is amounts by name in one form that can be compared and used as a key of a map:
+// lines of "name=amount" by name, without those of 0. The zero value is nothing.
+type Amounts string
+
+// AmountsOf makes Amounts of a map.
+func AmountsOf(amounts map[string]int64) Amounts {
+	var c Amounts
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		c = c.Set(name, amounts[name])
+	}
+	return c
+}
+
+// All calls yield with each name and its amount, by name.
+func (c Amounts) All(yield func(name string, n int64) bool) {
+	for line := range strings.Lines(string(c)) {
+		name, amount, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		n, _ := strconv.ParseInt(amount, 10, 64)
+		if !yield(name, n) {
+			return
+		}
+	}
+}
+
+// Get is the amount of a name, 0 if there is none.
+func (c Amounts) Get(name string) int64 {
+	for other, n := range c.All {
+		if other == name {
+			return n
+		}
+	}
+	return 0
+}
+
+// Len is how many names have an amount.
+func (c Amounts) Len() int {
+	if c == "" {
+		return 0
+	}
+	return strings.Count(string(c), "\n") + 1
+}
+
+// Set returns c with another amount of a name; 0 takes it out.
+func (c Amounts) Set(name string, n int64) Amounts {
+	all := c.list()
+	at, found := slices.BinarySearchFunc(all, name, func(a amount, name string) int { return cmp.Compare(a.name, name) })
+	switch {
+	case found && n == 0:
+		all = slices.Delete(all, at, at+1)
+	case found:
+		all[at].n = n
+	case n != 0:
+		all = slices.Insert(all, at, amount{name, n})
+	}
+	return amountsOf(all)
+}
+
+type amount struct {
+	name string
+	n    int64
+}
+
+func (c Amounts) list() []amount {
+	if c == "" {
+		return nil
+	}
+	all := make([]amount, 0, c.Len())
+	for name, n := range c.All {
+		all = append(all, amount{name, n})
+	}
+	return all
+}
+
+func amountsOf(all []amount) Amounts {
+	var b strings.Builder
+	for i, a := range all {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(a.name)
+		b.WriteByte('=')
+		b.WriteString(strconv.FormatInt(a.n, 10))
+	}
+	return Amounts(b.String())
+}
+
+func (c Amounts) with(o Amounts, sign int64) Amounts {
+	for name, n := range o.All {
+		c = c.Set(name, c.Get(name)+sign*n)
+	}
+	return c
+}
+
+// CheckResource reports why a name can't be that of another resource.
+func CheckResource(name string) error {
+	if name == "cpu" || name == "memory" {
+		return fmt.Errorf("resource %q has a place of its own", name)
+	}
+	if err := CheckName(name); err != nil {
+		return fmt.Errorf("resource: %w", err)
+	}
+	return nil
+}
+
+// ParseAmount reads an amount of a resource that is neither cpu nor memory: a size for
+// disk, bits per second such as 100M for bandwidth, a whole number for the rest.
+func ParseAmount(name, s string) (int64, error) {
+	var n int64
+	var err error
+	switch name {
+	case Disk, Bandwidth:
+		n, err = ParseSize(s)
+	default:
+		n, err = strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 0 {
+			return 0, fmt.Errorf("%s %q: want a whole number such as 2", name, s)
+		}
+	}
+	if err == nil && n > MaxCount {
+		err = fmt.Errorf("%s %q: want at most %s", name, s, FormatAmount(name, MaxCount))
+	}
+	return n, err
+}
+
+// FormatAmount writes an amount as ParseAmount reads it.
+func FormatAmount(name string, n int64) string {
+	if name == Disk || name == Bandwidth {
+		return FormatSize(n)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// MarshalJSON writes the words of the job file: {"cpu":"0.5","gpu":"1","memory":"512Mi"}.
+func (r Resources) MarshalJSON() ([]byte, error) {
+	out := map[string]string{"cpu": FormatCPU(r.CPU)}
+	if r.Memory > 0 {
+		out["memory"] = FormatSize(r.Memory)
+	}
+	for name, n := range r.Other.All {
+		out[name] = FormatAmount(name, n)
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Resources) UnmarshalJSON(b []byte) error {
+	var in map[string]string
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*r = Resources{}
+	var err error
+	if r.CPU, err = ParseCPU(in["cpu"]); err != nil {
+		return err
+	}
+	if text, ok := in["memory"]; ok {
+		if r.Memory, err = ParseSize(text); err != nil {
+			return err
+		}
+	}
+	delete(in, "cpu")
+	delete(in, "memory")
+	amounts := make(map[string]int64, len(in))
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if amounts[name], err = ParseAmount(name, in[name]); err == nil {
+			err = CheckResource(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.Other = AmountsOf(amounts)
+	return nil
+}
