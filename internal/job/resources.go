@@ -39,10 +39,16 @@ const MaxResources = 16
 // MaxCount bounds the amount of another resource.
 const MaxCount = 1 << 60
 
-// Fits reports whether r is within free.
+// Fits reports whether r is within free. Nothing fits where more is given away than there
+// is of anything, not even what needs none of it.
 func (r Resources) Fits(free Resources) bool {
 	if r.CPU > free.CPU || r.Memory > free.Memory {
 		return false
+	}
+	for _, n := range free.Other.All {
+		if n < 0 {
+			return false
+		}
 	}
 	for name, n := range r.Other.All {
 		if n > free.Other.Get(name) {

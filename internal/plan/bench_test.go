@@ -8,9 +8,25 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
+type started struct {
+	Placement
+	run *Run
+}
+
+// start does as the core does with a proposal.
+func start(x *Index, p Placement) started {
+	at, _ := x.groups.get(keyOf(p.Group))
+	c := x.classes[x.records.get(at).class]
+	r := x.Take(p.Worker, Attempt{
+		Shape: c.shape.Shape, Namespace: c.queue().up.name, Queue: c.queue().name, Prefetch: p.Prefetch, Alone: p.Group.Alone,
+	})
+	x.SetReady(p.Group, 0)
+	return started{p, r}
+}
+
 // pending makes an index with a million groups in so many classes, each of a shape
 // of its own unless they only differ in their queue, and workers that are full.
-func pending(classes, workers int, queues bool) (x *Index, running []Placement, shapes []Shape) {
+func pending(classes, workers int, queues bool) (x *Index, running []started, shapes []Shape) {
 	x = New()
 	for i := range workers {
 		w := host(uint64(i+1), 8)
@@ -33,13 +49,11 @@ func pending(classes, workers int, queues bool) (x *Index, running []Placement, 
 		x.SetGroup(g, 1)
 	}
 	for {
-		p, ok := x.Next()
+		p, ok := x.Next(0)
 		if !ok {
 			return x, running, shapes
 		}
-		x.Take(p.Worker, shapes[(p.Group.Job-1)%job.ID(classes)], false, false)
-		x.SetReady(p.Group, 0)
-		running = append(running, p)
+		running = append(running, start(x, p))
 	}
 }
 
@@ -66,23 +80,20 @@ func BenchmarkPlace(b *testing.B) {
 	}
 }
 
-func place(b *testing.B, x *Index, running []Placement, shapes []Shape, batch int, queues bool) {
+func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int, queues bool) {
 	classes := job.ID(len(shapes))
 	next, at := lastID(x), 0
 	for b.Loop() {
 		for range batch {
-			p := running[at%len(running)]
-			x.Give(p.Worker, shapes[(p.Group.Job-1)%classes], false, false)
+			x.Give(running[at%len(running)].run)
 			at++
 		}
 		for i := at - batch; ; i++ {
-			p, ok := x.Next()
+			p, ok := x.Next(0)
 			if !ok {
 				break
 			}
-			x.Take(p.Worker, shapes[(p.Group.Job-1)%classes], false, false)
-			x.SetReady(p.Group, 0)
-			running[i%len(running)] = p
+			running[i%len(running)] = start(x, p)
 			g := group(task(next+1), shapes[next%classes])
 			if queues {
 				g.Queue = fmt.Sprint(next % classes)
@@ -123,41 +134,33 @@ func BenchmarkMixed(b *testing.B) {
 	submit := func() {
 		last++
 		g := group(task(last), shapes[r.IntN(len(shapes))])
-		g.Priority = int32(r.IntN(5))
+		g.Score = r.Int64N(5)
 		x.SetGroup(g, 1)
 	}
 	for range 300_000 {
 		submit()
 	}
-	type run struct {
-		worker uint64
-		shape  Shape
-		ahead  bool
-	}
-	var running []run
-	start := func() {
+	var running []started
+	fill := func() {
 		for {
-			p, ok := x.Next()
+			p, ok := x.Next(0)
 			if !ok {
 				return
 			}
-			s := x.classes[x.records.get(x.recordOf(p.Group)).class].lane.shape.Shape
-			x.Take(p.Worker, s, p.Prefetch, false)
-			x.SetReady(p.Group, 0)
-			running = append(running, run{p.Worker, s, p.Prefetch})
+			running = append(running, start(x, p))
 		}
 	}
-	start()
+	fill()
 	for b.Loop() {
 		for range 256 {
 			i := r.IntN(len(running))
 			e := running[i]
 			running[i] = running[len(running)-1]
 			running = running[:len(running)-1]
-			x.Give(e.worker, e.shape, e.ahead, false)
+			x.Give(e.run)
 			submit()
 		}
-		start()
+		fill()
 	}
 	b.ReportMetric(float64(b.N*256)/b.Elapsed().Seconds(), "ends/s")
 }
@@ -166,7 +169,7 @@ func BenchmarkMixed(b *testing.B) {
 func BenchmarkNext(b *testing.B) {
 	x, _, _ := pending(100, 1000, false)
 	for b.Loop() {
-		x.Next()
+		x.Next(0)
 	}
 }
 

@@ -1,9 +1,9 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
-
-	"github.com/reeve-scheduler/reeve/internal/job"
+	"slices"
 )
 
 // Check looks for contradictions in the index and names the first. It is for
@@ -15,23 +15,18 @@ func (x *Index) Check() error {
 			continue
 		}
 		groups += len(c.groups)
-		if err := x.checkClass(c); err != nil {
+		if err := errors.Join(x.checkClass(c), x.checkBoards(c)); err != nil {
 			return err
 		}
 	}
 	if groups != x.groups.n || groups != x.records.live {
 		return fmt.Errorf("plan: classes have %d groups, the map %d, the records %d", groups, x.groups.n, x.records.live)
 	}
-	for _, l := range x.lanes {
-		if l == nil {
-			continue
-		}
-		if err := x.checkLane(l); err != nil {
-			return err
-		}
+	if err := x.checkNode(x.root); err != nil {
+		return err
 	}
 	for _, w := range x.workerList {
-		if err := x.checkWorker(w); err != nil {
+		if err := errors.Join(x.checkWorker(w), x.checkLeaves(w)); err != nil {
 			return err
 		}
 	}
@@ -40,7 +35,7 @@ func (x *Index) Check() error {
 			return err
 		}
 	}
-	return x.checkCounts()
+	return errors.Join(x.checkAccounts(), x.checkCounts())
 }
 
 func checkHeap(what string, h heap, o order, at func(id uint32) int32) error {
@@ -56,12 +51,12 @@ func checkHeap(what string, h heap, o order, at func(id uint32) int32) error {
 }
 
 func (x *Index) checkClass(c *class) error {
-	if (c.at >= 0) != (len(c.groups) > 0 && !c.paused()) {
-		return fmt.Errorf("plan: class %d: %d groups, paused %v, at %d", c.id, len(c.groups), c.paused(), c.at)
+	if (c.state == idle) != (len(c.groups) == 0) {
+		return fmt.Errorf("plan: class %d: %d groups in state %d", c.id, len(c.groups), c.state)
 	}
 	for _, id := range c.groups {
 		r := x.records.get(id)
-		key := keyOf(GroupID{Job: r.job, Task: r.task, Alone: c.lane.form == lonely})
+		key := keyOf(GroupID{Job: r.job, Task: r.task, Alone: c.form == lonely})
 		if at, ok := x.groups.get(key); r.ready <= 0 || r.class != c.id || !ok || at != id {
 			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.class, r.ready)
 		}
@@ -69,57 +64,130 @@ func (x *Index) checkClass(c *class) error {
 	return checkHeap("groups", c.groups, (*groupOrder)(x), func(id uint32) int32 { return x.records.get(id).at })
 }
 
-func (x *Index) checkLane(l *lane) error {
-	if (l.state == idle) != (len(l.classes) == 0) {
-		return fmt.Errorf("plan: lane %d: %d classes in state %d", l.id, len(l.classes), l.state)
+// checkBoards checks where a class takes part, and the law of the boards.
+func (x *Index) checkBoards(c *class) error {
+	for _, on := range []struct {
+		board uint32
+		want  bool
+	}{
+		{readyBoard, c.state == active},
+		{aheadBoard, c.state == hopeful},
+		{c.shape.kind.waiting(c.form), c.waits() && !c.tried},
+		{c.shape.kind.blocked(c.form), c.waits()},
+	} {
+		t := c.flow.table(on.board)
+		if in := t != nil && t.has(c.slot); in != on.want {
+			return fmt.Errorf("plan: class %d in state %d, tried %v, is on board %d: %v", c.id, c.state, c.tried, on.board, in)
+		}
 	}
-	w := l.shape.kind.waiting(l.form)
-	if found := w.tree.leaves[l.leaf]; w.lanes[l.leaf] != l || found != x.laneLeaf(l) {
-		return fmt.Errorf("plan: lane %d in state %d has the leaf %+v, want %+v", l.id, l.state, found, x.laneLeaf(l))
+	lawful := c.flow.open() && !c.flow.spoiled() && c.waits() && x.allows(c)
+	if w := c.best(false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
+		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
-	if w := l.best(false); w != nil && l.waits() && (l.tried || !w.gained) {
-		return fmt.Errorf("plan: lane %d waits, tried %v, and worker %d has a place", l.id, l.tried, w.ID)
+	if i, _ := c.shape.holders.top(); lawful && c.state == stuck && c.form == plain && i != none && !c.bounded() {
+		return fmt.Errorf("plan: class %d is stuck, and one could be sent ahead", c.id)
 	}
-	if l.state == stuck && l.form == plain && l.shape.holders.find(0, 0) != none {
-		return fmt.Errorf("plan: lane %d is stuck, and one could be sent ahead", l.id)
+	return nil
+}
+
+// allows reports whether no limit is in the way of a class.
+func (x *Index) allows(c *class) bool {
+	for a := c.flow.account; a != nil; a = a.up {
+		for i := range a.limit {
+			if a.used[i]+c.shape.need[i] > a.limit[i] {
+				return false
+			}
+		}
 	}
-	return checkHeap("classes", l.classes, (*classOrder)(x), func(id uint32) int32 { return x.classes[id].at })
+	return true
+}
+
+// checkNode checks that the leaves of a node are what its children have.
+func (x *Index) checkNode(n *node) error {
+	for _, kid := range n.kids {
+		if kid == nil {
+			continue
+		}
+		if err := x.checkNode(kid); err != nil {
+			return err
+		}
+		for b := range max(len(n.tables), len(kid.tables)) {
+			best, most := kid.table(uint32(b)).top()
+			up := n.table(uint32(b))
+			in := up != nil && up.has(kid.slot)
+			if want := best != none && !kid.closed(); in != want || in && !same(up.at(kid.slot), most) {
+				return fmt.Errorf("plan: node %d on board %d: takes part %v, want %v", kid.rank.id, b, in, want)
+			}
+			if in && n.slots.len() > 1 && up.leaves[kid.slot] != kid.rank {
+				return fmt.Errorf("plan: node %d has the rank %+v, its leaf %+v", kid.rank.id, kid.rank, up.leaves[kid.slot])
+			}
+		}
+	}
+	return nil
 }
 
 func (x *Index) checkWorker(w *worker) error {
-	var used job.Resources
-	running, prefetched := 0, 0
-	for i := range w.holdings {
-		h := &w.holdings[i]
-		running += int(h.running)
-		prefetched += int(h.prefetched)
-		need := h.shape.Resources
-		used = used.Plus(job.Resources{CPU: need.CPU * int64(h.running), Memory: need.Memory * int64(h.running)})
-		if h.shape.holders.leaves[h.leaf].id != w.ID || h.running+h.prefetched == 0 {
-			return fmt.Errorf("plan: worker %d holds %+v", w.ID, h)
+	used := make([]int64, x.width)
+	running, prefetched, alone := 0, 0, 0
+	for i, r := range w.runs {
+		if r.at != i || r.worker != w {
+			return fmt.Errorf("plan: worker %d: run %d thinks it is %d", w.ID, i, r.at)
+		}
+		if r.prefetch {
+			prefetched++
+			continue
+		}
+		running++
+		for c, n := range r.shape.need {
+			used[c] += n
+		}
+		if r.alone {
+			alone++
 		}
 	}
-	if used != w.used || running != w.running || prefetched != w.prefetched || w.alone > running {
-		return fmt.Errorf("plan: worker %d uses %+v by %d and %d, its holdings %+v by %d and %d",
+	if !same(used, w.used) || running != w.running || prefetched != w.prefetched || w.alone != alone {
+		return fmt.Errorf("plan: worker %d uses %v by %d and %d, its runs %v by %d and %d",
 			w.ID, w.used, w.running, w.prefetched, used, running, prefetched)
 	}
-	for _, k := range x.kindList {
-		in := false
-		for _, p := range k.profiles {
-			in = in || p == w.profile
+	for i := range w.holdings {
+		h := &w.holdings[i]
+		if h.shape.owners[h.leaf] != w || h.running+h.prefetched == 0 {
+			return fmt.Errorf("plan: worker %d holds %+v", w.ID, h)
 		}
-		if in != (k.match(&w.Worker) == matched) {
+		running, prefetched = running-int(h.running), prefetched-int(h.prefetched)
+	}
+	if running != 0 || prefetched != 0 {
+		return fmt.Errorf("plan: worker %d: %d and %d more than its holdings", w.ID, running, prefetched)
+	}
+	for _, k := range x.kindList {
+		if in := slices.Contains(k.profiles, w.profile); in != (k.match(&w.Worker) == matched) {
 			return fmt.Errorf("plan: worker %d and kind %d: listed %v", w.ID, k.id, in)
 		}
 	}
-	p, room := w.profile, w.room()
-	open := leaf{rank{w.places(), w.ID, 0}, room.CPU, room.Memory}
-	if p.workers[w.leaf] != w || p.all.open.leaves[w.leaf] != open {
-		return fmt.Errorf("plan: worker %d has the leaf %+v, want %+v", w.ID, p.all.open.leaves[w.leaf], open)
+	return nil
+}
+
+func (x *Index) checkLeaves(w *worker) error {
+	p := w.profile
+	for i, n := range w.capacity {
+		if w.free[i] != n-w.used[i] {
+			return fmt.Errorf("plan: worker %d has %v free of %v, and uses %v", w.ID, w.free, w.capacity, w.used)
+		}
 	}
-	gained := p.gained.open.leaves[w.leaf]
-	if w.gained && (gained != open || !p.gains) || !w.gained && gained != (leaf{}) {
-		return fmt.Errorf("plan: worker %d gained room: %v, and has the leaf %+v", w.ID, w.gained, gained)
+	open := w.places() > 0 && !w.reserved
+	for _, on := range []struct {
+		tree *tree
+		want bool
+	}{
+		{p.all.open, open}, {p.all.empty, open && w.empty()},
+		{p.gained.open, open && w.gained}, {p.gained.empty, open && w.gained && w.empty()},
+	} {
+		if in := on.tree.has(w.leaf); in != on.want || in && (!same(on.tree.at(w.leaf), w.free) || on.tree.leaves[w.leaf].score != w.places()) {
+			return fmt.Errorf("plan: worker %d takes part %v, want %v", w.ID, in, on.want)
+		}
+	}
+	if p.workers[w.leaf] != w || w.gained && !p.gains && open {
+		return fmt.Errorf("plan: worker %d gained room: %v", w.ID, w.gained)
 	}
 	return nil
 }
@@ -132,9 +200,9 @@ func (x *Index) checkShape(s *shape) error {
 			holders++
 		}
 	}
-	if prefetched != s.prefetched || holders != s.holders.len() {
+	if prefetched != s.prefetched || holders != s.holderSlots.len() {
 		return fmt.Errorf("plan: shape %+v: %d ahead on %d workers, counted %d on %d",
-			s.Shape, prefetched, holders, s.prefetched, s.holders.len())
+			s.Shape, prefetched, holders, s.prefetched, s.holderSlots.len())
 	}
 	if (s.at >= 0) != (prefetched > 0) || s.at >= 0 && x.ahead[s.at] != s {
 		return fmt.Errorf("plan: shape %+v: %d ahead, listed at %d", s.Shape, prefetched, s.at)
@@ -142,21 +210,45 @@ func (x *Index) checkShape(s *shape) error {
 	return nil
 }
 
-func (x *Index) checkCounts() error {
-	at := func(id uint32) int32 { return x.lanes[id].at }
-	for _, h := range []heap{x.active, x.hopeful} {
-		if err := checkHeap("lanes", h, (*laneOrder)(x), at); err != nil {
-			return err
+// checkAccounts counts what every account has again.
+func (x *Index) checkAccounts() error {
+	used, running := map[*account][]int64{}, map[*account]int64{}
+	for _, w := range x.workerList {
+		for _, r := range w.runs {
+			for a := r.flow; a != nil; a = a.up {
+				if used[a] == nil {
+					used[a] = make([]int64, x.width)
+				}
+				for i, n := range r.shape.need {
+					used[a][i] += n
+				}
+				running[a]++
+			}
 		}
 	}
+	var err error
+	x.eachAccount(func(a *account) {
+		want := used[a]
+		if want == nil {
+			want = make([]int64, x.width)
+		}
+		if !same(want, a.used) || running[a] != a.running {
+			err = fmt.Errorf("plan: account %s has %v by %d, counted %v by %d", a.name, a.used, a.running, want, running[a])
+		}
+	})
+	return err
+}
+
+func (x *Index) checkCounts() error {
+	accounts := 0
+	x.eachAccount(func(*account) { accounts++ })
 	if len(x.workerList) != len(x.workers) || len(x.shapeList) != len(x.shapes) || len(x.kindList) != len(x.kinds) ||
-		len(x.profileList) != len(x.profiles) || len(x.spaceList) != len(x.spaces) {
-		return fmt.Errorf("plan: lists and maps differ: %d %d workers, %d %d shapes, %d %d kinds, %d %d profiles, %d %d namespaces",
+		len(x.profileList) != len(x.profiles) || accounts != len(x.spaces)+len(x.queues)+len(x.users) {
+		return fmt.Errorf("plan: lists and maps differ: %d %d workers, %d %d shapes, %d %d kinds, %d %d profiles, %d accounts",
 			len(x.workerList), len(x.workers), len(x.shapeList), len(x.shapes), len(x.kindList), len(x.kinds),
-			len(x.profileList), len(x.profiles), len(x.spaceList), len(x.spaces))
+			len(x.profileList), len(x.profiles), accounts)
 	}
-	n := len(x.shapes) + len(x.kinds) + len(x.spaces) + len(x.queues) + len(x.classOf) +
-		len(x.lanes) - len(x.freeLanes)
+	n := len(x.shapes) + len(x.kinds) + accounts + len(x.classOf)
 	if n != x.interned {
 		return fmt.Errorf("plan: %d things are interned, %d counted", n, x.interned)
 	}

@@ -38,7 +38,7 @@ var explanations = []struct {
 	{"one of two has a place", func(x *Index) GroupID {
 		x.SetWorker(host(1, 4))
 		x.SetWorker(host(2, 1))
-		x.Take(2, cpu1, false, false)
+		taken(x, 2, cpu1, false, false)
 		return ready(x, cpu1)
 	}},
 	{"all are away", func(x *Index) GroupID {
@@ -109,14 +109,14 @@ var explanations = []struct {
 	{"every slot taken, others ahead", func(x *Index) GroupID {
 		for id := range uint64(4) {
 			x.SetWorker(host(id+1, 1))
-			x.Take(id+1, cpu1, false, false)
+			taken(x, id+1, cpu1, false, false)
 		}
 		x.SetGroup(group(task(2), cpu1), 12)
 		return ready(x, cpu1)
 	}},
 	{"one ahead", func(x *Index) GroupID {
 		x.SetWorker(host(1, 1))
-		x.Take(1, cpu1, false, false)
+		taken(x, 1, cpu1, false, false)
 		x.SetGroup(group(task(2), cpu1), 1)
 		x.SetGroup(group(task(50), cpu1), 1)
 		return ready(x, cpu1)
@@ -127,27 +127,27 @@ var explanations = []struct {
 			w.Slots = 3
 			x.SetWorker(w)
 		}
-		x.Take(1, needing(7000, 1<<30), false, false)
-		x.Take(2, needing(1000, 7<<30+12345), false, false)
-		x.Take(3, cpu1, false, true)
+		taken(x, 1, needing(7000, 1<<30), false, false)
+		taken(x, 2, needing(1000, 7<<30+12345), false, false)
+		taken(x, 3, cpu1, false, true)
 		for range 3 {
-			x.Take(4, cpu1, false, false)
+			taken(x, 4, cpu1, false, false)
 		}
-		x.Take(5, needing(6500, 7<<30), false, false)
+		taken(x, 5, needing(6500, 7<<30), false, false)
 		x.SetWorker(away(6))
 		return ready(x, needing(2000, 2<<30))
 	}},
 	{"alone", func(x *Index) GroupID {
 		for id := range uint64(2) {
 			x.SetWorker(host(id+1, 4))
-			x.Take(id+1, cpu1, false, false)
+			taken(x, id+1, cpu1, false, false)
 		}
 		x.SetGroup(group(alone(9), cpu1), 1)
 		return alone(9)
 	}},
 	{"alone, and the only worker is busy", func(x *Index) GroupID {
 		x.SetWorker(host(1, 4))
-		x.Take(1, cpu1, true, false)
+		taken(x, 1, cpu1, true, false)
 		x.SetGroup(group(alone(9), cpu1), 1)
 		return alone(9)
 	}},
@@ -203,7 +203,7 @@ func TestExplain(t *testing.T) {
 func TestExplainBound(t *testing.T) {
 	x := New()
 	x.SetWorker(host(1, 1))
-	x.Take(1, needing(1, 0), false, false)
+	taken(x, 1, needing(1, 0), false, false)
 	for i := range maxAhead {
 		x.SetGroup(group(task(job.ID(i+1)), cpu1), 2)
 	}

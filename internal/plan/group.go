@@ -5,11 +5,13 @@ import "github.com/reeve-scheduler/reeve/internal/job"
 // record is one group. There may be a million, so it has no pointers and what
 // groups share is in their class.
 type record struct {
-	job      job.ID
-	ready    int64
-	task     uint32
-	priority int32
-	class    uint32
+	job   job.ID
+	ready int64
+	score int64
+	task  uint32
+	// length is the expected run time in tenths of a second, 0 for unknown.
+	length uint32
+	class  uint32
 	// at is the place in the class's heap; in a free record, the next free one.
 	at int32
 }
@@ -52,13 +54,26 @@ func (r *records) drop(id uint32) {
 }
 
 func (r *record) before(o *record) bool {
-	if r.priority != o.priority {
-		return r.priority > o.priority
+	if r.score != o.score {
+		return r.score > o.score
 	}
 	if r.job != o.job {
 		return r.job < o.job
 	}
 	return r.task < o.task
+}
+
+// tenth is the unit of a record's length, in milliseconds.
+const tenth = 100
+
+// lengthOf is milliseconds as a record keeps them: what is known and short is not unknown,
+// and what lasts for centuries is.
+func lengthOf(ms int64) uint32 {
+	n := (ms + tenth - 1) / tenth
+	if ms <= 0 || n >= 1<<32 {
+		return 0
+	}
+	return uint32(n)
 }
 
 // groupKey is a GroupID without holes, which the map hashes faster.
@@ -72,71 +87,14 @@ func keyOf(id GroupID) groupKey {
 	return k
 }
 
-// class is the groups of one queue that only differ in rank: one heap.
-type class struct {
-	id     uint32
-	lane   *lane
-	queue  *queue
-	groups heap
-	// at is the place among the lane's classes, -1 if empty or paused.
-	at int32
-}
-
-type queue struct {
-	space   *space
-	name    string
-	paused  bool
-	classes []*class
-}
-
-// space is a namespace.
-type space struct {
-	name   string
-	paused bool
-	queues []*queue
-}
-
-type queueName struct{ space, name string }
-
-type classKey struct {
-	queue *queue
-	lane  *lane
-}
-
-func (c *class) paused() bool { return c.queue.paused || c.queue.space.paused }
-
-func (c *class) holds(g *Group) bool {
-	return c.queue.name == g.Queue && c.queue.space.name == g.Namespace &&
-		c.lane.form == formOf(g) && c.lane.shape.Shape == g.Shape
-}
-
-// The heaps' orders are the index itself under other names: an interface value of
-// a pointer costs no allocation.
-type (
-	groupOrder Index
-	classOrder Index
-	laneOrder  Index
-)
+// The heap's order is the index itself under another name: an interface value of a pointer
+// costs no allocation.
+type groupOrder Index
 
 func (x *groupOrder) before(a, b uint32) bool {
 	return x.records.get(a).before(x.records.get(b))
 }
 func (x *groupOrder) moved(id uint32, at int32) { x.records.get(id).at = at }
-
-func (x *classOrder) before(a, b uint32) bool {
-	return x.records.get(x.classes[a].groups[0]).before(x.records.get(x.classes[b].groups[0]))
-}
-func (x *classOrder) moved(id uint32, at int32) { x.classes[id].at = at }
-
-func (x *laneOrder) before(a, b uint32) bool {
-	l, m := x.lanes[a], x.lanes[b]
-	r, o := (*Index)(x).head(l), (*Index)(x).head(m)
-	if r.before(o) || o.before(r) {
-		return r.before(o)
-	}
-	return l.form < m.form
-}
-func (x *laneOrder) moved(id uint32, at int32) { x.lanes[id].at = at }
 
 // SetGroup makes n elements of a group ready; it adds, changes or, with n ≤ 0,
 // removes the group. Changing only n costs one lookup.
@@ -145,22 +103,23 @@ func (x *Index) SetGroup(g Group, n int64) {
 		x.SetReady(g.ID, 0)
 		return
 	}
-	key := keyOf(g.ID)
+	key, length := keyOf(g.ID), lengthOf(g.Length)
 	if id, ok := x.groups.get(key); ok {
 		r := x.records.get(id)
-		if r.priority == g.Priority && x.classes[r.class].holds(&g) {
+		if r.score == g.Score && r.length == length && x.classes[r.class].holds(&g) {
 			r.ready = n
 			return
 		}
 		x.removeGroup(key, id)
 	}
 	c := x.internClass(&g)
-	id := x.records.add(record{job: g.ID.Job, task: g.ID.Task, ready: n, priority: g.Priority, class: c.id})
+	id := x.records.add(record{job: g.ID.Job, task: g.ID.Task, ready: n, score: g.Score, length: length, class: c.id})
 	x.groups.add(key, id)
 	c.groups.push((*groupOrder)(x), id)
 	if c.groups[0] == id {
 		x.settle(c)
 	}
+	x.changed = x.changed || len(x.again) > 0 // it may fit beside what is kept
 }
 
 // SetReady changes how many elements of a group are ready; 0 removes the group. It
@@ -182,6 +141,7 @@ func (x *Index) SetReady(id GroupID, n int64) bool {
 func (x *Index) removeGroup(key groupKey, id uint32) {
 	r := x.records.get(id)
 	c, at := x.classes[r.class], r.at
+	x.letGo(id)
 	c.groups.remove((*groupOrder)(x), at)
 	x.records.drop(id)
 	x.groups.drop(key)
@@ -197,50 +157,31 @@ func (x *Index) removeGroup(key groupKey, id uint32) {
 // Groups is how many groups have elements that are ready.
 func (x *Index) Groups() int { return x.groups.n }
 
-// SetPaused keeps a queue, or with an empty queue a whole namespace, from being
-// placed, or lets it go on. Groups stay known while they are paused.
-func (x *Index) SetPaused(namespace, queue string, paused bool) {
-	if queue != "" {
-		q := x.internQueue(namespace, queue)
-		q.paused = paused
-		x.settleQueue(q)
-		return
-	}
-	s := x.internSpace(namespace)
-	s.paused = paused
-	for _, q := range s.queues {
-		x.settleQueue(q)
-	}
-}
-
-func (x *Index) settleQueue(q *queue) {
-	for _, c := range q.classes {
-		x.settle(c)
-	}
-}
-
-// settle puts a class where it belongs after its first group or its pause changed.
-func (x *Index) settle(c *class) {
-	l := c.lane
-	switch in := len(c.groups) > 0 && !c.paused(); {
-	case in && c.at < 0:
-		l.classes.push((*classOrder)(x), c.id)
-	case in:
-		l.classes.fix((*classOrder)(x), c.at)
-	case c.at >= 0:
-		l.classes.remove((*classOrder)(x), c.at)
-	}
-	switch {
-	case len(l.classes) == 0:
-		x.move(l, idle)
-	case l.state == idle:
-		x.move(l, active)
-	case l.state == active:
-		x.active.fix((*laneOrder)(x), l.at)
-	case l.state == hopeful:
-		x.hopeful.fix((*laneOrder)(x), l.at)
-		x.refreshLane(l)
-	default:
-		x.refreshLane(l)
+// ranked goes through the groups of a class in order, as many as a bound allows: a search
+// through its heap, best first.
+func (x *Index) ranked(c *class, most int) func(yield func(id uint32) bool) {
+	return func(yield func(id uint32) bool) {
+		if len(c.groups) == 0 {
+			return
+		}
+		front := append(x.front[:0], 0)
+		defer func() { x.front = front[:0] }()
+		for ; len(front) > 0 && most > 0; most-- {
+			best := 0
+			for i := range front {
+				if x.records.get(c.groups[front[i]]).before(x.records.get(c.groups[front[best]])) {
+					best = i
+				}
+			}
+			at := int(front[best])
+			front[best] = front[len(front)-1]
+			front = front[:len(front)-1]
+			for i := at*fan + 1; i < min(at*fan+1+fan, len(c.groups)); i++ {
+				front = append(front, int32(i))
+			}
+			if !yield(c.groups[at]) {
+				return
+			}
+		}
 	}
 }

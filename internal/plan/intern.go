@@ -10,28 +10,11 @@ import (
 // out of use go.
 const internedFloor = 4096
 
-func (x *Index) internSpace(name string) *space {
-	if s := x.spaces[name]; s != nil {
-		return s
-	}
-	s := &space{name: name}
-	x.spaces[name] = s
-	x.spaceList = append(x.spaceList, s)
-	x.interned++
-	return s
-}
-
-func (x *Index) internQueue(namespace, name string) *queue {
-	key := queueName{namespace, name}
-	if q := x.queues[key]; q != nil {
-		return q
-	}
-	s := x.internSpace(namespace)
-	q := &queue{space: s, name: name}
-	s.queues = append(s.queues, q)
-	x.queues[key] = q
-	x.interned++
-	return q
+type classKey struct {
+	flow    *node
+	shape   *shape
+	form    form
+	lengths uint8
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -39,43 +22,32 @@ func (x *Index) internClass(g *Group) *class {
 		return c
 	}
 	x.sweep()
-	s := x.internShape(g.Shape)
-	l := s.lanes[formOf(g)]
-	if l == nil {
-		l = x.newLane(s, formOf(g))
+	band := foreground
+	if g.Background {
+		band = background
 	}
-	key := classKey{x.internQueue(g.Namespace, g.Queue), l}
+	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g)}
 	c := x.classOf[key]
 	if c == nil {
-		c = &class{lane: l, queue: key.queue, at: -1}
+		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, flow: flow, slot: flow.slots.take()}
 		c.id, x.freeClasses = take(x.freeClasses, len(x.classes))
 		x.classes = put(x.classes, c.id, c)
+		flow.classes = put(flow.classes, uint32(c.slot), c)
+		c.shape.classes = append(c.shape.classes, c)
 		x.classOf[key] = c
-		c.queue.classes = append(c.queue.classes, c)
-		l.members++
 		x.interned++
 	}
 	x.recent = c
 	return c
 }
 
-func (x *Index) newLane(s *shape, f form) *lane {
-	l := &lane{shape: s, form: f, at: -1}
-	l.id, x.freeLanes = take(x.freeLanes, len(x.lanes))
-	x.lanes = put(x.lanes, l.id, l)
-	w := s.kind.waiting(f)
-	l.leaf = w.tree.add()
-	w.lanes = put(w.lanes, uint32(l.leaf), l)
-	s.lanes[f] = l
-	x.interned++
-	return l
-}
-
 func (x *Index) internShape(name Shape) *shape {
 	if s := x.shapes[name]; s != nil {
 		return s
 	}
-	s := &shape{Shape: name, kind: x.internKind(name), at: -1}
+	s := &shape{Shape: name, kind: x.internKind(name), at: -1, holders: newTree(0)}
+	x.measure(s)
 	s.kind.shapes++
 	x.shapes[name] = s
 	x.shapeList = append(x.shapeList, s)
@@ -88,21 +60,16 @@ func (x *Index) internKind(s Shape) *kind {
 	if k := x.kinds[key]; k != nil {
 		return k
 	}
-	k := newKind(s)
-	k.id = x.nextKind
-	x.nextKind++
-	x.kinds[key] = k
-	x.kindList = append(x.kindList, k)
-	x.interned++
-	x.addKind(k)
-	return k
-}
-
-func newKind(s Shape) *kind {
 	k := &kind{executor: s.Executor, function: s.Function}
 	if s.Where != "" {
 		k.where = strings.Split(s.Where, "\n")
 	}
+	k.id, x.freeKinds = take(x.freeKinds, int(x.nextKind))
+	x.nextKind = max(x.nextKind, k.id+1)
+	x.kinds[key] = k
+	x.kindList = append(x.kindList, k)
+	x.interned++
+	x.addKind(k)
 	return k
 }
 
@@ -127,11 +94,11 @@ func (x *Index) sweep() {
 	if x.interned <= x.sweepAt {
 		return
 	}
-	x.recent = nil
+	x.recent, x.lastShape = nil, nil
 	x.sweepClasses()
-	x.sweepLanes()
+	x.sweepAccounts()
 	x.shapeList = slices.DeleteFunc(x.shapeList, func(s *shape) bool {
-		if s.holders.len() > 0 || s.lanes != [forms]*lane{} {
+		if s.holderSlots.len() > 0 || len(s.classes) > 0 {
 			return false
 		}
 		delete(x.shapes, s.Shape)
@@ -145,6 +112,7 @@ func (x *Index) sweep() {
 			return false
 		}
 		delete(x.kinds, kindName{k.executor, k.function, strings.Join(k.where, "\n")})
+		x.freeKinds = append(x.freeKinds, k.id)
 		x.interned--
 		return true
 	})
@@ -156,43 +124,15 @@ func (x *Index) sweep() {
 
 func (x *Index) sweepClasses() {
 	for i, c := range x.classes {
-		if c != nil && len(c.groups) == 0 {
-			c.lane.members--
-			delete(x.classOf, classKey{c.queue, c.lane})
-			x.classes[i] = nil
-			x.freeClasses = append(x.freeClasses, c.id)
-			x.interned--
+		if c == nil || len(c.groups) > 0 {
+			continue
 		}
-	}
-	x.spaceList = slices.DeleteFunc(x.spaceList, func(s *space) bool {
-		s.queues = slices.DeleteFunc(s.queues, func(q *queue) bool {
-			q.classes = slices.DeleteFunc(q.classes, func(c *class) bool { return len(c.groups) == 0 })
-			if q.paused || len(q.classes) > 0 {
-				return false
-			}
-			delete(x.queues, queueName{s.name, q.name})
-			x.interned--
-			return true
-		})
-		if s.paused || len(s.queues) > 0 {
-			return false
-		}
-		delete(x.spaces, s.name)
+		delete(x.classOf, classKey{c.flow, c.shape, c.form, c.lengths})
+		c.shape.classes = slices.DeleteFunc(c.shape.classes, func(o *class) bool { return o == c })
+		c.flow.classes[c.slot] = nil
+		c.flow.slots.give(c.slot)
+		x.classes[i] = nil
+		x.freeClasses = append(x.freeClasses, c.id)
 		x.interned--
-		return true
-	})
-}
-
-func (x *Index) sweepLanes() {
-	for i, l := range x.lanes {
-		if l != nil && l.members == 0 {
-			w := l.shape.kind.waiting(l.form)
-			w.tree.remove(l.leaf)
-			w.lanes[l.leaf] = nil
-			l.shape.lanes[l.form] = nil
-			x.lanes[i] = nil
-			x.freeLanes = append(x.freeLanes, l.id)
-			x.interned--
-		}
 	}
 }

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -11,11 +13,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model answers as the index must, by looking at everything each time.
+// model answers as the index must, by looking at everything each time. Nothing is kept free
+// in it: reserve_test.go has that.
 type model struct {
 	groups   map[GroupID]*modelGroup
 	workers  map[uint64]*Worker
 	paused   map[string]bool // "namespace/queue", "namespace/"
+	spaces   map[string]job.NamespacePolicy
+	queues   map[string]job.QueuePolicy
 	attempts []modelAttempt
 }
 
@@ -25,33 +30,113 @@ type modelGroup struct {
 }
 
 type modelAttempt struct {
-	worker          uint64
-	shape           Shape
-	prefetch, alone bool
+	worker uint64
+	Attempt
+	run *Run
 }
 
 func newModel() *model {
-	return &model{groups: map[GroupID]*modelGroup{}, workers: map[uint64]*Worker{}, paused: map[string]bool{}}
+	return &model{
+		groups: map[GroupID]*modelGroup{}, workers: map[uint64]*Worker{}, paused: map[string]bool{},
+		spaces: map[string]job.NamespacePolicy{}, queues: map[string]job.QueuePolicy{},
+	}
 }
 
-func (m *model) ordered() []*modelGroup {
-	var out []*modelGroup
-	for _, g := range m.groups {
-		if !m.paused[g.Namespace+"/"+g.Queue] && !m.paused[g.Namespace+"/"] {
-			out = append(out, g)
+// part is what the attempts of a namespace, of a queue in it, or of a user of that have.
+func (m *model) part(of ...string) (used job.Resources, running int64) {
+	for _, a := range m.attempts {
+		if names := []string{a.Namespace, a.Queue, a.User}; slices.Equal(names[:len(of)], of) {
+			used, running = used.Plus(a.Shape.Resources), running+1
 		}
 	}
-	slices.SortFunc(out, func(a, b *modelGroup) int {
-		alone := 0
-		if a.ID.Alone != b.ID.Alone {
-			alone = 1
-			if b.ID.Alone {
-				alone = -1
-			}
+	return used, running
+}
+
+// key ranks namespaces, queues or users: who has the lower one goes first.
+func (m *model) key(of ...string) int64 {
+	var total job.Resources
+	places := int64(0)
+	for _, w := range m.workers {
+		total, places = total.Plus(w.Capacity), places+int64(w.Slots)
+	}
+	weight, guarantee := int64(1), job.Resources{}
+	switch len(of) {
+	case 1:
+		weight, guarantee = m.spaces[of[0]].Weight, m.spaces[of[0]].Guarantee
+	case 2:
+		q := m.queues[of[0]+"/"+of[1]]
+		weight, guarantee = q.Weight, q.Guarantee
+	}
+	used, running := m.part(of...)
+	share := modelRatio(running, places)
+	promised, under := false, true
+	for _, c := range []struct{ used, total, guarantee int64 }{
+		{used.CPU, total.CPU, guarantee.CPU}, {used.Memory, total.Memory, guarantee.Memory},
+		{used.Other.Get("gpu"), total.Other.Get("gpu"), guarantee.Other.Get("gpu")},
+	} {
+		share = max(share, modelRatio(c.used, c.total))
+		promised = promised || c.guarantee > 0
+		under = under && (c.guarantee == 0 || c.used < c.guarantee)
+	}
+	key := share / max(weight, 1)
+	if promised && under {
+		key -= 1 << 40
+	}
+	return key
+}
+
+// modelRatio is in millionths, as nearly as the index has it.
+func modelRatio(part, whole int64) int64 {
+	switch {
+	case part <= 0:
+		return 0
+	case whole <= 0:
+		return unit
+	}
+	ratio := new(big.Int).Mul(big.NewInt(part), big.NewInt(unit))
+	return ratio.Div(ratio, big.NewInt(whole)).Int64()
+}
+
+// before is whether a group goes before another, and whether that is certain: between those
+// that have the same share of everything, it is not.
+func (m *model) before(a, b *modelGroup) bool {
+	if a.Background != b.Background {
+		return b.Background
+	}
+	names, others := []string{a.Namespace, a.Queue, a.User}, []string{b.Namespace, b.Queue, b.User}
+	for i := range names {
+		if names[i] != others[i] {
+			return m.key(names[:i+1]...) < m.key(others[:i+1]...)
 		}
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.ID.Job, b.ID.Job), cmp.Compare(a.ID.Task, b.ID.Task), alone)
-	})
-	return out
+	}
+	alone := 0
+	if a.ID.Alone != b.ID.Alone {
+		alone = -1
+		if a.ID.Alone {
+			alone = 1
+		}
+	}
+	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.ID.Job, b.ID.Job), cmp.Compare(a.ID.Task, b.ID.Task), alone) < 0
+}
+
+// barred reports whether a pause or a limit is in the way of a group.
+func (m *model) barred(g *modelGroup) bool {
+	if m.paused[g.Namespace+"/"+g.Queue] || m.paused[g.Namespace+"/"] {
+		return true
+	}
+	for i, l := range []job.Limit{m.spaces[g.Namespace].Limit, m.queues[g.Namespace+"/"+g.Queue].Limit} {
+		used, running := m.part([]string{g.Namespace, g.Queue}[:i+1]...)
+		after := used.Plus(g.Shape.Resources)
+		if l.Running > 0 && running >= l.Running || l.Resources.CPU > 0 && after.CPU > l.Resources.CPU ||
+			l.Resources.Memory > 0 && after.Memory > l.Resources.Memory {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) bounded(g *modelGroup) bool {
+	return m.spaces[g.Namespace].Limit != job.Limit{} || m.queues[g.Namespace+"/"+g.Queue].Limit != job.Limit{}
 }
 
 func (m *model) ids() []uint64 {
@@ -75,16 +160,16 @@ func (m *model) use(id uint64, s Shape) modelUse {
 	for _, a := range m.attempts {
 		switch {
 		case a.worker != id:
-		case a.prefetch:
+		case a.Prefetch:
 			u.prefetched++
-			if a.shape == s {
+			if a.Shape == s {
 				u.held++
 			}
 		default:
 			u.running++
-			u.used = u.used.Plus(a.shape.Resources)
-			u.alone = u.alone || a.alone
-			if a.shape == s {
+			u.used = u.used.Plus(a.Shape.Resources)
+			u.alone = u.alone || a.Alone
+			if a.Shape == s {
 				u.same++
 			}
 		}
@@ -117,36 +202,71 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 		(!alone || u.running+u.prefetched == 0)
 }
 
-func (m *model) next() (Placement, bool) {
-	for _, g := range m.ordered() {
-		best, most := uint64(0), 0
-		for _, id := range m.ids() {
-			w := m.workers[id]
-			if n := w.Slots - m.use(id, g.Shape).running; n > most && m.free(w, g.Shape, g.ID.Alone) {
-				best, most = id, n
-			}
-		}
-		if best != 0 {
-			return Placement{Group: g.ID, Worker: best}, true
+// place is the worker on which a group must go, 0 for none.
+func (m *model) place(g *modelGroup) uint64 {
+	best, most := uint64(0), 0
+	for _, id := range m.ids() {
+		w := m.workers[id]
+		if n := w.Slots - m.use(id, g.Shape).running; n > most && m.free(w, g.Shape, g.ID.Alone) {
+			best, most = id, n
 		}
 	}
-	for _, g := range m.ordered() {
-		best, least := uint64(0), 1<<30
-		for _, id := range m.ids() {
-			w, u := m.workers[id], m.use(id, g.Shape)
-			if g.NoPrefetch || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch ||
-				!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) {
-				continue
-			}
-			if u.prefetched < least {
-				best, least = id, u.prefetched
-			}
+	return best
+}
+
+// ahead is the worker to which one of a group may be sent ahead, 0 for none.
+func (m *model) ahead(g *modelGroup) uint64 {
+	best, least := uint64(0), 1<<30
+	for _, id := range m.ids() {
+		w, u := m.workers[id], m.use(id, g.Shape)
+		if g.NoPrefetch || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) {
+			continue
 		}
-		if best != 0 {
-			return Placement{Group: g.ID, Worker: best, Prefetch: true}, true
+		if u.prefetched < least {
+			best, least = id, u.prefetched
 		}
 	}
-	return Placement{}, false
+	return best
+}
+
+// judge says what is wrong with a proposal, or with its absence.
+func (m *model) judge(p Placement, ok bool) string {
+	for _, prefetch := range []bool{false, true} {
+		where := m.place
+		if prefetch {
+			where = m.ahead
+		}
+		any := false
+		for _, g := range m.groups {
+			at := uint64(0)
+			if !m.barred(g) {
+				at = where(g)
+			}
+			any = any || at != 0
+			switch mine := m.groups[p.Group]; {
+			case at == 0 && ok && g == mine && p.Prefetch == prefetch:
+				return fmt.Sprintf("%+v can't be placed", g)
+			case at == 0 || !ok:
+			case mine == nil || p.Prefetch && !prefetch:
+				return fmt.Sprintf("%+v could be placed", g)
+			case g == mine && p.Prefetch == prefetch && p.Worker != at:
+				return fmt.Sprintf("%+v is to go to worker %d", g, at)
+			case p.Prefetch == prefetch && m.before(g, mine):
+				return fmt.Sprintf("%+v goes before", g)
+			}
+		}
+		if any {
+			if !ok {
+				return "something could be placed"
+			}
+			return ""
+		}
+	}
+	if ok {
+		return "nothing can be placed"
+	}
+	return ""
 }
 
 // wantRecall reports whether some attempt is held ahead by a worker without a
@@ -154,17 +274,22 @@ func (m *model) next() (Placement, bool) {
 // the shape waits for it.
 func (m *model) wantRecall() bool {
 	ready := map[Shape]bool{}
-	for _, g := range m.ordered() {
-		if !g.ID.Alone {
+	for _, g := range m.groups {
+		open := !m.paused[g.Namespace+"/"+g.Queue] && !m.paused[g.Namespace+"/"]
+		for i, l := range []job.Limit{m.spaces[g.Namespace].Limit, m.queues[g.Namespace+"/"+g.Queue].Limit} {
+			_, running := m.part([]string{g.Namespace, g.Queue}[:i+1]...)
+			open = open && (l.Running == 0 || running < l.Running)
+		}
+		if !g.ID.Alone && open {
 			ready[g.Shape] = true
 		}
 	}
 	for _, a := range m.attempts {
-		if !a.prefetch || ready[a.shape] || m.free(m.workers[a.worker], a.shape, false) {
+		if !a.Prefetch || ready[a.Shape] || m.free(m.workers[a.worker], a.Shape, false) {
 			continue
 		}
 		for _, w := range m.workers {
-			if m.use(w.ID, a.shape).held == 0 && m.free(w, a.shape, false) {
+			if m.use(w.ID, a.Shape).held == 0 && m.free(w, a.Shape, false) {
 				return true
 			}
 		}
@@ -181,7 +306,7 @@ type machine struct {
 var (
 	someShapes = func() []Shape {
 		var out []Shape
-		for _, r := range []job.Resources{{}, {CPU: 1000}, {CPU: 2000, Memory: 1 << 30}, {CPU: 500, Memory: 3 << 30}} {
+		for _, r := range []job.Resources{{}, {CPU: 1000}, {CPU: 2000, Memory: 1 << 30}, {CPU: 500, Memory: 3 << 30}, {CPU: 500, Other: "gpu=2"}} {
 			out = append(out, Shape{Resources: r, Executor: "process"},
 				Shape{Resources: r, Executor: "function", Function: "resize"},
 				Shape{Resources: r, Executor: "process", Where: "gpu"},
@@ -192,6 +317,7 @@ var (
 	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x"}}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
+	someUsers  = []string{"", "ann", "bob"}
 )
 
 func drawID(t *rapid.T) GroupID {
@@ -206,7 +332,9 @@ func (s *machine) setGroup(t *rapid.T) {
 	g := Group{
 		ID: drawID(t), Namespace: rapid.SampledFrom(someSpaces).Draw(t, "namespace"),
 		Queue:      rapid.SampledFrom(someQueues).Draw(t, "queue"),
-		Priority:   int32(rapid.IntRange(-1, 1).Draw(t, "priority")),
+		Score:      rapid.Int64Range(-1, 1).Draw(t, "score"),
+		User:       rapid.SampledFrom(someUsers).Draw(t, "user"),
+		Background: rapid.IntRange(0, 4).Draw(t, "background") == 0,
 		Shape:      rapid.SampledFrom(someShapes).Draw(t, "shape"),
 		NoPrefetch: rapid.IntRange(0, 3).Draw(t, "direct") == 0,
 	}
@@ -239,11 +367,36 @@ func (s *machine) pause(t *rapid.T) {
 	s.m.paused[space+"/"+q] = on
 }
 
+func (s *machine) policy(t *rapid.T) {
+	space, q := rapid.SampledFrom(someSpaces).Draw(t, "namespace"), rapid.SampledFrom(append(someQueues, "")).Draw(t, "queue")
+	weight := rapid.Int64Range(0, 3).Draw(t, "weight")
+	guarantee := job.Resources{CPU: 1000 * rapid.Int64Range(0, 2).Draw(t, "guarantee")}
+	var limit job.Limit
+	switch rapid.IntRange(0, 3).Draw(t, "limit") {
+	case 0:
+		limit.Running = rapid.Int64Range(1, 4).Draw(t, "most")
+	case 1:
+		limit.Resources.CPU = 500 * rapid.Int64Range(1, 6).Draw(t, "cpu")
+	}
+	if q == "" {
+		s.m.spaces[space] = job.NamespacePolicy{Weight: weight, Guarantee: guarantee, Limit: limit}
+		s.x.SetNamespace(space, s.m.spaces[space])
+		return
+	}
+	s.setQueue(space, q, job.QueuePolicy{Weight: weight, Guarantee: guarantee, Limit: limit, Backfill: job.BackfillAny})
+}
+
+func (s *machine) setQueue(space, queue string, p job.QueuePolicy) {
+	s.m.queues[space+"/"+queue] = p
+	s.x.SetQueue(space, queue, p)
+}
+
 func (s *machine) setWorker(t *rapid.T) {
 	w := Worker{
-		ID:       uint64(rapid.IntRange(1, 6).Draw(t, "worker")),
-		Capacity: job.Resources{CPU: int64(rapid.IntRange(0, 4).Draw(t, "cpu")) * 1000, Memory: int64(rapid.IntRange(0, 4).Draw(t, "memory")) << 30},
-		Slots:    rapid.IntRange(0, 4).Draw(t, "slots"), Prefetch: rapid.IntRange(0, 3).Draw(t, "prefetch"),
+		ID: uint64(rapid.IntRange(1, 6).Draw(t, "worker")),
+		Capacity: job.Resources{CPU: int64(rapid.IntRange(0, 4).Draw(t, "cpu")) * 1000, Memory: int64(rapid.IntRange(0, 4).Draw(t, "memory")) << 30,
+			Other: rapid.SampledFrom([]job.Amounts{"", "", "gpu=1", "gpu=4"}).Draw(t, "other")},
+		Slots: rapid.IntRange(0, 4).Draw(t, "slots"), Prefetch: rapid.IntRange(0, 3).Draw(t, "prefetch"),
 		Executors: rapid.SampledFrom([][]string{{"process"}, {"function"}, {"process", "function"}}).Draw(t, "executors"),
 		Functions: rapid.SampledFrom([][]string{nil, {"resize"}}).Draw(t, "functions"),
 		Labels:    rapid.SampledFrom(someLabels).Draw(t, "labels"),
@@ -269,7 +422,7 @@ func (s *machine) end(t *rapid.T) {
 			i := rapid.IntRange(0, n-1).Draw(t, "attempt")
 			a := s.m.attempts[i]
 			s.m.attempts = slices.Delete(s.m.attempts, i, i+1)
-			s.x.Give(a.worker, a.shape, a.prefetch, a.alone)
+			s.x.Give(a.run)
 		}
 	}
 }
@@ -278,16 +431,16 @@ func (s *machine) end(t *rapid.T) {
 // agents do.
 func (s *machine) promote(t *rapid.T) {
 	for i, a := range s.m.attempts {
-		if a.prefetch {
+		if a.Prefetch {
 			continue
 		}
 		j := slices.IndexFunc(s.m.attempts, func(b modelAttempt) bool {
-			return b.prefetch && b.worker == a.worker && b.shape == a.shape
+			return b.Prefetch && b.worker == a.worker && b.Shape == a.Shape
 		})
 		if j >= 0 {
-			s.x.Give(a.worker, a.shape, false, a.alone)
-			s.x.Promote(a.worker, a.shape)
-			s.m.attempts[j].prefetch = false
+			s.x.Give(a.run)
+			s.x.Promote(s.m.attempts[j].run)
+			s.m.attempts[j].Prefetch = false
 			s.m.attempts = slices.Delete(s.m.attempts, i, i+1)
 			return
 		}
@@ -298,21 +451,20 @@ func (s *machine) promote(t *rapid.T) {
 // place takes up to n proposals and reports whether there was an end to them.
 func (s *machine) place(t *rapid.T, n int) bool {
 	for range n {
-		want, more := s.m.next()
-		got, ok := s.x.Next()
-		if ok != more || got != want {
-			t.Fatalf("Next() = %+v %v, want %+v %v", got, ok, want, more)
+		p, ok := s.x.Next(0)
+		if wrong := s.m.judge(p, ok); wrong != "" {
+			t.Fatalf("Next() = %+v %v: %s", p, ok, wrong)
 		}
 		if !ok {
 			return true
 		}
-		g := s.m.groups[got.Group]
-		s.x.Take(got.Worker, g.Shape, got.Prefetch, got.Group.Alone)
-		s.m.attempts = append(s.m.attempts, modelAttempt{got.Worker, g.Shape, got.Prefetch, got.Group.Alone})
+		g := s.m.groups[p.Group]
+		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone}
+		s.m.attempts = append(s.m.attempts, modelAttempt{p.Worker, a, s.x.Take(p.Worker, a)})
 		g.ready--
-		s.x.SetReady(got.Group, g.ready)
+		s.x.SetReady(p.Group, g.ready)
 		if g.ready == 0 {
-			delete(s.m.groups, got.Group)
+			delete(s.m.groups, p.Group)
 		}
 	}
 	return false
@@ -323,8 +475,8 @@ func (s *machine) drain(t *rapid.T) {
 		t.Fatal("no end of placements")
 	}
 	s.recalls(t)
-	for _, g := range s.m.ordered() {
-		if y := s.x.Explain(g.ID); y.Open != 0 {
+	for _, g := range s.m.groups {
+		if y := s.x.Explain(g.ID); y.Open != 0 && !s.m.barred(g) {
 			t.Fatalf("%+v was left, and %d workers have a place", g, y.Open)
 		}
 	}
@@ -360,7 +512,12 @@ func (s *machine) check(t *rapid.T) {
 		}
 	}
 	for id, g := range s.m.groups {
-		if diff := gocmp.Diff(s.m.explain(g), s.x.Explain(id)); diff != "" {
+		got := s.x.Explain(id)
+		if got.Limits != nil != (s.m.barred(g) && !got.QueuePaused && !got.NamespacePaused) && !got.QueuePaused && !got.NamespacePaused {
+			t.Fatalf("Explain(%v) names the limits %v, and it is barred: %v", id, got.Limits, s.m.barred(g))
+		}
+		got.Limits, got.Turns = nil, nil
+		if diff := gocmp.Diff(s.m.explain(g), got); diff != "" {
 			t.Fatalf("Explain(%v): -want +got\n%s", id, diff)
 		}
 	}
@@ -376,9 +533,9 @@ func (m *model) explain(g *modelGroup) Why {
 	for _, w := range m.workers {
 		m.explainWorker(&y, w)
 	}
-	for _, o := range m.ordered() {
-		before := cmp.Or(cmp.Compare(g.Priority, o.Priority), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task))
-		if before < 0 {
+	for _, o := range m.groups {
+		mine := o.Namespace == g.Namespace && o.Queue == g.Queue && o.User == g.User && o.Background == g.Background
+		if mine && cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0 {
 			y.Ahead += o.ready
 		}
 	}
@@ -397,7 +554,7 @@ func (m *model) explainWorker(y *Why, w *Worker) {
 		y.NoLabel++
 	case !need.Fits(w.Capacity) || w.Slots == 0:
 		y.TooSmall++
-		y.Largest = job.Resources{CPU: max(y.Largest.CPU, w.Capacity.CPU), Memory: max(y.Largest.Memory, w.Capacity.Memory)}
+		y.Largest = greatest(y.Largest, w.Capacity)
 	case !w.Accepts:
 		y.Away++
 	case m.free(w, y.Shape, y.Alone):
@@ -416,7 +573,14 @@ func (m *model) explainWorker(y *Why, w *Worker) {
 			if need.Memory > room.Memory {
 				y.NoMemory++
 			}
-			y.MostFree = job.Resources{CPU: max(y.MostFree.CPU, room.CPU), Memory: max(y.MostFree.Memory, room.Memory)}
+			gpu := need.Other.Get("gpu")
+			if gpu > room.Other.Get("gpu") {
+				y.NoOther++
+			}
+			if gpu > 0 {
+				y.MostFree.Other = y.MostFree.Other.Set("gpu", max(room.Other.Get("gpu"), y.MostFree.Other.Get("gpu")))
+			}
+			y.MostFree.CPU, y.MostFree.Memory = max(y.MostFree.CPU, room.CPU), max(y.MostFree.Memory, room.Memory)
 		}
 	}
 }
@@ -427,6 +591,11 @@ func (m *model) explainWorker(y *Why, w *Worker) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &machine{New(), newModel()}
+		for _, space := range someSpaces {
+			for _, q := range someQueues {
+				s.setQueue(space, q, job.QueuePolicy{Backfill: job.BackfillAny})
+			}
+		}
 		// Forgetting as soon as anything is out of use must change no answer.
 		forgetful := rapid.Bool().Draw(t, "forgetful")
 		t.Repeat(map[string]func(*rapid.T){
@@ -435,6 +604,7 @@ func TestModel(t *testing.T) {
 			"group3":  s.setGroup,
 			"ready":   s.setReady,
 			"pause":   s.pause,
+			"policy":  s.policy,
 			"worker":  s.setWorker,
 			"worker2": s.setWorker,
 			"remove":  s.removeWorker,

@@ -2,53 +2,118 @@ package plan
 
 // Next proposes the best placement there is: of the ready groups that fit a free
 // place anywhere the first in order, on the worker with the most free places of
-// those that it fits. When nothing fits a free place, it proposes likewise what
+// those that it fits; what comes later in order only where it delays nothing that it may not.
+// When nothing fits a free place, it proposes likewise what
 // may be sent ahead, to the worker that holds the fewest. False means that nothing
-// can be done until something changes.
+// can be done until something changes. now is in Unix milliseconds.
 //
 // It only changes caches: a caller that does not apply the proposal, or take the
 // group away, gets it again.
-func (x *Index) Next() (Placement, bool) {
+func (x *Index) Next(now int64) (Placement, bool) {
+	if !x.changed {
+		return Placement{}, false
+	}
+	x.begin(now)
+	if x.reweigh {
+		x.reweigh = false
+		x.eachAccount(x.weigh)
+	}
 	for {
-		l := x.candidate()
-		if l == nil {
+		c := x.candidate()
+		if p, ok := x.overtake(c); ok {
+			return p, true
+		}
+		if c == nil {
 			break
 		}
-		if w := x.place(l); w != nil {
-			return Placement{Group: x.first(l), Worker: w.ID}, true
+		w := x.place(c)
+		if w == nil {
+			x.fail(c)
+			continue
 		}
-		x.fail(l)
+		if x.keep(c, w) {
+			continue // something that comes first is kept a place, or keeps c back
+		}
+		return Placement{Group: x.groupOf(c), Worker: w.ID}, true
+	}
+	if p, ok := x.sendAhead(); ok {
+		return p, true
 	}
 	x.settled()
-	for len(x.hopeful) > 0 {
-		l := x.lanes[x.hopeful[0]]
-		if i := l.shape.holders.find(0, 0); i != none {
-			return Placement{Group: x.first(l), Worker: l.shape.holders.leaves[i].id, Prefetch: true}, true
-		}
-		x.move(l, stuck)
-	}
 	return Placement{}, false
 }
 
-// candidate is the first lane in order that may fit a place: of the active ones,
-// and of the waiting ones that are within the most that any worker of a profile has
-// gained. Amounts of different workers may deceive it; then the lane fails.
-func (x *Index) candidate() *lane {
-	var best *lane
-	if len(x.active) > 0 {
-		best = x.lanes[x.active[0]]
+// begin begins a pass, which lasts until there is nothing more to place.
+func (x *Index) begin(now int64) {
+	if x.passing {
+		return
 	}
+	x.passing, x.now = true, now
+	for _, w := range x.again {
+		if w.profile != nil {
+			x.gain(w)
+			x.refresh(w)
+		}
+	}
+	clear(x.again)
+	x.again = x.again[:0]
+}
+
+// sendAhead proposes what a worker may take although it has no place.
+func (x *Index) sendAhead() (Placement, bool) {
+	for {
+		c := x.first(x.root, aheadBoard, x.everything, nil)
+		if c == nil {
+			return Placement{}, false
+		}
+		i := none
+		if !c.bounded() {
+			i, _ = c.shape.holders.top()
+		}
+		if i == none {
+			x.move(c, stuck)
+			continue
+		}
+		w := x.workers[c.shape.holders.leaves[i].id]
+		if x.keep(c, w) {
+			continue
+		}
+		return Placement{Group: x.groupOf(c), Worker: w.ID, Prefetch: true}, true
+	}
+}
+
+// bounded reports whether a limit counts what runs of a class: then a worker must not
+// begin by itself what it was sent ahead.
+func (c *class) bounded() bool {
+	for a := c.flow.account; a != nil; a = a.up {
+		if a.most > 0 || a.limited() {
+			return true
+		}
+	}
+	return false
+}
+
+// candidate is the first class in order that may fit a place: of the active ones,
+// of the waiting ones that are within the most that any worker of a profile has
+// gained, and of those below a node to which the law does not apply. Amounts of different
+// workers may deceive it; then the class fails.
+func (x *Index) candidate() *class {
+	best := x.first(x.root, readyBoard, x.everything, nil)
 	for _, p := range x.gaining {
 		for _, f := range [...]form{plain, lonely} {
-			cpu, size, ok := p.gained.tree(f).most()
-			if !ok {
-				continue
+			if i, room := p.gained.tree(f).top(); i != none {
+				best = x.among(best, x.root, p.kinds, f, room)
 			}
-			for _, k := range p.kinds {
-				w := k.waiting(f)
-				i := w.tree.find(-cpu, -size)
-				if i != none && (best == nil || (*laneOrder)(x).before(w.lanes[i].id, best.id)) {
-					best = w.lanes[i]
+		}
+	}
+	for _, n := range x.stale {
+		if !n.open() {
+			continue
+		}
+		for _, p := range x.profileList {
+			for _, f := range [...]form{plain, lonely} {
+				if i, room := p.all.tree(f).top(); i != none {
+					best = x.among(best, n, p.kinds, f, room)
 				}
 			}
 		}
@@ -56,18 +121,28 @@ func (x *Index) candidate() *lane {
 	return best
 }
 
-// fail puts aside a lane that fits nowhere.
-func (x *Index) fail(l *lane) {
-	if l.state == active {
-		if l.form == plain {
-			x.move(l, hopeful)
-		} else {
-			x.move(l, stuck)
+// among is best, or the first class below a node that waits, is of one of the kinds, needs no
+// more than a room, and comes before.
+func (x *Index) among(best *class, n *node, kinds []*kind, f form, room []int64) *class {
+	for _, k := range kinds {
+		if c := x.first(n, k.waiting(f), n.up.within(x.ask(room)), nil); c != nil && (best == nil || x.inOrder(c, best)) {
+			best = c
 		}
 	}
-	l.tried = true
-	x.tried = append(x.tried, l)
-	x.refreshLane(l)
+	return best
+}
+
+// fail puts aside a class that fits nowhere.
+func (x *Index) fail(c *class) {
+	if c.state == active {
+		c.state = stuck
+		if c.form == plain {
+			c.state = hopeful
+		}
+	}
+	c.tried = true
+	x.tried = append(x.tried, c)
+	x.refreshClass(c)
 }
 
 // gain makes Next look at a worker that may have gained room. The caller refreshes
@@ -77,28 +152,29 @@ func (x *Index) gain(w *worker) {
 		w.gained = true
 		x.gained = append(x.gained, w)
 	}
+	x.changed = true
 	x.retry()
 }
 
-// retry lets lanes that fit nowhere count again.
+// retry lets classes that fit nowhere count again.
 func (x *Index) retry() {
-	for _, l := range x.tried {
-		if l.tried {
-			l.tried = false
-			x.refreshLane(l)
+	for _, c := range x.tried {
+		if c.tried {
+			c.tried = false
+			x.refreshClass(c)
 		}
 	}
 	clear(x.tried)
 	x.tried = x.tried[:0]
 }
 
-// settled notes that nothing that waits fits anywhere.
+// settled notes that nothing that waits fits anywhere, and ends the pass.
 func (x *Index) settled() {
 	for _, w := range x.gained {
 		w.gained = false
 		if p := w.profile; p != nil {
-			p.gained.open.set(w.leaf, leaf{})
-			p.gained.empty.set(w.leaf, leaf{})
+			p.gained.open.clear(w.leaf)
+			p.gained.empty.clear(w.leaf)
 		}
 	}
 	for _, p := range x.gaining {
@@ -107,22 +183,43 @@ func (x *Index) settled() {
 	clear(x.gained)
 	clear(x.gaining)
 	x.gained, x.gaining = x.gained[:0], x.gaining[:0]
+	closed := x.stale[:0]
+	for _, n := range x.stale {
+		if n.stale = !n.open(); n.stale {
+			closed = append(closed, n)
+		}
+	}
+	x.stale = closed
 	x.retry()
+	x.unhold()
+	x.changed, x.passing = false, false
 }
 
-// place finds the best worker with a free place for a lane. One that waits fits no
+// place finds the best worker with a free place for a class. One that waits fits no
 // worker but those that gained room, which spares it the search through the rest.
-func (x *Index) place(l *lane) *worker { return l.best(l.waits()) }
+func (x *Index) place(c *class) *worker { return c.best(c.waits() && !c.flow.spoiled()) }
 
-func (l *lane) best(gained bool) *worker {
+// spoiled reports whether the law does not apply to a node.
+func (n *node) spoiled() bool {
+	for ; n != nil; n = n.up {
+		if n.stale {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *class) best(gained bool) *worker {
 	var found *worker
-	need := l.shape.Resources
-	for _, p := range l.shape.kind.profiles {
+	if c.shape.short != "" {
+		return nil
+	}
+	for _, p := range c.shape.kind.profiles {
 		rooms := &p.all
 		if gained {
 			rooms = &p.gained
 		}
-		i := rooms.tree(l.form).find(need.CPU, need.Memory)
+		i := rooms.tree(c.form).find(c.shape.need)
 		if i == none {
 			continue
 		}
@@ -132,10 +229,4 @@ func (l *lane) best(gained bool) *worker {
 		}
 	}
 	return found
-}
-
-// first is the group at the head of a lane.
-func (x *Index) first(l *lane) GroupID {
-	r := x.head(l)
-	return GroupID{Job: r.job, Task: r.task, Alone: l.form == lonely}
 }

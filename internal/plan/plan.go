@@ -37,12 +37,34 @@ type Shape struct {
 type Group struct {
 	ID               GroupID
 	Namespace, Queue string
-	// Priority: higher goes first; then the older job, then the lower task.
-	Priority int32
-	Shape    Shape
+	// User is set where the users of a queue take turns.
+	User string
+	// Background ones start when nothing else can.
+	Background bool
+	// Score: higher goes first within a queue, or among what a user has in it; then the older
+	// job, then the lower task. At most MaxScore above or below 0.
+	Score int64
+	// Length is the expected run time in milliseconds, 0 for unknown. It is what decides
+	// whether an element ends before a place is needed that is kept for another.
+	Length int64
+	Shape  Shape
 	// NoPrefetch keeps the elements from being sent ahead of their place, as
 	// at_most_once asks.
 	NoPrefetch bool
+}
+
+// MaxScore bounds a group's score on both sides of 0.
+const MaxScore = 1 << 60
+
+// Attempt is what planning is told of one that a worker was given.
+type Attempt struct {
+	Shape                  Shape
+	Namespace, Queue, User string
+	// Prefetch: it was sent ahead, and has no place yet. Alone is whether its group was.
+	Prefetch, Alone bool
+	// Ends is when it is expected to end, Limit when it will have at the latest, in Unix
+	// milliseconds, 0 for unknown.
+	Ends, Limit int64
 }
 
 // Worker is what planning knows of an agent.
@@ -88,19 +110,39 @@ type Index struct {
 	groups  groupTable
 	records records
 
-	// active and hopeful are lanes in order; a lane that is in neither has nothing
-	// to place or no way to.
-	active, hopeful heap
+	// root is the order of all that waits.
+	root     *node
+	nextNode uint64
 	// gained is the workers that may have gained room since there was nothing more
-	// to place, gaining their profiles, tried the waiting lanes that fit none.
+	// to place, gaining their profiles, tried the waiting classes that fit none, and stale the
+	// nodes below which others may fit too.
 	gained  []*worker
 	gaining []*profile
-	tried   []*lane
+	tried   []*class
+	stale   []*node
+	// changed: there may be something to place. passing: Next looks for it, at the moment now.
+	changed, passing bool
+	now              int64
+	// holds are the places that are kept in this pass, on the workers in reserved; kept is
+	// what they were at the end of the last one, and again its workers.
+	holds           []hold
+	reserved, again []*worker
+	kept            []Kept
+	barred, planned []*account
 	// ahead is the shapes of which workers hold prefetched attempts.
 	ahead []*shape
 
 	workers    map[uint64]*worker
 	workerList []*worker // by id
+
+	// columns are the resources beside processors and memory; total is what all workers have,
+	// places how many slots.
+	width   int
+	columns map[string]int
+	names   []string
+	total   []int64
+	places  int64
+	reweigh bool // shares are of another total
 
 	// The maps are for look-up only, the lists for everything that goes through
 	// all: a map's order is no one's.
@@ -111,29 +153,46 @@ type Index struct {
 	nextKind    uint32
 	shapes      map[Shape]*shape
 	shapeList   []*shape
-	spaces      map[string]*space
-	spaceList   []*space
-	queues      map[queueName]*queue
+	spaces      map[string]*account
+	spaceList   []*account
+	queues      map[queueName]*account
+	users       map[userName]*account
 	classOf     map[classKey]*class
-	// classes and lanes are by id, nil where the id is free.
+	// classes are by id, nil where the id is free.
 	classes                []*class
-	lanes                  []*lane
-	freeClasses, freeLanes []uint32
-	// recent is the class of the last new group: the next is often alike.
+	freeClasses, freeKinds []uint32
+	// recent is the class of the last new group, lastFlow and lastShape are of the last attempt
+	// that was taken: the next is often alike.
 	recent            *class
+	lastFlow          *account
+	lastShape         *shape
 	interned, sweepAt int
+
+	// Room to work in, so that a placement allocates nothing.
+	asked, everything, spare []int64
+	steps                    []step
+	front                    []int32
 }
 
 // New returns an index without groups and workers.
 func New() *Index {
-	return &Index{
+	x := &Index{
+		root:     &node{},
+		width:    otherColumn,
+		columns:  map[string]int{},
 		workers:  map[uint64]*worker{},
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
 		shapes:   map[Shape]*shape{},
-		spaces:   map[string]*space{},
-		queues:   map[queueName]*queue{},
+		spaces:   map[string]*account{},
+		queues:   map[queueName]*account{},
+		users:    map[userName]*account{},
 		classOf:  map[classKey]*class{},
 		sweepAt:  internedFloor,
 	}
+	for range bands {
+		x.add(x.root, &node{})
+	}
+	x.widen()
+	return x
 }

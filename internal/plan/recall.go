@@ -3,8 +3,6 @@ package plan
 import (
 	"cmp"
 	"slices"
-
-	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 // Recalls proposes up to limit attempts to ask back: those that wait on a worker
@@ -18,7 +16,7 @@ func (x *Index) Recalls(limit int) []Recall {
 		if limit <= 0 {
 			break
 		}
-		if s.lanes[plain].ready() || s.lanes[direct].ready() {
+		if s.waitsFor(plain) || s.waitsFor(direct) {
 			continue
 		}
 		if !s.open() {
@@ -39,8 +37,6 @@ func (x *Index) Recalls(limit int) []Recall {
 	return out
 }
 
-func (l *lane) ready() bool { return l != nil && len(l.classes) > 0 }
-
 type heldBy struct {
 	w *worker
 	n int
@@ -49,17 +45,12 @@ type heldBy struct {
 // holders is the workers that hold prefetched attempts of a shape and have no
 // place for one themselves, those with the most first, and how many they hold.
 func (x *Index) holders(s *shape) (out []heldBy, total int) {
-	for i := range s.holders.leaves {
-		w := x.workers[s.holders.leaves[i].id]
+	for _, w := range s.owners {
 		if w == nil {
 			continue
 		}
-		// A removed leaf has the id of no worker, or of another.
 		h := w.find(s)
-		if h == nil || int(h.leaf) != i {
-			continue
-		}
-		if n := int(h.prefetched); n > 0 && !(h.matches && w.fitting(s, 0, job.Resources{}) > 0) {
+		if n := int(h.prefetched); n > 0 && !(h.matches && w.fitting(s, claim{}) > 0) {
 			out = append(out, heldBy{w, n})
 			total += n
 		}
@@ -72,8 +63,11 @@ func (x *Index) holders(s *shape) (out []heldBy, total int) {
 
 // open reports whether any worker has a place for the shape.
 func (s *shape) open() bool {
+	if s.short != "" {
+		return false
+	}
 	for _, p := range s.kind.profiles {
-		if p.all.open.find(s.Resources.CPU, s.Resources.Memory) != none {
+		if p.all.open.find(s.need) != none {
 			return true
 		}
 	}
@@ -89,20 +83,22 @@ func (w *worker) find(s *shape) *holding {
 	return nil
 }
 
-// fitting is how many attempts of a shape a worker has places for, when so many
-// places and so much are spoken for.
-func (w *worker) fitting(s *shape, places int64, used job.Resources) int {
-	n, room := w.places()-places, w.room().Minus(used)
-	if !s.Resources.Fits(room) || n <= 0 {
-		return 0
+// fitting is how many attempts of a shape a worker has places for, beside what is claimed.
+func (w *worker) fitting(s *shape, c claim) int {
+	n := w.places() - c.n
+	for i, need := range s.need {
+		free := w.free[i]
+		if c.used != nil {
+			free -= c.used[i]
+		}
+		switch {
+		case need > free:
+			return 0
+		case need > 0:
+			n = min(n, free/need)
+		}
 	}
-	if c := s.Resources.CPU; c > 0 {
-		n = min(n, room.CPU/c)
-	}
-	if m := s.Resources.Memory; m > 0 {
-		n = min(n, room.Memory/m)
-	}
-	return int(n)
+	return int(max(n, 0))
 }
 
 // claims is the places that one call has given away already, so that no two
@@ -112,7 +108,7 @@ type claims []claim
 type claim struct {
 	w    *worker
 	n    int64
-	used job.Resources
+	used []int64
 }
 
 // places claims up to n places for a shape and returns how many there were. The
@@ -120,7 +116,7 @@ type claim struct {
 func (c *claims) places(s *shape, n int) int {
 	found := 0
 	for _, p := range s.kind.profiles {
-		p.all.open.each(s.Resources.CPU, s.Resources.Memory, func(i int32) bool {
+		p.all.open.each(s.need, func(i int32) bool {
 			w := p.workers[i]
 			if h := w.find(s); h == nil || h.prefetched == 0 {
 				found += c.take(w, s, n-found)
@@ -133,21 +129,22 @@ func (c *claims) places(s *shape, n int) int {
 
 func (c *claims) take(w *worker, s *shape, n int) int {
 	at := slices.IndexFunc(*c, func(v claim) bool { return v.w == w })
-	var v claim
+	v := claim{w: w, used: make([]int64, len(s.need))}
 	if at >= 0 {
 		v = (*c)[at]
 	}
-	n = min(n, w.fitting(s, v.n, v.used))
+	n = min(n, w.fitting(s, v))
 	if n == 0 {
 		return 0
 	}
-	if at < 0 {
-		at = len(*c)
-		*c = append(*c, claim{w: w})
+	v.n += int64(n)
+	for i, need := range s.need {
+		v.used[i] += need * int64(n)
 	}
-	v = (*c)[at]
-	(*c)[at] = claim{w, v.n + int64(n), v.used.Plus(job.Resources{
-		CPU: s.Resources.CPU * int64(n), Memory: s.Resources.Memory * int64(n),
-	})}
+	if at < 0 {
+		*c = append(*c, v)
+	} else {
+		(*c)[at] = v
+	}
 	return n
 }

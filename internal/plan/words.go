@@ -9,7 +9,8 @@ import (
 
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
-	// Kind is a stable word: namespace_paused, queue_paused, no_worker, no_room or turn.
+	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room,
+	// reserved or turn.
 	Kind string
 	// Text is a sentence without a full stop.
 	Text string
@@ -39,6 +40,9 @@ func (y Why) Reasons() []Reason {
 	if y.QueuePaused {
 		out = append(out, Reason{"queue_paused", fmt.Sprintf("queue %s is paused", y.Queue)})
 	}
+	for _, l := range y.Limits {
+		out = append(out, Reason{"limit", l.String()})
+	}
 	if y.Workers == 0 {
 		return append(out, Reason{"no_worker", "there is no worker"})
 	}
@@ -54,16 +58,74 @@ func (y Why) Reasons() []Reason {
 	for _, text := range y.excluded() {
 		out = append(out, Reason{"no_worker", text})
 	}
-	if fit > 0 && y.Ahead > 0 {
-		n := fmt.Sprintf("%d ready elements are", y.Ahead)
-		if y.AheadMore {
-			n = "more than " + n
-		} else if y.Ahead == 1 {
-			n = "1 ready element is"
-		}
-		out = append(out, Reason{"turn", n + " ahead of it in order"})
+	if fit == 0 {
+		return out
+	}
+	if y.Place != nil {
+		out = append(out, Reason{"reserved", "a place is kept for it" + y.Place.since()})
+	}
+	for _, k := range y.Others {
+		out = append(out, Reason{"reserved", fmt.Sprintf("a worker that has room is kept for job %d, which comes first%s", k.Group.Job, k.since())})
+	}
+	if y.Ahead > 0 {
+		out = append(out, Reason{"turn", y.ahead()})
+	}
+	for _, t := range y.Turns {
+		out = append(out, Reason{"turn", t.String() + " comes first: it has less of its share"})
 	}
 	return out
+}
+
+func (y Why) ahead() string {
+	n := fmt.Sprintf("%d ready elements are", y.Ahead)
+	if y.AheadMore {
+		n = "more than " + n
+	} else if y.Ahead == 1 {
+		n = "1 ready element is"
+	}
+	return n + " ahead of it in order"
+}
+
+// String says what is at its limit, and by what.
+func (l AtLimit) String() string {
+	who := "namespace " + l.Namespace
+	if l.Queue != "" {
+		who = "queue " + l.Queue
+	}
+	if l.Resource == "" {
+		return fmt.Sprintf("%s may run %d at a time, and %d do", who, l.Most, l.Used)
+	}
+	return fmt.Sprintf("%s may use %s %s; %s are in use, and it needs %s", who, amount(l.Resource, l.Most), l.Resource,
+		amount(l.Resource, l.Used), amount(l.Resource, l.Need))
+}
+
+// String names whose turn it is.
+func (t Turn) String() string {
+	switch {
+	case t.User != "":
+		return "user " + t.User
+	case t.Queue != "":
+		return "queue " + t.Queue
+	}
+	return "namespace " + t.Namespace
+}
+
+func (k Kept) since() string {
+	if !k.Known() {
+		return "; when it will be free nobody knows, since not everything that runs has a time limit or was seen before"
+	}
+	return ""
+}
+
+// amount writes an amount of a resource as job files do.
+func amount(name string, n int64) string {
+	switch name {
+	case "cpu":
+		return job.FormatCPU(n)
+	case "memory":
+		return size(n)
+	}
+	return job.FormatAmount(name, n)
 }
 
 // busy says what keeps each of the workers that could run it.
@@ -85,6 +147,16 @@ func (y Why) busy() string {
 		job.FormatCPU(need.CPU), job.FormatCPU(max(0, y.MostFree.CPU))))
 	add(y.NoMemory, "has", "have", fmt.Sprintf("too little memory free (needs %s, the most free is %s)",
 		job.FormatSize(need.Memory), size(max(0, y.MostFree.Memory))))
+	if y.NoOther > 0 {
+		var others []string
+		for name, n := range need.Other.All {
+			others = append(others, fmt.Sprintf("%s %s, the most free is %s", amount(name, n), name, amount(name, max(0, y.MostFree.Other.Get(name)))))
+		}
+		if others == nil {
+			others = []string{"nothing else, and more is given away there than there is"}
+		}
+		add(y.NoOther, "has", "have", "too little free (needs "+strings.Join(others, "; ")+")")
+	}
 	return some(y.Busy, y.Busy, "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
 }
 
@@ -120,6 +192,11 @@ func (y Why) short() string {
 	if need.Memory > y.Largest.Memory {
 		parts = append(parts, fmt.Sprintf("needs %s of memory, the largest has %s",
 			job.FormatSize(need.Memory), size(y.Largest.Memory)))
+	}
+	for name, n := range need.Other.All {
+		if most := y.Largest.Other.Get(name); n > most {
+			parts = append(parts, fmt.Sprintf("needs %s %s, the largest has %s", amount(name, n), name, amount(name, most)))
+		}
 	}
 	if parts == nil {
 		return fmt.Sprintf("needs a slot, %s cpu and %s of memory in one worker",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -12,8 +13,10 @@ import (
 // worker is a Worker and what it is used for.
 type worker struct {
 	Worker
-	used                job.Resources
-	running, prefetched int
+	// capacity and used are by column, free is what is left, which may be below zero.
+	capacity, used, free []int64
+	runs                 []*Run
+	running, prefetched  int
 	// alone is how many of the running ones must be alone: 0 or 1.
 	alone int
 	// holdings is by shape what it runs and holds: as many as its slots at most, so
@@ -23,7 +26,29 @@ type worker struct {
 	leaf     int32
 	// gained: it may have gained room since there was nothing more to place.
 	gained bool
+	// reserved: a place on it is kept, and it is in no tree of rooms.
+	reserved bool
+	// ends is when what runs is expected to end, if known, as it was at a moment.
+	ends    []step
+	known   bool
+	knownAt int64
 }
+
+// Run is an attempt that a worker was given. It is the caller's to hand back, and has
+// nothing to look at.
+type Run struct {
+	worker *worker
+	shape  *shape
+	flow   *account
+	// ends is when it is expected to end, limit when it will have at the latest, in Unix
+	// milliseconds; never for unknown.
+	ends, limit     int64
+	prefetch, alone bool
+	at              int // in the worker's runs
+}
+
+// never is a moment that does not come.
+const never = int64(1) << 62
 
 type holding struct {
 	shape               *shape
@@ -32,8 +57,6 @@ type holding struct {
 	// matches: the worker is still of the shape's kind.
 	matches bool
 }
-
-func (w *worker) room() job.Resources { return w.Capacity.Minus(w.used) }
 
 // places is how many more attempts could run now, as far as slots go.
 func (w *worker) places() int64 {
@@ -45,6 +68,11 @@ func (w *worker) places() int64 {
 
 func (w *worker) empty() bool { return w.running == 0 && w.prefetched == 0 }
 
+// takes reports whether a worker has a place for an attempt now.
+func (w *worker) takes(s *shape, f form) bool {
+	return w.places() > 0 && s.short == "" && within(s.need, w.free) && (f != lonely || w.empty())
+}
+
 // profile is the workers that are of the same kinds. They differ in amounts only,
 // so that one tree serves every shape; a label that no task asks for splits
 // nothing.
@@ -52,20 +80,23 @@ type profile struct {
 	kinds []*kind
 	// workers is by leaf number, which all trees share.
 	workers []*worker
+	slots   slots
 	// all has every worker, gained those that may have gained room since there was
 	// nothing more to place; gains is whether the index lists it for that.
 	all, gained rooms
 	gains       bool
+	// sizes ranks all that accept attempts by what they would have if they were empty.
+	sizes *tree
 }
 
 // rooms ranks workers by free places: open all, empty only those that do nothing.
-type rooms struct{ open, empty tree }
+type rooms struct{ open, empty *tree }
 
 func (r *rooms) tree(f form) *tree {
 	if f == lonely {
-		return &r.empty
+		return r.empty
 	}
-	return &r.open
+	return r.open
 }
 
 func profileKey(kinds []*kind) string {
@@ -76,24 +107,23 @@ func profileKey(kinds []*kind) string {
 	return string(b)
 }
 
-// trees is all of them: they get and lose leaves together.
-func (p *profile) trees() [4]*tree {
-	return [4]*tree{&p.all.open, &p.all.empty, &p.gained.open, &p.gained.empty}
+func (p *profile) reset(width int) {
+	p.all, p.gained = rooms{newTree(width), newTree(width)}, rooms{newTree(width), newTree(width)}
+	p.sizes = newTree(width)
 }
 
 func (p *profile) enter(w *worker) {
-	for _, t := range p.trees() {
-		w.leaf = t.add()
-	}
+	w.leaf = p.slots.take()
 	p.workers = put(p.workers, uint32(w.leaf), w)
 	w.profile = p
 }
 
 func (p *profile) leave(w *worker) {
-	for _, t := range p.trees() {
-		t.remove(w.leaf)
+	for _, t := range [...]*tree{p.all.open, p.all.empty, p.gained.open, p.gained.empty, p.sizes} {
+		t.clear(w.leaf)
 	}
 	p.workers[w.leaf] = nil
+	p.slots.give(w.leaf)
 	w.profile = nil
 }
 
@@ -108,7 +138,7 @@ func (x *Index) addKind(k *kind) {
 		}
 		switch {
 		case len(of) == 0:
-		case len(of) == p.all.open.len():
+		case len(of) == p.slots.len():
 			delete(x.profiles, profileKey(p.kinds))
 			p.kinds = append(p.kinds, k)
 			x.profiles[profileKey(p.kinds)] = p
@@ -130,6 +160,7 @@ func (x *Index) internProfile(kinds []*kind) *profile {
 		return p
 	}
 	p := &profile{kinds: kinds}
+	p.reset(x.width)
 	x.profiles[key] = p
 	x.profileList = append(x.profileList, p)
 	for _, k := range kinds {
@@ -155,7 +186,7 @@ func (x *Index) enroll(w *worker) {
 func (x *Index) dismiss(w *worker) {
 	p := w.profile
 	p.leave(w)
-	if p.all.open.len() > 0 {
+	if p.slots.len() > 0 {
 		return
 	}
 	delete(x.profiles, profileKey(p.kinds))
@@ -179,147 +210,196 @@ func (x *Index) reprofile() {
 }
 
 // SetWorker adds or changes a worker. What it is used for is kept, even where its
-// capacity is less now: it gets nothing new until it fits again. The slices of w
+// capacity is less now: it gets nothing new until it fits again. The slices of v
 // must not change afterwards.
 func (x *Index) SetWorker(v Worker) {
+	x.learn(v.Capacity)
 	w := x.workers[v.ID]
 	if w == nil {
-		w = &worker{Worker: v}
+		w = &worker{Worker: v, used: make([]int64, x.width), free: make([]int64, x.width)}
 		x.workers[v.ID] = w
 		at, _ := slices.BinarySearchFunc(x.workerList, v.ID, func(w *worker, id uint64) int { return cmp.Compare(w.ID, id) })
 		x.workerList = slices.Insert(x.workerList, at, w)
 		x.enroll(w)
 	} else {
 		same := slices.Equal(w.Executors, v.Executors) && slices.Equal(w.Functions, v.Functions) && slices.Equal(w.Labels, v.Labels)
+		if w.reserved {
+			x.unhold()
+		}
+		x.count(w, -1)
 		w.Worker = v
 		if !same {
 			x.dismiss(w)
 			x.enroll(w)
 		}
 	}
+	w.capacity, _ = x.vector(v.Capacity)
+	x.count(w, 1)
 	x.gain(w)
 	x.refresh(w)
 }
 
-// RemoveWorker forgets a worker and what it was used for: Take and Give of a worker
-// that is not known do nothing.
+// count counts a worker in or out of what there is in all.
+func (x *Index) count(w *worker, n int64) {
+	for i, v := range w.capacity {
+		x.total[i] += n * v
+	}
+	x.places += n * int64(w.Slots)
+	x.reweigh = true
+}
+
+// RemoveWorker forgets a worker and what it was used for: what is given back of it later
+// means nothing.
 func (x *Index) RemoveWorker(id uint64) {
 	w := x.workers[id]
 	if w == nil {
 		return
 	}
+	for _, r := range w.runs {
+		r.worker = nil
+		x.charge(r.flow, r.shape.need, -1)
+	}
 	for i := range w.holdings {
 		h := &w.holdings[i]
-		h.shape.holders.remove(h.leaf)
+		h.shape.drop(h.leaf)
 		x.hold(h.shape, -int(h.prefetched))
 	}
 	w.holdings = nil
+	if w.reserved {
+		x.unhold()
+	}
+	x.count(w, -1)
 	x.dismiss(w)
 	delete(x.workers, id)
 	x.workerList = slices.DeleteFunc(x.workerList, func(o *worker) bool { return o == w })
 }
 
-// Take says that an attempt of a shape was placed on a worker; one that is
-// prefetched uses nothing yet. alone is whether its group was.
-func (x *Index) Take(id uint64, s Shape, prefetch, alone bool) {
+// Take says that an attempt was placed on a worker; one that is sent ahead uses nothing
+// of the worker yet. The result is for Give, Promote and Expect; it is nil, which they take,
+// if there is no such worker.
+func (x *Index) Take(id uint64, a Attempt) *Run {
 	w := x.workers[id]
 	if w == nil {
-		return
+		return nil
 	}
-	h := x.holding(w, s)
-	if prefetch {
+	h := x.holding(w, a.Shape)
+	r := &Run{
+		worker: w, shape: h.shape, flow: x.flowOf(a.Namespace, a.Queue, a.User),
+		ends: moment(a.Ends), limit: moment(a.Limit), prefetch: a.Prefetch, alone: a.Alone, at: len(w.runs),
+	}
+	w.runs = append(w.runs, r)
+	if a.Prefetch {
 		h.prefetched++
 		w.prefetched++
 		x.hold(h.shape, 1)
 	} else {
 		h.running++
-		w.run(s, 1)
-		if alone {
-			w.alone++
-		}
+		w.run(r, 1)
 	}
+	x.charge(r.flow, r.shape.need, 1)
 	x.refresh(w)
+	return r
 }
 
-// Give says that an attempt is gone from its worker. It takes what Take took, and
-// panics if the worker holds no such attempt: the core lost count.
-func (x *Index) Give(id uint64, s Shape, prefetch, alone bool) {
-	w := x.workers[id]
-	if w == nil {
+func moment(at int64) int64 {
+	if at <= 0 {
+		return never
+	}
+	return at
+}
+
+// Give says that an attempt is gone from its worker. It panics if it was given back
+// before: the core lost count.
+func (x *Index) Give(r *Run) {
+	if r == nil || r.worker == nil {
 		return
 	}
-	h := x.holding(w, s)
-	if prefetch {
+	w, h := r.worker, r.worker.find(r.shape)
+	last := len(w.runs) - 1
+	if r.at > last || w.runs[r.at] != r {
+		panic(fmt.Sprintf("plan: worker %d gives back an attempt of shape %+v that it does not have", w.ID, r.shape.Shape))
+	}
+	w.runs[r.at], w.runs[last].at = w.runs[last], r.at
+	w.runs[last] = nil
+	w.runs = w.runs[:last]
+	if r.prefetch {
 		h.prefetched--
 		w.prefetched--
 		x.hold(h.shape, -1)
 	} else {
 		h.running--
-		w.run(s, -1)
-		if alone {
-			w.alone--
-		}
+		w.run(r, -1)
 	}
-	h.check(w)
+	x.charge(r.flow, r.shape.need, -1)
+	r.at = math.MaxInt
 	x.release(w, h)
 	x.gain(w)
 	x.refresh(w)
 }
 
-// Promote says that a prefetched attempt took a place on its worker. It panics if
-// the worker holds none of the shape.
-func (x *Index) Promote(id uint64, s Shape) {
-	w := x.workers[id]
-	if w == nil {
+// Promote says that an attempt that was sent ahead took a place on its worker.
+func (x *Index) Promote(r *Run) {
+	if r == nil || r.worker == nil || !r.prefetch {
 		return
 	}
-	h := x.holding(w, s)
+	w, h := r.worker, r.worker.find(r.shape)
+	r.prefetch = false
 	h.prefetched--
 	w.prefetched--
 	x.hold(h.shape, -1)
 	h.running++
-	w.run(s, 1)
-	h.check(w)
+	w.run(r, 1)
 	x.refresh(w)
+}
+
+// Expect says when an attempt is expected to end and when it will have at the latest, in
+// Unix milliseconds, 0 for unknown.
+func (x *Index) Expect(r *Run, ends, limit int64) {
+	if r != nil {
+		r.ends, r.limit = moment(ends), moment(limit)
+		if r.worker != nil {
+			r.worker.known = false
+		}
+	}
 }
 
 // Usage is what attempts use of a worker, how many run, and how many are held
 // ahead.
 func (x *Index) Usage(id uint64) (used job.Resources, running, prefetched int) {
 	if w := x.workers[id]; w != nil {
-		return w.used, w.running, w.prefetched
+		return x.resources(w.used), w.running, w.prefetched
 	}
 	return job.Resources{}, 0, 0
 }
 
-func (w *worker) run(s Shape, n int) {
+func (w *worker) run(r *Run, n int) {
+	w.known = false
 	w.running += n
-	if n > 0 {
-		w.used = w.used.Plus(s.Resources)
-	} else {
-		w.used = w.used.Minus(s.Resources)
+	for i, v := range r.shape.need {
+		w.used[i] += int64(n) * v
 	}
-}
-
-func (h *holding) check(w *worker) {
-	if h.running < 0 || h.prefetched < 0 || w.alone < 0 {
-		panic(fmt.Sprintf("plan: worker %d gives back an attempt of shape %+v that it does not have", w.ID, h.shape.Shape))
+	if r.alone {
+		w.alone += n
 	}
 }
 
 // holding finds or makes the entry of a shape.
 func (x *Index) holding(w *worker, name Shape) *holding {
-	s := x.shapes[name]
+	s := x.lastShape
+	if s == nil || s.Shape != name {
+		s = x.shapes[name]
+	}
 	if s == nil {
 		x.sweep()
 		s = x.internShape(name)
 	}
+	x.lastShape = s
 	if h := w.find(s); h != nil {
 		return h
 	}
-	w.holdings = append(w.holdings, holding{
-		shape: s, leaf: s.holders.add(), matches: s.kind.match(&w.Worker) == matched,
-	})
+	leaf := s.holderSlots.take()
+	s.owners = put(s.owners, uint32(leaf), w)
+	w.holdings = append(w.holdings, holding{shape: s, leaf: leaf, matches: s.kind.match(&w.Worker) == matched})
 	return &w.holdings[len(w.holdings)-1]
 }
 
@@ -328,11 +408,18 @@ func (x *Index) release(w *worker, h *holding) {
 	if h.running > 0 || h.prefetched > 0 {
 		return
 	}
-	h.shape.holders.remove(h.leaf)
+	h.shape.drop(h.leaf)
 	last := len(w.holdings) - 1
 	*h = w.holdings[last]
 	w.holdings[last] = holding{}
 	w.holdings = w.holdings[:last]
+}
+
+// drop takes a worker out of the holders of a shape.
+func (s *shape) drop(leaf int32) {
+	s.holders.clear(leaf)
+	s.owners[leaf] = nil
+	s.holderSlots.give(leaf)
 }
 
 // hold counts what is held ahead of a shape, over all workers.
@@ -353,17 +440,26 @@ func (x *Index) hold(s *shape, n int) {
 
 // refresh brings a worker's leaves up to date.
 func (x *Index) refresh(w *worker) {
-	p, room := w.profile, w.room()
-	open := leaf{rank: rank{score: w.places(), id: w.ID}, cpu: room.CPU, size: room.Memory}
-	var empty leaf
-	if w.empty() {
-		empty = open
+	p := w.profile
+	for i := range w.free {
+		w.free[i] = w.capacity[i] - w.used[i]
 	}
-	p.all.open.set(w.leaf, open)
-	p.all.empty.set(w.leaf, empty)
+	var open, empty, size rank
+	if w.Accepts && w.Slots > 0 {
+		size = rank{score: int64(w.Slots), id: w.ID}
+	}
+	if n := w.places(); n > 0 && !w.reserved {
+		open = rank{score: n, id: w.ID}
+		if w.empty() {
+			empty = open
+		}
+	}
+	p.sizes.set(w.leaf, size, w.capacity)
+	p.all.open.set(w.leaf, open, w.free)
+	p.all.empty.set(w.leaf, empty, w.free)
 	if w.gained {
-		p.gained.open.set(w.leaf, open)
-		p.gained.empty.set(w.leaf, empty)
+		p.gained.open.set(w.leaf, open, w.free)
+		p.gained.empty.set(w.leaf, empty, w.free)
 		if !p.gains {
 			p.gains = true
 			x.gaining = append(x.gaining, p)
@@ -380,13 +476,18 @@ const most = 1 << 40
 
 func (x *Index) refreshHolding(w *worker, h *holding) {
 	score := int64(0)
-	if w.Accepts && w.alone == 0 && h.matches && h.running > 0 && w.prefetched < w.Prefetch &&
-		h.shape.Resources.Fits(w.Capacity) {
+	if w.Accepts && w.alone == 0 && !w.reserved && h.matches && h.running > 0 && w.prefetched < w.Prefetch &&
+		within(h.shape.need, w.capacity) {
 		score = most - int64(w.prefetched)
 	}
-	gained := score > 0 && h.shape.holders.leaves[h.leaf].score == 0
-	h.shape.holders.set(h.leaf, leaf{rank: rank{score: score, id: w.ID}})
-	if l := h.shape.lanes[plain]; gained && l != nil && l.state == stuck {
-		x.move(l, hopeful)
+	gained := score > 0 && !h.shape.holders.has(h.leaf)
+	h.shape.holders.set(h.leaf, rank{score: score, id: w.ID}, nil)
+	if !gained {
+		return
+	}
+	for _, c := range h.shape.classes {
+		if c.form == plain && c.state == stuck {
+			x.move(c, hopeful)
+		}
 	}
 }

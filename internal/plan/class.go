@@ -1,0 +1,226 @@
+package plan
+
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// class is everything that the same places can take and that only differs in rank: the groups
+// of one shape and form in one flow. Whether anything fits is asked once for all of them.
+type class struct {
+	id     uint32
+	shape  *shape
+	form   form
+	flow   *node
+	slot   int32
+	groups heap
+	state  classState
+	// tried: it was found among the waiting and fits nowhere; it counts again when
+	// the next worker gains room.
+	tried bool
+	// lengths is what the groups' lengths have in common: the number of their binary digits.
+	lengths uint8
+}
+
+// form is how the elements of a class may be placed.
+type form uint8
+
+const (
+	// plain may be sent ahead.
+	plain form = iota
+	// direct takes free places only.
+	direct
+	// lonely takes a whole worker that does nothing else.
+	lonely
+	forms
+)
+
+func formOf(g *Group) form {
+	switch {
+	case g.ID.Alone:
+		return lonely
+	case g.NoPrefetch:
+		return direct
+	}
+	return plain
+}
+
+// lengthsOf tells groups of about the same length from others: what may overtake depends on it.
+func lengthsOf(g *Group) uint8 { return uint8(bits.Len32(lengthOf(g.Length))) }
+
+type classState uint8
+
+const (
+	// idle: nothing to place. A group moves it to active.
+	idle classState = iota
+	// active: there may be a place. Next moves it on when there is none.
+	active
+	// hopeful: no place, but perhaps a worker to take one ahead. Like a stuck class it
+	// waits for a worker to gain room.
+	hopeful
+	// stuck: neither. A worker that may be sent one ahead moves it to hopeful.
+	stuck
+)
+
+func (c *class) waits() bool { return c.state == hopeful || c.state == stuck }
+
+func (c *class) band() int {
+	if c.flow.account.nodes[foreground] == c.flow {
+		return foreground
+	}
+	return background
+}
+
+// holds reports whether a group is of a class.
+func (c *class) holds(g *Group) bool {
+	u := c.flow.account
+	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+}
+
+// head is the first group of a class that has any.
+func (x *Index) head(c *class) *record { return x.records.get(c.groups[0]) }
+
+// groupOf names the group at the head of a class.
+func (x *Index) groupOf(c *class) GroupID {
+	r := x.head(c)
+	return GroupID{Job: r.job, Task: r.task, Alone: c.form == lonely}
+}
+
+// settle puts a class where it belongs after its first group changed.
+func (x *Index) settle(c *class) {
+	x.changed = true
+	switch {
+	case len(c.groups) == 0:
+		x.move(c, idle)
+	case c.state == idle:
+		x.move(c, active)
+	default:
+		x.refreshClass(c)
+	}
+}
+
+// move changes a class's state.
+func (x *Index) move(c *class, to classState) {
+	c.state, c.tried = to, false
+	x.refreshClass(c)
+}
+
+// refreshClass brings a class's leaves up to date: the law of the boards.
+func (x *Index) refreshClass(c *class) {
+	var r rank
+	if c.state != idle {
+		head := x.head(c)
+		r = rank{score: head.score + base, id: uint64(head.job), sub: 2 * head.task}
+		if c.form == lonely {
+			r.sub++ // after the rest of its task
+		}
+	}
+	for _, on := range [...]struct {
+		board uint32
+		part  bool
+	}{
+		{readyBoard, c.state == active},
+		{aheadBoard, c.state == hopeful},
+		{c.shape.kind.waiting(c.form), c.waits() && !c.tried},
+		{c.shape.kind.blocked(c.form), c.waits()},
+	} {
+		if on.part {
+			x.enter(c.flow, on.board, c.slot, r, c.shape.lack)
+		} else if t := c.flow.table(on.board); t != nil && t.has(c.slot) {
+			x.enter(c.flow, on.board, c.slot, rank{}, nil)
+		}
+	}
+}
+
+// shape is an interned Shape.
+type shape struct {
+	Shape
+	kind *kind
+	// need is its amounts by column, lack the same below zero, as boards have it.
+	need, lack []int64
+	// short is a resource that no worker here has, empty if there is none.
+	short   string
+	classes []*class
+	// holders has a leaf for each worker that runs or holds attempts of the shape,
+	// with a score if another may be sent ahead to it.
+	holders     *tree
+	holderSlots slots
+	owners      []*worker // by leaf
+	// prefetched is how many are held ahead; at is the place in Index.ahead while
+	// there are any.
+	prefetched int
+	at         int
+}
+
+// waitsFor reports whether anything of a shape that could take a place is ready.
+func (s *shape) waitsFor(f form) bool {
+	for _, c := range s.classes {
+		if c.form == f && len(c.groups) > 0 && c.flow.open() {
+			return true
+		}
+	}
+	return false
+}
+
+// kind is what a shape asks beside amounts: what a worker either has or has not.
+type kind struct {
+	id       uint32
+	executor string
+	function string
+	where    []string
+	profiles []*profile
+	shapes   int
+}
+
+// waiting is the board of the classes of a kind that wait and were not tried since a worker
+// gained room, blocked of all that wait. Those that need a whole worker are apart.
+func (k *kind) waiting(f form) uint32 {
+	b := firstKindBoard + kindBoards*k.id
+	if f == lonely {
+		b++
+	}
+	return b
+}
+
+func (k *kind) blocked(f form) uint32 { return k.waiting(f) + 2 }
+
+type kindName struct{ executor, function, where string }
+
+// mismatch is what a worker lacks for a kind.
+type mismatch uint8
+
+const (
+	matched mismatch = iota
+	noExecutor
+	noFunction
+	noLabel
+)
+
+func (k *kind) match(w *Worker) mismatch {
+	if !slices.Contains(w.Executors, k.executor) {
+		return noExecutor
+	}
+	if k.function != "" && !slices.Contains(w.Functions, k.function) {
+		return noFunction
+	}
+	for _, want := range k.where {
+		if !labelled(w.Labels, want) {
+			return noLabel
+		}
+	}
+	return matched
+}
+
+func labelled(labels []string, want string) bool {
+	for _, l := range labels {
+		if l == want {
+			return true
+		}
+		if key, _, pair := strings.Cut(l, "="); pair && key == want {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,306 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// hold keeps a place for a group that waits: from a moment on it has its amounts on a worker.
+// Holds are made when something that comes later could start, and last for a pass: the next
+// one works them out anew from what is known by then.
+type hold struct {
+	class  *class
+	record uint32
+	worker *worker
+	// from and until are in Unix milliseconds; a from of eventually is a moment that nobody
+	// knows, after everything of which the end is known.
+	from, until int64
+	need        []int64
+	places      int64
+}
+
+const (
+	// eventually is before never and after all that is known.
+	eventually = never - 1
+	// maxHolds bounds the places that are kept in one pass.
+	maxHolds = 128
+	// maxLook bounds the workers of a profile that are looked at to find a place to keep.
+	maxLook = 64
+	// maxTry bounds the groups of one class that are tried in a place that is kept for another.
+	maxTry = 1000
+)
+
+// keep keeps a place for what waits, comes before a class and could use the worker that it was
+// about to take. It reports whether that changed anything.
+func (x *Index) keep(c *class, w *worker) bool {
+	h := x.passed(c, w)
+	if h == nil {
+		return false
+	}
+	q := h.queue()
+	if q.backfill == job.BackfillConservative {
+		q.planned = true
+		x.planned = append(x.planned, q)
+		return x.holdQueue(q)
+	}
+	kept := !x.held(h) && x.hold1(h, h.groups[0])
+	if q.backfill == job.BackfillNone && q == c.queue() {
+		x.bar(q)
+		return true
+	}
+	return kept
+}
+
+func (c *class) queue() *account { return c.flow.account.up }
+
+// passed is the first class in order that waits, could run on a worker if that were empty, and
+// comes before c.
+func (x *Index) passed(c *class, w *worker) *class {
+	var found *class
+	accept := func(o *class) bool {
+		q := o.queue()
+		return o != c && q.backfill != job.BackfillAny && !q.planned
+	}
+	for _, k := range w.profile.kinds {
+		for _, f := range [...]form{plain, lonely} {
+			o := x.first(x.root, k.blocked(f), x.ask(w.capacity), accept)
+			if o != nil && x.inOrder(o, c) && (found == nil || x.inOrder(o, found)) {
+				found = o
+			}
+		}
+	}
+	return found
+}
+
+// held reports whether a place is kept for the first group of a class.
+func (x *Index) held(c *class) bool {
+	return slices.ContainsFunc(x.holds, func(h hold) bool { return h.record == c.groups[0] })
+}
+
+// bar closes a queue for the rest of the pass.
+func (x *Index) bar(q *account) {
+	q.barred = true
+	x.barred = append(x.barred, q)
+	x.rerankAll(q)
+}
+
+// holdQueue keeps places for all that waits in a queue, in order, as far as the bound goes.
+func (x *Index) holdQueue(q *account) bool {
+	type waiting struct {
+		class  *class
+		record uint32
+	}
+	var all []waiting
+	for _, u := range q.kids {
+		for _, flow := range u.nodes {
+			if flow == nil {
+				continue
+			}
+			for _, c := range flow.classes {
+				if c == nil || !c.waits() {
+					continue
+				}
+				for id := range x.ranked(c, maxHolds) {
+					all = append(all, waiting{c, id})
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b waiting) int {
+		if x.goesBefore(a.class, a.record, b.class, b.record) {
+			return -1
+		}
+		return 1
+	})
+	held := false
+	for _, g := range all {
+		for range min(x.records.get(g.record).ready, maxHolds) {
+			if len(x.holds) >= maxHolds || !x.hold1(g.class, g.record) {
+				break
+			}
+			held = true
+		}
+	}
+	return held
+}
+
+// hold1 keeps a place for one element of a group, where it can start first, and reports
+// whether there is a worker for it at all.
+func (x *Index) hold1(c *class, record uint32) bool {
+	if len(x.holds) >= maxHolds {
+		return false
+	}
+	best, least := hold{}, int64(0)
+	length := int64(x.records.get(record).length) * tenth
+	x.look(c, func(w *worker) {
+		h := hold{class: c, record: record, worker: w, need: c.shape.need, places: 1}
+		if c.form == lonely {
+			h.need, h.places = w.capacity, int64(w.Slots)
+		}
+		h.from = min(x.earliest(w, x.after(w, nil, 0), h.need, h.places, length), eventually)
+		h.until = never
+		if length > 0 && h.from < eventually {
+			h.until = h.from + length
+		}
+		lacks := x.lacks(&h)
+		if best.worker == nil || cmp.Or(cmp.Compare(h.from, best.from), cmp.Compare(lacks, least), cmp.Compare(w.ID, best.worker.ID)) < 0 {
+			best, least = h, lacks
+		}
+	})
+	if best.worker == nil {
+		return false
+	}
+	x.holds = append(x.holds, best)
+	if w := best.worker; !w.reserved {
+		w.reserved = true
+		x.reserved = append(x.reserved, w)
+		x.refresh(w)
+	}
+	return true
+}
+
+// lacks is how far a worker is from having room for a hold, in parts of all there is. Where
+// nobody knows when anything ends, the place is kept where the least must end.
+func (x *Index) lacks(h *hold) int64 {
+	sum := ratio(h.places-h.worker.places(), x.places)
+	for i, n := range h.need {
+		sum += ratio(n-h.worker.free[i], x.total[i])
+	}
+	return sum
+}
+
+// look visits workers that could run a class if they were empty: the last one for which a place
+// was kept, those with the most free places, and others up to a bound.
+func (x *Index) look(c *class, visit func(w *worker)) {
+	for _, k := range x.kept {
+		if w := x.workers[k.Worker]; w != nil && w.Accepts && c.shape.kind.match(&w.Worker) == matched && within(c.shape.need, w.capacity) {
+			visit(w)
+		}
+	}
+	for _, p := range c.shape.kind.profiles {
+		left := maxLook
+		p.sizes.each(c.shape.need, func(i int32) bool {
+			visit(p.workers[i])
+			left--
+			return left > 0
+		})
+	}
+}
+
+// overtake proposes what may start on a worker that is kept for something, and comes before c,
+// which may be nil: it ends in time, or there is room beside.
+func (x *Index) overtake(c *class) (Placement, bool) {
+	var on *worker
+	var group, record uint32
+	best := c
+	for _, w := range x.reserved {
+		accept := func(o *class) bool {
+			if best != nil && !x.inOrder(o, best) {
+				return true // nothing that follows comes before
+			}
+			var ok bool
+			record, ok = x.mayTake(o, w)
+			return ok
+		}
+		for _, k := range w.profile.kinds {
+			for _, f := range [...]form{plain, lonely} {
+				if w.places() == 0 || f == lonely && !w.empty() {
+					continue
+				}
+				o := x.first(x.root, k.blocked(f), x.ask(w.free), accept)
+				if o != nil && (best == nil || x.inOrder(o, best)) {
+					best, group, on = o, record, w
+				}
+			}
+		}
+	}
+	if on == nil {
+		return Placement{}, false
+	}
+	r := x.records.get(group)
+	return Placement{Group: GroupID{Job: r.job, Task: r.task, Alone: best.form == lonely}, Worker: on.ID}, true
+}
+
+// mayTake finds the first group of a class that may start now on a worker that is kept for
+// something.
+func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
+	need, places := c.shape.need, int64(1)
+	if c.form == lonely {
+		need, places = w.capacity, int64(w.Slots)
+	}
+	for id := range x.ranked(c, maxTry) {
+		length := int64(x.records.get(id).length) * tenth
+		if x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+// goesBefore reports whether a group comes before another in order.
+func (x *Index) goesBefore(a *class, r uint32, b *class, o uint32) bool {
+	if a.flow == b.flow {
+		return r != o && x.records.get(r).before(x.records.get(o))
+	}
+	return x.inOrder(a, b)
+}
+
+// unhold ends what is kept in this pass, and lets the workers be looked at again in the next.
+func (x *Index) unhold() {
+	if len(x.holds) > 0 {
+		x.kept = x.kept[:0]
+	}
+	for i := range x.holds {
+		h := &x.holds[i]
+		r := x.records.get(h.record)
+		x.kept = append(x.kept, Kept{GroupID{r.job, r.task, h.class.form == lonely}, h.worker.ID, h.from})
+	}
+	clear(x.holds)
+	x.holds = x.holds[:0]
+	for _, w := range x.reserved {
+		w.reserved = false
+		if w.profile != nil {
+			x.refresh(w)
+			x.again = append(x.again, w)
+		}
+	}
+	clear(x.reserved)
+	x.reserved = x.reserved[:0]
+	for _, q := range x.planned {
+		q.planned = false
+	}
+	x.planned = x.planned[:0]
+	for _, q := range x.barred {
+		q.barred = false
+		x.reopen(q)
+	}
+	x.barred = x.barred[:0]
+}
+
+// letGo ends what is kept when a group goes for which something is.
+func (x *Index) letGo(record uint32) {
+	if slices.ContainsFunc(x.holds, func(h hold) bool { return h.record == record }) {
+		x.unhold()
+	}
+}
+
+// Kept is a place that was kept for a group when there was nothing more to place.
+type Kept struct {
+	Group  GroupID
+	Worker uint64
+	// From is when it is expected to be free, in Unix milliseconds.
+	From int64
+}
+
+// Known reports whether anybody knows when the place will be free.
+func (k Kept) Known() bool { return k.From < eventually }
+
+// ask is a room as boards are asked for it: in negative amounts. It is good until the next call.
+func (x *Index) ask(room []int64) []int64 {
+	for i, v := range room {
+		x.asked[i] = -v
+	}
+	return x.asked
+}
