@@ -346,8 +346,10 @@ func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
 		s.plan.SetReady(id, 0)
 		return
 	}
+	length := s.length(j, ti)
 	s.plan.SetGroup(plan.Group{
-		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, Priority: j.spec.spec.Priority,
+		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
+		Background: j.spec.spec.Priority <= job.PriorityBackground, Score: j.score(length), Length: length,
 		// What must begin by a moment can't wait on a worker until it is past.
 		Shape: j.spec.shapes[ti], NoPrefetch: j.spec.spec.Tasks[ti].AtMostOnce || j.startBefore > 0 && !j.begun,
 	}, ready)

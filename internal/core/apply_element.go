@@ -7,6 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
 func (s *State) applyElements(e Event) {
@@ -105,8 +106,9 @@ func (s *State) applyAttempt(e Event) {
 		s.began(a.job)
 		if a.prefetched { // its worker has a place for it, whatever we thought
 			a.prefetched = false
-			s.plan.Promote(a.worker.id, a.job.spec.shapes[a.task])
+			s.plan.Promote(a.run)
 		}
+		s.expect(a)
 		t := &a.job.tasks[a.task]
 		r := t.record(a.position)
 		r.State, r.Started = job.Running, e.At
@@ -184,20 +186,23 @@ func (s *State) hold(a *attempt, w *worker) {
 	a.job.tasks[a.task].setAttempt(a.position, a)
 	s.attempts[a.fence] = a
 	w.link(a)
-	s.plan.Take(w.id, a.job.spec.shapes[a.task], a.prefetched, a.alone)
+	j := a.job
+	a.run = s.plan.Take(w.id, plan.Attempt{
+		Shape: j.spec.shapes[a.task], Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
+	})
+	s.expect(a)
 }
 
 // drop takes a live attempt out of every index and lets another take its place.
 func (s *State) drop(a *attempt, promotes uint64) {
-	w, shape := a.worker, a.job.spec.shapes[a.task]
-	s.plan.Give(w.id, shape, a.prefetched, a.alone)
-	w.unlink(a)
+	s.plan.Give(a.run)
+	a.worker.unlink(a)
 	delete(s.attempts, a.fence)
 	a.job.tasks[a.task].setAttempt(a.position, nil)
 	if promotes != 0 {
 		p := s.held(promotes)
 		p.prefetched = false
-		s.plan.Promote(w.id, p.job.spec.shapes[p.task])
+		s.plan.Promote(p.run)
 	}
 }
 

@@ -18,7 +18,7 @@ func (s *State) Place(now int64, most int) Decision {
 	}
 	byWorker := map[uint64]int{}
 	for len(d.Events) < most {
-		p, ok := s.plan.Next()
+		p, ok := s.plan.Next(now)
 		if !ok {
 			s.recall(&d, most)
 			break

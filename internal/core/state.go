@@ -93,6 +93,7 @@ type queue struct {
 	name    string
 	paused  bool
 	created int64
+	policy  job.QueuePolicy
 	jobs    int64
 }
 
@@ -324,6 +325,7 @@ type attempt struct {
 	prefetched bool
 	alone      bool
 	recalled   bool
+	run        *plan.Run
 	stop       job.Cause
 	grace      int64
 	prev, next *attempt // of the same worker, oldest first

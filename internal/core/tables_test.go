@@ -225,12 +225,15 @@ func (s *State) dump() dumped {
 			}
 			d.Specs[j.spec.hash] = j.spec.live
 			for ti := range j.tasks {
-				d.Plan = append(d.Plan, s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti)}),
-					s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: true}))
+				for _, alone := range []bool{false, true} {
+					y := s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: alone})
+					y.Place, y.Others = nil, nil // what was kept in the last pass is worked out anew in the next
+					d.Plan = append(d.Plan, y)
+				}
 			}
 		}
 	}
-	d.Next, d.More = s.plan.Next()
+	d.Next, d.More = s.plan.Next(0)
 	return d
 }
 

@@ -279,7 +279,7 @@ func (x *Index) nodeOf(a *account, band int) *node {
 	if a.up != nil {
 		up = x.nodeOf(a.up, band)
 	}
-	n := x.add(up, &node{account: a})
+	n := x.add(up, &node{account: a, rank: tie(a.name)})
 	a.nodes[band] = n
 	x.weigh(a)
 	return n

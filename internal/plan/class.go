@@ -82,9 +82,9 @@ func (c *class) holds(g *Group) bool {
 // head is the first group of a class that has any.
 func (x *Index) head(c *class) *record { return x.records.get(c.groups[0]) }
 
-// groupOf names the group at the head of a class.
-func (x *Index) groupOf(c *class) GroupID {
-	r := x.head(c)
+// nameOf names a group of a class.
+func (x *Index) nameOf(c *class, group uint32) GroupID {
+	r := x.records.get(group)
 	return GroupID{Job: r.job, Task: r.task, Alone: c.form == lonely}
 }
 

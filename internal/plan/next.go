@@ -20,21 +20,18 @@ func (x *Index) Next(now int64) (Placement, bool) {
 	}
 	for {
 		c := x.candidate()
-		if p, ok := x.overtake(c); ok {
-			return p, true
-		}
 		if c == nil {
 			break
 		}
-		w := x.place(c)
+		w, group := x.place(c)
 		if w == nil {
 			x.fail(c)
 			continue
 		}
-		if x.keep(c, w) {
+		if !w.reserved && x.keep(c, w) {
 			continue // something that comes first is kept a place, or keeps c back
 		}
-		return Placement{Group: x.groupOf(c), Worker: w.ID}, true
+		return Placement{Group: x.nameOf(c, group), Worker: w.ID}, true
 	}
 	if p, ok := x.sendAhead(); ok {
 		return p, true
@@ -78,7 +75,7 @@ func (x *Index) sendAhead() (Placement, bool) {
 		if x.keep(c, w) {
 			continue
 		}
-		return Placement{Group: x.groupOf(c), Worker: w.ID, Prefetch: true}, true
+		return Placement{Group: x.nameOf(c, c.groups[0]), Worker: w.ID, Prefetch: true}, true
 	}
 }
 
@@ -95,7 +92,8 @@ func (c *class) bounded() bool {
 
 // candidate is the first class in order that may fit a place: of the active ones,
 // of the waiting ones that are within the most that any worker of a profile has
-// gained, and of those below a node to which the law does not apply. Amounts of different
+// gained, or within what is free where a place is kept, and of those below a node to which the
+// law does not apply. Amounts of different
 // workers may deceive it; then the class fails.
 func (x *Index) candidate() *class {
 	best := x.first(x.root, readyBoard, x.everything, nil)
@@ -103,6 +101,13 @@ func (x *Index) candidate() *class {
 		for _, f := range [...]form{plain, lonely} {
 			if i, room := p.gained.tree(f).top(); i != none {
 				best = x.among(best, x.root, p.kinds, f, room)
+			}
+		}
+	}
+	for _, w := range x.reserved {
+		for f := plain; f <= lonely && w.places() > 0; f += lonely - plain {
+			if f == plain || w.empty() {
+				best = x.among(best, x.root, w.profile.kinds, f, w.free)
 			}
 		}
 	}
@@ -195,9 +200,15 @@ func (x *Index) settled() {
 	x.changed, x.passing = false, false
 }
 
-// place finds the best worker with a free place for a class. One that waits fits no
-// worker but those that gained room, which spares it the search through the rest.
-func (x *Index) place(c *class) *worker { return c.best(c.waits() && !c.flow.spoiled()) }
+// place finds the best worker with a free place for a class, and the group that takes it. One
+// that waits fits no worker but those that gained room, which spares it the search through the
+// rest.
+func (x *Index) place(c *class) (*worker, uint32) {
+	if w := c.best(c.waits() && !c.flow.spoiled()); w != nil {
+		return w, c.groups[0]
+	}
+	return x.beside(c)
+}
 
 // spoiled reports whether the law does not apply to a node.
 func (n *node) spoiled() bool {

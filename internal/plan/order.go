@@ -54,8 +54,7 @@ func (n *node) table(b uint32) *tree {
 // add makes a place for a child.
 func (x *Index) add(up, n *node) *node {
 	n.up, n.slot = up, up.slots.take()
-	x.nextNode++
-	n.rank = rank{score: base, id: x.nextNode}
+	n.rank.score = base
 	up.kids = put(up.kids, uint32(n.slot), n)
 	n.shown = true
 	if up.slots.len() == 2 {
@@ -66,6 +65,20 @@ func (x *Index) add(up, n *node) *node {
 		}
 	}
 	return n
+}
+
+// tie orders siblings that have used as much by name, so that it does not matter who came first.
+func tie(name string) (r rank) {
+	for i := range 8 {
+		r.id <<= 8
+		if i < len(name) {
+			r.id |= uint64(name[i])
+		}
+	}
+	for _, c := range []byte(name) { // FNV-1a, for names that begin alike
+		r.sub = (r.sub ^ uint32(c)) * 16777619
+	}
+	return r
 }
 
 func (n *node) drop() {

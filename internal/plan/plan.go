@@ -111,8 +111,7 @@ type Index struct {
 	records records
 
 	// root is the order of all that waits.
-	root     *node
-	nextNode uint64
+	root *node
 	// gained is the workers that may have gained room since there was nothing more
 	// to place, gaining their profiles, tried the waiting classes that fit none, and stale the
 	// nodes below which others may fit too.
@@ -190,8 +189,8 @@ func New() *Index {
 		classOf:  map[classKey]*class{},
 		sweepAt:  internedFloor,
 	}
-	for range bands {
-		x.add(x.root, &node{})
+	for band := range uint64(bands) {
+		x.add(x.root, &node{rank: rank{id: band}})
 	}
 	x.widen()
 	return x

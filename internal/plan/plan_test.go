@@ -391,7 +391,7 @@ func TestTriesOnlyWhatFits(t *testing.T) {
 	w := host(2, 1)
 	w.Capacity.Memory = 20 << 30
 	x.SetWorker(w)
-	if l := x.candidate(); l == nil || x.groupOf(l) != task(81) {
+	if l := x.candidate(); l == nil || x.nameOf(l, l.groups[0]) != task(81) {
 		t.Errorf("the candidate is %+v, want that of job 81", l)
 	}
 	p, ok := x.Next(0)

@@ -189,38 +189,18 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 	}
 }
 
-// overtake proposes what may start on a worker that is kept for something, and comes before c,
-// which may be nil: it ends in time, or there is room beside.
-func (x *Index) overtake(c *class) (Placement, bool) {
-	var on *worker
-	var group, record uint32
-	best := c
+// beside finds a worker that is kept for something and may be taken by a class all the same,
+// and the first of its groups that may: it ends in time, or there is room beside.
+func (x *Index) beside(c *class) (*worker, uint32) {
 	for _, w := range x.reserved {
-		accept := func(o *class) bool {
-			if best != nil && !x.inOrder(o, best) {
-				return true // nothing that follows comes before
-			}
-			var ok bool
-			record, ok = x.mayTake(o, w)
-			return ok
+		if c.shape.kind.match(&w.Worker) != matched || !w.takes(c.shape, c.form) {
+			continue
 		}
-		for _, k := range w.profile.kinds {
-			for _, f := range [...]form{plain, lonely} {
-				if w.places() == 0 || f == lonely && !w.empty() {
-					continue
-				}
-				o := x.first(x.root, k.blocked(f), x.ask(w.free), accept)
-				if o != nil && (best == nil || x.inOrder(o, best)) {
-					best, group, on = o, record, w
-				}
-			}
+		if id, ok := x.mayTake(c, w); ok {
+			return w, id
 		}
 	}
-	if on == nil {
-		return Placement{}, false
-	}
-	r := x.records.get(group)
-	return Placement{Group: GroupID{Job: r.job, Task: r.task, Alone: best.form == lonely}, Worker: on.ID}, true
+	return nil, 0
 }
 
 // mayTake finds the first group of a class that may start now on a worker that is kept for
@@ -230,11 +210,21 @@ func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
 	if c.form == lonely {
 		need, places = w.capacity, int64(w.Slots)
 	}
+	refused := int64(0) // a length; what lasts as long needs no look
 	for id := range x.ranked(c, maxTry) {
-		length := int64(x.records.get(id).length) * tenth
+		r := x.records.get(id)
+		length := int64(r.length) * tenth
+		if refused > 0 && length >= refused {
+			continue
+		}
 		if x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
 			return id, true
 		}
+		shortest := int64(1) << c.lengths / 2 * tenth
+		if c.lengths == 0 || refused == 0 && x.earliest(w, x.after(w, c, id), need, places, shortest) != x.now {
+			return 0, false
+		}
+		refused = length
 	}
 	return 0, false
 }

@@ -1,0 +1,58 @@
+package core
+
+import "github.com/reeve-scheduler/reeve/internal/job"
+
+// far is beyond every moment and every length, in milliseconds.
+const far = int64(1) << 50
+
+// score says where what a job has ready stands in its queue, higher first, if it is
+// expected to run for so long (milliseconds, 0 for unknown). It does not change with time:
+// priority that rises with waiting is worked out for all at the moment 0, by which the order
+// is the same at every other.
+func (j *jobState) score(length int64) int64 {
+	p := &j.queue.policy
+	switch p.Order {
+	case job.ByAge:
+		return 0
+	case job.ByLength:
+		if length == 0 {
+			return -far
+		}
+		return -min(length, far)
+	case job.ByDeadline:
+		if j.deadline > 0 {
+			return -min(j.deadline, far)
+		}
+		return int64(j.spec.spec.Priority) - 2*far
+	}
+	if ageing := millis(p.Ageing); ageing > 0 {
+		return int64(j.spec.spec.Priority)*ageing - j.submitted
+	}
+	return int64(j.spec.spec.Priority)
+}
+
+// turn is whose turn a job waits for: its user's, where users take turns.
+func (j *jobState) turn() string {
+	if j.queue.policy.Order == job.ByShare {
+		return j.by
+	}
+	return ""
+}
+
+// length is how long an element of a task is expected to run, in milliseconds, 0 for unknown.
+func (s *State) length(j *jobState, ti uint32) int64 {
+	return millis(j.spec.spec.Tasks[ti].Timeout)
+}
+
+// expect tells the plan when an attempt will end, as far as anything is known.
+func (s *State) expect(a *attempt) {
+	length, limit := s.length(a.job, a.task), millis(a.job.spec.spec.Tasks[a.task].Timeout)
+	from := max(a.started, a.assigned)
+	ends := [2]int64{length, limit}
+	for i := range ends {
+		if ends[i] > 0 {
+			ends[i] += from
+		}
+	}
+	s.plan.Expect(a.run, ends[0], ends[1])
+}
