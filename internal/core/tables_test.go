@@ -226,9 +226,7 @@ func (s *State) dump() dumped {
 			d.Specs[j.spec.hash] = j.spec.live
 			for ti := range j.tasks {
 				for _, alone := range []bool{false, true} {
-					y := s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: alone})
-					y.Place, y.Others = nil, nil // what was kept in the last pass is worked out anew in the next
-					d.Plan = append(d.Plan, y)
+					d.Plan = append(d.Plan, s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: alone}))
 				}
 			}
 		}

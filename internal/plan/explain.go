@@ -48,10 +48,6 @@ type Why struct {
 	// Turns are the users, queues and namespaces that it comes after by their share, at most
 	// maxTurns of them.
 	Turns []Turn
-	// Place is what is kept for it, if anything is, and Others what is kept for others on
-	// workers that have room for it.
-	Place  *Kept
-	Others []Kept
 }
 
 // AtLimit is a limit of a queue or, where Queue is empty, of a namespace.
@@ -91,13 +87,6 @@ func (x *Index) Explain(id GroupID) Why {
 	}
 	x.explainLimits(&y, c)
 	x.explainOrder(&y, c, r)
-	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; k.Group == id {
-			y.Place = &k
-		} else if w != nil && w.takes(c.shape, c.form) && c.shape.kind.match(&w.Worker) == matched {
-			y.Others = append(y.Others, k)
-		}
-	}
 	return y
 }
 

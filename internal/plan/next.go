@@ -18,26 +18,62 @@ func (x *Index) Next(now int64) (Placement, bool) {
 		x.reweigh = false
 		x.eachAccount(x.weigh)
 	}
-	for {
-		c := x.candidate()
-		if c == nil {
-			break
-		}
-		w, group := x.place(c)
-		if w == nil {
-			x.fail(c)
-			continue
-		}
-		if !w.reserved && x.keep(c, w) {
-			continue // something that comes first is kept a place, or keeps c back
-		}
-		return Placement{Group: x.nameOf(c, group), Worker: w.ID}, true
+	if p, ok := x.start(); ok {
+		return p, true
 	}
 	if p, ok := x.sendAhead(); ok {
 		return p, true
 	}
 	x.settled()
 	return Placement{}, false
+}
+
+// start proposes what may start.
+func (x *Index) start() (Placement, bool) {
+	var best proposal
+	for {
+		c := x.candidate()
+		if c == nil || best.class != nil && !x.goesBefore(c, c.groups[0], best.class, best.group) {
+			break
+		}
+		w, group := x.place(c)
+		switch {
+		case w == nil:
+			x.fail(c)
+		case group != c.groups[0]:
+			// What comes between the first of its class and this one may start as well.
+			x.fail(c)
+			x.aside = append(x.aside, c)
+			if best.class == nil || x.goesBefore(c, group, best.class, best.group) {
+				best = proposal{c, w, group}
+			}
+		case w.reserved || !x.keep(c, w):
+			x.resume()
+			return Placement{Group: x.nameOf(c, group), Worker: w.ID}, true
+		}
+		// Else something that comes first was kept a place, or keeps c back.
+	}
+	x.resume()
+	if best.class == nil {
+		return Placement{}, false
+	}
+	return Placement{Group: x.nameOf(best.class, best.group), Worker: best.worker.ID}, true
+}
+
+type proposal struct {
+	class  *class
+	worker *worker
+	group  uint32
+}
+
+// resume lets classes that were put aside, although something of them may start, count again.
+func (x *Index) resume() {
+	for _, c := range x.aside {
+		c.tried = false
+		x.refreshClass(c)
+	}
+	clear(x.aside)
+	x.aside = x.aside[:0]
 }
 
 // begin begins a pass, which lasts until there is nothing more to place.

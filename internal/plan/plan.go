@@ -128,6 +128,7 @@ type Index struct {
 	reserved, again []*worker
 	kept            []Kept
 	barred, planned []*account
+	aside           []*class
 	// ahead is the shapes of which workers hold prefetched attempts.
 	ahead []*shape
 

@@ -9,8 +9,8 @@ import (
 
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
-	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room,
-	// reserved or turn.
+	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room
+	// or turn.
 	Kind string
 	// Text is a sentence without a full stop.
 	Text string
@@ -61,12 +61,6 @@ func (y Why) Reasons() []Reason {
 	if fit == 0 {
 		return out
 	}
-	if y.Place != nil {
-		out = append(out, Reason{"reserved", "a place is kept for it" + y.Place.since()})
-	}
-	for _, k := range y.Others {
-		out = append(out, Reason{"reserved", fmt.Sprintf("a worker that has room is kept for job %d, which comes first%s", k.Group.Job, k.since())})
-	}
 	if y.Ahead > 0 {
 		out = append(out, Reason{"turn", y.ahead()})
 	}
@@ -108,13 +102,6 @@ func (t Turn) String() string {
 		return "queue " + t.Queue
 	}
 	return "namespace " + t.Namespace
-}
-
-func (k Kept) since() string {
-	if !k.Known() {
-		return "; when it will be free nobody knows, since not everything that runs has a time limit or was seen before"
-	}
-	return ""
 }
 
 // amount writes an amount of a resource as job files do.

@@ -1,0 +1,308 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"pgregory.net/rapid"
+)
+
+// batch is a cluster in virtual time whose jobs run as long as they say, or shorter.
+type batch struct {
+	x    *Index
+	now  int64
+	jobs map[job.ID]*batchJob
+	runs []*batchRun
+	// started is when each job did.
+	started map[job.ID]int64
+}
+
+type batchJob struct {
+	submit, length, lasts, cpu int64
+}
+
+type batchRun struct {
+	id   job.ID
+	ends int64
+	run  *Run
+}
+
+func newBatch(p job.QueuePolicy, cpus ...int64) *batch {
+	b := &batch{x: New(), jobs: map[job.ID]*batchJob{}, started: map[job.ID]int64{}}
+	b.x.SetQueue("default", "default", p)
+	for i, cpu := range cpus {
+		w := host(uint64(i+1), int(cpu))
+		w.Prefetch = 0
+		b.x.SetWorker(w)
+	}
+	return b
+}
+
+func (b *batch) submit(id job.ID, j *batchJob) {
+	b.jobs[id] = j
+	g := group(task(id), Shape{Resources: job.Resources{CPU: 1000 * j.cpu}, Executor: "process"})
+	g.Length = j.length
+	b.x.SetGroup(g, 1)
+}
+
+// place starts all that the plan proposes.
+func (b *batch) place() {
+	for {
+		p, ok := b.x.Next(b.now)
+		if !ok {
+			return
+		}
+		j := b.jobs[p.Group.Job]
+		at, _ := b.x.groups.get(keyOf(p.Group))
+		c := b.x.classes[b.x.records.get(at).class]
+		a := Attempt{Shape: c.shape.Shape, Namespace: "default", Queue: "default"}
+		if j.length > 0 {
+			a.Ends, a.Limit = b.now+j.length, b.now+j.length
+		}
+		run := b.x.Take(p.Worker, a)
+		b.x.SetReady(p.Group, 0)
+		b.started[p.Group.Job] = b.now
+		b.runs = append(b.runs, &batchRun{p.Group.Job, b.now + j.lasts, run})
+	}
+}
+
+// end ends what is over.
+func (b *batch) end() {
+	b.runs = slices.DeleteFunc(b.runs, func(r *batchRun) bool {
+		if r.ends > b.now {
+			return false
+		}
+		b.x.Give(r.run)
+		return true
+	})
+}
+
+// simulate runs jobs, which are in the order of their submits, to the end.
+func (b *batch) simulate(jobs []*batchJob) {
+	for next := 0; next < len(jobs) || len(b.runs) > 0; {
+		at := never
+		if next < len(jobs) {
+			at = jobs[next].submit
+		}
+		for _, r := range b.runs {
+			at = min(at, r.ends)
+		}
+		b.now = at
+		b.end()
+		for ; next < len(jobs) && jobs[next].submit == at; next++ {
+			b.submit(job.ID(next+1), jobs[next])
+		}
+		b.place()
+	}
+}
+
+func drawJobs(t *rapid.T, most int64) []*batchJob {
+	jobs := make([]*batchJob, rapid.IntRange(1, 30).Draw(t, "jobs"))
+	at := int64(100)
+	for i := range jobs {
+		at += tenth * rapid.Int64Range(0, 20).Draw(t, "later")
+		length := tenth * rapid.Int64Range(1, 60).Draw(t, "length")
+		lasts := length
+		if rapid.Bool().Draw(t, "shorter") {
+			lasts = tenth * rapid.Int64Range(1, length/tenth).Draw(t, "lasts")
+		}
+		jobs[i] = &batchJob{at, length, lasts, rapid.Int64Range(1, most).Draw(t, "cpu")}
+	}
+	return jobs
+}
+
+// profile is what is free of one machine over time, by the definition: at each moment, what
+// there is less what runs and what is kept then.
+type machineProfile struct {
+	total int64
+	spans [][3]int64 // from, until, cpu
+}
+
+func (p *machineProfile) free(at int64) int64 {
+	free := p.total
+	for _, s := range p.spans {
+		if s[0] <= at && at < s[1] {
+			free -= s[2]
+		}
+	}
+	return free
+}
+
+// earliest is the first moment from now on at which so much is free for so long.
+func (p *machineProfile) earliest(now, length, cpu int64) int64 {
+	moments := []int64{now}
+	for _, s := range p.spans {
+		moments = append(moments, s[0], s[1])
+	}
+	slices.Sort(moments)
+	for _, from := range moments {
+		fits := from >= now
+		for _, at := range append(moments, from) {
+			fits = fits && (at < from || at >= from+length || p.free(at) >= cpu)
+		}
+		if fits {
+			return from
+		}
+	}
+	panic("never")
+}
+
+// reference is first come, first served with backfill on one machine, by the definitions of
+// Mu'alem and Feitelson (2001): at each event, all that comes first in order starts; then places
+// are kept for so many of those that wait, and the others start if they delay none of these.
+func reference(jobs []*batchJob, total int64, keep int) map[job.ID]int64 {
+	started, waiting := map[job.ID]int64{}, []job.ID(nil)
+	type run struct {
+		id                   job.ID
+		expected, ends, size int64
+	}
+	var runs []run
+	for next := 0; next < len(jobs) || len(runs) > 0; {
+		now := never
+		if next < len(jobs) {
+			now = jobs[next].submit
+		}
+		for _, r := range runs {
+			now = min(now, r.ends)
+		}
+		runs = slices.DeleteFunc(runs, func(r run) bool { return r.ends <= now })
+		for ; next < len(jobs) && jobs[next].submit == now; next++ {
+			waiting = append(waiting, job.ID(next+1))
+		}
+		p := machineProfile{total: total}
+		for _, r := range runs {
+			p.spans = append(p.spans, [3]int64{now, r.expected, r.size})
+		}
+		kept := 0
+		waiting = slices.DeleteFunc(waiting, func(id job.ID) bool {
+			j := jobs[id-1]
+			at := p.earliest(now, j.length, j.cpu)
+			if at > now && kept == keep {
+				return false
+			}
+			p.spans = append(p.spans, [3]int64{at, at + j.length, j.cpu})
+			if at > now {
+				kept++
+				return false
+			}
+			started[id] = now
+			runs = append(runs, run{id, now + j.length, now + j.lasts, j.cpu})
+			return true
+		})
+	}
+	return started
+}
+
+// TestBackfill checks that what starts, and when, is what the definitions say.
+func TestBackfill(t *testing.T) {
+	for _, c := range []struct {
+		backfill job.Backfill
+		keep     int
+	}{{job.BackfillEasy, 1}, {job.BackfillConservative, 1000}} {
+		t.Run(c.backfill.String(), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				total := rapid.Int64Range(1, 8).Draw(t, "processors")
+				jobs := drawJobs(t, total)
+				b := newBatch(job.QueuePolicy{Order: job.ByAge, Backfill: c.backfill}, total)
+				b.simulate(jobs)
+				if diff := gocmp.Diff(reference(jobs, total, c.keep), b.started); diff != "" {
+					t.Fatalf("started: -want +got\n%s", diff)
+				}
+				if err := b.x.Check(); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// TestStrict checks that nothing starts before what comes first in its queue.
+func TestStrict(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.Int64Range(1, 8).Draw(t, "processors")
+		jobs := drawJobs(t, total)
+		b := newBatch(job.QueuePolicy{Order: job.ByAge, Backfill: job.BackfillNone}, total)
+		b.simulate(jobs)
+		for i := 2; i <= len(jobs); i++ {
+			if b.started[job.ID(i)] < b.started[job.ID(i-1)] {
+				t.Fatalf("job %d starts at %d, and job %d before it at %d", i-1, b.started[job.ID(i-1)], i, b.started[job.ID(i)])
+			}
+		}
+		if len(b.started) != len(jobs) {
+			t.Fatalf("%d of %d jobs started", len(b.started), len(jobs))
+		}
+	})
+}
+
+// TestWideOnesStart: a stream of small jobs whose length nobody knows can't keep a wide one from
+// starting, on however many workers.
+func TestWideOnesStart(t *testing.T) {
+	for _, workers := range []int{1, 2, 5, 100} {
+		b := newBatch(job.QueuePolicy{}, slices.Repeat([]int64{4}, workers)...)
+		next, small := job.ID(1), func() *batchJob { return &batchJob{lasts: 1000, cpu: 1} }
+		submit := func(j *batchJob) {
+			b.submit(next, j)
+			next++
+		}
+		for range 20 * workers {
+			submit(small())
+		}
+		b.place()
+		wide := next
+		submit(&batchJob{lasts: 1000, cpu: 4})
+		for step := 0; b.started[wide] == 0; step++ {
+			if step > 20*workers {
+				t.Fatalf("%d workers: after %d ends the wide job has not started", workers, step)
+			}
+			b.now += 1000
+			r := b.runs[(step*7)%len(b.runs)]
+			r.ends = b.now
+			b.end()
+			submit(small())
+			g := group(task(next-1), cpu1)
+			g.Score = 1 // it comes first, as those of a higher priority do
+			if step%3 == 0 {
+				b.x.SetGroup(g, 1)
+			}
+			b.place()
+		}
+	}
+}
+
+// TestKeptWorkers: only one worker is kept free for what waits, and the others go on.
+func TestKeptWorkers(t *testing.T) {
+	b := newBatch(job.QueuePolicy{}, 4, 4)
+	for id := range job.ID(8) {
+		b.submit(id+1, &batchJob{lasts: 1 << 40, cpu: 1})
+	}
+	b.place()
+	b.submit(9, &batchJob{lasts: 1 << 40, cpu: 4})
+	for id := job.ID(10); id < 20; id++ {
+		b.submit(id, &batchJob{lasts: 1 << 40, cpu: 1})
+	}
+	b.place()
+	var got []string
+	for len(b.runs) > 0 && len(got) < 7 {
+		b.now += 1000
+		b.runs[0].ends = b.now
+		before := len(b.started)
+		b.end()
+		b.place()
+		var ids []job.ID
+		for id, at := range b.started {
+			if at == b.now {
+				ids = append(ids, id)
+			}
+		}
+		slices.SortFunc(ids, func(a, b job.ID) int { return cmp.Compare(a, b) })
+		got = append(got, fmt.Sprint(len(b.started)-before, ids))
+	}
+	want := []string{"0 []", "1 [10]", "0 []", "1 [11]", "0 []", "1 [12]", "1 [9]"}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("started after each end: -want +got\n%s", diff)
+	}
+}
