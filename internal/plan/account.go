@@ -78,21 +78,26 @@ func (x *Index) charge(a *account, need []int64, n int64) {
 
 // weigh works out where an account's nodes stand among their siblings.
 func (x *Index) weigh(a *account) {
-	a.share = ratio(a.running, x.places)
-	for i, used := range a.used {
-		a.share = max(a.share, ratio(used, x.total[i]))
+	score := x.standing(a)
+	for _, n := range a.nodes {
+		if n != nil {
+			n.rank.score = score
+			x.rerank(n)
+		}
 	}
-	score := base - min((a.share+a.history)/max(a.weight, 1), owed-1)
+}
+
+// standing is the score of an account: the less it has of its share, the higher.
+func (x *Index) standing(a *account) int64 {
+	share := ratio(a.running, x.places)
+	for i, used := range a.used {
+		share = max(share, ratio(used, x.total[i]))
+	}
+	score := base - min((share+a.history)/max(a.weight, 1), owed-1)
 	if a.owed() {
 		score += owed
 	}
-	for _, n := range a.nodes {
-		if n == nil {
-			continue
-		}
-		n.rank.score = score
-		x.rerank(n)
-	}
+	return score
 }
 
 func (x *Index) rerankAll(a *account) {

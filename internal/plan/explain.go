@@ -130,11 +130,18 @@ func (x *Index) explainOrder(y *Why, c *class, r *record) {
 	y.AheadMore = budget <= 0
 	for n := c.flow; n.up != nil && n.account != nil; n = n.up {
 		for _, kid := range n.up.kids {
-			if len(y.Turns) < maxTurns && kid != nil && kid != n && kid.open() && kid.busy() && kid.rank.before(&n.rank) {
+			if len(y.Turns) < maxTurns && kid != nil && kid != n && kid.open() && kid.busy() && x.precedes(kid, n) {
 				y.Turns = append(y.Turns, kid.account.turn())
 			}
 		}
 	}
+}
+
+// precedes reports whether it is a sibling's turn before a node's, by what there is now.
+func (x *Index) precedes(n, o *node) bool {
+	a, b := n.rank, o.rank
+	a.score, b.score = x.standing(n.account), x.standing(o.account)
+	return a.before(&b)
 }
 
 // busy reports whether anything waits at or below a node.
