@@ -10,6 +10,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
 // tables keeps images as a store keeps rows. It is the sink of a flush, and what
@@ -182,7 +183,7 @@ type dumped struct {
 	Specs    map[Hash]int
 	Next     plan.Placement
 	More     bool
-	Plan     []plan.Why
+	Plan     []why.Why
 }
 
 type dumpedWorker struct {

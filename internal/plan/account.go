@@ -30,7 +30,7 @@ type account struct {
 	policy           bounds
 	used, left       []int64
 	running          int64
-	history, share   int64
+	history          int64
 	kept             bool // it has a policy
 }
 
@@ -81,7 +81,7 @@ func (x *Index) weigh(a *account) {
 	score := x.standing(a)
 	for _, n := range a.nodes {
 		if n != nil {
-			n.rank.score = score
+			n.rank.Score = score
 			x.rerank(n)
 		}
 	}
@@ -306,7 +306,7 @@ func (x *Index) sweepAccounts() {
 
 func (x *Index) forget(a *account, remove func()) bool {
 	for band, n := range a.nodes {
-		if n != nil && n.slots.len() == 0 && !n.stale {
+		if n != nil && n.slots.Len() == 0 && !n.stale {
 			n.drop()
 			a.nodes[band] = nil
 		}

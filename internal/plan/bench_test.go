@@ -15,8 +15,8 @@ type started struct {
 
 // start does as the core does with a proposal.
 func start(x *Index, p Placement) started {
-	at, _ := x.groups.get(keyOf(p.Group))
-	c := x.classes[x.records.get(at).class]
+	at, _ := x.find(p.Group)
+	c := x.classes[x.groups.Get(at).Class]
 	r := x.Take(p.Worker, Attempt{
 		Shape: c.shape.Shape, Namespace: c.queue().up.name, Queue: c.queue().name, Prefetch: p.Prefetch, Alone: p.Group.Alone,
 	})
@@ -108,9 +108,9 @@ func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int,
 // lastID is where the ids go on after an earlier run on the same index.
 func lastID(x *Index) job.ID {
 	var last job.ID
-	for i := range x.records.next {
-		if r := x.records.get(i); r.ready > 0 {
-			last = max(last, r.job)
+	for i := range x.groups.Last() {
+		if r := x.groups.Get(i); r.Ready > 0 {
+			last = max(last, r.Job)
 		}
 	}
 	return last
@@ -180,10 +180,4 @@ func BenchmarkExplain(b *testing.B) {
 	for b.Loop() {
 		x.Explain(task(500_000))
 	}
-}
-
-// recordOf is the record of a group that is there.
-func (x *Index) recordOf(id GroupID) uint32 {
-	at, _ := x.groups.get(keyOf(id))
-	return at
 }

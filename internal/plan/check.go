@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"slices"
 )
 
@@ -19,8 +20,8 @@ func (x *Index) Check() error {
 			return err
 		}
 	}
-	if groups != x.groups.n || groups != x.records.live {
-		return fmt.Errorf("plan: classes have %d groups, the map %d, the records %d", groups, x.groups.n, x.records.live)
+	if groups != x.groups.Len() {
+		return fmt.Errorf("plan: classes have %d groups, and there are %d", groups, x.groups.Len())
 	}
 	if err := x.checkNode(x.root); err != nil {
 		return err
@@ -38,30 +39,17 @@ func (x *Index) Check() error {
 	return errors.Join(x.checkAccounts(), x.checkCounts())
 }
 
-func checkHeap(what string, h heap, o order, at func(id uint32) int32) error {
-	for i, id := range h {
-		if at(id) != int32(i) {
-			return fmt.Errorf("plan: %s: %d lies at %d and thinks %d", what, id, i, at(id))
-		}
-		if parent := (i - 1) / fan; i > 0 && o.before(id, h[parent]) {
-			return fmt.Errorf("plan: %s: %d is below %d and before it", what, id, h[parent])
-		}
-	}
-	return nil
-}
-
 func (x *Index) checkClass(c *class) error {
 	if (c.state == idle) != (len(c.groups) == 0) {
 		return fmt.Errorf("plan: class %d: %d groups in state %d", c.id, len(c.groups), c.state)
 	}
 	for _, id := range c.groups {
-		r := x.records.get(id)
-		key := keyOf(GroupID{Job: r.job, Task: r.task, Alone: c.form == lonely})
-		if at, ok := x.groups.get(key); r.ready <= 0 || r.class != c.id || !ok || at != id {
-			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.class, r.ready)
+		r := x.groups.Get(id)
+		if at, ok := x.find(x.nameOf(c, id)); r.Ready <= 0 || r.Class != c.id || !ok || at != id {
+			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.Class, r.Ready)
 		}
 	}
-	return checkHeap("groups", c.groups, (*groupOrder)(x), func(id uint32) int32 { return x.records.get(id).at })
+	return c.groups.Check((*groupOrder)(x), func(id uint32) int32 { return x.groups.Get(id).At })
 }
 
 // checkBoards checks where a class takes part, and the law of the boards.
@@ -76,7 +64,7 @@ func (x *Index) checkBoards(c *class) error {
 		{c.shape.kind.blocked(c.form), c.waits()},
 	} {
 		t := c.flow.table(on.board)
-		if in := t != nil && t.has(c.slot); in != on.want {
+		if in := t != nil && t.Has(c.slot); in != on.want {
 			return fmt.Errorf("plan: class %d in state %d, tried %v, is on board %d: %v", c.id, c.state, c.tried, on.board, in)
 		}
 	}
@@ -84,7 +72,7 @@ func (x *Index) checkBoards(c *class) error {
 	if w := c.best(false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
 		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
-	if i, _ := c.shape.holders.top(); lawful && c.state == stuck && c.form == plain && i != none && !c.bounded() {
+	if i, _ := c.shape.holders.Top(); lawful && c.state == stuck && c.form == plain && i != tournament.None && !c.bounded() {
 		return fmt.Errorf("plan: class %d is stuck, and one could be sent ahead", c.id)
 	}
 	return nil
@@ -112,14 +100,14 @@ func (x *Index) checkNode(n *node) error {
 			return err
 		}
 		for b := range max(len(n.tables), len(kid.tables)) {
-			best, most := kid.table(uint32(b)).top()
+			best, most := kid.table(uint32(b)).Top()
 			up := n.table(uint32(b))
-			in := up != nil && up.has(kid.slot)
-			if want := best != none && !kid.closed(); in != want || in && !same(up.at(kid.slot), most) {
-				return fmt.Errorf("plan: node %d on board %d: takes part %v, want %v", kid.rank.id, b, in, want)
+			in := up != nil && up.Has(kid.slot)
+			if want := best != tournament.None && !kid.closed(); in != want || in && !tournament.Same(up.At(kid.slot), most) {
+				return fmt.Errorf("plan: node %d on board %d: takes part %v, want %v", kid.rank.ID, b, in, want)
 			}
-			if in && n.slots.len() > 1 && up.leaves[kid.slot] != kid.rank {
-				return fmt.Errorf("plan: node %d has the rank %+v, its leaf %+v", kid.rank.id, kid.rank, up.leaves[kid.slot])
+			if in && n.slots.Len() > 1 && *up.RankOf(kid.slot) != kid.rank {
+				return fmt.Errorf("plan: node %d has the rank %+v, its leaf %+v", kid.rank.ID, kid.rank, *up.RankOf(kid.slot))
 			}
 		}
 	}
@@ -145,7 +133,7 @@ func (x *Index) checkWorker(w *worker) error {
 			alone++
 		}
 	}
-	if !same(used, w.used) || running != w.running || prefetched != w.prefetched || w.alone != alone {
+	if !tournament.Same(used, w.used) || running != w.running || prefetched != w.prefetched || w.alone != alone {
 		return fmt.Errorf("plan: worker %d uses %v by %d and %d, its runs %v by %d and %d",
 			w.ID, w.used, w.running, w.prefetched, used, running, prefetched)
 	}
@@ -176,13 +164,13 @@ func (x *Index) checkLeaves(w *worker) error {
 	}
 	open := w.places() > 0 && !w.reserved
 	for _, on := range []struct {
-		tree *tree
+		tree *tournament.Tree
 		want bool
 	}{
 		{p.all.open, open}, {p.all.empty, open && w.empty()},
 		{p.gained.open, open && w.gained}, {p.gained.empty, open && w.gained && w.empty()},
 	} {
-		if in := on.tree.has(w.leaf); in != on.want || in && (!same(on.tree.at(w.leaf), w.free) || on.tree.leaves[w.leaf].score != w.places()) {
+		if in := on.tree.Has(w.leaf); in != on.want || in && (!tournament.Same(on.tree.At(w.leaf), w.free) || on.tree.RankOf(w.leaf).Score != w.places()) {
 			return fmt.Errorf("plan: worker %d takes part %v, want %v", w.ID, in, on.want)
 		}
 	}
@@ -200,9 +188,9 @@ func (x *Index) checkShape(s *shape) error {
 			holders++
 		}
 	}
-	if prefetched != s.prefetched || holders != s.holderSlots.len() {
+	if prefetched != s.prefetched || holders != s.holderSlots.Len() {
 		return fmt.Errorf("plan: shape %+v: %d ahead on %d workers, counted %d on %d",
-			s.Shape, prefetched, holders, s.prefetched, s.holderSlots.len())
+			s.Shape, prefetched, holders, s.prefetched, s.holderSlots.Len())
 	}
 	if (s.at >= 0) != (prefetched > 0) || s.at >= 0 && x.ahead[s.at] != s {
 		return fmt.Errorf("plan: shape %+v: %d ahead, listed at %d", s.Shape, prefetched, s.at)
@@ -232,7 +220,7 @@ func (x *Index) checkAccounts() error {
 		if want == nil {
 			want = make([]int64, x.width)
 		}
-		if !same(want, a.used) || running[a] != a.running {
+		if !tournament.Same(want, a.used) || running[a] != a.running {
 			err = fmt.Errorf("plan: account %s has %v by %d, counted %v by %d", a.name, a.used, a.running, want, running[a])
 		}
 	})

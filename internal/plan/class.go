@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"github.com/reeve-scheduler/reeve/internal/plan/pile"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"math/bits"
 	"slices"
 	"strings"
@@ -14,7 +16,7 @@ type class struct {
 	form   form
 	flow   *node
 	slot   int32
-	groups heap
+	groups pile.Heap
 	state  classState
 	// tried: it was found among the waiting and fits nowhere; it counts again when
 	// the next worker gains room.
@@ -47,14 +49,14 @@ func formOf(g *Group) form {
 }
 
 // lengthsOf tells groups of about the same length from others: what may overtake depends on it.
-func lengthsOf(g *Group) uint8 { return uint8(bits.Len32(lengthOf(g.Length))) }
+func lengthsOf(g *Group) uint8 { return uint8(bits.Len32(pile.Length(g.Length))) }
 
 type classState uint8
 
 const (
 	// idle: nothing to place. A group moves it to active.
 	idle classState = iota
-	// active: there may be a place. Next moves it on when there is none.
+	// active: there may be a place. Next moves it on when there is tournament.None.
 	active
 	// hopeful: no place, but perhaps a worker to take one ahead. Like a stuck class it
 	// waits for a worker to gain room.
@@ -80,12 +82,12 @@ func (c *class) holds(g *Group) bool {
 }
 
 // head is the first group of a class that has any.
-func (x *Index) head(c *class) *record { return x.records.get(c.groups[0]) }
+func (x *Index) head(c *class) *pile.Record { return x.groups.Get(c.groups[0]) }
 
 // nameOf names a group of a class.
 func (x *Index) nameOf(c *class, group uint32) GroupID {
-	r := x.records.get(group)
-	return GroupID{Job: r.job, Task: r.task, Alone: c.form == lonely}
+	r := x.groups.Get(group)
+	return GroupID{Job: r.Job, Task: r.Task, Alone: c.form == lonely}
 }
 
 // settle puts a class where it belongs after its first group changed.
@@ -109,12 +111,12 @@ func (x *Index) move(c *class, to classState) {
 
 // refreshClass brings a class's leaves up to date: the law of the boards.
 func (x *Index) refreshClass(c *class) {
-	var r rank
+	var r tournament.Rank
 	if c.state != idle {
 		head := x.head(c)
-		r = rank{score: head.score + base, id: uint64(head.job), sub: 2 * head.task}
+		r = tournament.Rank{Score: head.Score + base, ID: uint64(head.Job), Sub: 2 * head.Task}
 		if c.form == lonely {
-			r.sub++ // after the rest of its task
+			r.Sub++ // after the rest of its task
 		}
 	}
 	for _, on := range [...]struct {
@@ -128,8 +130,8 @@ func (x *Index) refreshClass(c *class) {
 	} {
 		if on.part {
 			x.enter(c.flow, on.board, c.slot, r, c.shape.lack)
-		} else if t := c.flow.table(on.board); t != nil && t.has(c.slot) {
-			x.enter(c.flow, on.board, c.slot, rank{}, nil)
+		} else if t := c.flow.table(on.board); t != nil && t.Has(c.slot) {
+			x.enter(c.flow, on.board, c.slot, tournament.Rank{}, nil)
 		}
 	}
 }
@@ -140,13 +142,13 @@ type shape struct {
 	kind *kind
 	// need is its amounts by column, lack the same below zero, as boards have it.
 	need, lack []int64
-	// short is a resource that no worker here has, empty if there is none.
+	// short is a resource that no worker here has, empty if there is tournament.None.
 	short   string
 	classes []*class
 	// holders has a leaf for each worker that runs or holds attempts of the shape,
 	// with a score if another may be sent ahead to it.
-	holders     *tree
-	holderSlots slots
+	holders     *tournament.Tree
+	holderSlots tournament.Slots
 	owners      []*worker // by leaf
 	// prefetched is how many are held ahead; at is the place in Index.ahead while
 	// there are any.

@@ -9,15 +9,15 @@ import (
 // Amounts are kept by column: processors, memory, and a column for each other resource that
 // a worker has had. There are few, so that every tree can keep them all.
 const (
-	cpuColumn = iota
-	memoryColumn
+	cpuColumn    = 0
+	memoryColumn = 1
 	// otherColumn is the first of the others.
-	otherColumn
+	otherColumn = 2
 	// maxColumns bounds them; a worker's further resources are not given to anyone.
 	maxColumns = 64
 )
 
-// learn makes columns for what a worker has and none had before.
+// learn makes columns for what a worker has and tournament.None had before.
 func (x *Index) learn(r job.Resources) {
 	width := x.width
 	for name := range r.Other.All {
@@ -32,7 +32,7 @@ func (x *Index) learn(r job.Resources) {
 	}
 }
 
-// vector is amounts by column, and the name of one that has none.
+// vector is amounts by column, and the name of one that has tournament.None.
 func (x *Index) vector(r job.Resources) (v []int64, short string) {
 	v = make([]int64, x.width)
 	v[cpuColumn], v[memoryColumn] = r.CPU, r.Memory

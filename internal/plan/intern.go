@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"slices"
 	"strings"
 )
@@ -30,7 +31,7 @@ func (x *Index) internClass(g *Group) *class {
 	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g)}
 	c := x.classOf[key]
 	if c == nil {
-		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, flow: flow, slot: flow.slots.take()}
+		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, flow: flow, slot: flow.slots.Take()}
 		c.id, x.freeClasses = take(x.freeClasses, len(x.classes))
 		x.classes = put(x.classes, c.id, c)
 		flow.classes = put(flow.classes, uint32(c.slot), c)
@@ -46,7 +47,7 @@ func (x *Index) internShape(name Shape) *shape {
 	if s := x.shapes[name]; s != nil {
 		return s
 	}
-	s := &shape{Shape: name, kind: x.internKind(name), at: -1, holders: newTree(0)}
+	s := &shape{Shape: name, kind: x.internKind(name), at: -1, holders: tournament.New(0)}
 	x.measure(s)
 	s.kind.shapes++
 	x.shapes[name] = s
@@ -98,7 +99,7 @@ func (x *Index) sweep() {
 	x.sweepClasses()
 	x.sweepAccounts()
 	x.shapeList = slices.DeleteFunc(x.shapeList, func(s *shape) bool {
-		if s.holderSlots.len() > 0 || len(s.classes) > 0 {
+		if s.holderSlots.Len() > 0 || len(s.classes) > 0 {
 			return false
 		}
 		delete(x.shapes, s.Shape)
@@ -130,7 +131,7 @@ func (x *Index) sweepClasses() {
 		delete(x.classOf, classKey{c.flow, c.shape, c.form, c.lengths})
 		c.shape.classes = slices.DeleteFunc(c.shape.classes, func(o *class) bool { return o == c })
 		c.flow.classes[c.slot] = nil
-		c.flow.slots.give(c.slot)
+		c.flow.slots.Give(c.slot)
 		x.classes[i] = nil
 		x.freeClasses = append(x.freeClasses, c.id)
 		x.interned--

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"slices"
 )
 
@@ -60,10 +61,10 @@ func (x *Index) after(w *worker, c *class, record uint32) []step {
 }
 
 // earliest is the first moment from which on a worker has an amount free for so long, beside
-// what is kept; never if there is none. A length of 0 is unknown and lasts for ever.
+// what is kept; never if there is tournament.None. A length of 0 is unknown and lasts for ever.
 func (x *Index) earliest(w *worker, kept []step, need []int64, places, length int64) int64 {
-	ends, free, open, since := x.endsOf(w), append(x.spare[:0], w.free...), w.places(), never
-	x.spare = free
+	x.spare = append(x.spare[:0], w.free...)
+	ends, free, open, since := x.endsOf(w), x.spare, w.places(), never
 	for at := x.now; ; {
 		// Ends first: what ends at a moment makes room for what begins then.
 		for ; len(ends) > 0 && ends[0].at <= at; ends = ends[1:] {
@@ -72,7 +73,7 @@ func (x *Index) earliest(w *worker, kept []step, need []int64, places, length in
 		for ; len(kept) > 0 && kept[0].at <= at; kept = kept[1:] {
 			open += kept[0].apply(free)
 		}
-		if !within(need, free) || open < places {
+		if !tournament.Within(need, free) || open < places {
 			since = never
 		} else if since == never {
 			since = at

@@ -202,7 +202,7 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 		(!alone || u.running+u.prefetched == 0)
 }
 
-// place is the worker on which a group must go, 0 for none.
+// place is the worker on which a group must go, 0 for tournament.None.
 func (m *model) place(g *modelGroup) uint64 {
 	best, most := uint64(0), 0
 	for _, id := range m.ids() {
@@ -214,7 +214,7 @@ func (m *model) place(g *modelGroup) uint64 {
 	return best
 }
 
-// ahead is the worker to which one of a group may be sent ahead, 0 for none.
+// ahead is the worker to which one of a group may be sent ahead, 0 for tournament.None.
 func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
@@ -237,13 +237,13 @@ func (m *model) judge(p Placement, ok bool) string {
 		if prefetch {
 			where = m.ahead
 		}
-		any := false
+		found := false
 		for _, g := range m.groups {
 			at := uint64(0)
 			if !m.barred(g) {
 				at = where(g)
 			}
-			any = any || at != 0
+			found = found || at != 0
 			switch mine := m.groups[p.Group]; {
 			case at == 0 && ok && g == mine && p.Prefetch == prefetch:
 				return fmt.Sprintf("%+v can't be placed", g)
@@ -256,7 +256,7 @@ func (m *model) judge(p Placement, ok bool) string {
 				return fmt.Sprintf("%+v goes before", g)
 			}
 		}
-		if any {
+		if found {
 			if !ok {
 				return "something could be placed"
 			}
@@ -270,7 +270,7 @@ func (m *model) judge(p Placement, ok bool) string {
 }
 
 // wantRecall reports whether some attempt is held ahead by a worker without a
-// place for it while a worker that holds none of its shape has one and no group of
+// place for it while a worker that holds tournament.None of its shape has one and no group of
 // the shape waits for it.
 func (m *model) wantRecall() bool {
 	ready := map[Shape]bool{}
@@ -519,68 +519,6 @@ func (s *machine) check(t *rapid.T) {
 		got.Limits, got.Turns = nil, nil
 		if diff := gocmp.Diff(s.m.explain(g), got); diff != "" {
 			t.Fatalf("Explain(%v): -want +got\n%s", id, diff)
-		}
-	}
-}
-
-// explain counts what Why counts, in its order of causes.
-func (m *model) explain(g *modelGroup) Why {
-	y := Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Shape: g.Shape, Alone: g.ID.Alone,
-		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
-		Workers: len(m.workers),
-	}
-	for _, w := range m.workers {
-		m.explainWorker(&y, w)
-	}
-	for _, o := range m.groups {
-		mine := o.Namespace == g.Namespace && o.Queue == g.Queue && o.User == g.User && o.Background == g.Background
-		if mine && cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0 {
-			y.Ahead += o.ready
-		}
-	}
-	return y
-}
-
-func (m *model) explainWorker(y *Why, w *Worker) {
-	u, need := m.use(w.ID, y.Shape), y.Shape.Resources
-	room := w.Capacity.Minus(u.used)
-	switch {
-	case !slices.Contains(w.Executors, y.Shape.Executor):
-		y.NoExecutor++
-	case y.Shape.Function != "" && !slices.Contains(w.Functions, y.Shape.Function):
-		y.NoFunction++
-	case !hasLabels(w, y.Shape):
-		y.NoLabel++
-	case !need.Fits(w.Capacity) || w.Slots == 0:
-		y.TooSmall++
-		y.Largest = greatest(y.Largest, w.Capacity)
-	case !w.Accepts:
-		y.Away++
-	case m.free(w, y.Shape, y.Alone):
-		y.Open++
-	default:
-		y.Busy++
-		switch {
-		case u.alone || y.Alone && u.running+u.prefetched > 0:
-			y.Taken++
-		case u.running >= w.Slots:
-			y.NoSlot++
-		default:
-			if need.CPU > room.CPU {
-				y.NoCPU++
-			}
-			if need.Memory > room.Memory {
-				y.NoMemory++
-			}
-			gpu := need.Other.Get("gpu")
-			if gpu > room.Other.Get("gpu") {
-				y.NoOther++
-			}
-			if gpu > 0 {
-				y.MostFree.Other = y.MostFree.Other.Set("gpu", max(room.Other.Get("gpu"), y.MostFree.Other.Get("gpu")))
-			}
-			y.MostFree.CPU, y.MostFree.Memory = max(y.MostFree.CPU, room.CPU), max(y.MostFree.Memory, room.Memory)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package plan
 
+import "github.com/reeve-scheduler/reeve/internal/plan/tournament"
+
 // Next proposes the best placement there is: of the ready groups that fit a free
 // place anywhere the first in order, on the worker with the most free places of
 // those that it fits; what comes later in order only where it delays nothing that it may not.
@@ -99,15 +101,15 @@ func (x *Index) sendAhead() (Placement, bool) {
 		if c == nil {
 			return Placement{}, false
 		}
-		i := none
+		i := tournament.None
 		if !c.bounded() {
-			i, _ = c.shape.holders.top()
+			i, _ = c.shape.holders.Top()
 		}
-		if i == none {
+		if i == tournament.None {
 			x.move(c, stuck)
 			continue
 		}
-		w := x.workers[c.shape.holders.leaves[i].id]
+		w := x.workers[c.shape.holders.RankOf(i).ID]
 		if x.keep(c, w) {
 			continue
 		}
@@ -135,7 +137,7 @@ func (x *Index) candidate() *class {
 	best := x.first(x.root, readyBoard, x.everything, nil)
 	for _, p := range x.gaining {
 		for _, f := range [...]form{plain, lonely} {
-			if i, room := p.gained.tree(f).top(); i != none {
+			if i, room := p.gained.tree(f).Top(); i != tournament.None {
 				best = x.among(best, x.root, p.kinds, f, room)
 			}
 		}
@@ -153,7 +155,7 @@ func (x *Index) candidate() *class {
 		}
 		for _, p := range x.profileList {
 			for _, f := range [...]form{plain, lonely} {
-				if i, room := p.all.tree(f).top(); i != none {
+				if i, room := p.all.tree(f).Top(); i != tournament.None {
 					best = x.among(best, n, p.kinds, f, room)
 				}
 			}
@@ -214,8 +216,8 @@ func (x *Index) settled() {
 	for _, w := range x.gained {
 		w.gained = false
 		if p := w.profile; p != nil {
-			p.gained.open.clear(w.leaf)
-			p.gained.empty.clear(w.leaf)
+			p.gained.open.Clear(w.leaf)
+			p.gained.empty.Clear(w.leaf)
 		}
 	}
 	for _, p := range x.gaining {
@@ -266,8 +268,8 @@ func (c *class) best(gained bool) *worker {
 		if gained {
 			rooms = &p.gained
 		}
-		i := rooms.tree(c.form).find(c.shape.need)
-		if i == none {
+		i := rooms.tree(c.form).Find(c.shape.need)
+		if i == tournament.None {
 			continue
 		}
 		w := p.workers[i]

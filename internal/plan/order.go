@@ -1,5 +1,7 @@
 package plan
 
+import "github.com/reeve-scheduler/reeve/internal/plan/tournament"
+
 // The order of everything that waits is a tree: bands, in them namespaces, in them queues, in
 // them flows (the users of a queue where users take turns, else one), in them classes. Siblings
 // are ordered by what they have used, except for bands, which follow each other, and classes,
@@ -8,14 +10,14 @@ package plan
 type node struct {
 	up      *node
 	slot    int32
-	rank    rank
+	rank    tournament.Rank
 	account *account
 	// kids or, in a flow, classes are by slot.
 	kids    []*node
 	classes []*class
-	slots   slots
+	slots   tournament.Slots
 	// tables is by board what takes part in it: a leaf for each child that has any.
-	tables []*tree
+	tables []*tournament.Tree
 	// shown: it was not closed when its leaves were last brought up to date.
 	shown bool
 	// stale: it was closed or at a limit while workers gained room, so that the law does not
@@ -31,8 +33,9 @@ const (
 	aheadBoard
 	// firstKindBoard is the first board of the first kind, kindBoards how many each has.
 	firstKindBoard
-	kindBoards = 4
 )
+
+const kindBoards = 4
 
 // Bands, first to last.
 const (
@@ -44,7 +47,7 @@ const (
 // base is the score of a sibling that has used nothing; scores must be above 0.
 const base = 1 << 61
 
-func (n *node) table(b uint32) *tree {
+func (n *node) table(b uint32) *tournament.Tree {
 	if int(b) < len(n.tables) {
 		return n.tables[b]
 	}
@@ -53,11 +56,11 @@ func (n *node) table(b uint32) *tree {
 
 // add makes a place for a child.
 func (x *Index) add(up, n *node) *node {
-	n.up, n.slot = up, up.slots.take()
-	n.rank.score = base
+	n.up, n.slot = up, up.slots.Take()
+	n.rank.Score = base
 	up.kids = put(up.kids, uint32(n.slot), n)
 	n.shown = true
-	if up.slots.len() == 2 {
+	if up.slots.Len() == 2 {
 		for _, kid := range up.kids {
 			if kid != nil && kid != n {
 				x.rerank(kid)
@@ -68,15 +71,15 @@ func (x *Index) add(up, n *node) *node {
 }
 
 // tie orders siblings that have used as much by name, so that it does not matter who came first.
-func tie(name string) (r rank) {
+func tie(name string) (r tournament.Rank) {
 	for i := range 8 {
-		r.id <<= 8
+		r.ID <<= 8
 		if i < len(name) {
-			r.id |= uint64(name[i])
+			r.ID |= uint64(name[i])
 		}
 	}
 	for _, c := range []byte(name) { // FNV-1a, for names that begin alike
-		r.sub = (r.sub ^ uint32(c)) * 16777619
+		r.Sub = (r.Sub ^ uint32(c)) * 16777619
 	}
 	return r
 }
@@ -84,35 +87,35 @@ func tie(name string) (r rank) {
 func (n *node) drop() {
 	for b := range n.up.tables {
 		if t := n.up.tables[b]; t != nil {
-			t.clear(n.slot)
+			t.Clear(n.slot)
 		}
 	}
 	n.up.kids[n.slot] = nil
-	n.up.slots.give(n.slot)
+	n.up.slots.Give(n.slot)
 }
 
 // enter brings a leaf of a node's board up to date, and what that changes above.
-func (x *Index) enter(n *node, b uint32, slot int32, r rank, need []int64) {
+func (x *Index) enter(n *node, b uint32, slot int32, r tournament.Rank, need []int64) {
 	for {
 		t := n.table(b)
 		if t == nil {
-			if r.score <= 0 {
+			if r.Score <= 0 {
 				return
 			}
 			for int(b) >= len(n.tables) {
 				n.tables = append(n.tables, nil)
 			}
-			t = newTree(x.width)
+			t = tournament.New(x.width)
 			n.tables[b] = t
 		}
-		if !t.set(slot, r, need) || n.up == nil {
+		if !t.Set(slot, r, need) || n.up == nil {
 			return
 		}
 		var best int32
-		best, need = t.top()
+		best, need = t.Top()
 		slot, r = n.slot, n.rank
-		if best == none || n.closed() {
-			r = rank{}
+		if best == tournament.None || n.closed() {
+			r = tournament.Rank{}
 		}
 		n = n.up
 	}
@@ -122,18 +125,18 @@ func (x *Index) enter(n *node, b uint32, slot int32, r rank, need []int64) {
 // The rank of an only child is not looked at.
 func (x *Index) rerank(n *node) {
 	closed := n.closed()
-	if n.up.slots.len() == 1 && n.shown == !closed {
+	if n.up.slots.Len() == 1 && n.shown == !closed {
 		return
 	}
 	n.shown = !closed
 	for b, t := range n.tables {
-		best, most := t.top()
-		if best == none {
+		best, most := t.Top()
+		if best == tournament.None {
 			continue
 		}
 		r := n.rank
 		if closed {
-			r = rank{}
+			r = tournament.Rank{}
 		}
 		x.enter(n.up, uint32(b), n.slot, r, most)
 	}
@@ -146,14 +149,14 @@ func (n *node) closed() bool { return n.account != nil && n.account.closed() }
 // less room. room has negative amounts, as the leaves have.
 func (x *Index) first(n *node, b uint32, room []int64, accept func(c *class) bool) *class {
 	t := n.table(b)
-	if t.empty() {
+	if t.Empty() {
 		return nil
 	}
 	room = n.account.within(room)
-	for last := (*rank)(nil); ; {
-		i := t.after(room, last)
+	for last := (*tournament.Rank)(nil); ; {
+		i := t.After(room, last)
 		switch {
-		case i == none:
+		case i == tournament.None:
 			return nil
 		case n.classes == nil:
 			if c := x.first(n.kids[i], b, room, accept); c != nil {
@@ -162,7 +165,7 @@ func (x *Index) first(n *node, b uint32, room []int64, accept func(c *class) boo
 		case accept == nil || accept(n.classes[i]):
 			return n.classes[i]
 		}
-		last = &t.leaves[i]
+		last = t.RankOf(i)
 	}
 }
 
@@ -179,15 +182,15 @@ func (x *Index) inOrder(a, b *class) bool {
 	m, n := a.flow, b.flow
 	if m == n {
 		r, o := x.head(a), x.head(b)
-		if r.before(o) || o.before(r) {
-			return r.before(o)
+		if r.Before(o) || o.Before(r) {
+			return r.Before(o)
 		}
 		return a.form < b.form
 	}
 	for m.up != n.up {
 		m, n = m.up, n.up
 	}
-	return m.rank.before(&n.rank)
+	return m.rank.Before(&n.rank)
 }
 
 // open reports whether nothing on the way to the root is closed.

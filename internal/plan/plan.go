@@ -8,6 +8,8 @@ package plan
 
 import (
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan/pile"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
 // GroupID names the ready elements of one task.
@@ -107,13 +109,12 @@ type Recall struct {
 // Index is the state of planning. It is not safe for concurrent use, and what it
 // answers depends on nothing but the calls made before.
 type Index struct {
-	groups  groupTable
-	records records
+	groups pile.Pile
 
 	// root is the order of all that waits.
 	root *node
 	// gained is the workers that may have gained room since there was nothing more
-	// to place, gaining their profiles, tried the waiting classes that fit none, and stale the
+	// to place, gaining their profiles, tried the waiting classes that fit tournament.None, and stale the
 	// nodes below which others may fit too.
 	gained  []*worker
 	gaining []*profile
@@ -171,7 +172,6 @@ type Index struct {
 	// Room to work in, so that a placement allocates nothing.
 	asked, everything, spare []int64
 	steps                    []step
-	front                    []int32
 }
 
 // New returns an index without groups and workers.
@@ -191,7 +191,7 @@ func New() *Index {
 		sweepAt:  internedFloor,
 	}
 	for band := range uint64(bands) {
-		x.add(x.root, &node{rank: rank{id: band}})
+		x.add(x.root, &node{rank: tournament.Rank{ID: band}})
 	}
 	x.widen()
 	return x

@@ -1,15 +1,12 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"runtime"
-	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"pgregory.net/rapid"
 )
 
 var cpu1 = Shape{Resources: job.Resources{CPU: 1000}, Executor: "process"}
@@ -53,7 +50,7 @@ func runOf(x *Index, id uint64, s Shape, prefetch, alone bool) *Run {
 	return nil
 }
 
-// fill takes proposals until there are none, and says what they were.
+// fill takes proposals until there are tournament.None, and says what they were.
 func fill(x *Index) []string {
 	var out []string
 	for {
@@ -62,7 +59,7 @@ func fill(x *Index) []string {
 			return out
 		}
 		y := x.Explain(p.Group)
-		taken(x, p.Worker, y.Shape, p.Prefetch, p.Group.Alone)
+		taken(x, p.Worker, Shape(y.Need), p.Prefetch, p.Group.Alone)
 		x.SetReady(p.Group, y.Ready-1)
 		s := fmt.Sprintf("%d.%d>%d", p.Group.Job, p.Group.Task, p.Worker)
 		if p.Group.Alone {
@@ -476,92 +473,4 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%d bytes are left of a million groups that are gone", left)
 	}
 	runtime.KeepAlive(x)
-}
-
-// TestTree checks the tournament against a scan.
-func TestTree(t *testing.T) {
-	type leaf struct {
-		rank
-		room []int64
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		width := rapid.IntRange(0, 3).Draw(t, "width")
-		tr, leaves, numbers := newTree(width), map[int32]leaf{}, slots{}
-		amount := rapid.Int64Range(-2, 4)
-		amounts := func(what string) []int64 {
-			return rapid.SliceOfN(amount, width, width).Draw(t, what)
-		}
-		pick := func() int32 {
-			var at []int32
-			for i := range leaves {
-				at = append(at, i)
-			}
-			if len(at) == 0 {
-				t.Skip("no leaf")
-			}
-			slices.Sort(at)
-			return rapid.SampledFrom(at).Draw(t, "leaf")
-		}
-		summary := func() []int64 {
-			best, most := tr.top()
-			return append([]int64{int64(min(best, 0))}, most...)
-		}
-		set := func(t *rapid.T, i int32, l leaf) {
-			before := summary()
-			changed := tr.set(i, l.rank, l.room)
-			if differs := !slices.Equal(before, summary()); differs && !changed {
-				t.Fatalf("set does not say that the whole changed from %v to %v", before, summary())
-			}
-			leaves[i] = l
-		}
-		high := uint64(100_000)
-		t.Repeat(map[string]func(*rapid.T){
-			"add": func(t *rapid.T) {
-				high++
-				set(t, numbers.take(), leaf{rank{id: high / 2, sub: uint32(high % 2)}, amounts("room")})
-			},
-			"set": func(t *rapid.T) {
-				i := pick()
-				l := leaf{leaves[i].rank, amounts("room")}
-				l.score = amount.Draw(t, "score")
-				set(t, i, l)
-			},
-			"remove": func(*rapid.T) {
-				i := pick()
-				tr.clear(i)
-				numbers.give(i)
-				delete(leaves, i)
-			},
-			"": func(t *rapid.T) {
-				need := amounts("at least")
-				var order []int32
-				for i, l := range leaves {
-					if l.score > 0 && within(need, l.room) {
-						order = append(order, i)
-					}
-				}
-				slices.SortFunc(order, func(a, b int32) int {
-					l, o := leaves[a], leaves[b]
-					return cmp.Or(cmp.Compare(o.score, l.score), cmp.Compare(l.id, o.id), cmp.Compare(l.sub, o.sub))
-				})
-				var got, seen []int32
-				for last := (*rank)(nil); ; {
-					i := tr.after(need, last)
-					if i == none {
-						break
-					}
-					got, last = append(got, i), &tr.leaves[i]
-				}
-				tr.each(need, func(i int32) bool { seen = append(seen, i); return true })
-				slices.Sort(seen)
-				if diff := gocmp.Diff(order, got); diff != "" {
-					t.Fatalf("in order: -want +got\n%s", diff)
-				}
-				slices.Sort(order)
-				if !slices.Equal(order, seen) || numbers.len() != len(leaves) {
-					t.Fatalf("each visits %v, want %v", seen, order)
-				}
-			},
-		})
-	})
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"slices"
 )
 
@@ -67,7 +68,7 @@ func (s *shape) open() bool {
 		return false
 	}
 	for _, p := range s.kind.profiles {
-		if p.all.open.find(s.need) != none {
+		if p.all.open.Find(s.need) != tournament.None {
 			return true
 		}
 	}
@@ -116,7 +117,7 @@ type claim struct {
 func (c *claims) places(s *shape, n int) int {
 	found := 0
 	for _, p := range s.kind.profiles {
-		p.all.open.each(s.need, func(i int32) bool {
+		p.all.open.Each(s.need, func(i int32) bool {
 			w := p.workers[i]
 			if h := w.find(s); h == nil || h.prefetched == 0 {
 				found += c.take(w, s, n-found)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan/pile"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
 // hold keeps a place for a group that waits: from a moment on it has its amounts on a worker.
@@ -116,7 +118,7 @@ func (x *Index) holdQueue(q *account) bool {
 	})
 	held := false
 	for _, g := range all {
-		for range min(x.records.get(g.record).ready, maxHolds) {
+		for range min(x.groups.Get(g.record).Ready, maxHolds) {
 			if len(x.holds) >= maxHolds || !x.hold1(g.class, g.record) {
 				break
 			}
@@ -133,7 +135,7 @@ func (x *Index) hold1(c *class, record uint32) bool {
 		return false
 	}
 	best, least := hold{}, int64(0)
-	length := int64(x.records.get(record).length) * tenth
+	length := x.groups.Get(record).Lasts()
 	x.look(c, func(w *worker) {
 		h := hold{class: c, record: record, worker: w, need: c.shape.need, places: 1}
 		if c.form == lonely {
@@ -175,13 +177,13 @@ func (x *Index) lacks(h *hold) int64 {
 // was kept, those with the most free places, and others up to a bound.
 func (x *Index) look(c *class, visit func(w *worker)) {
 	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; w != nil && w.Accepts && c.shape.kind.match(&w.Worker) == matched && within(c.shape.need, w.capacity) {
+		if w := x.workers[k.Worker]; w != nil && w.Accepts && c.shape.kind.match(&w.Worker) == matched && tournament.Within(c.shape.need, w.capacity) {
 			visit(w)
 		}
 	}
 	for _, p := range c.shape.kind.profiles {
 		left := maxLook
-		p.sizes.each(c.shape.need, func(i int32) bool {
+		p.sizes.Each(c.shape.need, func(i int32) bool {
 			visit(p.workers[i])
 			left--
 			return left > 0
@@ -212,16 +214,14 @@ func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
 	}
 	refused := int64(0) // a length; what lasts as long needs no look
 	for id := range x.ranked(c, maxTry) {
-		r := x.records.get(id)
-		length := int64(r.length) * tenth
+		length := x.groups.Get(id).Lasts()
 		if refused > 0 && length >= refused {
 			continue
 		}
 		if x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
 			return id, true
 		}
-		shortest := int64(1) << c.lengths / 2 * tenth
-		if c.lengths == 0 || refused == 0 && x.earliest(w, x.after(w, c, id), need, places, shortest) != x.now {
+		if c.lengths == 0 || refused == 0 && x.earliest(w, x.after(w, c, id), need, places, pile.Shortest(c.lengths)) != x.now {
 			return 0, false
 		}
 		refused = length
@@ -232,7 +232,7 @@ func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
 // goesBefore reports whether a group comes before another in order.
 func (x *Index) goesBefore(a *class, r uint32, b *class, o uint32) bool {
 	if a.flow == b.flow {
-		return r != o && x.records.get(r).before(x.records.get(o))
+		return r != o && x.groups.Get(r).Before(x.groups.Get(o))
 	}
 	return x.inOrder(a, b)
 }
@@ -244,8 +244,8 @@ func (x *Index) unhold() {
 	}
 	for i := range x.holds {
 		h := &x.holds[i]
-		r := x.records.get(h.record)
-		x.kept = append(x.kept, Kept{GroupID{r.job, r.task, h.class.form == lonely}, h.worker.ID, h.from})
+		r := x.groups.Get(h.record)
+		x.kept = append(x.kept, Kept{GroupID{r.Job, r.Task, h.class.form == lonely}, h.worker.ID, h.from})
 	}
 	clear(x.holds)
 	x.holds = x.holds[:0]

@@ -11,6 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// tick is the finest length that the plan tells apart, in milliseconds.
+const tick = 100
+
 // batch is a cluster in virtual time whose jobs run as long as they say, or shorter.
 type batch struct {
 	x    *Index
@@ -57,8 +60,8 @@ func (b *batch) place() {
 			return
 		}
 		j := b.jobs[p.Group.Job]
-		at, _ := b.x.groups.get(keyOf(p.Group))
-		c := b.x.classes[b.x.records.get(at).class]
+		at, _ := b.x.find(p.Group)
+		c := b.x.classes[b.x.groups.Get(at).Class]
 		a := Attempt{Shape: c.shape.Shape, Namespace: "default", Queue: "default"}
 		if j.length > 0 {
 			a.Ends, a.Limit = b.now+j.length, b.now+j.length
@@ -104,11 +107,11 @@ func drawJobs(t *rapid.T, most int64) []*batchJob {
 	jobs := make([]*batchJob, rapid.IntRange(1, 30).Draw(t, "jobs"))
 	at := int64(100)
 	for i := range jobs {
-		at += tenth * rapid.Int64Range(0, 20).Draw(t, "later")
-		length := tenth * rapid.Int64Range(1, 60).Draw(t, "length")
+		at += tick * rapid.Int64Range(0, 20).Draw(t, "later")
+		length := tick * rapid.Int64Range(1, 60).Draw(t, "length")
 		lasts := length
 		if rapid.Bool().Draw(t, "shorter") {
-			lasts = tenth * rapid.Int64Range(1, length/tenth).Draw(t, "lasts")
+			lasts = tick * rapid.Int64Range(1, length/tick).Draw(t, "lasts")
 		}
 		jobs[i] = &batchJob{at, length, lasts, rapid.Int64Range(1, most).Draw(t, "cpu")}
 	}
@@ -153,7 +156,7 @@ func (p *machineProfile) earliest(now, length, cpu int64) int64 {
 
 // reference is first come, first served with backfill on one machine, by the definitions of
 // Mu'alem and Feitelson (2001): at each event, all that comes first in order starts; then places
-// are kept for so many of those that wait, and the others start if they delay none of these.
+// are kept for so many of those that wait, and the others start if they delay tournament.None of these.
 func reference(jobs []*batchJob, total int64, keep int) map[job.ID]int64 {
 	started, waiting := map[job.ID]int64{}, []job.ID(nil)
 	type run struct {
@@ -298,7 +301,7 @@ func TestKeptWorkers(t *testing.T) {
 				ids = append(ids, id)
 			}
 		}
-		slices.SortFunc(ids, func(a, b job.ID) int { return cmp.Compare(a, b) })
+		slices.SortFunc(ids, cmp.Compare)
 		got = append(got, fmt.Sprint(len(b.started)-before, ids))
 	}
 	want := []string{"0 []", "1 [10]", "0 []", "1 [11]", "0 []", "1 [12]", "1 [9]"}

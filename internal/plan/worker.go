@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
 // worker is a Worker and what it is used for.
@@ -70,7 +71,7 @@ func (w *worker) empty() bool { return w.running == 0 && w.prefetched == 0 }
 
 // takes reports whether a worker has a place for an attempt now.
 func (w *worker) takes(s *shape, f form) bool {
-	return w.places() > 0 && s.short == "" && within(s.need, w.free) && (f != lonely || w.empty())
+	return w.places() > 0 && s.short == "" && tournament.Within(s.need, w.free) && (f != lonely || w.empty())
 }
 
 // profile is the workers that are of the same kinds. They differ in amounts only,
@@ -80,19 +81,19 @@ type profile struct {
 	kinds []*kind
 	// workers is by leaf number, which all trees share.
 	workers []*worker
-	slots   slots
+	slots   tournament.Slots
 	// all has every worker, gained those that may have gained room since there was
 	// nothing more to place; gains is whether the index lists it for that.
 	all, gained rooms
 	gains       bool
 	// sizes ranks all that accept attempts by what they would have if they were empty.
-	sizes *tree
+	sizes *tournament.Tree
 }
 
 // rooms ranks workers by free places: open all, empty only those that do nothing.
-type rooms struct{ open, empty *tree }
+type rooms struct{ open, empty *tournament.Tree }
 
-func (r *rooms) tree(f form) *tree {
+func (r *rooms) tree(f form) *tournament.Tree {
 	if f == lonely {
 		return r.empty
 	}
@@ -108,22 +109,22 @@ func profileKey(kinds []*kind) string {
 }
 
 func (p *profile) reset(width int) {
-	p.all, p.gained = rooms{newTree(width), newTree(width)}, rooms{newTree(width), newTree(width)}
-	p.sizes = newTree(width)
+	p.all, p.gained = rooms{tournament.New(width), tournament.New(width)}, rooms{tournament.New(width), tournament.New(width)}
+	p.sizes = tournament.New(width)
 }
 
 func (p *profile) enter(w *worker) {
-	w.leaf = p.slots.take()
+	w.leaf = p.slots.Take()
 	p.workers = put(p.workers, uint32(w.leaf), w)
 	w.profile = p
 }
 
 func (p *profile) leave(w *worker) {
-	for _, t := range [...]*tree{p.all.open, p.all.empty, p.gained.open, p.gained.empty, p.sizes} {
-		t.clear(w.leaf)
+	for _, t := range [...]*tournament.Tree{p.all.open, p.all.empty, p.gained.open, p.gained.empty, p.sizes} {
+		t.Clear(w.leaf)
 	}
 	p.workers[w.leaf] = nil
-	p.slots.give(w.leaf)
+	p.slots.Give(w.leaf)
 	w.profile = nil
 }
 
@@ -138,7 +139,7 @@ func (x *Index) addKind(k *kind) {
 		}
 		switch {
 		case len(of) == 0:
-		case len(of) == p.slots.len():
+		case len(of) == p.slots.Len():
 			delete(x.profiles, profileKey(p.kinds))
 			p.kinds = append(p.kinds, k)
 			x.profiles[profileKey(p.kinds)] = p
@@ -186,7 +187,7 @@ func (x *Index) enroll(w *worker) {
 func (x *Index) dismiss(w *worker) {
 	p := w.profile
 	p.leave(w)
-	if p.slots.len() > 0 {
+	if p.slots.Len() > 0 {
 		return
 	}
 	delete(x.profiles, profileKey(p.kinds))
@@ -397,7 +398,7 @@ func (x *Index) holding(w *worker, name Shape) *holding {
 	if h := w.find(s); h != nil {
 		return h
 	}
-	leaf := s.holderSlots.take()
+	leaf := s.holderSlots.Take()
 	s.owners = put(s.owners, uint32(leaf), w)
 	w.holdings = append(w.holdings, holding{shape: s, leaf: leaf, matches: s.kind.match(&w.Worker) == matched})
 	return &w.holdings[len(w.holdings)-1]
@@ -417,9 +418,9 @@ func (x *Index) release(w *worker, h *holding) {
 
 // drop takes a worker out of the holders of a shape.
 func (s *shape) drop(leaf int32) {
-	s.holders.clear(leaf)
+	s.holders.Clear(leaf)
 	s.owners[leaf] = nil
-	s.holderSlots.give(leaf)
+	s.holderSlots.Give(leaf)
 }
 
 // hold counts what is held ahead of a shape, over all workers.
@@ -444,22 +445,22 @@ func (x *Index) refresh(w *worker) {
 	for i := range w.free {
 		w.free[i] = w.capacity[i] - w.used[i]
 	}
-	var open, empty, size rank
+	var open, empty, size tournament.Rank
 	if w.Accepts && w.Slots > 0 {
-		size = rank{score: int64(w.Slots), id: w.ID}
+		size = tournament.Rank{Score: int64(w.Slots), ID: w.ID}
 	}
 	if n := w.places(); n > 0 && !w.reserved {
-		open = rank{score: n, id: w.ID}
+		open = tournament.Rank{Score: n, ID: w.ID}
 		if w.empty() {
 			empty = open
 		}
 	}
-	p.sizes.set(w.leaf, size, w.capacity)
-	p.all.open.set(w.leaf, open, w.free)
-	p.all.empty.set(w.leaf, empty, w.free)
+	p.sizes.Set(w.leaf, size, w.capacity)
+	p.all.open.Set(w.leaf, open, w.free)
+	p.all.empty.Set(w.leaf, empty, w.free)
 	if w.gained {
-		p.gained.open.set(w.leaf, open, w.free)
-		p.gained.empty.set(w.leaf, empty, w.free)
+		p.gained.open.Set(w.leaf, open, w.free)
+		p.gained.empty.Set(w.leaf, empty, w.free)
 		if !p.gains {
 			p.gains = true
 			x.gaining = append(x.gaining, p)
@@ -477,11 +478,11 @@ const most = 1 << 40
 func (x *Index) refreshHolding(w *worker, h *holding) {
 	score := int64(0)
 	if w.Accepts && w.alone == 0 && !w.reserved && h.matches && h.running > 0 && w.prefetched < w.Prefetch &&
-		within(h.shape.need, w.capacity) {
+		tournament.Within(h.shape.need, w.capacity) {
 		score = most - int64(w.prefetched)
 	}
-	gained := score > 0 && !h.shape.holders.has(h.leaf)
-	h.shape.holders.set(h.leaf, rank{score: score, id: w.ID}, nil)
+	gained := score > 0 && !h.shape.holders.Has(h.leaf)
+	h.shape.holders.Set(h.leaf, tournament.Rank{Score: score, ID: w.ID}, nil)
 	if !gained {
 		return
 	}

@@ -21,6 +21,9 @@ func rooms() []room {
 		{dir: "internal/element", floor: 0, pure: true, says: "packed sets and chunks of array elements"},
 		{dir: "internal/cron", floor: 0, pure: true, says: "text to a schedule; the next time after t, in a zone"},
 		{dir: "internal/auth", floor: 0, pure: true, says: "tokens, roles, and \"may this subject do this?\" as a pure question"},
+		{dir: "internal/plan/tournament", floor: 0, pure: true, says: "a tree that finds the best of those that are large enough"},
+		{dir: "internal/plan/pile", floor: 0, pure: true, says: "what waits, by name and by number: a million groups without a pointer"},
+		{dir: "internal/plan/why", floor: 0, pure: true, says: "what something ready waits for, in numbers and in words"},
 		{dir: "internal/logline", floor: 0, says: "the frames that log text is cut into"},
 
 		{dir: "internal/plan", floor: 1, pure: true, says: "which task next, on which worker, and why not: it proposes"},
@@ -96,6 +99,8 @@ func sideways() map[[2]string]string {
 		{"internal/jobfile/tree", "internal/job"}:                                     "a wrong file is among the error codes",
 		{"internal/element", "internal/job"}:                                          "elements have the states and causes of the nouns",
 		{"internal/auth", "internal/job"}:                                             "permission errors are among the error codes",
+		{"internal/plan/pile", "internal/job"}:                                        "groups are named by jobs",
+		{"internal/plan/why", "internal/job"}:                                         "needs and room are resources",
 		{"internal/core", "internal/plan"}:                                            "the core asks for proposals and checks them",
 		{"internal/core", "internal/limit"}:                                           "what is committed keeps to the limits",
 		{"internal/core", "internal/predict"}:                                         "what ended teaches the predictor",

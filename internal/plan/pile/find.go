@@ -1,11 +1,11 @@
-package plan
+package pile
 
-// groupTable finds the record of a group. Most jobs have one task, and ids rise
+// table finds the record of a group. Most jobs have one task, and ids rise
 // without holes: their groups stand in pages by job, of four bytes each, the others in
 // a map.
-type groupTable struct {
-	pages  map[uint64]*groupPage
-	others map[groupKey]uint32
+type table struct {
+	pages  map[uint64]*page
+	others map[key]uint32
 	n      int
 }
 
@@ -13,16 +13,16 @@ type groupTable struct {
 // not hold much room for those that have gone.
 const pageLen = 64
 
-// groupPage has one more than the record's id, 0 for none.
-type groupPage struct {
+// page has one more than the record's id, 0 for none.
+type page struct {
 	at [pageLen]uint32
 	n  int
 }
 
 // paged reports whether a group stands in a page: it is its job's first task.
-func (k groupKey) paged() bool { return k.task == 0 }
+func (k key) paged() bool { return k.task == 0 }
 
-func (t *groupTable) get(k groupKey) (id uint32, ok bool) {
+func (t *table) get(k key) (id uint32, ok bool) {
 	if !k.paged() {
 		id, ok = t.others[k]
 		return id, ok
@@ -36,20 +36,20 @@ func (t *groupTable) get(k groupKey) (id uint32, ok bool) {
 }
 
 // add adds a group that is not there.
-func (t *groupTable) add(k groupKey, id uint32) {
+func (t *table) add(k key, id uint32) {
 	t.n++
 	if !k.paged() {
 		if t.others == nil {
-			t.others = map[groupKey]uint32{}
+			t.others = map[key]uint32{}
 		}
 		t.others[k] = id
 		return
 	}
 	p := t.pages[k.job/pageLen]
 	if p == nil {
-		p = &groupPage{}
+		p = &page{}
 		if t.pages == nil {
-			t.pages = map[uint64]*groupPage{}
+			t.pages = map[uint64]*page{}
 		}
 		t.pages[k.job/pageLen] = p
 	}
@@ -58,7 +58,7 @@ func (t *groupTable) add(k groupKey, id uint32) {
 }
 
 // drop removes a group that is there.
-func (t *groupTable) drop(k groupKey) {
+func (t *table) drop(k key) {
 	t.n--
 	if !k.paged() {
 		delete(t.others, k)

@@ -1,4 +1,5 @@
-package plan
+// Package why is what something ready waits for, in numbers and in words.
+package why
 
 import (
 	"fmt"
@@ -6,6 +7,71 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
+
+// Why says what a group waits for, in numbers of workers and of elements. Each
+// worker is counted once, under the first thing that keeps it from taking an
+// element: Workers = NoExecutor + NoFunction + NoLabel + TooSmall + Away + Unfit +
+// Busy + Open.
+type Why struct {
+	// Ready is how many elements of the group could start; 0 means that the group
+	// is not known and that nothing else here is set.
+	Ready                        int64
+	Namespace, Queue             string
+	NamespacePaused, QueuePaused bool
+	Need                         Need
+	// Alone: it must have a worker to itself.
+	Alone bool
+
+	Workers int
+	// Away ones would fit, and are not connected or draining.
+	Away int
+	// Unfit ones would fit, and can take nothing at the moment, one of them because of
+	// UnfitWhy.
+	Unfit                           int
+	UnfitWhy                        string
+	NoExecutor, NoFunction, NoLabel int
+	// TooSmall ones could not run it if they were empty. Largest is the most of
+	// each amount that one of them has; the two may be of different workers.
+	TooSmall int
+	Largest  job.Resources
+	// Busy ones could run it but have no place now; NoSlot, NoCPU, NoMemory, NoOther
+	// and Taken say of how many each is true: no free slot, too little of an amount
+	// free, taken by an attempt that must be alone or, for a group that must be
+	// alone, by anything.
+	Busy                                    int
+	NoSlot, NoCPU, NoMemory, NoOther, Taken int
+	// MostFree is the most of each amount that a busy worker with a free slot has
+	// free; the two may be of different workers.
+	MostFree job.Resources
+	// Open ones have a place for it now.
+	Open int
+
+	// Limits are what keeps anything of its queue, or anything of its size, from starting.
+	Limits []AtLimit
+	// Ahead is how many ready elements go before the group's in its queue, or among what its
+	// user has in it; with AheadMore there are more, which were not counted.
+	Ahead     int64
+	AheadMore bool
+	// Turns are the users, queues and namespaces that it comes after by their share, a few of them.
+	Turns []Turn
+}
+
+// AtLimit is a limit of a queue or, where Queue is empty, of a namespace.
+type AtLimit struct {
+	Namespace, Queue string
+	// Resource is empty for a number of attempts.
+	Resource         string
+	Need, Used, Most int64
+}
+
+// Turn is somebody whose turn comes first: one of what the last of the names that is set says.
+type Turn struct{ Namespace, Queue, User string }
+
+// Need is what an attempt needs of a worker: the fields of the plan's shape.
+type Need struct {
+	Resources                 job.Resources
+	Executor, Function, Where string
+}
 
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
@@ -129,7 +195,7 @@ func (y Why) busy() string {
 		add(y.Taken, "runs", "run", "something that must be alone")
 	}
 	add(y.NoSlot, "has", "have", "no free slot")
-	need := y.Shape.Resources
+	need := y.Need.Resources
 	add(y.NoCPU, "has", "have", fmt.Sprintf("too little cpu free (needs %s, the most free is %s)",
 		job.FormatCPU(need.CPU), job.FormatCPU(max(0, y.MostFree.CPU))))
 	add(y.NoMemory, "has", "have", fmt.Sprintf("too little memory free (needs %s, the most free is %s)",
@@ -157,13 +223,13 @@ func (y Why) excluded() []string {
 	}
 	add(y.Away, "is", "are", "away or draining")
 	add(y.Unfit, "can", "can", "take nothing at the moment: "+y.UnfitWhy)
-	executor := "no executor " + y.Shape.Executor
-	if y.Shape.Function != "" {
-		executor += ", for " + y.Shape.Function
+	executor := "no executor " + y.Need.Executor
+	if y.Need.Function != "" {
+		executor += ", for " + y.Need.Function
 	}
 	add(y.NoExecutor, "has", "have", executor)
-	add(y.NoFunction, "does", "do", "not serve function "+y.Shape.Function)
-	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Shape.Where, "\n", ", "))
+	add(y.NoFunction, "does", "do", "not serve function "+y.Need.Function)
+	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Need.Where, "\n", ", "))
 	add(y.TooSmall, "is", "are", "too small: "+y.short())
 	return out
 }
@@ -171,7 +237,7 @@ func (y Why) excluded() []string {
 // short says what the workers that are too small have too little of.
 func (y Why) short() string {
 	var parts []string
-	need := y.Shape.Resources
+	need := y.Need.Resources
 	if need.CPU > y.Largest.CPU {
 		parts = append(parts, fmt.Sprintf("needs %s cpu, the largest has %s",
 			job.FormatCPU(need.CPU), job.FormatCPU(y.Largest.CPU)))

@@ -1,0 +1,70 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
+)
+
+// explain counts what Why counts, in its order of causes.
+func (m *model) explain(g *modelGroup) why.Why {
+	y := why.Why{
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone,
+		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
+		Workers: len(m.workers),
+	}
+	for _, w := range m.workers {
+		m.explainWorker(&y, w)
+	}
+	for _, o := range m.groups {
+		mine := o.Namespace == g.Namespace && o.Queue == g.Queue && o.User == g.User && o.Background == g.Background
+		if mine && cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0 {
+			y.Ahead += o.ready
+		}
+	}
+	return y
+}
+
+func (m *model) explainWorker(y *why.Why, w *Worker) {
+	u, need := m.use(w.ID, Shape(y.Need)), y.Need.Resources
+	room := w.Capacity.Minus(u.used)
+	switch {
+	case !slices.Contains(w.Executors, y.Need.Executor):
+		y.NoExecutor++
+	case y.Need.Function != "" && !slices.Contains(w.Functions, y.Need.Function):
+		y.NoFunction++
+	case !hasLabels(w, Shape(y.Need)):
+		y.NoLabel++
+	case !need.Fits(w.Capacity) || w.Slots == 0:
+		y.TooSmall++
+		y.Largest = greatest(y.Largest, w.Capacity)
+	case !w.Accepts:
+		y.Away++
+	case m.free(w, Shape(y.Need), y.Alone):
+		y.Open++
+	default:
+		y.Busy++
+		switch {
+		case u.alone || y.Alone && u.running+u.prefetched > 0:
+			y.Taken++
+		case u.running >= w.Slots:
+			y.NoSlot++
+		default:
+			if need.CPU > room.CPU {
+				y.NoCPU++
+			}
+			if need.Memory > room.Memory {
+				y.NoMemory++
+			}
+			gpu := need.Other.Get("gpu")
+			if gpu > room.Other.Get("gpu") {
+				y.NoOther++
+			}
+			if gpu > 0 {
+				y.MostFree.Other = y.MostFree.Other.Set("gpu", max(room.Other.Get("gpu"), y.MostFree.Other.Get("gpu")))
+			}
+			y.MostFree.CPU, y.MostFree.Memory = max(y.MostFree.CPU, room.CPU), max(y.MostFree.Memory, room.Memory)
+		}
+	}
+}
