@@ -132,7 +132,14 @@ func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) {
 			panic("core: an interned spec can't be read: " + err.Error())
 		}
 	}
-	sp := &spec{hash: h, canonical: canonical, spec: parsed}
+	sp := weave(parsed)
+	sp.hash, sp.canonical = h, canonical
+	s.specs[h] = sp
+}
+
+// weave works out how the tasks of a spec hang together.
+func weave(parsed *job.Spec) *spec {
+	sp := &spec{spec: parsed}
 	sp.needed = make([][]uint32, len(parsed.Tasks))
 	places := make(map[string]int, len(parsed.Tasks))
 	for i := range parsed.Tasks {
@@ -158,7 +165,7 @@ func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) {
 		}
 		sp.uses = append(sp.uses, uses)
 	}
-	s.specs[h] = sp
+	return sp
 }
 
 func (s *State) applySubmitted(e JobSubmitted) {
@@ -346,13 +353,18 @@ func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
 		s.plan.SetReady(id, 0)
 		return
 	}
-	length := s.length(j, ti)
-	s.plan.SetGroup(plan.Group{
+	s.plan.SetGroup(s.groupOf(j, id), ready)
+}
+
+// groupOf is what planning is told of a group.
+func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
+	length := s.length(j, id.Task)
+	return plan.Group{
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
 		Background: j.spec.spec.Priority <= job.PriorityBackground, Score: j.score(length), Length: length,
 		// What must begin by a moment can't wait on a worker until it is past.
-		Shape: j.spec.shapes[ti], NoPrefetch: j.spec.spec.Tasks[ti].AtMostOnce || j.startBefore > 0 && !j.begun,
-	}, ready)
+		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun,
+	}
 }
 
 func (s *State) regroupAll(j *jobState) {

@@ -83,6 +83,7 @@ type namespace struct {
 	name    string
 	paused  bool
 	created int64
+	policy  job.NamespacePolicy
 	queues  map[string]*queue
 	names   []string
 	jobs    int64

@@ -234,6 +234,7 @@ func (x *Index) settled() {
 	}
 	x.stale = closed
 	x.retry()
+	x.keeps = len(x.holds) > 0
 	x.unhold()
 	x.changed, x.passing = false, false
 }

@@ -128,6 +128,7 @@ type Index struct {
 	holds           []hold
 	reserved, again []*worker
 	kept            []Kept
+	keeps           bool // kept is of the last pass
 	barred, planned []*account
 	aside           []*class
 	// ahead is the shapes of which workers hold prefetched attempts.

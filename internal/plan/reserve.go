@@ -284,6 +284,14 @@ type Kept struct {
 	From int64
 }
 
+// Kept is what was kept when there was nothing more to place. It is good until the next change.
+func (x *Index) Kept() []Kept {
+	if !x.keeps {
+		return nil
+	}
+	return x.kept
+}
+
 // Known reports whether anybody knows when the place will be free.
 func (k Kept) Known() bool { return k.From < eventually }
 

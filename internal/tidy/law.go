@@ -27,6 +27,7 @@ func rooms() []room {
 		{dir: "internal/logline", floor: 0, says: "the frames that log text is cut into"},
 
 		{dir: "internal/plan", floor: 1, pure: true, says: "which task next, on which worker, and why not: it proposes"},
+		{dir: "internal/forecast", floor: 1, pure: true, says: "what will start when, as far as is known: the plan itself in virtual time"},
 		{dir: "internal/limit", floor: 1, pure: true, says: "concurrency keys, rates and quotas"},
 		{dir: "internal/predict", floor: 1, pure: true, says: "learned run time and memory"},
 		{dir: "internal/core", floor: 1, pure: true, says: "the state machine: decide, events, apply; it checks every proposal again"},
@@ -101,6 +102,8 @@ func sideways() map[[2]string]string {
 		{"internal/auth", "internal/job"}:                                             "permission errors are among the error codes",
 		{"internal/plan/pile", "internal/job"}:                                        "groups are named by jobs",
 		{"internal/plan/why", "internal/job"}:                                         "needs and room are resources",
+		{"internal/forecast", "internal/plan"}:                                        "a forecast is the plan let run on a copy",
+		{"internal/core", "internal/forecast"}:                                        "the core makes the copy that a forecast looks at",
 		{"internal/core", "internal/plan"}:                                            "the core asks for proposals and checks them",
 		{"internal/core", "internal/limit"}:                                           "what is committed keeps to the limits",
 		{"internal/core", "internal/predict"}:                                         "what ended teaches the predictor",

@@ -1,0 +1,238 @@
+package forecast
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+const second = 1000
+
+func shape(cpu, memory int64) plan.Shape {
+	return plan.Shape{Resources: job.Resources{CPU: cpu * 1000, Memory: memory << 30}, Executor: "process"}
+}
+
+func worker(id uint64, cpu, memory int64) plan.Worker {
+	return plan.Worker{
+		ID: id, Capacity: job.Resources{CPU: cpu * 1000, Memory: memory << 30}, Slots: 100, Executors: []string{"process"}, Accepts: true,
+	}
+}
+
+func ready(id job.ID, s plan.Shape, length, n int64) plan.Ready {
+	return plan.Ready{Group: plan.Group{
+		ID: plan.GroupID{Job: id}, Namespace: "default", Queue: "default", Shape: s, Length: length,
+	}, N: n}
+}
+
+func running(id uint64, s plan.Shape, ends int64) Run {
+	return Run{id, plan.Attempt{Shape: s, Namespace: "default", Queue: "default", Ends: ends, Limit: ends}}
+}
+
+func TestForecast(t *testing.T) {
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 4, 8)},
+		Runs: []Run{running(1, shape(3, 0), 130*second)},
+		Waiting: []plan.Ready{
+			ready(1, shape(4, 0), 60*second, 1),
+			ready(2, shape(1, 0), 20*second, 2),
+			ready(3, shape(1, 0), 0, 1),
+		},
+	}
+	got := c.Forecast()
+	want := map[plan.GroupID]Start{
+		{Job: 1}: {First: 140 * second, Last: 140 * second, Ends: 200 * second, Worker: 1, Started: 1},
+		{Job: 2}: {First: 100 * second, Last: 120 * second, Ends: 140 * second, Worker: 1, Started: 2},
+		{Job: 3}: {First: 200 * second, Last: 200 * second, Worker: 1, Started: 1},
+	}
+	// The second of job 2 would delay job 1 by 10 s if it were not for the place that is kept.
+	want[plan.GroupID{Job: 1}] = Start{First: 130 * second, Last: 130 * second, Ends: 190 * second, Worker: 1, Started: 1}
+	want[plan.GroupID{Job: 2}] = Start{First: 100 * second, Last: 190 * second, Ends: 210 * second, Worker: 1, Started: 2}
+	want[plan.GroupID{Job: 3}] = Start{First: 190 * second, Last: 190 * second, Worker: 1, Started: 1}
+	if diff := cmp.Diff(want, got.Starts); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	kept := []plan.Kept{{Group: plan.GroupID{Job: 1}, Worker: 1, From: 130 * second}}
+	if diff := cmp.Diff(kept, got.Kept); diff != "" {
+		t.Errorf("kept: -want +got\n%s", diff)
+	}
+	if !got.Whole || got.Endless != 1 {
+		t.Errorf("whole %v, %d without an end; want all of it, and job 3", got.Whole, got.Endless)
+	}
+}
+
+// TestUnknown: what waits for something of which nobody knows the end has no start.
+func TestUnknown(t *testing.T) {
+	c := &Cluster{
+		Now: 1, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{running(1, shape(2, 0), 0)},
+		Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1)},
+	}
+	got := c.Forecast()
+	if len(got.Starts) != 0 || !got.Whole || got.Endless != 1 {
+		t.Errorf("%+v; want no start, for one attempt without an end", got)
+	}
+}
+
+// TestOverrun: what has outlived its prediction takes what it may.
+func TestOverrun(t *testing.T) {
+	late := running(1, shape(2, 0), 50*second)
+	late.Attempt.Limit = 200 * second
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{late},
+		Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1)},
+	}
+	if got := c.Forecast().Starts[plan.GroupID{Job: 1}]; got.First != 200*second {
+		t.Errorf("it starts at %d; want the limit of what runs, 200 s", got.First)
+	}
+}
+
+func TestWhatIf(t *testing.T) {
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 2, 8)},
+		Runs:    []Run{running(1, shape(1, 0), 110*second)},
+		Waiting: []plan.Ready{ready(1, shape(2, 0), 10*second, 1), ready(2, shape(1, 0), 50*second, 1)},
+	}
+	group := func(task uint32, s plan.Shape, length int64) plan.Group {
+		g := ready(9, s, length, 0).Group
+		g.ID.Task, g.Score = task, 1
+		return g
+	}
+	j := &Job{ID: 9, Tasks: []Task{
+		{Name: "extract", Group: group(0, shape(1, 0), 30*second), Count: 1},
+		{Name: "load", Group: group(1, shape(1, 0), 5*second), Count: 3, Needs: []int{0}},
+		{Name: "tidy", Group: group(2, shape(1, 0), 0), Count: 1, Needs: []int{0, 1}},
+	}}
+	got := c.WhatIf(j, c.Forecast())
+	want := &Effect{
+		Tasks: []TaskCourse{
+			{Name: "extract", Started: 1, Count: 1, First: 100 * second, Last: 100 * second, Ends: 130 * second, Worker: 1},
+			{Name: "load", Started: 3, Count: 3, First: 130 * second, Last: 135 * second, Ends: 140 * second, Worker: 1},
+			{Name: "tidy", Started: 1, Count: 1, First: 140 * second, Last: 140 * second, Worker: 1},
+		},
+		Delays: []Delay{
+			{Group: plan.GroupID{Job: 1}, From: 110 * second}, // the end of tidy is not known
+			{Group: plan.GroupID{Job: 2}, From: 120 * second, To: 140 * second},
+		},
+		Delayed: 2, Endless: 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	labelled := worker(2, 8, 2)
+	labelled.Labels = []string{"zone=a"}
+	zone := shape(2, 1)
+	zone.Where = "zone=b"
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 8, 8), labelled},
+		Runs: []Run{running(1, shape(4, 2), 160*second)},
+		Waiting: []plan.Ready{
+			ready(1, shape(6, 7), 60*second, 1),
+			ready(2, shape(1, 8), 0, 1),
+			ready(3, zone, 0, 1),
+			ready(4, shape(1, 2), 500*second, 1),
+		},
+	}
+	for id, want := range map[job.ID][]Change{
+		1: {{Resource: "memory", From: 7 << 30, To: 2 << 30}}, // on worker 2
+		// What is free on worker 1 is kept for job 1, and nobody knows how long this one takes.
+		2: {{Resource: "memory", From: 8 << 30, To: 2 << 30}},
+		3: {{Label: "zone=b"}},
+		4: nil, // it starts now, on worker 2
+	} {
+		if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: id})); diff != "" {
+			t.Errorf("job %d: -want +got\n%s", id, diff)
+		}
+	}
+	c.Waiting = c.Waiting[1:2]
+	want := []Change{{Resource: "memory", From: 8 << 30, To: 6 << 30}}
+	if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: 2})); diff != "" {
+		t.Errorf("memory: -want +got\n%s", diff)
+	}
+}
+
+// TestShorterStartsNow: what ends before a kept place is needed starts at once.
+func TestShorterStartsNow(t *testing.T) {
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 4, 8)}, Runs: []Run{running(1, shape(2, 0), 160*second)},
+		Waiting: []plan.Ready{ready(1, shape(4, 0), 60*second, 1), ready(2, shape(1, 0), 0, 1)},
+	}
+	want := []Change{{Length: 60 * second}}
+	if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: 2})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestForecastComesTrue: if everything lasts as long as it says and nothing is submitted, a
+// forecast is what happens.
+func TestForecastComesTrue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := &Cluster{Now: 1000 * second}
+		for id := range uint64(rapid.IntRange(1, 3).Draw(t, "workers")) {
+			c.Workers = append(c.Workers, worker(id+1, rapid.Int64Range(1, 8).Draw(t, "cpu"), 8))
+		}
+		for id := range job.ID(rapid.IntRange(1, 12).Draw(t, "jobs")) {
+			r := ready(id+1, shape(rapid.Int64Range(1, 8).Draw(t, "need"), 0), second*rapid.Int64Range(1, 90).Draw(t, "length"), rapid.Int64Range(1, 3).Draw(t, "n"))
+			r.Group.Score = rapid.Int64Range(0, 1).Draw(t, "score")
+			c.Waiting = append(c.Waiting, r)
+		}
+		want := happens(c)
+		got := map[plan.GroupID][]int64{}
+		for id, s := range c.Forecast().Starts {
+			got[id] = []int64{s.First, s.Last}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-happened +forecast\n%s", diff)
+		}
+	})
+}
+
+// happens lets a plan place what waits, in steps of time.
+func happens(c *Cluster) map[plan.GroupID][]int64 {
+	type run struct {
+		run  *plan.Run
+		ends int64
+	}
+	x, out := plan.New(), map[plan.GroupID][]int64{}
+	for _, w := range c.Workers {
+		x.SetWorker(w)
+	}
+	left := map[plan.GroupID]plan.Ready{}
+	for _, r := range c.Waiting {
+		r.Group.NoPrefetch = true
+		left[r.Group.ID] = r
+		x.SetGroup(r.Group, r.N)
+	}
+	var runs []run
+	for now := c.Now; now < c.Now+10_000*second; now += second {
+		runs = slices.DeleteFunc(runs, func(r run) bool {
+			if r.ends == now {
+				x.Give(r.run)
+			}
+			return r.ends == now
+		})
+		for {
+			p, ok := x.Next(now)
+			if !ok {
+				break
+			}
+			r := left[p.Group]
+			a := plan.Attempt{Shape: r.Group.Shape, Namespace: "default", Queue: "default", Ends: now + r.Group.Length, Limit: now + r.Group.Length}
+			runs = append(runs, run{x.Take(p.Worker, a), a.Ends})
+			r.N--
+			left[p.Group] = r
+			x.SetReady(p.Group, r.N)
+			if out[p.Group] == nil {
+				out[p.Group] = []int64{now, now}
+			}
+			out[p.Group][1] = now
+		}
+	}
+	return out
+}
