@@ -1,0 +1,86 @@
+package predict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// String is an estimate in words: about 12m (9m to 20m, of 212 runs). It is empty if nothing
+// is known.
+func (e Estimate) String() string {
+	if e.Run == 0 {
+		return ""
+	}
+	of := runs(e.Runs, e.Others)
+	if low, high := length(e.Low), length(e.High); low != high {
+		of = low + " to " + high + ", " + of
+	}
+	return "about " + length(e.Run) + " (" + of + ")"
+}
+
+// String is advice in words: requested 4 GiB, p99 of 212 runs 610 MiB; 768 MiB would do.
+func (a Advice) String() string {
+	what := "would do"
+	if a.Suggested > a.Requested {
+		what = "would be safe"
+	}
+	return fmt.Sprintf("requested %s, p99 %s %s; %s %s", size(a.Requested), runs(a.Used.Runs, a.Used.Others), size(a.Used.P99), size(a.Suggested), what)
+}
+
+func runs(n int64, others bool) string {
+	text := fmt.Sprintf("of %d runs", n)
+	if n == 1 {
+		text = "of 1 run"
+	}
+	if others {
+		text += " by others"
+	}
+	return text
+}
+
+// length is milliseconds as people say them: to two digits or so.
+func length(ms int64) string {
+	const (
+		second = 1000
+		minute = 60 * second
+		hour   = 60 * minute
+		day    = 24 * hour
+		most   = 100 * 365 * day // far, and less than a time.Duration can hold
+	)
+	step := int64(1)
+	for _, s := range []struct{ from, step int64 }{
+		{100, 10}, {second, 100}, {10 * second, second}, {2 * minute, 10 * second}, {10 * minute, minute}, {2 * hour, 10 * minute},
+		{10 * hour, hour}, {10 * day, day},
+	} {
+		if ms >= s.from {
+			step = s.step
+		}
+	}
+	ms = (min(ms, most) + step/2) / step * step
+	if tenths := ms % second / 100; ms >= second && ms < 10*second && tenths > 0 {
+		return fmt.Sprintf("%d.%ds", ms/second, tenths)
+	}
+	return job.FormatDuration(time.Duration(ms) * time.Millisecond)
+}
+
+// size is bytes as people say them: 610 MiB, 4 GiB, 1.5 GiB.
+func size(n int64) string {
+	const unit = 1 << 10
+	names := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	u := 0
+	for ; n >= unit*unit; u++ {
+		n /= unit
+	}
+	tenths := (n*10 + unit/2) / unit
+	text := fmt.Sprint((tenths + 5) / 10)
+	if tenths < 100 {
+		text = strings.TrimSuffix(fmt.Sprintf("%d.%d", tenths/10, tenths%10), ".0")
+	}
+	return text + " " + names[u]
+}
