@@ -218,6 +218,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if r.Ended == 0 {
 		r.Ended = e.At
 	}
+	s.learn(a, &e, r)
 	unheard := e.Ended == 0 || e.Cause.Kind == job.CauseWorkerLost // whether it started
 	if e.Started > 0 || e.Next == job.Succeeded || unheard {
 		s.began(j)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
 // Sink receives the images of what has changed since the last flush. What it is
@@ -18,6 +19,7 @@ type Sink interface {
 	Token(Token, uint64)
 	// Worker is given nil for a worker that is gone.
 	Worker(id uint64, image *WorkerImage, seq uint64)
+	Learned(LearnedImage, uint64)
 	Spec(of job.ID, h Hash, canonical []byte)
 	Job(JobImage)
 	Chunk(ChunkImage, uint64)
@@ -42,12 +44,16 @@ type flush struct {
 	past    []PastAttempt
 	pastAt  []uint64 // the sequences at which those ended
 	fresh   int      // bytes of payloads of jobs in dirty that no flush has had
+	taught  []*predict.Entry
 
 	sink    Sink
 	seq     uint64
 	pending []*jobState
 	at      int
 	sent    map[specOf]struct{} // specs that this flush has, by day of submission
+	// learning is of what was learned what pending is of the jobs, learnedAt what at is.
+	learning  []*predict.Entry
+	learnedAt int
 	// What the sink has been given and the tables have not yet confirmed.
 	pastSent []PastAttempt
 	outputs  []sentOutput
@@ -104,12 +110,12 @@ func (s *State) Fresh() int { return s.flush.fresh }
 
 // Changed reports whether there is anything to flush.
 func (s *State) Changed() bool {
-	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past) > 0
+	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past)+len(s.flush.taught) > 0
 }
 
 // BeginFlush starts a flush that covers the state as it is now, at a batch's end.
-// Objects and past attempts are written at once, jobs by Encode. The one before
-// must have been Flushed.
+// Objects and past attempts are written at once, jobs and what was learned by Encode.
+// The one before must have been Flushed.
 func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	f := &s.flush
 	f.sink, f.seq = sink, s.seq
@@ -117,6 +123,7 @@ func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	for _, j := range f.pending {
 		j.frozen, j.dirty = true, false
 	}
+	f.freezeLearned()
 	sink.Counters(s.countersImage(), s.seq)
 	for _, k := range f.order {
 		s.encodeObject(k)
@@ -129,8 +136,8 @@ func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	return s.seq
 }
 
-// Encode writes up to most more jobs of the flush to its sink and reports whether
-// that was the last.
+// Encode writes up to most more jobs of the flush to its sink, then keys that something was
+// learned of, and reports whether that was the last.
 func (s *State) Encode(most int) (done bool) {
 	f := &s.flush
 	for ; most > 0 && f.at < len(f.pending); f.at++ {
@@ -139,7 +146,7 @@ func (s *State) Encode(most int) (done bool) {
 			most--
 		}
 	}
-	return f.at >= len(f.pending)
+	return f.at >= len(f.pending) && s.encodeSomeLearned(most)
 }
 
 func (s *State) encode(j *jobState) {
@@ -186,6 +193,9 @@ func (s *State) Export(sink Sink) {
 	}
 	for _, id := range s.workerIDs {
 		s.exportWorker(sink, s.workers[id])
+	}
+	for _, p := range s.learned.Entries() {
+		exportLearned(sink, p)
 	}
 	for j := range s.jobs.all {
 		if j.state.Terminal() {
@@ -303,6 +313,7 @@ func (s *State) Projected(now int64, seq uint64) {
 		n++
 	}
 	f.past, f.pastAt = slices.Delete(f.past, 0, n), slices.Delete(f.pastAt, 0, n)
+	f.projectedLearned(seq)
 	s.pastTimers(now)
 }
 

@@ -20,6 +20,7 @@ const (
 	KindQueue     uint8 = 3
 	KindToken     uint8 = 4
 	KindWorker    uint8 = 5
+	KindLearned   uint8 = 6
 )
 
 // CountersImage is the core's own counters as the tables keep them.
@@ -218,7 +219,7 @@ func (s *State) chunkImage(j *jobState, ti uint32, c int) ChunkImage {
 }
 
 // Loaded rebuilds a state from images. Call its methods in the order in which
-// recovery reads: counters, namespaces, queues, tokens and workers, then for each
+// recovery reads: counters, namespaces, queues, tokens, workers and what was learned, then for each
 // job its spec, the job, its chunks; Finish at the end.
 type Loaded struct{ s *State }
 
@@ -374,6 +375,7 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 func (l *Loaded) Finish(seq uint64) *State {
 	s := l.s
 	s.seq, s.horizon = seq, seq
+	s.learned.Restored()
 	slices.Sort(s.workerIDs)
 	for _, id := range s.workerIDs {
 		s.workers[id].sort()

@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
 // lab is a leader, its journal, its tables and its workers in one value: what the
@@ -42,10 +43,19 @@ type lab struct {
 // began is the lab's clock at the beginning, in Unix milliseconds.
 const began = 1_000_000
 
+// labKeys is how many keys a lab's states learn of: few, so that they forget.
+const labKeys = 3
+
+func newState(config Config) *State {
+	s := New(config)
+	s.learned = predict.New(labKeys)
+	return s
+}
+
 func newLab(fail func(string, ...any)) *lab {
 	config := Config{Lease: 60_000, Retention: 3600_000}
 	l := &lab{
-		s: New(config), config: config, now: began, fail: fail,
+		s: newState(config), config: config, now: began, fail: fail,
 		workers: map[string]*hand{}, refs: map[link.Fence]job.Ref{}, note: func(any) {},
 	}
 	l.carryOut(Decision{Events: l.s.Begin(l.now, 1, 1)})
@@ -70,6 +80,7 @@ type grip struct {
 	prefetched bool
 	recalled   bool
 	stop       *link.Stop
+	started    int64
 	result     link.Result
 }
 
@@ -266,14 +277,14 @@ func (l *lab) join(h link.Hello) error {
 }
 
 func (l *lab) begin(w *hand, g *grip) {
-	g.phase = link.Running
+	g.phase, g.started = link.Running, l.now
 	l.report(w, link.Report{Started: []link.Started{{Fence: g.fence, At: l.now}}})
 }
 
 func (l *lab) finish(w *hand, g *grip, r link.Result) {
 	r.Fence, r.Ended = g.fence, l.now
 	if g.phase == link.Running {
-		r.Started = l.now - 1
+		r.Started = cmp.Or(g.started, l.now-1)
 	}
 	g.phase, g.result = link.Ended, r
 	l.report(w, link.Report{Ended: []link.Result{r}})
@@ -381,7 +392,7 @@ func (l *lab) evict() {
 // follow brings the copy of a server that follows up to the journal's end.
 func (l *lab) follow() *State {
 	if l.copied == nil {
-		l.copied = New(l.config)
+		l.copied = newState(l.config)
 	}
 	for seq := l.copied.Seq(); seq < uint64(len(l.journal)); seq++ {
 		for _, e := range l.journal[seq] {

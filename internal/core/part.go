@@ -2,7 +2,8 @@ package core
 
 import "github.com/reeve-scheduler/reeve/internal/job"
 
-// partObjects bounds the namespaces, tokens and workers of one part of a state.
+// partObjects bounds the namespaces, tokens, workers and keys that were learned of in one part
+// of a state.
 const partObjects = 200
 
 // EndOfPart is the last id of a part that begins at a job and has about that many tasks of jobs
@@ -19,7 +20,7 @@ func (s *State) EndOfPart(from job.ID, tasks int, slice uint64) job.ID {
 			room -= passed * len(j.tasks)
 		}
 	}
-	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.tokenIDs), len(s.workerIDs))) {
+	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.tokenIDs), len(s.workerIDs), len(s.learned.Entries()))) {
 		return max(from, last) // there are no more jobs, but the rest is not through yet
 	}
 	return LastJob
@@ -38,6 +39,9 @@ func (s *State) ExportPart(sink Sink, e StateDigested) {
 	}
 	for _, id := range window(s.workerIDs, e.Slice) {
 		s.exportWorker(sink, s.workers[id])
+	}
+	for _, p := range window(s.learned.Entries(), e.Slice) {
+		exportLearned(sink, p)
 	}
 	for j := range s.jobs.from(e.From) {
 		if j.id > e.To {

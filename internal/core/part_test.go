@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
 // TestParts: the parts of a round hold every job that has not ended once, and everything else.
@@ -13,6 +14,10 @@ func TestParts(t *testing.T) {
 	l := newLab(t.Fatalf)
 	for range partObjects + 20 {
 		mustTurn(t, l, PutNamespace{Name: fmt.Sprintf("n%d", len(l.s.spaceNames)), Create: true})
+	}
+	l.s.learned = predict.New(predict.MaxKeys)
+	for i := range 2*partObjects + 20 { // more than there are namespaces
+		l.s.learned.Teach(l.s.learned.Entry(predict.Key{Job: fmt.Sprint(i)}), predict.Observation{Succeeded: true})
 	}
 	var want []job.ID
 	for i := range 30 {
@@ -28,7 +33,7 @@ func TestParts(t *testing.T) {
 	}
 	for _, most := range []int{1, 7, 1000} {
 		var got []job.ID
-		spaces := map[string]bool{}
+		spaces, learned := map[string]bool{}, map[int]bool{}
 		e := StateDigested{Round: 4}
 		for n := 0; ; n++ {
 			if n > 100 {
@@ -37,7 +42,7 @@ func TestParts(t *testing.T) {
 			e.To = l.s.EndOfPart(e.From, most, e.Slice)
 			var part tables
 			l.s.ExportPart(&part, e)
-			if len(part.jobs) > most/2+1 || len(part.spaces) > partObjects || part.counters == nil {
+			if len(part.jobs) > most/2+1 || len(part.spaces) > partObjects || len(part.learned) > partObjects || part.counters == nil {
 				t.Errorf("a part of %d tasks has %d jobs, and %d namespaces", most, len(part.jobs), len(part.spaces))
 			}
 			for id := range part.jobs {
@@ -49,14 +54,17 @@ func TestParts(t *testing.T) {
 			for name := range part.spaces {
 				spaces[name] = true
 			}
+			for slot := range part.learned {
+				learned[slot] = true
+			}
 			if e.To == LastJob {
 				break
 			}
 			e.From, e.Slice = e.To+1, e.Slice+1
 		}
 		slices.Sort(got)
-		if !slices.Equal(got, want) || len(spaces) != len(l.s.spaceNames) {
-			t.Errorf("parts of %d tasks have jobs %v and %d namespaces; want %v and %d", most, got, len(spaces), want, len(l.s.spaceNames))
+		if !slices.Equal(got, want) || len(spaces) != len(l.s.spaceNames) || len(learned) != 2*partObjects+20 {
+			t.Errorf("parts of %d tasks have jobs %v, %d namespaces and %d keys; want %v, %d and all", most, got, len(spaces), len(learned), want, len(l.s.spaceNames))
 		}
 	}
 }

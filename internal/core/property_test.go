@@ -17,7 +17,8 @@ import (
 func files() []string {
 	return []string{
 		`run: "true"`,
-		`run: "true"
+		`name: urgent
+run: "true"
 priority: high
 retry: {max_attempts: 3, on_timeout: 1, on_lost: 2, delay: 2s}`,
 		`run: "true"
@@ -44,7 +45,8 @@ lost_after: never`,
 deadline: 30s
 resources: {cpu: 3}
 grace: 5s`,
-		`tasks:
+		`name: graph
+tasks:
   a: {run: "true", retry: {max_attempts: 2, delay: 1s}}
   b: {needs: a, run: "true"}
   c: {needs: {a: failed}, run: "true"}
@@ -81,6 +83,9 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			t.Fatalf(format, args...)
 		})
 		m.judge.deep, m.recording, m.recorded = true, true, len(m.journal)
+		if rapid.Bool().Draw(t, "learns") {
+			m.raise(FormatLearns)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"submit":    m.submitSome,
 			"submit2":   m.submitSome,
@@ -258,6 +263,7 @@ func (m *machine) endSome(t *rapid.T) {
 		{}, {}, {}, {}, {Kind: job.CauseExit, Code: 3}, {Kind: job.CauseExit, Code: 4}, {Kind: job.CauseTimeout, Code: 9},
 		{Kind: job.CauseSignal, Code: 9}, {Kind: job.CauseRejected, Detail: "full"}, {Kind: job.CauseOutput, Detail: "too long"},
 	}).Draw(t, "cause")}
+	r.Usage.Memory = rapid.SampledFrom([]int64{0, 10 << 20, 2 << 30}).Draw(t, "memory")
 	if r.Cause.Kind == job.CauseNone {
 		r.Outputs = rapid.SampledFrom([][]byte{nil, []byte(`{"n":"3"}`), []byte(`{"n":"0"}`), []byte(`{"n":"[\"x\",\"y\"]"}`), []byte(`{"n":"no"}`)}).Draw(t, "outputs")
 	}
@@ -386,9 +392,12 @@ func (m *machine) pauseSome(t *rapid.T) {
 }
 
 func (m *machine) raiseSome(t *rapid.T) {
-	to := m.s.Format() + rapid.Uint64Range(0, 2).Draw(t, "more")
+	m.raise(m.s.Format() + rapid.Uint64Range(0, 2).Draw(t, "more"))
+}
+
+func (m *machine) raise(to uint64) {
 	if _, err := m.turn(RaiseFormat{To: to, By: "anna"}); err != nil && job.CodeOf(err) != job.Refused || m.s.Format() != to {
-		t.Fatalf("format %d was raised to %d (%v)", to, m.s.Format(), err)
+		m.fail("format %d was raised to %d (%v)", to, m.s.Format(), err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
 // Config is what decisions depend on beside state and command. It comes from the
@@ -49,6 +50,7 @@ type State struct {
 	waiters   map[job.ID][]job.ID
 	timers    timers
 	plan      *plan.Index
+	learned   *predict.Index
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -114,6 +116,8 @@ type spec struct {
 	// recent is the input of the last job: the next one's is often the same. recentAway is
 	// the last one whose payload is away.
 	recent, recentAway *input
+	// taught is, by task, what the last attempt of it taught; nil before there was one.
+	taught []*predict.Entry
 }
 
 // input is what a submit says of a job beside its spec. Jobs that were given the
@@ -355,7 +359,7 @@ func New(config Config) *State {
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
-		plan: plan.New(),
+		plan: plan.New(), learned: predict.New(predict.MaxKeys),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
 // tables keeps images as a store keeps rows. It is the sink of a flush, and what
@@ -22,6 +23,7 @@ type tables struct {
 	queues   map[string]QueueSet
 	tokens   map[string]Token
 	workers  map[uint64]*WorkerImage
+	learned  map[int]LearnedImage
 	specs    map[Hash][]byte
 	jobs     map[job.ID]JobImage
 	chunks   map[chunkKey]ChunkImage
@@ -56,6 +58,7 @@ func (t *tables) Counters(m CountersImage, _ uint64) { t.counters = &m }
 func (t *tables) Namespace(m NamespaceSet, _ uint64) { put(t, &t.spaces, m.Name, m) }
 func (t *tables) Queue(m QueueSet, _ uint64)         { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
 func (t *tables) Token(m Token, _ uint64)            { put(t, &t.tokens, m.ID, m) }
+func (t *tables) Learned(m LearnedImage, _ uint64)   { put(t, &t.learned, m.Slot, m) }
 func (t *tables) Past(m PastAttempt, _ uint64)       { t.past = append(t.past, m) }
 func (t *tables) Chunk(m ChunkImage, _ uint64) {
 	put(t, &t.chunks, chunkKey{m.Job, m.Task, m.Chunk}, m)
@@ -84,6 +87,7 @@ func (t *tables) take(f *tables) (ended []job.ID) {
 	merge(&t.queues, f.queues)
 	merge(&t.tokens, f.tokens)
 	merge(&t.workers, f.workers)
+	merge(&t.learned, f.learned)
 	merge(&t.specs, f.specs)
 	for id, m := range f.jobs { // a row's payload stays as it was at first
 		if old, ok := t.jobs[id]; ok {
@@ -114,6 +118,7 @@ func merge[K comparable, V any](into *map[K]V, from map[K]V) {
 // load rebuilds a state, as recovery does from a store.
 func (t *tables) load(config Config) (*State, error) {
 	l := Load(config)
+	l.s.learned = predict.New(labKeys)
 	if t.counters == nil {
 		return l.Finish(0), nil
 	}
@@ -132,6 +137,11 @@ func (t *tables) load(config Config) (*State, error) {
 	for _, id := range slices.Sorted(maps.Keys(t.workers)) {
 		if w := t.workers[id]; w != nil {
 			l.Worker(*w)
+		}
+	}
+	for _, slot := range slices.Sorted(maps.Keys(t.learned)) {
+		if err := l.Learned(t.learned[slot]); err != nil {
+			return nil, err
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.jobs)) {
@@ -176,6 +186,7 @@ type dumped struct {
 	Queues   []QueueView
 	Tokens   []Token
 	Workers  []dumpedWorker
+	Learned  []LearnedImage
 	Jobs     []dumpedJob
 	Timers   []timer
 	Keys     map[string]job.ID
@@ -202,7 +213,7 @@ func (s *State) dump() dumped {
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
 		Spaces: s.Namespaces(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
-		Timers: s.dumpTimers(),
+		Timers: s.dumpTimers(), Learned: s.dumpLearned(),
 	}
 	for _, n := range s.spaceNames {
 		queues, _ := s.Queues(n)
@@ -252,6 +263,13 @@ func (s *State) dumpJob(j *jobState) dumpedJob {
 		}
 	}
 	return d
+}
+
+func (s *State) dumpLearned() (out []LearnedImage) {
+	for _, p := range s.learned.Entries() {
+		out = append(out, LearnedImage{Slot: p.Slot, Key: p.Key, State: p.AppendTo(nil)})
+	}
+	return out
 }
 
 // dumpTimers lists the timers that still mean something.

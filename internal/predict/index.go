@@ -59,23 +59,23 @@ func New(most int) *Index {
 // Entries is all entries by their slots: the caller does not change the list.
 func (x *Index) Entries() []*Entry { return x.slots }
 
-// Entry returns what is to be taught for a key, which may be new. An entry that was forgotten to
-// make room for it is returned as it was, else nil.
-func (x *Index) Entry(k Key) (e, forgotten *Entry) {
+// Entry returns what is to be taught for a key, which may be new. The one that was taught longest
+// ago is then forgotten if there is no room: it is Gone, and else stays as it was.
+func (x *Index) Entry(k Key) *Entry {
 	if e := x.keys[k]; e != nil {
-		return e, nil
+		return e
 	}
-	e = &Entry{Key: k, Slot: len(x.slots)}
+	e := &Entry{Key: k, Slot: len(x.slots)}
 	if len(x.slots) >= x.most {
-		forgotten = x.byAge.oldest
-		x.forget(forgotten)
-		e.Slot = forgotten.Slot
+		oldest := x.byAge.oldest
+		x.forget(oldest)
+		e.Slot = oldest.Slot
 		x.slots[e.Slot] = e
 	} else {
 		x.slots = append(x.slots, e)
 	}
 	x.add(e)
-	return e, forgotten
+	return e
 }
 
 func (x *Index) add(e *Entry) {

@@ -14,8 +14,11 @@ const (
 	// batches begin with it. Leaders write digests of their state.
 	formatRaises = 2
 
+	// formatLearns is where it learns from what ends: the tables have rows of that.
+	formatLearns = core.FormatLearns
+
 	// Newest is the newest format that this program reads and writes.
-	Newest = formatRaises
+	Newest = formatLearns
 )
 
 // Needs is the format that a cluster must have been raised to before e is written into its

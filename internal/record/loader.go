@@ -3,12 +3,14 @@ package record
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -129,6 +131,10 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 		l.into.Token(t)
 	case core.KindWorker:
 		l.into.Worker(r.worker())
+	case core.KindLearned:
+		if m := r.learned(); r.d.err == nil {
+			return learnedError(l.into.Learned(m))
+		}
 	default:
 		return ErrFormat
 	}
@@ -172,6 +178,39 @@ func (r *reader) counters() (m core.CountersImage) {
 			m.NextFence = link.Fence(r.uint())
 		case 7:
 			m.Format = r.uint()
+		default:
+			r.unknown()
+		}
+	}
+	return m
+}
+
+// learnedError is what is wrong with a row of what was learned.
+func learnedError(err error) error {
+	switch {
+	case errors.Is(err, predict.ErrVersion):
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return nil
+}
+
+func (r *reader) learned() (m core.LearnedImage) {
+	for r.next() {
+		switch r.field {
+		case 2:
+			m.Slot = int(r.uint32())
+		case 3:
+			m.Key.Namespace = r.string()
+		case 4:
+			m.Key.Job = r.string()
+		case 5:
+			m.Key.Task = r.string()
+		case 6:
+			m.Key.User = r.string()
+		case 7:
+			m.State = r.bytes()
 		default:
 			r.unknown()
 		}

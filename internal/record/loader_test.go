@@ -110,6 +110,57 @@ func TestLoaderRebuilds(t *testing.T) {
 	}
 }
 
+// TestLearnedComesBack: what was learned is in rows of its own, a row a key.
+func TestLearnedComesBack(t *testing.T) {
+	s, f := small(t)
+	s.Flushed(8, nil)
+	s.Apply(core.FormatRaised{Format: core.FormatLearns})
+	d, err := s.Decide(core.Input{Now: 5000}, core.WorkerReport{Worker: 1, Session: 1, Report: link.Report{
+		Ended: []link.Result{{Fence: 1, Started: 7, Ended: 4007, Usage: job.Usage{Memory: 7 << 20}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range d.Events {
+		s.Apply(e)
+	}
+	s.Batch(2)
+	rows := NewRows()
+	s.BeginFlush(rows)
+	for !s.Encode(1) {
+	}
+	second := rows.Flush(1, store.Mark{Seq: 2})
+	objects := slices.DeleteFunc(slices.Clone(second.Objects), func(o store.ObjectRow) bool { return o.Kind != core.KindLearned })
+	if len(objects) != 1 || objects[0].Key != "00000000000000000000" || objects[0].Changed != 2 || objects[0].Deleted || objects[0].Blob[1] != formatLearns {
+		t.Fatalf("rows of what was learned: %+v", objects)
+	}
+	f.Objects = append(f.Objects, objects...)
+	back, err := load(t, f, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := s.Image(1)
+	want, got := s.Predict(&m, s.SpecOf(1), 0), back.Predict(&m, s.SpecOf(1), 0)
+	if diff := cmp.Diff(want, got); diff != "" || got.Run.Run != 4000 || got.Memory.Runs != 1 {
+		t.Errorf("what is predicted (-live +loaded):\n%s", diff)
+	}
+	for name, test := range map[string]struct {
+		blob []byte
+		want error
+	}{
+		"of a later version": {[]byte{8, 3, 0x3a, 1, 99}, ErrFormat},
+		"damaged":            {[]byte{8, 3, 0x3a, 1, 1}, store.ErrCorrupt},
+		"of no state":        {[]byte{8, 3}, store.ErrCorrupt},
+		"of another slot":    {slices.Concat([]byte{8, 3, 16, 1}, objects[0].Blob[2:]), store.ErrCorrupt},
+		"with more":          {slices.Concat(objects[0].Blob, []byte{0x78, 1}), ErrFormat},
+	} {
+		f.Objects[len(f.Objects)-1].Blob = test.blob
+		if _, err := load(t, f, 2); !errors.Is(err, test.want) {
+			t.Errorf("a row %s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
 func TestLoaderOfNothing(t *testing.T) {
 	s, err := load(t, &store.Flush{}, 0)
 	if err != nil || s.Seq() != 0 {

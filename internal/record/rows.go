@@ -137,6 +137,17 @@ func (r *Rows) Worker(id uint64, m *core.WorkerImage, seq uint64) {
 	r.object(core.KindWorker, key, seq, putBool(b, 6, m.Away))
 }
 
+// Learned is of core.Sink.
+func (r *Rows) Learned(m core.LearnedImage, seq uint64) {
+	b := putUint(r.scratch, formatField, formatLearns)
+	b = putUint(b, 2, uint64(m.Slot))
+	b = putString(b, 3, m.Key.Namespace)
+	b = putString(b, 4, m.Key.Job)
+	b = putString(b, 5, m.Key.Task)
+	b = putString(b, 6, m.Key.User)
+	r.object(core.KindLearned, fmt.Sprintf("%020d", m.Slot), seq, putBytes(b, 7, m.State))
+}
+
 // Spec is of core.Sink. The text is stored as it is: the hash says what it must be.
 // A store asks for each once, whichever jobs use it.
 func (r *Rows) Spec(of job.ID, h core.Hash, canonical []byte) {

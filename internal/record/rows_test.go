@@ -256,6 +256,9 @@ func blobs(from source) map[string]struct {
 	rows.Past(filled(core.PastAttempt{}, from), 1)
 	rows.Output(filled(core.OutputImage{}, from), 1)
 	rows.Counters(filled(core.CountersImage{}, from), 1)
+	learned := filled(core.LearnedImage{}, from)
+	learned.Slot &= 1<<31 - 1
+	rows.Learned(learned, 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
@@ -271,11 +274,12 @@ func blobs(from source) map[string]struct {
 		"past":      {f.Parts[1].Blob, &recordv1.PastRow{}},
 		"output":    {f.Parts[2].Blob, &recordv1.OutputRow{}},
 		"raised":    {f.Objects[5].Blob, &recordv1.CountersRow{}},
+		"learned":   {f.Objects[6].Blob, &recordv1.LearnedRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned"}
 }
 
 func TestGoldenRows(t *testing.T) {
@@ -360,7 +364,7 @@ func FuzzRows(f *testing.F) {
 		checkFuzzed(t, err)
 		_, err = Output(store.PartRow{Kind: store.PartOutput, Blob: b})
 		checkFuzzed(t, err)
-		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker} {
+		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned} {
 			l := NewLoader(core.Config{})
 			_ = l.Object(store.ObjectRow{Kind: kind, Blob: b})
 			_, err = l.Finish(0)

@@ -359,6 +359,100 @@ func (x *WorkerRow) GetAway() bool {
 	return false
 }
 
+// LearnedRow is core.LearnedImage, from format 3 on.
+type LearnedRow struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Format    uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Slot      uint64                 `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`
+	Namespace string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Job       string                 `protobuf:"bytes,4,opt,name=job,proto3" json:"job,omitempty"`
+	Task      string                 `protobuf:"bytes,5,opt,name=task,proto3" json:"task,omitempty"`
+	User      string                 `protobuf:"bytes,6,opt,name=user,proto3" json:"user,omitempty"`
+	// What package predict makes of it, versioned.
+	State         []byte `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnedRow) Reset() {
+	*x = LearnedRow{}
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnedRow) ProtoMessage() {}
+
+func (x *LearnedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnedRow.ProtoReflect.Descriptor instead.
+func (*LearnedRow) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LearnedRow) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *LearnedRow) GetSlot() uint64 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *LearnedRow) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *LearnedRow) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *LearnedRow) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *LearnedRow) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *LearnedRow) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 // JobRow is core.JobImage beside the row's key columns.
 type JobRow struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -393,7 +487,7 @@ type JobRow struct {
 
 func (x *JobRow) Reset() {
 	*x = JobRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +499,7 @@ func (x *JobRow) String() string {
 func (*JobRow) ProtoMessage() {}
 
 func (x *JobRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +512,7 @@ func (x *JobRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRow.ProtoReflect.Descriptor instead.
 func (*JobRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *JobRow) GetFormat() uint32 {
@@ -606,7 +700,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +712,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +725,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Task) GetN() int64 {
@@ -742,7 +836,7 @@ type Element struct {
 
 func (x *Element) Reset() {
 	*x = Element{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +848,7 @@ func (x *Element) String() string {
 func (*Element) ProtoMessage() {}
 
 func (x *Element) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +861,7 @@ func (x *Element) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Element.ProtoReflect.Descriptor instead.
 func (*Element) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Element) GetState() uint32 {
@@ -838,7 +932,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +944,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +957,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Retry) GetPosition() int64 {
@@ -908,7 +1002,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1014,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1027,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Attempt) GetFence() uint64 {
@@ -1035,7 +1129,7 @@ type ChunkRow struct {
 
 func (x *ChunkRow) Reset() {
 	*x = ChunkRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1141,7 @@ func (x *ChunkRow) String() string {
 func (*ChunkRow) ProtoMessage() {}
 
 func (x *ChunkRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1154,7 @@ func (x *ChunkRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRow.ProtoReflect.Descriptor instead.
 func (*ChunkRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChunkRow) GetFormat() uint32 {
@@ -1114,7 +1208,7 @@ type PastRow struct {
 
 func (x *PastRow) Reset() {
 	*x = PastRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1220,7 @@ func (x *PastRow) String() string {
 func (*PastRow) ProtoMessage() {}
 
 func (x *PastRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1233,7 @@ func (x *PastRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastRow.ProtoReflect.Descriptor instead.
 func (*PastRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PastRow) GetFormat() uint32 {
@@ -1202,7 +1296,7 @@ type OutputRow struct {
 
 func (x *OutputRow) Reset() {
 	*x = OutputRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1308,7 @@ func (x *OutputRow) String() string {
 func (*OutputRow) ProtoMessage() {}
 
 func (x *OutputRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1321,7 @@ func (x *OutputRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRow.ProtoReflect.Descriptor instead.
 func (*OutputRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OutputRow) GetFormat() uint32 {
@@ -1276,7 +1370,16 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05hello\x18\x03 \x01(\v2\x16.reeve.record.v1.HelloR\x05hello\x12\x16\n" +
 	"\x06joined\x18\x04 \x01(\x03R\x06joined\x12\x1a\n" +
 	"\bdraining\x18\x05 \x01(\bR\bdraining\x12\x12\n" +
-	"\x04away\x18\x06 \x01(\bR\x04away\"\xa7\x05\n" +
+	"\x04away\x18\x06 \x01(\bR\x04away\"\xa6\x01\n" +
+	"\n" +
+	"LearnedRow\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
+	"\x04slot\x18\x02 \x01(\x04R\x04slot\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\tR\x03job\x12\x12\n" +
+	"\x04task\x18\x05 \x01(\tR\x04task\x12\x12\n" +
+	"\x04user\x18\x06 \x01(\tR\x04user\x12\x14\n" +
+	"\x05state\x18\a \x01(\fR\x05state\"\xa7\x05\n" +
 	"\x06JobRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1a\n" +
@@ -1384,54 +1487,55 @@ func file_reeve_record_v1_row_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_row_proto_rawDescData
 }
 
-var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*CountersRow)(nil),  // 0: reeve.record.v1.CountersRow
 	(*NamespaceRow)(nil), // 1: reeve.record.v1.NamespaceRow
 	(*QueueRow)(nil),     // 2: reeve.record.v1.QueueRow
 	(*TokenRow)(nil),     // 3: reeve.record.v1.TokenRow
 	(*WorkerRow)(nil),    // 4: reeve.record.v1.WorkerRow
-	(*JobRow)(nil),       // 5: reeve.record.v1.JobRow
-	(*Task)(nil),         // 6: reeve.record.v1.Task
-	(*Element)(nil),      // 7: reeve.record.v1.Element
-	(*Retry)(nil),        // 8: reeve.record.v1.Retry
-	(*Attempt)(nil),      // 9: reeve.record.v1.Attempt
-	(*ChunkRow)(nil),     // 10: reeve.record.v1.ChunkRow
-	(*PastRow)(nil),      // 11: reeve.record.v1.PastRow
-	(*OutputRow)(nil),    // 12: reeve.record.v1.OutputRow
-	(*NamespaceSet)(nil), // 13: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),     // 14: reeve.record.v1.QueueSet
-	(*Token)(nil),        // 15: reeve.record.v1.Token
-	(*Hello)(nil),        // 16: reeve.record.v1.Hello
-	(*Cause)(nil),        // 17: reeve.record.v1.Cause
-	(*Wait)(nil),         // 18: reeve.record.v1.Wait
-	(*Usage)(nil),        // 19: reeve.record.v1.Usage
-	(*Spent)(nil),        // 20: reeve.record.v1.Spent
-	(*Span)(nil),         // 21: reeve.record.v1.Span
+	(*LearnedRow)(nil),   // 5: reeve.record.v1.LearnedRow
+	(*JobRow)(nil),       // 6: reeve.record.v1.JobRow
+	(*Task)(nil),         // 7: reeve.record.v1.Task
+	(*Element)(nil),      // 8: reeve.record.v1.Element
+	(*Retry)(nil),        // 9: reeve.record.v1.Retry
+	(*Attempt)(nil),      // 10: reeve.record.v1.Attempt
+	(*ChunkRow)(nil),     // 11: reeve.record.v1.ChunkRow
+	(*PastRow)(nil),      // 12: reeve.record.v1.PastRow
+	(*OutputRow)(nil),    // 13: reeve.record.v1.OutputRow
+	(*NamespaceSet)(nil), // 14: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),     // 15: reeve.record.v1.QueueSet
+	(*Token)(nil),        // 16: reeve.record.v1.Token
+	(*Hello)(nil),        // 17: reeve.record.v1.Hello
+	(*Cause)(nil),        // 18: reeve.record.v1.Cause
+	(*Wait)(nil),         // 19: reeve.record.v1.Wait
+	(*Usage)(nil),        // 20: reeve.record.v1.Usage
+	(*Spent)(nil),        // 21: reeve.record.v1.Spent
+	(*Span)(nil),         // 22: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
-	13, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
-	14, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
-	15, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
-	16, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
-	17, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
-	17, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
-	17, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
-	18, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
-	6,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
-	17, // 9: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
-	7,  // 10: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
-	8,  // 11: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
-	9,  // 12: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
-	17, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	19, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
-	20, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	17, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	21, // 17: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	8,  // 18: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	9,  // 19: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	17, // 20: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	19, // 21: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	14, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
+	15, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
+	16, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
+	17, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
+	18, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
+	18, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
+	18, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
+	19, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
+	7,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
+	18, // 9: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
+	8,  // 10: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
+	9,  // 11: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
+	10, // 12: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
+	18, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
+	20, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	21, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	18, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	22, // 17: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	9,  // 18: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	10, // 19: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	18, // 20: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	20, // 21: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
 	22, // [22:22] is the sub-list for method output_type
 	22, // [22:22] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
@@ -1446,17 +1550,17 @@ func file_reeve_record_v1_row_proto_init() {
 	}
 	file_reeve_record_v1_event_proto_init()
 	file_reeve_record_v1_part_proto_init()
-	file_reeve_record_v1_row_proto_msgTypes[5].OneofWrappers = []any{}
 	file_reeve_record_v1_row_proto_msgTypes[6].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[10].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[12].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[7].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[11].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_row_proto_rawDesc), len(file_reeve_record_v1_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
