@@ -217,6 +217,13 @@ func (s *jobs) Get(ctx context.Context, req *connect.Request[reevev1.GetRequest]
 	if out.Params, err = wire.Object(found.image.Params); err != nil {
 		return nil, err
 	}
+	if err := s.Engine.View(ctx, func(state *core.State) {
+		for i, t := range out.GetTasks() {
+			t.Forecast = wire.Forecast(state.Predict(&found.image, found.spec, uint32(i)))
+		}
+	}); err != nil {
+		return nil, err
+	}
 	if req.Msg.GetSpec() {
 		canonical, _, err := jobfile.Canonical(found.spec)
 		if err != nil {

@@ -21,6 +21,10 @@ func (e *env) show() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show REF",
 		Short: "Show a job, a task with its elements, or an element with its attempts",
+		Long: `Show a job, a task with its elements, or an element with its attempts.
+
+Of a job with a name, the tasks that have not ended show how long an attempt is expected to run: what the last two took on
+average, and between what four of five did. A line below says which tasks ask for far more memory than they use, or for less.`,
 		Example: `  reeve show last
   reeve show 4217.transform --state failed
   reeve show 4217.transform.3
@@ -97,11 +101,48 @@ func (e *env) showJob(j *client.Job) error {
 		}
 	}
 	fmt.Fprintln(e.Out)
+	return e.showTasks(j)
+}
+
+// showTasks prints a table of a job's tasks, how long those may run that have not ended, and
+// whether any asks for far more memory than it takes, or for less.
+func (e *env) showTasks(j *client.Job) error {
+	expected := func(t *client.Task) string {
+		if t.GetEndedAt() != nil {
+			return ""
+		}
+		return t.GetForecast().GetRun()
+	}
+	head := []string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}
+	const took = 3
+	some := slices.ContainsFunc(j.GetTasks(), func(t *client.Task) bool { return expected(t) != "" })
 	rows := make([][]string, 0, len(j.GetTasks()))
 	for _, t := range j.GetTasks() {
-		rows = append(rows, render.TaskRow(t))
+		row := render.TaskRow(t)
+		if some {
+			row = slices.Insert(row, took+1, render.OrDash(expected(t)))
+		}
+		rows = append(rows, row)
 	}
-	return e.Table([]string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}, rows)
+	if some {
+		head = slices.Insert(head, took+1, "EXPECTED")
+	}
+	if err := e.Table(head, rows); err != nil {
+		return err
+	}
+	first := true
+	for _, t := range j.GetTasks() {
+		advice := t.GetForecast().GetMemoryAdvice()
+		if advice == "" {
+			continue
+		}
+		if first {
+			fmt.Fprintln(e.Out)
+			first = false
+		}
+		fmt.Fprintf(e.Out, "%s: %s\n", t.GetName(), advice)
+	}
+	return nil
 }
 
 func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {

@@ -63,6 +63,9 @@ func length(ms int64) string {
 	if tenths := ms % second / 100; ms >= second && ms < 10*second && tenths > 0 {
 		return fmt.Sprintf("%d.%ds", ms/second, tenths)
 	}
+	if ms == 0 {
+		return "0ms"
+	}
 	return job.FormatDuration(time.Duration(ms) * time.Millisecond)
 }
 

@@ -87,6 +87,21 @@ func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint6
 	return nil
 }
 
+// Forecast writes what is known of a task's attempts, nil for nothing.
+func Forecast(p core.Prediction) *reevev1.Forecast {
+	if p.Run.Run == 0 && p.Memory.Runs == 0 {
+		return nil
+	}
+	out := &reevev1.Forecast{
+		RunMs: p.Run.Run, RunLowMs: p.Run.Low, RunHighMs: p.Run.High, Runs: p.Run.Runs, RunsOfOthers: p.Run.Others, Run: p.Run.String(),
+		MemoryP99Bytes: p.Memory.P99, MemoryMaxBytes: p.Memory.Max, MemoryRuns: p.Memory.Runs, MemoryOfOthers: p.Memory.Others,
+	}
+	if p.Advised {
+		out.MemorySuggestedBytes, out.MemoryAdvice = p.Advice.Suggested, p.Advice.String()
+	}
+	return out
+}
+
 // Counts writes how many elements are in each state.
 func Counts(c job.Counts) *reevev1.Counts {
 	return &reevev1.Counts{

@@ -20,6 +20,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/predict"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -66,11 +67,25 @@ func TestNothingIsForgotten(t *testing.T) {
 	if missing := unset(out, "params", "spec", "counts", "cancel_requested"); missing != nil {
 		t.Errorf("a job lacks %v", missing)
 	}
-	if missing := unset(out.GetTasks()[1], "array", "outputs", "held"); missing != nil {
+	if missing := unset(out.GetTasks()[1], "array", "outputs", "held", "forecast"); missing != nil {
 		t.Errorf("a task lacks %v", missing)
 	}
 	if first := out.GetTasks()[0]; !first.GetHeld() || first.GetOutputs()["k"] != "v" {
 		t.Errorf("the first task: %v", first)
+	}
+	known := core.Prediction{
+		Run: predict.Estimate{Run: 720_000, Low: 540_000, High: 1_200_000, Runs: 212, Others: true}, Memory: predict.Memory{P99: 1, Max: 2, Runs: 3, Others: true},
+		Advice: predict.Advice{Requested: 4 << 30, Suggested: 1 << 30}, Advised: true,
+	}
+	if f := Forecast(known); unset(f) != nil || f.GetRun() != "about 12m (9m to 20m, of 212 runs by others)" {
+		t.Errorf("a forecast: %v; it lacks %v", f, unset(f))
+	}
+	known.Advised = false
+	if f := Forecast(known); f.GetMemoryAdvice() != "" || f.GetMemorySuggestedBytes() != 0 {
+		t.Errorf("no advice: %v", f)
+	}
+	if f := Forecast(core.Prediction{Advice: known.Advice}); f != nil {
+		t.Errorf("a forecast of nothing: %v", f)
 	}
 	view := &core.ElementView{Index: 3, Record: record, RetryAt: 5, Stopping: true, Worker: "w7", Assigned: 1}
 	if missing := unset(Element(4217, "a", view, 17)); missing != nil {

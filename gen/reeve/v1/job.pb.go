@@ -665,9 +665,11 @@ type Task struct {
 	// Of a task that is not an array.
 	Outputs map[string]string `protobuf:"bytes,8,rep,name=outputs,proto3" json:"outputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The single element, of a task that is not an array.
-	Element       *Element `protobuf:"bytes,9,opt,name=element,proto3" json:"element,omitempty"`
-	Held          bool     `protobuf:"varint,10,opt,name=held,proto3" json:"held,omitempty"`
-	Needs         []string `protobuf:"bytes,11,rep,name=needs,proto3" json:"needs,omitempty"`
+	Element *Element `protobuf:"bytes,9,opt,name=element,proto3" json:"element,omitempty"`
+	Held    bool     `protobuf:"varint,10,opt,name=held,proto3" json:"held,omitempty"`
+	Needs   []string `protobuf:"bytes,11,rep,name=needs,proto3" json:"needs,omitempty"`
+	// What earlier attempts say of the next; absent where nothing is known, and in lists.
+	Forecast      *Forecast `protobuf:"bytes,12,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +781,159 @@ func (x *Task) GetNeeds() []string {
 	return nil
 }
 
+func (x *Task) GetForecast() *Forecast {
+	if x != nil {
+		return x.Forecast
+	}
+	return nil
+}
+
+// Forecast is what is known of tasks of the same name in the submitter's jobs of the same
+// name: how long an attempt may run, and how much memory it may take. Of an array it is of one
+// element. Old runs fade, so that a few hundred count at most.
+type Forecast struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mean of the last two successful runs in milliseconds, at most the time limit; 0 for
+	// unknown.
+	RunMs int64 `protobuf:"varint,1,opt,name=run_ms,json=runMs,proto3" json:"run_ms,omitempty"`
+	// Four of five successful runs took between these.
+	RunLowMs  int64 `protobuf:"varint,2,opt,name=run_low_ms,json=runLowMs,proto3" json:"run_low_ms,omitempty"`
+	RunHighMs int64 `protobuf:"varint,3,opt,name=run_high_ms,json=runHighMs,proto3" json:"run_high_ms,omitempty"`
+	// How many successful runs count.
+	Runs int64 `protobuf:"varint,4,opt,name=runs,proto3" json:"runs,omitempty"`
+	// None of the submitter's own are known: these are others'.
+	RunsOfOthers bool `protobuf:"varint,5,opt,name=runs_of_others,json=runsOfOthers,proto3" json:"runs_of_others,omitempty"`
+	// The same in words, such as: about 12m (9m to 20m, of 212 runs).
+	Run string `protobuf:"bytes,6,opt,name=run,proto3" json:"run,omitempty"`
+	// What 99 of 100 attempts that ended stayed within, and what all did; 0 for unknown.
+	MemoryP99Bytes int64 `protobuf:"varint,7,opt,name=memory_p99_bytes,json=memoryP99Bytes,proto3" json:"memory_p99_bytes,omitempty"`
+	MemoryMaxBytes int64 `protobuf:"varint,8,opt,name=memory_max_bytes,json=memoryMaxBytes,proto3" json:"memory_max_bytes,omitempty"`
+	// How many attempts that count, whether they succeeded or not.
+	MemoryRuns     int64 `protobuf:"varint,9,opt,name=memory_runs,json=memoryRuns,proto3" json:"memory_runs,omitempty"`
+	MemoryOfOthers bool  `protobuf:"varint,10,opt,name=memory_of_others,json=memoryOfOthers,proto3" json:"memory_of_others,omitempty"`
+	// What to ask for instead of what the task asks for, where that is far too much or too
+	// little; else 0.
+	MemorySuggestedBytes int64 `protobuf:"varint,11,opt,name=memory_suggested_bytes,json=memorySuggestedBytes,proto3" json:"memory_suggested_bytes,omitempty"`
+	// The same in words, such as: requested 4 GiB, p99 of 212 runs 610 MiB; 768 MiB would do.
+	MemoryAdvice  string `protobuf:"bytes,12,opt,name=memory_advice,json=memoryAdvice,proto3" json:"memory_advice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forecast) Reset() {
+	*x = Forecast{}
+	mi := &file_reeve_v1_job_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forecast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forecast) ProtoMessage() {}
+
+func (x *Forecast) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forecast.ProtoReflect.Descriptor instead.
+func (*Forecast) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Forecast) GetRunMs() int64 {
+	if x != nil {
+		return x.RunMs
+	}
+	return 0
+}
+
+func (x *Forecast) GetRunLowMs() int64 {
+	if x != nil {
+		return x.RunLowMs
+	}
+	return 0
+}
+
+func (x *Forecast) GetRunHighMs() int64 {
+	if x != nil {
+		return x.RunHighMs
+	}
+	return 0
+}
+
+func (x *Forecast) GetRuns() int64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *Forecast) GetRunsOfOthers() bool {
+	if x != nil {
+		return x.RunsOfOthers
+	}
+	return false
+}
+
+func (x *Forecast) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *Forecast) GetMemoryP99Bytes() int64 {
+	if x != nil {
+		return x.MemoryP99Bytes
+	}
+	return 0
+}
+
+func (x *Forecast) GetMemoryMaxBytes() int64 {
+	if x != nil {
+		return x.MemoryMaxBytes
+	}
+	return 0
+}
+
+func (x *Forecast) GetMemoryRuns() int64 {
+	if x != nil {
+		return x.MemoryRuns
+	}
+	return 0
+}
+
+func (x *Forecast) GetMemoryOfOthers() bool {
+	if x != nil {
+		return x.MemoryOfOthers
+	}
+	return false
+}
+
+func (x *Forecast) GetMemorySuggestedBytes() int64 {
+	if x != nil {
+		return x.MemorySuggestedBytes
+	}
+	return 0
+}
+
+func (x *Forecast) GetMemoryAdvice() string {
+	if x != nil {
+		return x.MemoryAdvice
+	}
+	return ""
+}
+
 // Counts is how many elements are in each state.
 type Counts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -797,7 +952,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_reeve_v1_job_proto_msgTypes[8]
+	mi := &file_reeve_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +964,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[8]
+	mi := &file_reeve_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +977,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Counts) GetTotal() int64 {
@@ -914,7 +1069,7 @@ type Element struct {
 
 func (x *Element) Reset() {
 	*x = Element{}
-	mi := &file_reeve_v1_job_proto_msgTypes[9]
+	mi := &file_reeve_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1081,7 @@ func (x *Element) String() string {
 func (*Element) ProtoMessage() {}
 
 func (x *Element) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[9]
+	mi := &file_reeve_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1094,7 @@ func (x *Element) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Element.ProtoReflect.Descriptor instead.
 func (*Element) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Element) GetId() string {
@@ -1049,7 +1204,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_reeve_v1_job_proto_msgTypes[10]
+	mi := &file_reeve_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1216,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[10]
+	mi := &file_reeve_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1229,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Attempt) GetId() string {
@@ -1168,7 +1323,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[11]
+	mi := &file_reeve_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1335,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[11]
+	mi := &file_reeve_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1348,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRequest) GetNamespace() string {
@@ -1274,7 +1429,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[12]
+	mi := &file_reeve_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1441,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[12]
+	mi := &file_reeve_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1454,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListResponse) GetJobs() []*Job {
@@ -1337,7 +1492,7 @@ type ListElementsRequest struct {
 
 func (x *ListElementsRequest) Reset() {
 	*x = ListElementsRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[13]
+	mi := &file_reeve_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1504,7 @@ func (x *ListElementsRequest) String() string {
 func (*ListElementsRequest) ProtoMessage() {}
 
 func (x *ListElementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[13]
+	mi := &file_reeve_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1517,7 @@ func (x *ListElementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListElementsRequest.ProtoReflect.Descriptor instead.
 func (*ListElementsRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListElementsRequest) GetId() string {
@@ -1411,7 +1566,7 @@ type ListElementsResponse struct {
 
 func (x *ListElementsResponse) Reset() {
 	*x = ListElementsResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[14]
+	mi := &file_reeve_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1578,7 @@ func (x *ListElementsResponse) String() string {
 func (*ListElementsResponse) ProtoMessage() {}
 
 func (x *ListElementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[14]
+	mi := &file_reeve_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1591,7 @@ func (x *ListElementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListElementsResponse.ProtoReflect.Descriptor instead.
 func (*ListElementsResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListElementsResponse) GetElements() []*Element {
@@ -1463,7 +1618,7 @@ type ListAttemptsRequest struct {
 
 func (x *ListAttemptsRequest) Reset() {
 	*x = ListAttemptsRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[15]
+	mi := &file_reeve_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1630,7 @@ func (x *ListAttemptsRequest) String() string {
 func (*ListAttemptsRequest) ProtoMessage() {}
 
 func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[15]
+	mi := &file_reeve_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1643,7 @@ func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttemptsRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListAttemptsRequest) GetRef() string {
@@ -1508,7 +1663,7 @@ type ListAttemptsResponse struct {
 
 func (x *ListAttemptsResponse) Reset() {
 	*x = ListAttemptsResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[16]
+	mi := &file_reeve_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1675,7 @@ func (x *ListAttemptsResponse) String() string {
 func (*ListAttemptsResponse) ProtoMessage() {}
 
 func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[16]
+	mi := &file_reeve_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1688,7 @@ func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttemptsResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListAttemptsResponse) GetAttempts() []*Attempt {
@@ -1560,7 +1715,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[17]
+	mi := &file_reeve_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1727,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[17]
+	mi := &file_reeve_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1740,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CancelRequest) GetId() string {
@@ -1638,7 +1793,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[18]
+	mi := &file_reeve_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1805,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[18]
+	mi := &file_reeve_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1818,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelResponse) GetStopping() int64 {
@@ -1698,7 +1853,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[19]
+	mi := &file_reeve_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1865,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[19]
+	mi := &file_reeve_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1878,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldRequest) GetId() string {
@@ -1749,7 +1904,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[20]
+	mi := &file_reeve_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1916,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[20]
+	mi := &file_reeve_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1929,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 // ReleaseRequest names a job or a task of it.
@@ -1788,7 +1943,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[21]
+	mi := &file_reeve_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1955,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[21]
+	mi := &file_reeve_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1968,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReleaseRequest) GetId() string {
@@ -1839,7 +1994,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	mi := &file_reeve_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2006,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	mi := &file_reeve_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2019,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 // RetryRequest names a finished job.
@@ -1880,7 +2035,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	mi := &file_reeve_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2047,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	mi := &file_reeve_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2060,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetryRequest) GetId() string {
@@ -1940,7 +2095,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[24]
+	mi := &file_reeve_v1_job_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2107,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[24]
+	mi := &file_reeve_v1_job_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2120,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{24}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetryResponse) GetId() string {
@@ -1992,7 +2147,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[25]
+	mi := &file_reeve_v1_job_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2159,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[25]
+	mi := &file_reeve_v1_job_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2172,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{25}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExplainRequest) GetRef() string {
@@ -2039,7 +2194,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[26]
+	mi := &file_reeve_v1_job_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2206,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[26]
+	mi := &file_reeve_v1_job_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2219,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{26}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExplainResponse) GetSummary() string {
@@ -2093,7 +2248,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_reeve_v1_job_proto_msgTypes[27]
+	mi := &file_reeve_v1_job_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2260,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[27]
+	mi := &file_reeve_v1_job_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2273,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{27}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Explanation) GetTask() string {
@@ -2155,7 +2310,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_reeve_v1_job_proto_msgTypes[28]
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2167,7 +2322,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[28]
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2180,7 +2335,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{28}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Reason) GetKind() string {
@@ -2208,7 +2363,7 @@ type OutputsRequest struct {
 
 func (x *OutputsRequest) Reset() {
 	*x = OutputsRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2375,7 @@ func (x *OutputsRequest) String() string {
 func (*OutputsRequest) ProtoMessage() {}
 
 func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2388,7 @@ func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsRequest.ProtoReflect.Descriptor instead.
 func (*OutputsRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OutputsRequest) GetId() string {
@@ -2260,7 +2415,7 @@ type OutputsResponse struct {
 
 func (x *OutputsResponse) Reset() {
 	*x = OutputsResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2427,7 @@ func (x *OutputsResponse) String() string {
 func (*OutputsResponse) ProtoMessage() {}
 
 func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2440,7 @@ func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsResponse.ProtoReflect.Descriptor instead.
 func (*OutputsResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *OutputsResponse) GetElements() []*ElementOutputs {
@@ -2306,7 +2461,7 @@ type ElementOutputs struct {
 
 func (x *ElementOutputs) Reset() {
 	*x = ElementOutputs{}
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2473,7 @@ func (x *ElementOutputs) String() string {
 func (*ElementOutputs) ProtoMessage() {}
 
 func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2486,7 @@ func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementOutputs.ProtoReflect.Descriptor instead.
 func (*ElementOutputs) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ElementOutputs) GetIndex() int64 {
@@ -2409,7 +2564,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf2\x03\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -2423,10 +2578,27 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\aelement\x18\t \x01(\v2\x11.reeve.v1.ElementR\aelement\x12\x12\n" +
 	"\x04held\x18\n" +
 	" \x01(\bR\x04held\x12\x14\n" +
-	"\x05needs\x18\v \x03(\tR\x05needs\x1a:\n" +
+	"\x05needs\x18\v \x03(\tR\x05needs\x12.\n" +
+	"\bforecast\x18\f \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x03\n" +
+	"\bForecast\x12\x15\n" +
+	"\x06run_ms\x18\x01 \x01(\x03R\x05runMs\x12\x1c\n" +
+	"\n" +
+	"run_low_ms\x18\x02 \x01(\x03R\brunLowMs\x12\x1e\n" +
+	"\vrun_high_ms\x18\x03 \x01(\x03R\trunHighMs\x12\x12\n" +
+	"\x04runs\x18\x04 \x01(\x03R\x04runs\x12$\n" +
+	"\x0eruns_of_others\x18\x05 \x01(\bR\frunsOfOthers\x12\x10\n" +
+	"\x03run\x18\x06 \x01(\tR\x03run\x12(\n" +
+	"\x10memory_p99_bytes\x18\a \x01(\x03R\x0ememoryP99Bytes\x12(\n" +
+	"\x10memory_max_bytes\x18\b \x01(\x03R\x0ememoryMaxBytes\x12\x1f\n" +
+	"\vmemory_runs\x18\t \x01(\x03R\n" +
+	"memoryRuns\x12(\n" +
+	"\x10memory_of_others\x18\n" +
+	" \x01(\bR\x0ememoryOfOthers\x124\n" +
+	"\x16memory_suggested_bytes\x18\v \x01(\x03R\x14memorySuggestedBytes\x12#\n" +
+	"\rmemory_advice\x18\f \x01(\tR\fmemoryAdvice\"\xf9\x01\n" +
 	"\x06Counts\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x18\n" +
 	"\apending\x18\x02 \x01(\x03R\apending\x12\x1a\n" +
@@ -2569,7 +2741,7 @@ func file_reeve_v1_job_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_job_proto_rawDescData
 }
 
-var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_reeve_v1_job_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: reeve.v1.SubmitRequest
 	(*SubmitItem)(nil),            // 1: reeve.v1.SubmitItem
@@ -2579,101 +2751,103 @@ var file_reeve_v1_job_proto_goTypes = []any{
 	(*GetResponse)(nil),           // 5: reeve.v1.GetResponse
 	(*Job)(nil),                   // 6: reeve.v1.Job
 	(*Task)(nil),                  // 7: reeve.v1.Task
-	(*Counts)(nil),                // 8: reeve.v1.Counts
-	(*Element)(nil),               // 9: reeve.v1.Element
-	(*Attempt)(nil),               // 10: reeve.v1.Attempt
-	(*ListRequest)(nil),           // 11: reeve.v1.ListRequest
-	(*ListResponse)(nil),          // 12: reeve.v1.ListResponse
-	(*ListElementsRequest)(nil),   // 13: reeve.v1.ListElementsRequest
-	(*ListElementsResponse)(nil),  // 14: reeve.v1.ListElementsResponse
-	(*ListAttemptsRequest)(nil),   // 15: reeve.v1.ListAttemptsRequest
-	(*ListAttemptsResponse)(nil),  // 16: reeve.v1.ListAttemptsResponse
-	(*CancelRequest)(nil),         // 17: reeve.v1.CancelRequest
-	(*CancelResponse)(nil),        // 18: reeve.v1.CancelResponse
-	(*HoldRequest)(nil),           // 19: reeve.v1.HoldRequest
-	(*HoldResponse)(nil),          // 20: reeve.v1.HoldResponse
-	(*ReleaseRequest)(nil),        // 21: reeve.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),       // 22: reeve.v1.ReleaseResponse
-	(*RetryRequest)(nil),          // 23: reeve.v1.RetryRequest
-	(*RetryResponse)(nil),         // 24: reeve.v1.RetryResponse
-	(*ExplainRequest)(nil),        // 25: reeve.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 26: reeve.v1.ExplainResponse
-	(*Explanation)(nil),           // 27: reeve.v1.Explanation
-	(*Reason)(nil),                // 28: reeve.v1.Reason
-	(*OutputsRequest)(nil),        // 29: reeve.v1.OutputsRequest
-	(*OutputsResponse)(nil),       // 30: reeve.v1.OutputsResponse
-	(*ElementOutputs)(nil),        // 31: reeve.v1.ElementOutputs
-	nil,                           // 32: reeve.v1.Job.LabelsEntry
-	nil,                           // 33: reeve.v1.Task.OutputsEntry
-	nil,                           // 34: reeve.v1.ElementOutputs.OutputsEntry
-	(*structpb.Struct)(nil),       // 35: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*Forecast)(nil),              // 8: reeve.v1.Forecast
+	(*Counts)(nil),                // 9: reeve.v1.Counts
+	(*Element)(nil),               // 10: reeve.v1.Element
+	(*Attempt)(nil),               // 11: reeve.v1.Attempt
+	(*ListRequest)(nil),           // 12: reeve.v1.ListRequest
+	(*ListResponse)(nil),          // 13: reeve.v1.ListResponse
+	(*ListElementsRequest)(nil),   // 14: reeve.v1.ListElementsRequest
+	(*ListElementsResponse)(nil),  // 15: reeve.v1.ListElementsResponse
+	(*ListAttemptsRequest)(nil),   // 16: reeve.v1.ListAttemptsRequest
+	(*ListAttemptsResponse)(nil),  // 17: reeve.v1.ListAttemptsResponse
+	(*CancelRequest)(nil),         // 18: reeve.v1.CancelRequest
+	(*CancelResponse)(nil),        // 19: reeve.v1.CancelResponse
+	(*HoldRequest)(nil),           // 20: reeve.v1.HoldRequest
+	(*HoldResponse)(nil),          // 21: reeve.v1.HoldResponse
+	(*ReleaseRequest)(nil),        // 22: reeve.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),       // 23: reeve.v1.ReleaseResponse
+	(*RetryRequest)(nil),          // 24: reeve.v1.RetryRequest
+	(*RetryResponse)(nil),         // 25: reeve.v1.RetryResponse
+	(*ExplainRequest)(nil),        // 26: reeve.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 27: reeve.v1.ExplainResponse
+	(*Explanation)(nil),           // 28: reeve.v1.Explanation
+	(*Reason)(nil),                // 29: reeve.v1.Reason
+	(*OutputsRequest)(nil),        // 30: reeve.v1.OutputsRequest
+	(*OutputsResponse)(nil),       // 31: reeve.v1.OutputsResponse
+	(*ElementOutputs)(nil),        // 32: reeve.v1.ElementOutputs
+	nil,                           // 33: reeve.v1.Job.LabelsEntry
+	nil,                           // 34: reeve.v1.Task.OutputsEntry
+	nil,                           // 35: reeve.v1.ElementOutputs.OutputsEntry
+	(*structpb.Struct)(nil),       // 36: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
 }
 var file_reeve_v1_job_proto_depIdxs = []int32{
-	35, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
+	36, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
 	1,  // 1: reeve.v1.SubmitRequest.items:type_name -> reeve.v1.SubmitItem
-	35, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
+	36, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
 	3,  // 3: reeve.v1.SubmitResponse.jobs:type_name -> reeve.v1.SubmittedJob
 	6,  // 4: reeve.v1.GetResponse.job:type_name -> reeve.v1.Job
-	32, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
-	36, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	36, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	36, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	36, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
-	36, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
-	36, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
+	33, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
+	37, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	37, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	37, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
+	37, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	37, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
+	37, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
+	37, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
-	35, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
-	35, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
-	8,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
-	8,  // 17: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	36, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	36, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
-	33, // 20: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
-	9,  // 21: reeve.v1.Task.element:type_name -> reeve.v1.Element
-	36, // 22: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	36, // 23: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 24: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	36, // 25: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	36, // 26: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	36, // 27: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 28: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	36, // 29: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 30: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	9,  // 31: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	10, // 32: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	27, // 33: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	28, // 34: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	31, // 35: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	34, // 36: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 37: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 38: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	11, // 39: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	13, // 40: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	15, // 41: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	17, // 42: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	19, // 43: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	21, // 44: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	23, // 45: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	25, // 46: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	29, // 47: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 48: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 49: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	12, // 50: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	14, // 51: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	16, // 52: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	18, // 53: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	20, // 54: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	22, // 55: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	24, // 56: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	26, // 57: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	30, // 58: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	48, // [48:59] is the sub-list for method output_type
-	37, // [37:48] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	36, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
+	36, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
+	9,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
+	9,  // 17: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
+	37, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	37, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	34, // 20: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
+	10, // 21: reeve.v1.Task.element:type_name -> reeve.v1.Element
+	8,  // 22: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
+	37, // 23: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	37, // 24: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	37, // 25: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	37, // 26: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	37, // 27: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	37, // 28: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	37, // 29: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	37, // 30: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 31: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	10, // 32: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	11, // 33: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	28, // 34: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	29, // 35: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	32, // 36: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	35, // 37: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 38: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 39: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	12, // 40: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	14, // 41: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	16, // 42: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	18, // 43: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	20, // 44: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	22, // 45: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	24, // 46: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	26, // 47: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	30, // 48: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 49: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 50: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	13, // 51: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	15, // 52: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	17, // 53: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	19, // 54: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	21, // 55: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	23, // 56: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	25, // 57: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	27, // 58: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	31, // 59: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	49, // [49:60] is the sub-list for method output_type
+	38, // [38:49] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }
@@ -2691,7 +2865,7 @@ func file_reeve_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_job_proto_rawDesc), len(file_reeve_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
