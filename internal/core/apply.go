@@ -121,6 +121,14 @@ func (s *State) applyToken(t Token) {
 	s.flush.object(objectKey{KindToken, t.ID})
 }
 
+func insert(names []string, name string) []string {
+	i, found := slices.BinarySearch(names, name)
+	if found {
+		return names
+	}
+	return slices.Insert(names, i, name)
+}
+
 // intern makes a spec known. parsed may be nil.
 func (s *State) intern(h Hash, canonical []byte, parsed *job.Spec) {
 	if s.specs[h] != nil {

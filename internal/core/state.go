@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -594,12 +593,4 @@ func (w *worker) unlink(a *attempt) {
 	}
 	a.prev, a.next = nil, nil
 	w.held--
-}
-
-func insert(names []string, name string) []string {
-	i, found := slices.BinarySearch(names, name)
-	if found {
-		return names
-	}
-	return slices.Insert(names, i, name)
 }
