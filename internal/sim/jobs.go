@@ -27,6 +27,9 @@ func (w *world) oneIn(n int) bool { return w.rnd.IntN(n) == 0 }
 // makeFile writes a random job file that some worker can run.
 func (w *world) makeFile(after []job.ID) string {
 	d := &draft{w: w}
+	if n := len(w.users.acked) % 5; n > 0 { // few names, so that what they have taught is looked up again
+		d.add("name: job-%d", n)
+	}
 	if w.oneIn(3) {
 		d.add("priority: %s", pick(w, "high", "low", "critical", "7"))
 	}

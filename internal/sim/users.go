@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record"
 )
 
 // users is everybody who asks the server for something, and what they were told.
@@ -170,6 +171,7 @@ func (u *users) begin() {
 	u.until("make a queue", laneControl, func(*server) core.Command {
 		return core.PutQueue{Namespace: core.DefaultName, Name: "night", Create: true}
 	})
+	u.until("raise the format", laneControl, func(*server) core.Command { return core.RaiseFormat{To: record.Newest, By: "anna"} })
 	clients := 1 + u.w.rnd.IntN(4)
 	for range clients {
 		var act func()
