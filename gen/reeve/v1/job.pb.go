@@ -669,7 +669,7 @@ type Task struct {
 	Held    bool     `protobuf:"varint,10,opt,name=held,proto3" json:"held,omitempty"`
 	Needs   []string `protobuf:"bytes,11,rep,name=needs,proto3" json:"needs,omitempty"`
 	// What earlier attempts say of the next; absent where nothing is known, and in lists.
-	Forecast      *Forecast `protobuf:"bytes,12,opt,name=forecast,proto3" json:"forecast,omitempty"`
+	Forecast      *Forecast `protobuf:"bytes,13,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2579,7 +2579,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x04held\x18\n" +
 	" \x01(\bR\x04held\x12\x14\n" +
 	"\x05needs\x18\v \x03(\tR\x05needs\x12.\n" +
-	"\bforecast\x18\f \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x1a:\n" +
+	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x03\n" +
