@@ -138,7 +138,14 @@ func (s *State) Predict(m *JobImage, spec *job.Spec, ti uint32) (p Prediction) {
 // nothing is known.
 func (s *State) PredictRun(id job.ID, ti uint32) (predict.Estimate, bool) {
 	j := s.jobs.get(id)
-	if j == nil || j.spec.spec.Name == "" || int(ti) >= len(j.tasks) {
+	if j == nil || int(ti) >= len(j.tasks) {
+		return predict.Estimate{}, false
+	}
+	return s.predict(j, ti)
+}
+
+func (s *State) predict(j *jobState, ti uint32) (predict.Estimate, bool) {
+	if j.spec.spec.Name == "" {
 		return predict.Estimate{}, false
 	}
 	return s.learned.Estimate(keyFor(j.queue.space.name, j.spec.spec, ti, j.by), millis(j.spec.spec.Tasks[ti].Timeout))

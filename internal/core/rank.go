@@ -39,8 +39,12 @@ func (j *jobState) turn() string {
 	return ""
 }
 
-// length is how long an element of a task is expected to run, in milliseconds, 0 for unknown.
+// length is how long an element of a task is expected to run, in milliseconds, 0 for unknown:
+// as the last ones did, or else as long as it may.
 func (s *State) length(j *jobState, ti uint32) int64 {
+	if e, ok := s.predict(j, ti); ok {
+		return max(e.Run, 1)
+	}
 	return millis(j.spec.spec.Tasks[ti].Timeout)
 }
 
