@@ -122,6 +122,7 @@ func (s *State) applyAttempt(e Event) {
 	case AttemptStopped:
 		a := s.held(uint64(e.Fence))
 		a.stop, a.grace = e.Cause, e.Grace
+		s.plan.Leave(a.run, a.grace)
 	case AttemptsStopped:
 		s.applyStopped(e)
 	}
@@ -139,6 +140,7 @@ func (s *State) applyStopped(e AttemptsStopped) {
 			continue
 		}
 		a.stop, a.grace = e.Cause, e.Grace
+		s.plan.Leave(a.run, a.grace)
 		if t.arr != nil {
 			t.arr.touched.Add(a.position / element.ChunkSize)
 		}
@@ -189,7 +191,11 @@ func (s *State) hold(a *attempt, w *worker) {
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{
 		Shape: j.spec.shapes[a.task], Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
+		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
 	})
+	if a.stop.Kind != job.CauseNone {
+		s.plan.Leave(a.run, a.grace)
+	}
 	s.expect(a)
 }
 

@@ -21,6 +21,7 @@ func (s *State) Place(now int64, most int) Decision {
 		p, ok := s.plan.Next(now)
 		if !ok {
 			s.recall(&d, most)
+			s.makeRoom(&d, now, most)
 			break
 		}
 		e, ok := s.check(p, now)
@@ -97,6 +98,28 @@ func (s *State) recall(d *Decision, most int) {
 		}
 		if fences != nil {
 			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Recall: fences}})
+		}
+	}
+}
+
+// makeRoom asks attempts to make room for what comes first. They don't spend a try, and are
+// tried again.
+func (s *State) makeRoom(d *Decision, now int64, most int) {
+	for len(d.Events) < most {
+		e, ok := s.plan.Evict(now)
+		if !ok {
+			return
+		}
+		cause := job.Cause{Kind: job.CausePreempted, Detail: "for job " + e.Group.Job.String()}
+		for _, tag := range e.Tags {
+			a := s.attempts[fenceOf(tag)]
+			if a == nil || a.worker.id != e.Worker || a.stop.Kind != job.CauseNone || a.job.spec.spec.Tasks[a.task].AtMostOnce {
+				return // a fault of the plan: it proposes what it must not
+			}
+			ev := AttemptStopped{Fence: a.fence, Cause: cause, Grace: millis(a.job.spec.spec.Tasks[a.task].Grace)}
+			s.Apply(ev)
+			d.Events = append(d.Events, ev)
+			d.Sends = append(d.Sends, Send{Worker: e.Worker, Msg: link.ToWorker{Stop: stopMessage(a.fence, ev.Grace, cause)}})
 		}
 	}
 }

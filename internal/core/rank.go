@@ -31,6 +31,21 @@ func (j *jobState) score(length int64) int64 {
 	return int64(j.spec.spec.Priority)
 }
 
+// tier is the priority class: 0 for background, 4 for critical.
+func (j *jobState) tier() uint8 {
+	switch p := j.spec.spec.Priority; {
+	case p <= job.PriorityBackground:
+		return 0
+	case p <= job.PriorityLow:
+		return 1
+	case p < job.PriorityHigh:
+		return 2
+	case p < job.PriorityCritical:
+		return 3
+	}
+	return 4
+}
+
 // turn is whose turn a job waits for: its user's, where users take turns.
 func (j *jobState) turn() string {
 	if j.queue.policy.Order == job.ByShare {

@@ -407,6 +407,8 @@ func (sc *scenario) cause(rest []string, opts map[string]string) job.Cause {
 		return job.Cause{Kind: job.CauseRejected, Detail: "disk full"}
 	case "memory":
 		return job.Cause{Kind: job.CauseMemory, Code: 64}
+	case "preempted":
+		return job.Cause{Kind: job.CausePreempted, Detail: "for a job"}
 	case "unstartable":
 		return job.Cause{Kind: job.CauseStart, Detail: "no such file"}
 	}

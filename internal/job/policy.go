@@ -75,6 +75,9 @@ type QueuePolicy struct {
 	Guarantee Resources `json:"guarantee,omitzero"`
 	Limit     Limit     `json:"limit,omitzero"`
 	Rate      Rate      `json:"rate,omitzero"`
+	// Preempt lets what waits in the queue stop attempts of a lower class, in any queue of its
+	// namespace, to have their room. Background attempts make room for all others anyway.
+	Preempt bool `json:"preempt,omitempty"`
 	// HalfLife is how fast the use of users is forgotten where they take turns; 0 means
 	// DefaultHalfLife.
 	HalfLife Duration `json:"half_life,omitempty"`

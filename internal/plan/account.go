@@ -24,6 +24,7 @@ type account struct {
 	paused, shut, barred, planned bool
 	weight                        int64
 	backfill                      job.Backfill
+	preempts                      bool
 	// guarantee and limit are by column; limits of no column are far above everything.
 	guarantee, limit []int64
 	most             int64 // attempts, 0 for any number
@@ -170,6 +171,10 @@ func (x *Index) SetClosed(namespace, queue string, closed bool) {
 // users take turns in whether they are named: the caller sets them anew.
 func (x *Index) SetQueue(namespace, queue string, p job.QueuePolicy) {
 	a := x.accountOf(namespace, queue)
+	if a.preempts != p.Preempt {
+		a.preempts = p.Preempt
+		x.preempting += map[bool]int{true: 1, false: -1}[p.Preempt]
+	}
 	a.backfill = p.Backfill
 	x.serve(a, p.Weight, p.Limit.Running, bounds{p.Guarantee, p.Limit.Resources})
 }

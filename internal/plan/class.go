@@ -21,6 +21,7 @@ type class struct {
 	// tried: it was found among the waiting and fits nowhere; it counts again when
 	// the next worker gains room.
 	tried bool
+	tier  uint8
 	// lengths is what the groups' lengths have in common: the number of their binary digits.
 	lengths uint8
 }
@@ -78,7 +79,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

@@ -18,7 +18,7 @@ func (x *Index) Waiting(each int) (list []Ready, more bool) {
 		more = more || len(c.groups) > each
 		u := c.flow.account
 		g := Group{
-			Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background,
+			Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
 			Shape: c.shape.Shape, NoPrefetch: c.form == direct,
 		}
 		for id := range x.ranked(c, each) {
@@ -49,7 +49,7 @@ func (x *Index) Running(id uint64) []Attempt {
 	for _, r := range w.runs {
 		a := Attempt{
 			Shape: r.shape.Shape, Namespace: r.flow.up.up.name, Queue: r.flow.up.name, User: r.flow.name,
-			Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit,
+			Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began,
 		}
 		if a.Ends == never {
 			a.Ends = 0

@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan/pile"
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
@@ -30,6 +33,11 @@ func (x *Index) Explain(id GroupID) why.Why {
 	}
 	for _, w := range x.workerList {
 		count(&y, w, c)
+	}
+	for _, w := range slices.SortedFunc(slices.Values(x.leaving), func(a, b *worker) int { return cmp.Compare(a.ID, b.ID) }) {
+		if y.Leaving == 0 && w.profile.serves(c.shape.kind) && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
+			y.Leaving, y.LeavingOn = w.leaving, w.Name
+		}
 	}
 	x.explainLimits(&y, c)
 	x.explainOrder(&y, c, r)

@@ -16,6 +16,7 @@ type classKey struct {
 	shape   *shape
 	form    form
 	lengths uint8
+	tier    uint8
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -28,10 +29,10 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g)}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier}
 	c := x.classOf[key]
 	if c == nil {
-		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, flow: flow, slot: flow.slots.Take()}
+		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, flow: flow, slot: flow.slots.Take()}
 		c.id, x.freeClasses = take(x.freeClasses, len(x.classes))
 		x.classes = put(x.classes, c.id, c)
 		flow.classes = put(flow.classes, uint32(c.slot), c)
@@ -128,7 +129,7 @@ func (x *Index) sweepClasses() {
 		if c == nil || len(c.groups) > 0 {
 			continue
 		}
-		delete(x.classOf, classKey{c.flow, c.shape, c.form, c.lengths})
+		delete(x.classOf, classKey{c.flow, c.shape, c.form, c.lengths, c.tier})
 		c.shape.classes = slices.DeleteFunc(c.shape.classes, func(o *class) bool { return o == c })
 		c.flow.classes[c.slot] = nil
 		c.flow.slots.Give(c.slot)

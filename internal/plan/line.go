@@ -20,6 +20,8 @@ type step struct {
 // System-Generated Predictions Rather than User Runtime Estimates", 2007).
 func (r *Run) expected(now int64) int64 {
 	switch {
+	case r.leaving:
+		return min(now+r.grace, r.limit)
 	case r.ends > now:
 		return min(r.ends, r.limit)
 	case r.limit > now:

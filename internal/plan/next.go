@@ -102,7 +102,7 @@ func (x *Index) sendAhead() (Placement, bool) {
 			return Placement{}, false
 		}
 		i := tournament.None
-		if !c.bounded() {
+		if !c.bounded() && !x.mayEvict(c) {
 			i, _ = c.shape.holders.Top()
 		}
 		if i == tournament.None {
@@ -234,7 +234,7 @@ func (x *Index) settled() {
 	}
 	x.stale = closed
 	x.retry()
-	x.keeps = len(x.holds) > 0
+	x.keeps, x.stirred = len(x.holds) > 0, true
 	x.unhold()
 	x.changed, x.passing = false, false
 }

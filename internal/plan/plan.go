@@ -43,6 +43,9 @@ type Group struct {
 	User string
 	// Background ones start when nothing else can.
 	Background bool
+	// Tier is from 0, for background, up: what is of a lower one may have to make room, where
+	// the queue's policy says so, or if it is of tier 0.
+	Tier uint8
 	// Score: higher goes first within a queue, or among what a user has in it; then the older
 	// job, then the lower task. At most MaxScore above or below 0.
 	Score int64
@@ -64,6 +67,13 @@ type Attempt struct {
 	Namespace, Queue, User string
 	// Prefetch: it was sent ahead, and has no place yet. Alone is whether its group was.
 	Prefetch, Alone bool
+	// Tier is its group's; Stays keeps it from having to make room.
+	Tier  uint8
+	Stays bool
+	// Tag is the caller's name for it, which Evict gives back.
+	Tag uint64
+	// Began is when it was placed, in Unix milliseconds.
+	Began int64
 	// Ends is when it is expected to end, Limit when it will have at the latest, in Unix
 	// milliseconds, 0 for unknown.
 	Ends, Limit int64
@@ -131,6 +141,13 @@ type Index struct {
 	keeps           bool // kept is of the last pass
 	barred, planned []*account
 	aside           []*class
+	// leaving is the workers on which something makes room; background and preempting count
+	// attempts of tier 0 and queues that preempt. stirred: a pass has ended since nothing could
+	// be evicted.
+	leaving    []*worker
+	background int
+	preempting int
+	stirred    bool
 	// ahead is the shapes of which workers hold prefetched attempts.
 	ahead []*shape
 

@@ -177,7 +177,7 @@ func (x *Index) lacks(h *hold) int64 {
 // was kept, those with the most free places, and others up to a bound.
 func (x *Index) look(c *class, visit func(w *worker)) {
 	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; w != nil && w.Accepts && c.shape.kind.match(&w.Worker) == matched && tournament.Within(c.shape.need, w.capacity) {
+		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) {
 			visit(w)
 		}
 	}
@@ -195,7 +195,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 // and the first of its groups that may: it ends in time, or there is room beside.
 func (x *Index) beside(c *class) (*worker, uint32) {
 	for _, w := range x.reserved {
-		if c.shape.kind.match(&w.Worker) != matched || !w.takes(c.shape, c.form) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) {
 			continue
 		}
 		if id, ok := x.mayTake(c, w); ok {

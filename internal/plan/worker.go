@@ -27,6 +27,8 @@ type worker struct {
 	leaf     int32
 	// gained: it may have gained room since there was nothing more to place.
 	gained bool
+	// leaving is how many of its runs make room.
+	leaving int
 	// reserved: a place on it is kept, and it is in no tree of rooms.
 	reserved bool
 	// ends is when what runs is expected to end, if known, as it was at a moment.
@@ -45,7 +47,13 @@ type Run struct {
 	// milliseconds; never for unknown.
 	ends, limit     int64
 	prefetch, alone bool
-	at              int // in the worker's runs
+	// tier, stays, tag and began are the attempt's; leaving: it was asked to make room.
+	tier           uint8
+	stays, leaving bool
+	grace          int64
+	tag            uint64
+	began          int64
+	at             int // in the worker's runs
 }
 
 // never is a moment that does not come.
@@ -99,6 +107,9 @@ func (r *rooms) tree(f form) *tournament.Tree {
 	}
 	return r.open
 }
+
+// serves reports whether the workers of a profile are of a kind.
+func (p *profile) serves(k *kind) bool { return slices.Contains(p.kinds, k) }
 
 func profileKey(kinds []*kind) string {
 	b := make([]byte, 0, 4*len(kinds))
@@ -257,6 +268,8 @@ func (x *Index) RemoveWorker(id uint64) {
 		return
 	}
 	for _, r := range w.runs {
+		x.leave(r, false)
+		x.background -= zero(r.tier)
 		r.worker = nil
 		x.charge(r.flow, r.shape.need, -1)
 	}
@@ -287,8 +300,10 @@ func (x *Index) Take(id uint64, a Attempt) *Run {
 	r := &Run{
 		worker: w, shape: h.shape, flow: x.flowOf(a.Namespace, a.Queue, a.User),
 		ends: moment(a.Ends), limit: moment(a.Limit), prefetch: a.Prefetch, alone: a.Alone, at: len(w.runs),
+		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began,
 	}
 	w.runs = append(w.runs, r)
+	x.background += zero(r.tier)
 	if a.Prefetch {
 		h.prefetched++
 		w.prefetched++
@@ -320,6 +335,8 @@ func (x *Index) Give(r *Run) {
 	if r.at > last || w.runs[r.at] != r {
 		panic(fmt.Sprintf("plan: worker %d gives back an attempt of shape %+v that it does not have", w.ID, r.shape.Shape))
 	}
+	x.leave(r, false)
+	x.background -= zero(r.tier)
 	w.runs[r.at], w.runs[last].at = w.runs[last], r.at
 	w.runs[last] = nil
 	w.runs = w.runs[:last]

@@ -43,6 +43,9 @@ type Why struct {
 	// MostFree is the most of each amount that a busy worker with a free slot has
 	// free; the two may be of different workers.
 	MostFree job.Resources
+	// Leaving is how many attempts make room on the worker LeavingOn, so that it will fit there.
+	Leaving   int
+	LeavingOn string
 	// Open ones have a place for it now.
 	Open int
 
@@ -75,8 +78,8 @@ type Need struct {
 
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
-	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room
-	// or turn.
+	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room,
+	// preemption or turn.
 	Kind string
 	// Text is a sentence without a full stop.
 	Text string
@@ -120,6 +123,13 @@ func (y Why) Reasons() []Reason {
 		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
 	default:
 		out = append(out, Reason{"no_room", y.busy()})
+	}
+	if y.Leaving > 0 {
+		n := fmt.Sprintf("%d attempts make room on worker %s", y.Leaving, y.LeavingOn)
+		if y.Leaving == 1 {
+			n = "1 attempt makes room on worker " + y.LeavingOn
+		}
+		out = append(out, Reason{"preemption", n})
 	}
 	for _, text := range y.excluded() {
 		out = append(out, Reason{"no_worker", text})
