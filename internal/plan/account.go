@@ -189,6 +189,11 @@ func (x *Index) serve(a *account, weight, most int64, b bounds) {
 	x.bound(a)
 	x.weigh(a)
 	x.spoilAll(a)
+	for _, c := range x.classes { // a limit keeps classes from being sent ahead
+		if c != nil && c.state == stuck && c.form == plain && !c.bounded() {
+			x.move(c, hopeful)
+		}
+	}
 }
 
 // bound translates a policy into columns.

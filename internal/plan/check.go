@@ -72,7 +72,7 @@ func (x *Index) checkBoards(c *class) error {
 	if w := c.best(false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
 		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
-	if i, _ := c.shape.holders.Top(); lawful && c.state == stuck && c.form == plain && i != tournament.None && !c.bounded() && x.background == 0 && x.preempting == 0 {
+	if i, _ := c.shape.holders.Top(); lawful && c.state == stuck && c.form == plain && i != tournament.None && !c.bounded() && c.tier == 0 {
 		return fmt.Errorf("plan: class %d is stuck, and one could be sent ahead", c.id)
 	}
 	return nil
