@@ -23,6 +23,7 @@ func rooms() []room {
 		{dir: "internal/auth", floor: 0, pure: true, says: "tokens, roles, and \"may this subject do this?\" as a pure question"},
 		{dir: "internal/plan/tournament", floor: 0, pure: true, says: "a tree that finds the best of those that are large enough"},
 		{dir: "internal/plan/pile", floor: 0, pure: true, says: "what waits, by name and by number: a million groups without a pointer"},
+		{dir: "internal/plan/usage", floor: 0, pure: true, says: "what somebody has used, and how it is forgotten"},
 		{dir: "internal/plan/why", floor: 0, pure: true, says: "what something ready waits for, in numbers and in words"},
 		{dir: "internal/logline", floor: 0, says: "the frames that log text is cut into"},
 
