@@ -1,0 +1,167 @@
+package simulate
+
+import (
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/reeve-scheduler/reeve/internal/classic"
+	"github.com/reeve-scheduler/reeve/internal/outcome"
+	"github.com/reeve-scheduler/reeve/internal/workload"
+)
+
+func policy(t testing.TB, text string) classic.Policy {
+	t.Helper()
+	p, err := classic.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// jobsOf makes jobs of submit, run, request and processors, times in seconds.
+func jobsOf(rows ...[4]int64) *workload.Trace {
+	t := &workload.Trace{}
+	for i, r := range rows {
+		t.Jobs = append(t.Jobs, workload.Job{Number: int64(i + 1), Submit: r[0] * 1000, Run: r[1] * 1000, Request: r[2] * 1000, Procs: r[3], User: "a"})
+	}
+	return t
+}
+
+// TestMachine follows small workloads on four processors, by hand.
+func TestMachine(t *testing.T) {
+	head := jobsOf([4]int64{0, 10, 10, 3}, [4]int64{1, 10, 10, 4}, [4]int64{2, 20, 20, 1}, [4]int64{3, 6, 6, 1}, [4]int64{4, 5, 5, 1})
+	early := jobsOf([4]int64{0, 4, 10, 3}, [4]int64{1, 5, 5, 4}, [4]int64{2, 8, 8, 1}, [4]int64{2, 9, 9, 1})
+	for _, c := range []struct {
+		trace  *workload.Trace
+		policy string
+		want   []int64 // seconds
+	}{
+		// The second blocks all behind it.
+		{head, "fcfs", []int64{0, 10, 20, 20, 20}},
+		// The fourth ends at 9 beside the first, and the fifth would at 14.
+		{head, "easy", []int64{0, 10, 20, 3, 20}},
+		// Of those that could pass the shortest is first: the fifth comes at 4, when the
+		// fourth runs already.
+		{head, "easy-sjbf", []int64{0, 10, 20, 3, 20}},
+		{head, "conservative", []int64{0, 10, 20, 3, 20}},
+		{head, "sjf", []int64{0, 14, 24, 3, 9}},
+		// The first was to run until 10, and ends at 4: the third, which passed the second,
+		// is in its way until 10.
+		{early, "easy", []int64{0, 10, 2, 15}},
+		{early, "easy,estimate=actual", []int64{0, 4, 9, 9}},
+		{early, "conservative", []int64{0, 10, 2, 15}},
+		{early, "fcfs", []int64{0, 4, 9, 9}},
+	} {
+		start, err := Machine(c.trace, policy(t, c.policy), 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range start {
+			start[i] /= 1000
+		}
+		if !slices.Equal(start, c.want) {
+			t.Errorf("%s starts at %v, want %v", c.policy, start, c.want)
+		}
+	}
+}
+
+// TestKeptHead: by the rules of RLScheduler who is found to be first waits as the first,
+// whoever comes, and arrivals of a moment are seen before its ends.
+func TestKeptHead(t *testing.T) {
+	trace := jobsOf([4]int64{0, 10, 10, 4}, [4]int64{1, 10, 10, 2}, [4]int64{2, 5, 5, 3}, [4]int64{10, 1, 1, 2})
+	for _, c := range []struct {
+		policy string
+		want   []int64
+	}{
+		{"rlscheduler,order=sjf", []int64{0, 10_000, 20_000, 10_000}},
+		{"sjf", []int64{0, 16_000, 11_000, 10_000}},
+	} {
+		start, err := Machine(trace, policy(t, c.policy), 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(start, c.want) {
+			t.Errorf("%s starts at %v, want %v", c.policy, start, c.want)
+		}
+	}
+}
+
+func TestMachineRefuses(t *testing.T) {
+	for _, row := range [][4]int64{{0, 1, 1, 5}, {0, 1, 1, 0}, {0, 0, 1, 1}, {0, 2, 1, 1}} {
+		if _, err := Machine(jobsOf(row), policy(t, "easy"), 4); err == nil || !strings.HasPrefix(err.Error(), "job 1: ") {
+			t.Errorf("%v on 4 processors: %v", row, err)
+		}
+	}
+}
+
+// TestEnds is the heap against sorting.
+func TestEnds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h ends
+		var want []end
+		for i, at := range rapid.SliceOf(rapid.Int64Range(0, 9)).Draw(t, "at") {
+			e := end{at: at, nth: int32(i)}
+			h.push(e)
+			want = append(want, e)
+		}
+		slices.SortFunc(want, func(a, b end) int {
+			if a.before(b) {
+				return -1
+			}
+			return 1
+		})
+		for _, w := range want {
+			if got := h.pop(); got != w {
+				t.Fatalf("%+v comes before %+v", got, w)
+			}
+		}
+	})
+}
+
+// TestPublishedResults repeats the published table of RLScheduler (Zhang et al., 2020,
+// and the page of its program) on the trace that it was made with, which is not ours to
+// keep here: its place is in REEVE_LUBLIN_256.
+func TestPublishedResults(t *testing.T) {
+	path := os.Getenv("REEVE_LUBLIN_256")
+	if path == "" {
+		t.Skip("REEVE_LUBLIN_256 names no file: the trace lublin_256.swf of RLScheduler")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	log, err := workload.ReadSWF(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace, _ := log.Clean(workload.Rules{})
+	for _, c := range []struct {
+		order string
+		want  [2]float64 // without and with backfilling
+	}{
+		{"fcfs", [2]float64{7273.77, 235.82}}, {"published-wfp3", [2]float64{19753.53, 133.87}}, {"published-unicef", [2]float64{22274.74, 307.23}},
+		{"sjf", [2]float64{277.35, 73.31}}, {"f1", [2]float64{258.37, 75.07}},
+	} {
+		for k, backfill := range []string{"none", "scan"} {
+			p := policy(t, "rlscheduler,order="+c.order+",backfill="+backfill)
+			var all []outcome.Figures
+			for _, at := range []int{1981, 2756, 4299, 8850, 3316, 2714, 5228, 7762, 4022, 7085} {
+				w := trace.Window(at, 1024)
+				start, err := Machine(w, p, trace.Procs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, outcome.Measure(Ran(w, start, trace.Procs), outcome.Rules{}))
+			}
+			if got := math.Round(outcome.Mean(all).Slowdown.Mean*100) / 100; got != c.want[k] {
+				t.Errorf("%s: %.2f, published is %.2f", p.Name, got, c.want[k])
+			}
+		}
+	}
+}
