@@ -25,6 +25,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/complete"
 	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/simulate"
 	"github.com/reeve-scheduler/reeve/internal/cli/stores"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -149,6 +150,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 	} {
 		root.AddCommand(command())
 	}
+	root.AddCommand(simulate.Env{Printer: &e.Printer, In: e.in, Err: e.err, Dial: e.connect, Space: e.space}.Command())
 	root.AddCommand(fleet.Env{Printer: &e.Printer, On: e.on}.Commands()...)
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
