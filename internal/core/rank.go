@@ -1,20 +1,29 @@
 package core
 
-import "github.com/reeve-scheduler/reeve/internal/job"
+import (
+	"math/bits"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
 
 // far is beyond every moment and every length, in milliseconds.
 const far = int64(1) << 50
 
 // score says where what a job has ready stands in its queue, higher first, if it is
-// expected to run for so long (milliseconds, 0 for unknown). It does not change with time:
+// expected to run for so long (milliseconds, 0 for unknown) on so many thousandths of a
+// processor. It does not change with time:
 // priority that rises with waiting is worked out for all at the moment 0, by which the order
 // is the same at every other.
-func (j *jobState) score(length int64) int64 {
+func (j *jobState) score(length, cpu int64) int64 {
 	p := &j.queue.policy
+	ageing := millis(p.Ageing)
 	switch p.Order {
 	case job.ByAge:
 		return 0
 	case job.ByLength:
+		if ageing > 0 {
+			return -j.submitted - ageing*log2(work(length, cpu))/sixteenth
+		}
 		if length == 0 {
 			return -far
 		}
@@ -25,10 +34,35 @@ func (j *jobState) score(length int64) int64 {
 		}
 		return int64(j.spec.spec.Priority) - 2*far
 	}
-	if ageing := millis(p.Ageing); ageing > 0 {
+	if ageing > 0 {
 		return int64(j.spec.spec.Priority)*ageing - j.submitted
 	}
 	return int64(j.spec.spec.Priority)
+}
+
+// sixteenth is how many parts log2 has to the whole.
+const sixteenth = 16
+
+// work is what a task takes of processors in milliseconds; what nobody knows is taken for much.
+func work(length, cpu int64) int64 {
+	if length == 0 {
+		length = far
+	}
+	return min(length, far) / 1000 * max(cpu, 1)
+}
+
+// log2 is the binary logarithm in sixteenths, straight between powers of two; 0 of what is less
+// than 2.
+func log2(n int64) int64 {
+	if n < 2 {
+		return 0
+	}
+	whole := int64(bits.Len64(uint64(n)) - 1)
+	part := n - 1<<whole
+	if whole > 50 {
+		return whole*sixteenth + part>>(whole-4)
+	}
+	return whole*sixteenth + part*sixteenth>>whole
 }
 
 // tier is the priority class: 0 for background, 4 for critical.
