@@ -1,13 +1,12 @@
 package job
 
 import (
-	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Resources is what an attempt is given for itself, or what a worker has to give.
@@ -79,7 +78,7 @@ func (r Resources) Times(n int64) Resources {
 
 // Amounts is amounts by name in one form that can be compared and used as a key of a map:
 // lines of "name=amount" by name, without those of 0. The zero value is nothing.
-type Amounts string
+type Amounts table
 
 // AmountsOf makes Amounts of a map.
 func AmountsOf(amounts map[string]int64) Amounts {
@@ -92,75 +91,27 @@ func AmountsOf(amounts map[string]int64) Amounts {
 
 // All calls yield with each name and its amount, by name.
 func (c Amounts) All(yield func(name string, n int64) bool) {
-	for line := range strings.Lines(string(c)) {
-		name, amount, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		n, _ := strconv.ParseInt(amount, 10, 64)
-		if !yield(name, n) {
+	for rest := table(c); rest != ""; {
+		var name, amount string
+		name, amount, rest = rest.cut()
+		if !yield(name, number(amount)) {
 			return
 		}
 	}
 }
 
 // Get is the amount of a name, 0 if there is none.
-func (c Amounts) Get(name string) int64 {
-	for other, n := range c.All {
-		if other == name {
-			return n
-		}
-	}
-	return 0
-}
+func (c Amounts) Get(name string) int64 { return number(table(c).get(name)) }
 
 // Len is how many names have an amount.
-func (c Amounts) Len() int {
-	if c == "" {
-		return 0
-	}
-	return strings.Count(string(c), "\n") + 1
-}
+func (c Amounts) Len() int { return table(c).len() }
 
 // Set returns c with another amount of a name; 0 takes it out.
 func (c Amounts) Set(name string, n int64) Amounts {
-	all := c.list()
-	at, found := slices.BinarySearchFunc(all, name, func(a amount, name string) int { return cmp.Compare(a.name, name) })
-	switch {
-	case found && n == 0:
-		all = slices.Delete(all, at, at+1)
-	case found:
-		all[at].n = n
-	case n != 0:
-		all = slices.Insert(all, at, amount{name, n})
+	if n == 0 {
+		return Amounts(table(c).set(name, ""))
 	}
-	return amountsOf(all)
-}
-
-type amount struct {
-	name string
-	n    int64
-}
-
-func (c Amounts) list() []amount {
-	if c == "" {
-		return nil
-	}
-	all := make([]amount, 0, c.Len())
-	for name, n := range c.All {
-		all = append(all, amount{name, n})
-	}
-	return all
-}
-
-func amountsOf(all []amount) Amounts {
-	var b strings.Builder
-	for i, a := range all {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(a.name)
-		b.WriteByte('=')
-		b.WriteString(strconv.FormatInt(a.n, 10))
-	}
-	return Amounts(b.String())
+	return Amounts(table(c).set(name, strconv.FormatInt(n, 10)))
 }
 
 func (c Amounts) with(o Amounts, sign int64) Amounts {
@@ -169,6 +120,19 @@ func (c Amounts) with(o Amounts, sign int64) Amounts {
 	}
 	return c
 }
+
+// number reads an amount that Set wrote.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Divisible reports whether amounts of a resource are no things that could have ids: bytes,
+// bits per second.
+func Divisible(name string) bool { return name == Disk || name == Bandwidth }
 
 // CheckResource reports why a name can't be that of another resource.
 func CheckResource(name string) error {
@@ -186,24 +150,31 @@ func CheckResource(name string) error {
 func ParseAmount(name, s string) (int64, error) {
 	var n int64
 	var err error
+	want := "a whole number such as 2"
 	switch name {
-	case Disk, Bandwidth:
+	case Disk:
 		n, err = ParseSize(s)
+		want = "a size such as 10G"
+	case Bandwidth:
+		n, err = ParseSize(s)
+		want = "bits per second such as 100M or 1G"
 	default:
-		n, err = strconv.ParseInt(s, 10, 64)
-		if err != nil || n < 0 {
-			return 0, fmt.Errorf("%s %q: want a whole number such as 2", name, s)
-		}
+		var count uint64
+		count, err = strconv.ParseUint(s, 10, 63)
+		n = int64(count)
 	}
-	if err == nil && n > MaxCount {
-		err = fmt.Errorf("%s %q: want at most %s", name, s, FormatAmount(name, MaxCount))
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%s %q: want %s", name, s, want)
+	case err != nil || n > MaxCount:
+		return 0, fmt.Errorf("%s %q: want %s, at most %s", name, s, want, FormatAmount(name, MaxCount))
 	}
-	return n, err
+	return n, nil
 }
 
 // FormatAmount writes an amount as ParseAmount reads it.
 func FormatAmount(name string, n int64) string {
-	if name == Disk || name == Bandwidth {
+	if Divisible(name) {
 		return FormatSize(n)
 	}
 	return strconv.FormatInt(n, 10)
@@ -241,10 +212,10 @@ func (r *Resources) UnmarshalJSON(b []byte) error {
 	delete(in, "memory")
 	amounts := make(map[string]int64, len(in))
 	for _, name := range slices.Sorted(maps.Keys(in)) {
-		if amounts[name], err = ParseAmount(name, in[name]); err == nil {
-			err = CheckResource(name)
+		if err = CheckResource(name); err != nil {
+			return err
 		}
-		if err != nil {
+		if amounts[name], err = ParseAmount(name, in[name]); err != nil {
 			return err
 		}
 	}
