@@ -31,6 +31,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
 	"github.com/reeve-scheduler/reeve/internal/trust"
@@ -260,8 +261,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.sessions = session.NewHub(c.Log)
 	s.settings = leader.Settings{
-		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds()}, Gone: s.gone, Logged: func(ref job.Ref, size int64) { s.logs.Load().Expect(ref, size) },
-		Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery), MemoryFull: memoryFull(),
+		Core: core.Config{Lease: c.Lease.Milliseconds(), Retention: c.Retention.Milliseconds(), Format: record.Newest},
+		Gone: s.gone, Logged: func(ref job.Ref, size int64) { s.logs.Load().Expect(ref, size) }, Observer: s.metrics, RetainEvery: part(c.Retention, minRetainEvery, leader.DefaultRetainEvery), MemoryFull: memoryFull(),
 	}
 	if s.store.Cluster() != nil {
 		return s.openMember()

@@ -95,12 +95,16 @@ func refuse(code job.Code, format string, args ...any) error {
 }
 
 // Begin is the first decision of a leader's term: the epoch record, and what an
-// empty state needs to be of use.
+// empty state needs to be of use. That has the newest format at once, since nobody was
+// there before who could not read it.
 func (s *State) Begin(now int64, epoch, generation uint64) []Event {
 	events := []Event{EpochStarted{Epoch: epoch, Generation: generation, At: now}}
 	if len(s.spaces) == 0 {
 		events = append(events, NamespaceSet{Name: DefaultName, Created: now},
 			QueueSet{Namespace: DefaultName, Name: DefaultName, Created: now})
+		if s.config.Format > s.format {
+			events = append(events, FormatRaised{Format: s.config.Format, By: "server", At: now})
+		}
 	}
 	return events
 }
@@ -110,14 +114,6 @@ func (s *State) decideLeap(in Input, c Leap) (d Decision) {
 		d.Events = []Event{EpochStarted{Epoch: s.epoch, Generation: c.Generation, At: in.Now}}
 	}
 	return d
-}
-
-func (s *State) decideRaise(in Input, c RaiseFormat) (d Decision, err error) {
-	if c.To <= s.format {
-		return d, refuse(job.Refused, "the cluster's format is %d already; it never falls, so that %d is nothing to raise it to", s.format, c.To)
-	}
-	d.Events = []Event{FormatRaised{Format: c.To, By: c.By, At: in.Now}}
-	return d, nil
 }
 
 func (s *State) space(name string) (*namespace, error) {

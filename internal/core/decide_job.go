@@ -17,6 +17,9 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 	if _, err := n.queue(queueName(c.Spec)); err != nil {
 		return Decision{}, err
 	}
+	if err := s.checkSpec(c.Spec); err != nil {
+		return Decision{}, err
+	}
 	if len(c.Items) == 0 || len(c.Items) > MaxItems {
 		return Decision{}, refuse(job.Invalid, "a submit of %d items; want 1 to %d", len(c.Items), MaxItems)
 	}

@@ -17,6 +17,9 @@ type Config struct {
 	Lease int64
 	// Retention is how long finished jobs are kept, in milliseconds.
 	Retention int64
+	// Format is the newest format that this server knows, which an empty state begins
+	// with; 0 for the first.
+	Format uint64
 }
 
 // State is all that is not finished, and what finished a moment ago.
@@ -367,13 +370,6 @@ func (s *State) Seq() uint64 { return s.seq }
 
 // Generation is the generation of ids; it rises when the past was lost.
 func (s *State) Generation() uint64 { return s.generation }
-
-// FirstFormat is the cluster's format until it is raised for the first time.
-const FirstFormat = 1
-
-// Format is the cluster's: a leader writes only what programs can read that know it.
-// Which kinds of events and fields need which format is said in package record.
-func (s *State) Format() uint64 { return s.format }
 
 // Epoch is the current leader's term.
 func (s *State) Epoch() uint64 { return s.epoch }

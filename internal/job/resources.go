@@ -146,7 +146,8 @@ func CheckResource(name string) error {
 }
 
 // ParseAmount reads an amount of a resource that is neither cpu nor memory: a size for
-// disk, bits per second such as 100M for bandwidth, a whole number for the rest.
+// disk, bits per second such as 100M for bandwidth, a whole number for the rest. An error
+// says what is wanted; name and value are for the caller to name.
 func ParseAmount(name, s string) (int64, error) {
 	var n int64
 	var err error
@@ -165,9 +166,9 @@ func ParseAmount(name, s string) (int64, error) {
 	}
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, fmt.Errorf("%s %q: want %s", name, s, want)
+		return 0, fmt.Errorf("want %s", want)
 	case err != nil || n > MaxCount:
-		return 0, fmt.Errorf("%s %q: want %s, at most %s", name, s, want, FormatAmount(name, MaxCount))
+		return 0, fmt.Errorf("want %s, at most %s", want, FormatAmount(name, MaxCount))
 	}
 	return n, nil
 }
@@ -180,17 +181,21 @@ func FormatAmount(name string, n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// MarshalJSON writes the words of the job file: {"cpu":"0.5","gpu":"1","memory":"512Mi"}.
-func (r Resources) MarshalJSON() ([]byte, error) {
-	out := map[string]string{"cpu": FormatCPU(r.CPU)}
+// Words is the amounts as the job file spells them, by name: cpu always, of the rest what
+// is not 0.
+func (r Resources) Words() map[string]string {
+	words := map[string]string{"cpu": FormatCPU(r.CPU)}
 	if r.Memory > 0 {
-		out["memory"] = FormatSize(r.Memory)
+		words["memory"] = FormatSize(r.Memory)
 	}
 	for name, n := range r.Other.All {
-		out[name] = FormatAmount(name, n)
+		words[name] = FormatAmount(name, n)
 	}
-	return json.Marshal(out)
+	return words
 }
+
+// MarshalJSON writes the words: {"cpu":"0.5","gpu":"1","memory":"512Mi"}.
+func (r Resources) MarshalJSON() ([]byte, error) { return json.Marshal(r.Words()) }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (r *Resources) UnmarshalJSON(b []byte) error {
@@ -216,7 +221,7 @@ func (r *Resources) UnmarshalJSON(b []byte) error {
 			return err
 		}
 		if amounts[name], err = ParseAmount(name, in[name]); err != nil {
-			return err
+			return fmt.Errorf("%s %q: %w", name, in[name], err)
 		}
 	}
 	r.Other = AmountsOf(amounts)

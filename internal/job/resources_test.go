@@ -131,20 +131,20 @@ func TestParseAmount(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ name, text, says string }{
-		{"disk", "ten", `disk "ten": want a size such as 10G`},
-		{"disk", "-1", `disk "-1": want a size such as 10G`},
-		{"disk", "1025Pi", `disk "1025Pi": want a size such as 10G, at most 1024Pi`},
-		{"bandwidth", "fast", `bandwidth "fast": want bits per second such as 100M or 1G`},
-		{"gpu", "0.5", `gpu "0.5": want a whole number such as 2`},
-		{"gpu", "-1", `gpu "-1": want a whole number such as 2`},
-		{"gpu", "+1", `gpu "+1": want a whole number such as 2`},
-		{"gpu", "", `gpu "": want a whole number such as 2`},
-		{"gpu", "4G", `gpu "4G": want a whole number such as 2`},
+		{"disk", "ten", `want a size such as 10G`},
+		{"disk", "-1", `want a size such as 10G`},
+		{"disk", "1025Pi", `want a size such as 10G, at most 1024Pi`},
+		{"bandwidth", "fast", `want bits per second such as 100M or 1G`},
+		{"gpu", "0.5", `want a whole number such as 2`},
+		{"gpu", "-1", `want a whole number such as 2`},
+		{"gpu", "+1", `want a whole number such as 2`},
+		{"gpu", "", `want a whole number such as 2`},
+		{"gpu", "4G", `want a whole number such as 2`},
 		{"licence", "1152921504606846977", `want a whole number such as 2, at most 1152921504606846976`},
 		{"licence", "99999999999999999999", `want a whole number such as 2, at most 1152921504606846976`},
 	} {
-		if n, err := ParseAmount(c.name, c.text); err == nil || !strings.Contains(err.Error(), c.says) || n != 0 {
-			t.Errorf("%s %q is %d, %v; want an error that says %s", c.name, c.text, n, err, c.says)
+		if n, err := ParseAmount(c.name, c.text); err == nil || err.Error() != c.says || n != 0 {
+			t.Errorf("%s %q is %d, %v; want the error %s", c.name, c.text, n, err, c.says)
 		}
 	}
 }

@@ -286,13 +286,7 @@ func (w *writer) maxFails(m *job.MaxFails) {
 }
 
 func (w *writer) resources(r job.Resources) {
-	w.key("resources")
-	w.open()
-	w.text("cpu", job.FormatCPU(r.CPU))
-	if r.Memory > 0 {
-		w.text("memory", job.FormatSize(r.Memory))
-	}
-	w.close()
+	object(w, "resources", r.Words(), w.text)
 }
 
 func (w *writer) retry(r *job.Retry) {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 )
 
 // drawSpec makes any spec that a job file can say.
@@ -111,7 +112,7 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		Name:       name,
 		Where:      rapid.SampledFrom([][]string{nil, {"gpu"}, {"gpu", "zone=b c"}}).Draw(t, "where"),
 		Env:        drawEnv(t),
-		Resources:  job.Resources{CPU: rapid.Int64Range(0, job.MaxCPU).Draw(t, "cpu"), Memory: rapid.Int64Range(0, maxMemory).Draw(t, "memory")},
+		Resources:  drawResources(t),
 		Timeout:    job.Duration(drawDuration(0).Draw(t, "timeout")),
 		Grace:      job.Duration(rapid.Int64Range(0, 86_400).Draw(t, "grace")) * job.Duration(time.Second),
 		LostAfter:  rapid.SampledFrom([]*job.Lost{nil, {Never: true}, {After: job.Duration(time.Minute)}}).Draw(t, "lost"),
@@ -146,6 +147,15 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		}
 	}
 	return task
+}
+
+func drawResources(t *rapid.T) job.Resources {
+	r := job.Resources{CPU: rapid.Int64Range(0, job.MaxCPU).Draw(t, "cpu"), Memory: rapid.Int64Range(0, maxMemory).Draw(t, "memory")}
+	names := rapid.OneOf(rapid.SampledFrom([]string{job.Disk, job.Bandwidth, job.GPU}), drawName().Filter(func(s string) bool {
+		return job.CheckResource(s) == nil && foreign.Resource(s) == ""
+	}))
+	r.Other = job.AmountsOf(rapid.MapOfN(names, rapid.Int64Range(0, job.MaxCount), 0, job.MaxResources).Draw(t, "others"))
+	return r
 }
 
 func drawRetry(t *rapid.T, once bool) job.Retry {

@@ -2,11 +2,13 @@ package jobfile
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -66,7 +68,7 @@ func (p *parser) fields(n *tree.Node, known []field, hint func(key string) strin
 			message = "merge keys are not part of job files; write the values out"
 		}
 		if message == "" {
-			message = foreign(k.Text, known)
+			message = elsewhere(k.Text, known)
 		}
 		if message == "" {
 			words := make([]string, len(known))
@@ -77,6 +79,21 @@ func (p *parser) fields(n *tree.Node, known []field, hint func(key string) strin
 		}
 		p.Fail(k, "%s", message)
 	}
+}
+
+// elsewhere explains a key that job files of other systems have, where a mapping has Reeve's
+// word for it, or nothing has. It is empty for a key that it doesn't know.
+func elsewhere(key string, known []field) string {
+	ours, form := foreign.Key(key)
+	switch {
+	case form == "":
+		return ""
+	case ours == "":
+		return "unknown key; " + form
+	case slices.ContainsFunc(known, func(f field) bool { return f.key == ours }):
+		return "unknown key; want " + form
+	}
+	return ""
 }
 
 // text reads a scalar's source text; want says what it is for.

@@ -308,30 +308,6 @@ func (p *parser) where(n *tree.Node) []string {
 	return out
 }
 
-func (p *parser) resources(n *tree.Node) job.Resources {
-	r := job.Resources{CPU: job.DefaultCPU}
-	if n.Kind != tree.Mapping {
-		p.Bad(n, "want a mapping such as {cpu: 2, memory: 512Mi}")
-		return r
-	}
-	p.fields(n, []field{
-		{"cpu", func(n *tree.Node) {
-			cpu, err := job.ParseCPU(n.Text)
-			if n.Kind != tree.Scalar || err != nil {
-				p.Bad(n, "want processors such as 2, 0.5 or 500m, at most %d", job.MaxCPU/1000)
-			}
-			r.CPU = cpu
-		}},
-		{"memory", func(n *tree.Node) { r.Memory = p.size(n, 0, maxMemory) }},
-	}, func(key string) string {
-		if key == "gpu" || key == "gpus" {
-			return "only cpu and memory are accounted; choose workers by a label instead, such as where: [gpu]"
-		}
-		return ""
-	})
-	return r
-}
-
 func (p *parser) lost(n *tree.Node) *job.Lost {
 	if n.Kind == tree.Scalar && n.Text == "never" {
 		return &job.Lost{Never: true}

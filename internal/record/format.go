@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
 // A format holds all that the one before it does, and what is listed here beside its number.
-// A cluster begins with the first and is raised by its administrator, when no server is left
-// that does not know the next one: until then nothing is written that needs it.
+// A cluster begins with the newest that its first server knows and is raised by its
+// administrator, when no server is left that does not know the next one: until then nothing
+// is written that needs it.
 const (
 	// formatRaises is where a cluster has a format of its own: the counters' row says it, and
 	// batches begin with it. Leaders write digests of their state.
@@ -17,15 +19,31 @@ const (
 	// formatLearns is where it learns from what ends: the tables have rows of that.
 	formatLearns = core.FormatLearns
 
+	// formatResources is where specs ask for more than processors and memory, and workers
+	// have more.
+	formatResources = core.FormatResources
+
 	// Newest is the newest format that this program reads and writes.
-	Newest = formatLearns
+	Newest = formatResources
 )
 
 // Needs is the format that a cluster must have been raised to before e is written into its
-// journal. The raise itself needs none: who can't read it must not go on.
+// journal, but for what a spec says, which the core sees to. The raise itself needs none: who
+// can't read it must not go on.
 func Needs(e core.Event) uint64 {
-	if _, ok := e.(core.StateDigested); ok {
+	switch e := e.(type) {
+	case core.StateDigested:
 		return formatRaises
+	case core.WorkerJoined:
+		return needsOfHello(&e.Hello)
+	}
+	return core.FirstFormat
+}
+
+// needsOfHello is Needs for what a worker says of itself.
+func needsOfHello(h *link.Hello) uint64 {
+	if h.Capacity.Other != "" {
+		return formatResources
 	}
 	return core.FirstFormat
 }

@@ -11,8 +11,16 @@ import (
 // TestFormats: a cluster's first programs read whatever is written before it is raised, and
 // refuse what is written from then on.
 func TestFormats(t *testing.T) {
-	for _, e := range kinds() {
+	all := kinds()
+	for _, kind := range kinds() {
+		for format := range uint64(Newest) {
+			all = append(all, filled(kind, &counter{format: format + 1}))
+		}
+	}
+	highest := map[string]uint64{}
+	for _, e := range all {
 		need := Needs(e)
+		highest[nameOf(e)] = max(highest[nameOf(e)], need)
 		if need < core.FirstFormat || need > Newest || CheckNeeds(e, need) != nil || CheckNeeds(e, need-1) == nil {
 			t.Errorf("%T needs format %d", e, need)
 		}
@@ -20,6 +28,9 @@ func TestFormats(t *testing.T) {
 		if err != nil || uint64(b[1]) != need {
 			t.Errorf("a batch with %T is one of format %d (%v); want %d", e, b[1], err, need)
 		}
+	}
+	if highest["WorkerJoined"] != formatResources || highest["JobWoken"] != core.FirstFormat {
+		t.Errorf("the events need %v", highest)
 	}
 	if CheckRaise(Newest) != nil || !errors.Is(CheckRaise(Newest+1), ErrFormat) {
 		t.Error("this program does not know what it knows")

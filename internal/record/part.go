@@ -205,13 +205,7 @@ func putHello(b []byte, f field, h *link.Hello) []byte {
 		b = putString(b, 2, h.Labels[key])
 		b = end(b, pair)
 	}
-	if h.Capacity != (job.Resources{}) {
-		var room int
-		b, room = begin(b, 6)
-		b = putInt(b, 1, h.Capacity.CPU)
-		b = putInt(b, 2, h.Capacity.Memory)
-		b = end(b, room)
-	}
+	b = putResources(b, 6, h.Capacity)
 	b = putInt(b, 7, int64(h.Slots))
 	b = putInt(b, 8, int64(h.Prefetch))
 	b = putStrings(b, 9, h.Executors)
@@ -291,21 +285,6 @@ func (r *reader) pair() (key, value string) {
 		}
 	}
 	return key, value
-}
-
-func (r *reader) resources() (v job.Resources) {
-	m := r.message()
-	for m.next() {
-		switch m.field {
-		case 1:
-			v.CPU = m.int()
-		case 2:
-			v.Memory = m.int()
-		default:
-			m.unknown()
-		}
-	}
-	return v
 }
 
 // putCounts leaves out zeros at the end; the list is packed.

@@ -130,7 +130,8 @@ func (r *Rows) Worker(id uint64, m *core.WorkerImage, seq uint64) {
 		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindWorker, Key: key, Changed: seq, Deleted: true})
 		return
 	}
-	b := putUint(putFormat(r.scratch), 2, m.ID)
+	b := putUint(r.scratch, formatField, needsOfHello(&m.Hello))
+	b = putUint(b, 2, m.ID)
 	b = putHello(b, 3, &m.Hello)
 	b = putInt(b, 4, m.Joined)
 	b = putBool(b, 5, m.Draining)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -64,10 +66,46 @@ type source interface {
 	text() string
 	// length is of a list; -1 stands for nil.
 	length() int
+	// since is the source for a field that came with a format, nil to leave it out.
+	since(format uint64) source
 }
 
-// counter fills every field with something, the same each time.
-type counter struct{ n uint64 }
+// since says which fields of what is stored came with a format after the first.
+func since() map[string]uint64 {
+	return map[string]uint64{"Resources.Other": formatResources}
+}
+
+// counter fills every field with something, the same each time. Fields that are newer than a
+// format are left out, and change nothing for the others where they are not.
+type counter struct {
+	n      uint64
+	format uint64
+}
+
+// sampleOf is the counter of a name such as Hello/3, which is of format 3.
+func sampleOf(name string) (string, *counter) {
+	name, format, newer := strings.Cut(name, "/")
+	n, err := strconv.ParseUint(format, 10, 64)
+	if err != nil && newer {
+		panic(name + "/" + format)
+	}
+	return name, &counter{format: max(n, core.FirstFormat)}
+}
+
+// sampled is names, each also with the formats in which its sample is another.
+func sampled(names []string, encode func(name string) string) (out []string) {
+	for _, name := range names {
+		out = append(out, name)
+		last := encode(name)
+		for format := range uint64(Newest) {
+			newer := fmt.Sprintf("%s/%d", name, format+1)
+			if b := encode(newer); b != last {
+				out, last = append(out, newer), b
+			}
+		}
+	}
+	return out
+}
 
 func (c *counter) number(limit uint64) uint64 {
 	c.n++
@@ -80,6 +118,16 @@ func (c *counter) number(limit uint64) uint64 {
 func (c *counter) text() string { c.n++; return fmt.Sprintf("text-%d", c.n) }
 func (c *counter) length() int  { return 2 }
 
+func (c *counter) since(format uint64) source {
+	switch {
+	case format == 0:
+		return c
+	case format > c.format:
+		return nil
+	}
+	return &counter{format: c.format}
+}
+
 // drawn fills fields with what rapid draws.
 type drawn struct{ t *rapid.T }
 
@@ -88,6 +136,8 @@ func (d drawn) number(limit uint64) uint64 {
 }
 func (d drawn) text() string { return rapid.String().Draw(d.t, "text") }
 func (d drawn) length() int  { return rapid.IntRange(-1, 3).Draw(d.t, "length") }
+
+func (d drawn) since(uint64) source { return d }
 
 // fill sets every field that is stored, by reflection, so that a field that the
 // codec does not know can't go unnoticed.
@@ -104,11 +154,20 @@ func fill(v reflect.Value, from source) {
 		return
 	case []link.Held:
 		return // what a worker held is not stored
+	case job.Amounts:
+		var c job.Amounts
+		for range from.length() {
+			c = c.Set(fmt.Sprintf("r%d", from.number(99)), int64(from.number(1<<64-1)))
+		}
+		v.SetString(string(c))
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		for _, f := range v.Fields() {
-			fill(f, from)
+		for f, field := range v.Fields() {
+			if of := from.since(since()[v.Type().Name()+"."+f.Name]); of != nil {
+				fill(field, of)
+			}
 		}
 	case reflect.Array:
 		for i := range v.Len() {

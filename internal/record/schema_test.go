@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -49,7 +50,13 @@ func checkField(t *rapid.T, path string, v reflect.Value, m protoreflect.Message
 	t.Helper()
 	got := m.Get(fd)
 	same := true
+	amounts, counted := reflect.TypeAssert[job.Amounts](v)
 	switch {
+	case counted:
+		same = amounts.Len() == got.Map().Len()
+		for name, n := range amounts.All {
+			same = same && got.Map().Get(protoreflect.ValueOfString(name).MapKey()).Int() == n
+		}
 	case fd.IsMap():
 		same = v.Len() == got.Map().Len()
 		for iter := v.MapRange(); iter.Next(); {

@@ -153,7 +153,7 @@ func (x *mixed) raiseBehindItsBack() {
 	t.Helper()
 	x.older.proc.signal(syscall.SIGSTOP)
 	x.db.Exec(t, x.older.store, "DELETE FROM reeve.servers WHERE version = 'older'")
-	if out := x.newer.only.ok("upgrade", "--finalize"); !strings.Contains(out, "format was 1 and is 2 now") {
+	if out := x.newer.only.ok("upgrade", "--finalize"); !strings.Contains(out, "format was 1 and is 3 now") {
 		t.Errorf("reeve upgrade --finalize says\n%s", out)
 	}
 	x.older.proc.signal(syscall.SIGCONT)

@@ -608,7 +608,9 @@ type Resources struct {
 	// Thousandths of a processor.
 	Cpu int64 `protobuf:"varint,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
 	// Bytes.
-	Memory        int64 `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`
+	Memory int64 `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`
+	// job.Amounts, of format 3.
+	Other         map[string]int64 `protobuf:"bytes,3,rep,name=other,proto3" json:"other,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -655,6 +657,13 @@ func (x *Resources) GetMemory() int64 {
 		return x.Memory
 	}
 	return 0
+}
+
+func (x *Resources) GetOther() map[string]int64 {
+	if x != nil {
+		return x.Other
+	}
+	return nil
 }
 
 var File_reeve_record_v1_part_proto protoreflect.FileDescriptor
@@ -716,10 +725,15 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\bgreeting\x18\x12 \x01(\x04R\bgreeting\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x01\n" +
 	"\tResources\x12\x10\n" +
 	"\x03cpu\x18\x01 \x01(\x03R\x03cpu\x12\x16\n" +
-	"\x06memory\x18\x02 \x01(\x03R\x06memoryB?Z=github.com/reeve-scheduler/reeve/gen/reeve/record/v1;recordv1b\x06proto3"
+	"\x06memory\x18\x02 \x01(\x03R\x06memory\x12;\n" +
+	"\x05other\x18\x03 \x03(\v2%.reeve.record.v1.Resources.OtherEntryR\x05other\x1a8\n" +
+	"\n" +
+	"OtherEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B?Z=github.com/reeve-scheduler/reeve/gen/reeve/record/v1;recordv1b\x06proto3"
 
 var (
 	file_reeve_record_v1_part_proto_rawDescOnce sync.Once
@@ -733,7 +747,7 @@ func file_reeve_record_v1_part_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_part_proto_rawDescData
 }
 
-var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Cause)(nil),     // 0: reeve.record.v1.Cause
 	(*Usage)(nil),     // 1: reeve.record.v1.Usage
@@ -744,15 +758,17 @@ var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Hello)(nil),     // 6: reeve.record.v1.Hello
 	(*Resources)(nil), // 7: reeve.record.v1.Resources
 	nil,               // 8: reeve.record.v1.Hello.LabelsEntry
+	nil,               // 9: reeve.record.v1.Resources.OtherEntry
 }
 var file_reeve_record_v1_part_proto_depIdxs = []int32{
 	8, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
 	7, // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	9, // 2: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_part_proto_init() }
@@ -766,7 +782,7 @@ func file_reeve_record_v1_part_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_part_proto_rawDesc), len(file_reeve_record_v1_part_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

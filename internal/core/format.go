@@ -1,0 +1,42 @@
+package core
+
+import "github.com/reeve-scheduler/reeve/internal/job"
+
+// FirstFormat is the cluster's format until it is raised for the first time.
+const FirstFormat = 1
+
+// FormatResources is the format from which on jobs may ask for more than processors and
+// memory, and workers have more.
+const FormatResources = 3
+
+// Format is the cluster's: a leader writes only what programs can read that know it.
+// Which kinds of events and fields need which format is said in package record; what no event
+// shows, since it is within a spec, is refused here.
+func (s *State) Format() uint64 { return s.format }
+
+func (s *State) decideRaise(in Input, c RaiseFormat) (d Decision, err error) {
+	if c.To <= s.format {
+		return d, refuse(job.Refused, "the cluster's format is %d already; it never falls, so that %d is nothing to raise it to", s.format, c.To)
+	}
+	d.Events = []Event{FormatRaised{Format: c.To, By: c.By, At: in.Now}}
+	return d, nil
+}
+
+// checkFormat refuses what servers could not read that know the cluster's format and no
+// newer one. what begins the sentence.
+func (s *State) checkFormat(need uint64, what string) error {
+	if need <= s.format {
+		return nil
+	}
+	return refuse(job.Refused, "%s needs format %d, and the cluster's is %d: reeve upgrade --finalize raises it when all servers know that", what, need, s.format)
+}
+
+// checkSpec is checkFormat for what a spec asks for.
+func (s *State) checkSpec(spec *job.Spec) error {
+	for i := range spec.Tasks {
+		for name := range spec.Tasks[i].Resources.Other.All {
+			return s.checkFormat(FormatResources, "task "+spec.Tasks[i].Name+" asks for "+name+", which")
+		}
+	}
+	return nil
+}
