@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 	"github.com/reeve-scheduler/reeve/internal/agent/will"
 	"github.com/reeve-scheduler/reeve/internal/agent/workspace"
 	"github.com/reeve-scheduler/reeve/internal/executor"
@@ -133,10 +134,10 @@ func (c *Config) complete() error {
 	}
 	if c.Capacity.CPU <= 0 {
 		// At least one, which is what a task gets that asks for nothing.
-		c.Capacity.CPU = max(processors(), 1000)
+		c.Capacity.CPU = max(inventory.Processors(), 1000)
 	}
 	if c.Capacity.Memory <= 0 {
-		c.Capacity.Memory = Memory()
+		c.Capacity.Memory = inventory.Memory()
 	}
 	orDefault(&c.Slots, max(int(c.Capacity.CPU/1000), 1))
 	orDefault(&c.Prefetch, max(c.Slots, 8))

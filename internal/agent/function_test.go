@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/function"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -254,7 +255,7 @@ func TestConfigErrors(t *testing.T) {
 		t.Error("a second Run: no error")
 	}
 	c := a.Config()
-	if c.Capacity.CPU != max(processors(), 1000) || c.Capacity.Memory < 64<<20 || c.Labels["os"] != runtime.GOOS || c.Labels["host"] == "" {
+	if c.Capacity.CPU != max(inventory.Processors(), 1000) || c.Capacity.Memory < 64<<20 || c.Labels["os"] != runtime.GOOS || c.Labels["host"] == "" {
 		t.Errorf("detected: %+v %v", c.Capacity, c.Labels)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 
-	"github.com/reeve-scheduler/reeve/internal/agent"
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 )
 
 // memoryShare is the part of the memory there is that what a server keeps may take before
@@ -16,7 +16,7 @@ const memoryShare = 2
 // memoryFull makes the question whether this process keeps as much as it may.
 func memoryFull() func() bool {
 	limit := debug.SetMemoryLimit(-1) // GOMEMLIMIT
-	if all := agent.Memory(); all > 0 {
+	if all := inventory.Memory(); all > 0 {
 		limit = min(limit, all)
 	}
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}

@@ -1,4 +1,4 @@
-package agent
+package inventory
 
 import (
 	"os"
@@ -33,9 +33,9 @@ func memoryUnder(root string) int64 {
 	return total
 }
 
-// processors is how many thousandths of a processor this process and its children may
+// Processors is how many thousandths of a processor this process and its children may
 // use: of those it may run on, or less where a cgroup says so.
-func processors() int64 { return processorsUnder("/", int64(runtime.NumCPU())*1000) }
+func Processors() int64 { return processorsUnder("/", int64(runtime.NumCPU())*1000) }
 
 // processorsUnder reads the files of proc and sys below root.
 func processorsUnder(root string, all int64) int64 {
@@ -102,6 +102,34 @@ func cgroupLimit(root string, most int64, files limitFiles) int64 {
 	}
 	return most
 }
+
+// bandwidth is the bits per second of the fastest network interface that is up, 0 if none
+// says.
+func bandwidth() int64 { return bandwidthUnder("/") }
+
+// bandwidthUnder reads the files of sys below root.
+func bandwidthUnder(root string) int64 {
+	const mega = 1_000_000
+	dir := filepath.Join(root, "sys/class/net")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	var most int64
+	for _, e := range entries {
+		if state := fileText(dir, e.Name(), "operstate"); state == "down" || state == "notpresent" || e.Name() == "lo" {
+			continue
+		}
+		// In megabits; some drivers say -1, or all bits, for not known.
+		if speed := number(fileText(dir, e.Name(), "speed")); speed > 0 && speed <= maxMegabits {
+			most = max(most, speed*mega)
+		}
+	}
+	return most
+}
+
+// maxMegabits is more than any interface has.
+const maxMegabits = 10_000_000
 
 func fileText(parts ...string) string {
 	b, err := os.ReadFile(filepath.Join(parts...))

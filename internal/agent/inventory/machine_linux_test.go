@@ -1,4 +1,4 @@
-package agent
+package inventory
 
 import (
 	"os"
@@ -62,6 +62,27 @@ func TestProcessors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := processorsUnder(rootOf(t, c.files), 4000); got != c.want {
 				t.Errorf("%d thousandths, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestBandwidth(t *testing.T) {
+	const net = "sys/class/net/"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"none":        {nil, 0},
+		"one":         {map[string]string{net + "eth0/speed": "1000\n", net + "eth0/operstate": "up\n"}, 1e9},
+		"the fastest": {map[string]string{net + "eth0/speed": "1000\n", net + "eth1/speed": "25000\n"}, 25e9},
+		"not down":    {map[string]string{net + "eth0/speed": "1000\n", net + "eth1/speed": "25000\n", net + "eth1/operstate": "down\n"}, 1e9},
+		"not itself":  {map[string]string{net + "lo/speed": "1000\n"}, 0},
+		"unknown":     {map[string]string{net + "eth0/speed": "-1\n", net + "eth1/speed": "4294967295\n", net + "eth2/mtu": "1500\n"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := bandwidthUnder(rootOf(t, c.files)); got != c.want {
+				t.Errorf("%d bits a second, want %d", got, c.want)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package agent
+package inventory
 
 import (
 	"runtime"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processors is how many thousandths of a processor there are.
-func processors() int64 { return int64(runtime.NumCPU()) * 1000 }
+// Processors is how many thousandths of a processor there are.
+func Processors() int64 { return int64(runtime.NumCPU()) * 1000 }
 
 // Memory is the bytes of memory that the machine has. 0 is unknown.
 func Memory() int64 {
@@ -17,3 +17,6 @@ func Memory() int64 {
 	}
 	return int64(n)
 }
+
+// bandwidth is unknown here.
+func bandwidth() int64 { return 0 }
