@@ -61,7 +61,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	settings := a.cfg.settings(st.instance, s.about)
+	settings := a.cfg.settings(st.instance, slices.Concat(s.about, a.cfg.About))
 	if st.incarnation != 0 {
 		settings.Hello.Incarnation = st.incarnation
 		settings.Hello.Place = st.place

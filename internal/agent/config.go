@@ -34,8 +34,15 @@ type Config struct {
 	Name string
 	// Labels are added to os, arch and host.
 	Labels map[string]string
-	// Capacity is what attempts may use together; default all that the process has.
+	// Capacity is what attempts may use together; default all that the process has of
+	// processors and memory, and nothing else.
 	Capacity job.Resources
+	// Devices are those of Capacity that have ids: as many as it says there.
+	Devices job.Devices
+	// Pool is where the worker belongs, which its label pool says, too; default "default".
+	Pool string
+	// About is what there is to know of what it has, in words.
+	About []string
 	// Slots is how many attempts run at the same time; default one per processor.
 	Slots int
 	// Prefetch is how many more are held ready; default Slots, but at least 8, so that
@@ -150,7 +157,10 @@ func (c *Config) complete() error {
 	orDefault(&c.Limits.ArtifactBytes, 16<<30)
 	orDefault(&c.Limits.InputFiles, 100_000)
 	orDefault(&c.Limits.InputBytes, 64<<30)
-	labels := map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "host": host}
+	if err := c.completePool(); err != nil {
+		return err
+	}
+	labels := map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "host": host, link.PoolLabel: c.Pool}
 	maps.Copy(labels, c.Labels)
 	c.Labels = labels
 	if c.Observer == nil {
@@ -162,12 +172,32 @@ func (c *Config) complete() error {
 	return nil
 }
 
+// completePool fills in the pool. A label that says another is a mistake.
+func (c *Config) completePool() error {
+	label, said := c.Labels[link.PoolLabel]
+	switch {
+	case c.Pool == "" && said:
+		c.Pool = label
+	case c.Pool == "":
+		c.Pool = defaultPool
+	case said && label != c.Pool:
+		return fmt.Errorf("agent: the worker's pool is %s, and its label says %s=%s: leave one of them out", c.Pool, link.PoolLabel, label)
+	}
+	if err := job.CheckName(c.Pool); err != nil {
+		return fmt.Errorf("agent: pool: %w", err)
+	}
+	return nil
+}
+
+// defaultPool is the pool of workers that say nothing.
+const defaultPool = "default"
+
 // settings are the machine's.
 func (c *Config) settings(instance string, about []string) will.Settings {
 	s := will.Settings{
 		Hello: link.Hello{
 			Protocol: link.Protocol, Name: c.Name, Instance: instance, Incarnation: c.Incarnation,
-			Labels: c.Labels, Capacity: c.Capacity, Slots: c.Slots, Prefetch: c.Prefetch,
+			Labels: c.Labels, Capacity: c.Capacity, Devices: c.Devices, Pool: c.Pool, Slots: c.Slots, Prefetch: c.Prefetch,
 			Functions: c.Functions, Version: c.Version, Host: c.Labels["host"], About: about,
 		},
 		Seed: c.Incarnation, ReadSpec: jobfile.ParseCanonical, Durable: c.Dir != "",

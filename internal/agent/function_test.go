@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"os"
 	"runtime"
@@ -257,6 +258,36 @@ func TestConfigErrors(t *testing.T) {
 	c := a.Config()
 	if c.Capacity.CPU != max(inventory.Processors(), 1000) || c.Capacity.Memory < 64<<20 || c.Labels["os"] != runtime.GOOS || c.Labels["host"] == "" {
 		t.Errorf("detected: %+v %v", c.Capacity, c.Labels)
+	}
+}
+
+// TestWorkerPool: a worker is in one pool, which its label says, too.
+func TestWorkerPool(t *testing.T) {
+	for _, c := range []struct {
+		pool, label, want, says string
+	}{
+		{"", "", "default", ""}, {"night", "", "night", ""}, {"", "night", "night", ""}, {"night", "night", "night", ""},
+		{"night", "day", "", "the worker's pool is night, and its label says pool=day"},
+		{"Night", "", "", `pool: name "Night"`}, {"", "a b", "", `pool: name "a b"`},
+	} {
+		cfg := Config{Server: &memServer{}, Log: slog.New(slog.DiscardHandler), Pool: c.pool}
+		if c.label != "" {
+			cfg.Labels = map[string]string{link.PoolLabel: c.label}
+		}
+		a, err := New(cfg)
+		if c.says != "" {
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%+v: %v", c, err)
+			}
+			continue
+		}
+		if err != nil || a.Config().Pool != c.want || a.Config().Labels[link.PoolLabel] != c.want {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if h := a.cfg.settings("i", nil).Hello; h.Pool != c.want {
+			t.Errorf("%+v: it greets as one of %s", c, h.Pool)
+		}
 	}
 }
 

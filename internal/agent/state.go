@@ -65,6 +65,8 @@ type aboutAttempt struct {
 	Proof      link.Proof    `json:"proof,omitzero"`
 	CPU        int64         `json:"cpu_milli"`
 	Memory     int64         `json:"memory_bytes"`
+	Other      job.Amounts   `json:"other,omitempty"`
+	Devices    job.Devices   `json:"devices,omitempty"`
 	Where      []string      `json:"where,omitempty"`
 	AtMostOnce bool          `json:"at_most_once,omitempty"`
 	Result     *link.Result  `json:"result,omitempty"`
@@ -74,7 +76,7 @@ func about(w *link.Assignment) *aboutAttempt {
 	t := &w.Spec.Tasks[w.Task]
 	return &aboutAttempt{
 		Ref: w.Ref(), Fence: w.Fence, Lease: w.Lease, Proof: w.Proof, CPU: t.Resources.CPU, Memory: t.Resources.Memory,
-		Where: t.Where, AtMostOnce: t.AtMostOnce,
+		Other: t.Resources.Other, Devices: w.Devices, Where: t.Where, AtMostOnce: t.AtMostOnce,
 	}
 }
 
@@ -292,7 +294,7 @@ func (s *state) left(held map[string][]executor.Running) ([]will.Adopted, error)
 				o.Foreign = true
 			} else {
 				o.Lease, o.Proof, o.Where, o.AtMostOnce = ab.Lease, ab.Proof, ab.Where, ab.AtMostOnce
-				o.Resources = job.Resources{CPU: ab.CPU, Memory: ab.Memory}
+				o.Resources, o.Devices = job.Resources{CPU: ab.CPU, Memory: ab.Memory, Other: ab.Other}, ab.Devices
 			}
 			all[fence] = o
 		}

@@ -204,6 +204,7 @@ func TestDescribeOver(t *testing.T) {
 	defer s.close() //nolint:errcheck // it is a test's
 	long, short := assignment(1), assignment(2)
 	long.Spec.Tasks[0].Where = []string{"a long list", "of labels"}
+	short.Spec.Tasks[0].Resources.Other, short.Devices = "gpu=1\nlicence=2", "gpu=a"
 	if err := os.Mkdir(s.attempt("k"), 0o700); err != nil {
 		t.Fatal(err)
 	}

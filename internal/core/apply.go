@@ -371,7 +371,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
 		Background: j.tier() == 0, Tier: j.tier(), Score: j.score(length, j.spec.spec.Tasks[id.Task].Resources.CPU), Length: length,
 		// What must begin by a moment can't wait on a worker until it is past.
-		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun,
+		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun || mayHaveIDs(j.spec.spec.Tasks[id.Task].Resources),
 	}
 }
 

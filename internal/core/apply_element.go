@@ -105,8 +105,7 @@ func (s *State) applyAttempt(e Event) {
 		a.started = e.At
 		s.began(a.job)
 		if a.prefetched { // its worker has a place for it, whatever we thought
-			a.prefetched = false
-			s.plan.Promote(a.run)
+			s.promoted(a)
 		}
 		s.expect(a)
 		t := &a.job.tasks[a.task]
@@ -170,7 +169,7 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 	t.put(e.Position, r)
 	a := &attempt{
 		fence: e.Fence, job: j, task: e.Task, position: e.Position, number: e.Attempt,
-		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone,
+		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone, devices: e.Devices,
 	}
 	s.hold(a, s.workers[e.Worker])
 	s.nextFence = max(s.nextFence, e.Fence+1)
@@ -188,6 +187,9 @@ func (s *State) hold(a *attempt, w *worker) {
 	a.job.tasks[a.task].setAttempt(a.position, a)
 	s.attempts[a.fence] = a
 	w.link(a)
+	if !a.prefetched {
+		w.occupy(a)
+	}
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{
 		Shape: j.spec.shapes[a.task], Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
@@ -199,16 +201,24 @@ func (s *State) hold(a *attempt, w *worker) {
 	s.expect(a)
 }
 
+// promoted notes that a prefetched attempt has a place.
+func (s *State) promoted(a *attempt) {
+	a.prefetched = false
+	a.worker.occupy(a)
+	s.plan.Promote(a.run)
+}
+
 // drop takes a live attempt out of every index and lets another take its place.
 func (s *State) drop(a *attempt, promotes uint64) {
 	s.plan.Give(a.run)
+	if !a.prefetched {
+		a.worker.vacate(a)
+	}
 	a.worker.unlink(a)
 	delete(s.attempts, a.fence)
 	a.job.tasks[a.task].setAttempt(a.position, nil)
 	if promotes != 0 {
-		p := s.held(promotes)
-		p.prefetched = false
-		s.plan.Promote(p.run)
+		s.promoted(s.held(promotes))
 	}
 }
 

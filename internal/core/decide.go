@@ -329,7 +329,7 @@ func planWorker(w *worker) plan.Worker {
 	h := &w.hello
 	out := plan.Worker{
 		ID: w.id, Name: h.Name, Capacity: h.Capacity, Slots: h.Slots, Prefetch: h.Prefetch,
-		Executors: h.Executors, Functions: h.Functions, Labels: labelPairs(h.Labels), Accepts: w.accepts(),
+		Executors: h.Executors, Functions: h.Functions, Labels: w.labels(), Accepts: w.accepts(),
 	}
 	if !w.away && !w.draining {
 		out.Unfit = h.Unfit

@@ -12,8 +12,11 @@ import (
 )
 
 // Welcomed is the reply to WorkerHello. Session tells this session of the worker from
-// those before.
-type Welcomed struct{ Worker, Session uint64 }
+// those before; Note is as in link.Welcome.
+type Welcomed struct {
+	Worker, Session uint64
+	Note            string
+}
 
 func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	h := c.Hello
@@ -32,7 +35,8 @@ func (s *State) decideHello(in Input, c WorkerHello) (Decision, error) {
 	}
 	held := h.Held
 	h.Held, h.Unfit = nil, job.Cause{Detail: h.Unfit}.Trim().Detail
-	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
+	note := s.reduce(&h)
+	d := Decision{Reply: Welcomed{Worker: id, Session: s.hellos + 1, Note: note}, Events: []Event{WorkerJoined{ID: id, Hello: h, At: in.Now}}}
 	s.reconcile(&d, in, WorkerHeld{Worker: id, Held: held}, &h)
 	return d, nil
 }

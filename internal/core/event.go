@@ -167,6 +167,8 @@ type AttemptAssigned struct {
 	At         int64
 	Prefetched bool
 	Alone      bool
+	// Devices are its own of those that the worker has, until it has ended.
+	Devices job.Devices
 }
 
 // AttemptStarted says that an attempt runs. At is the worker's clock.

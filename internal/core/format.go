@@ -1,6 +1,11 @@
 package core
 
-import "github.com/reeve-scheduler/reeve/internal/job"
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
 
 // FirstFormat is the cluster's format until it is raised for the first time.
 const FirstFormat = 1
@@ -19,6 +24,14 @@ func (s *State) decideRaise(in Input, c RaiseFormat) (d Decision, err error) {
 		return d, refuse(job.Refused, "the cluster's format is %d already; it never falls, so that %d is nothing to raise it to", s.format, c.To)
 	}
 	d.Events = []Event{FormatRaised{Format: c.To, By: c.By, At: in.Now}}
+	if s.format >= FormatResources || c.To < FormatResources {
+		return d, nil
+	}
+	for _, id := range s.workerIDs { // what they said at first was reduced
+		if !s.workers[id].away {
+			d.Sends = append(d.Sends, Send{Worker: id, Msg: link.ToWorker{Goodbye: fmt.Sprintf("the cluster's format is %d now; say again what this worker has", c.To)}})
+		}
+	}
 	return d, nil
 }
 

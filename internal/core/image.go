@@ -120,6 +120,7 @@ type AttemptImage struct {
 	Prefetched, Alone, Recalled bool
 	Stop                        job.Cause
 	Grace                       int64
+	Devices                     job.Devices
 }
 
 // ChunkImage is a chunk of an array's elements.
@@ -191,6 +192,7 @@ func attemptImage(a *attempt) AttemptImage {
 	return AttemptImage{
 		Fence: a.fence, Position: a.position, Number: a.number, Worker: a.worker.id, Lease: a.lease, Assigned: a.assigned,
 		Started: a.started, Prefetched: a.prefetched, Alone: a.alone, Recalled: a.recalled, Stop: a.stop, Grace: a.grace,
+		Devices: a.devices,
 	}
 }
 
@@ -331,6 +333,7 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 	l.s.hold(&attempt{
 		fence: m.Fence, job: j, task: ti, position: m.Position, number: m.Number, lease: m.Lease, assigned: m.Assigned,
 		started: m.Started, prefetched: m.Prefetched, alone: m.Alone, recalled: m.Recalled, stop: m.Stop, grace: m.Grace,
+		devices: m.Devices,
 	}, w)
 	return nil
 }

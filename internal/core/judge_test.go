@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -41,6 +42,7 @@ func (g *judge) applied(l *lab, e Event) {
 		if old := g.elements[k]; e.Attempt != old.tries+1 {
 			l.fail("%v: attempt %d follows attempt %d", k, e.Attempt, old.tries)
 		}
+		g.given(l, e)
 	case JobEnded:
 		if old, ok := g.ended[e.Job]; ok {
 			l.fail("job %d ended as %s and again as %s", e.Job, old, e.State)
@@ -52,6 +54,31 @@ func (g *judge) applied(l *lab, e Event) {
 	}
 	for j := range l.s.jobs.all {
 		g.steps(l, j, e)
+	}
+}
+
+// given holds what an attempt was given against what its worker had left.
+func (g *judge) given(l *lab, e AttemptAssigned) {
+	w, asks := l.s.workers[e.Worker], l.s.attempts[e.Fence].needs()
+	has := w.hello.Capacity
+	if e.Prefetched {
+		if e.Devices != "" || mayHaveIDs(asks) {
+			l.fail("%d asks for %+v and is sent ahead, with the devices %q", e.Fence, asks, e.Devices)
+		}
+		return
+	}
+	fits := w.used.Fits(has)
+	for name, n := range asks.Other.All {
+		ids, got := w.hello.Devices.Get(name), e.Devices.Get(name)
+		if ids != nil && int64(len(got)) != n || ids == nil && got != nil {
+			l.fail("%d asks for %d of %s, and worker %s, which has %q, gives it %q", e.Fence, n, name, w.hello.Name, ids, got)
+		}
+		for _, id := range got {
+			fits = fits && slices.Contains(ids, id)
+		}
+	}
+	if !fits {
+		l.fail("%d asks for %+v and is given %q by worker %s, which has %+v and %q: then %+v are in use", e.Fence, asks, e.Devices, w.hello.Name, has, w.hello.Devices, w.used)
 	}
 }
 
@@ -142,9 +169,16 @@ func (g *judge) queues(l *lab) {
 // worker holds what a worker has against what it may have.
 func (g *judge) worker(l *lab, w *worker) {
 	var used job.Resources
+	var taken job.Devices
 	running, prefetched, alone, held := 0, 0, 0, 0
 	for a := w.first; a != nil; a = a.next {
 		held++
+		if a.devices.Clash(taken) {
+			l.fail("two attempts on worker %s have a device of %q", w.hello.Name, a.devices)
+		}
+		for name, ids := range a.devices.All {
+			taken = taken.Set(name, append(taken.Get(name), ids...))
+		}
 		if l.s.attempts[a.fence] != a || a.worker != w {
 			l.fail("worker %s holds %d, which is not its", w.hello.Name, a.fence)
 		}
@@ -162,8 +196,11 @@ func (g *judge) worker(l *lab, w *worker) {
 		}
 	}
 	planUsed, planRunning, planPrefetched := l.s.plan.Usage(w.id)
-	if planUsed != used || planRunning != running || planPrefetched != prefetched || held != w.held {
+	if planUsed != used || w.used != used || planRunning != running || planPrefetched != prefetched || held != w.held {
 		l.fail("worker %s has %v in %d places and %d ahead, the plan says %v, %d and %d", w.hello.Name, used, running, prefetched, planUsed, planRunning, planPrefetched)
+	}
+	if l.shrunk[w.hello.Name] {
+		return // it has come back with less than what runs there takes
 	}
 	if !used.Fits(w.hello.Capacity) || running > w.hello.Slots || prefetched > w.hello.Prefetch {
 		l.fail("worker %s has %v in %d places and %d ahead: more than it offers", w.hello.Name, used, running, prefetched)

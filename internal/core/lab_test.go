@@ -29,8 +29,10 @@ type lab struct {
 	flushing *tables // what the flush under way has written so far
 	workers  map[string]*hand
 	names    []string
-	refs     map[link.Fence]job.Ref
-	judge    judge
+	// shrunk is the workers that may have come back with less than what runs there takes.
+	shrunk map[string]bool
+	refs   map[link.Fence]job.Ref
+	judge  judge
 	// script repeats what was done since the beginning, up to the first fail-over;
 	// recorded is how many batches that made.
 	script    []func(*lab)
@@ -56,7 +58,7 @@ func newLab(fail func(string, ...any)) *lab {
 	config := Config{Lease: 60_000, Retention: 3600_000}
 	l := &lab{
 		s: newState(config), config: config, now: began, fail: fail,
-		workers: map[string]*hand{}, refs: map[link.Fence]job.Ref{}, note: func(any) {},
+		workers: map[string]*hand{}, shrunk: map[string]bool{}, refs: map[link.Fence]job.Ref{}, note: func(any) {},
 	}
 	l.carryOut(Decision{Events: l.s.Begin(l.now, 1, 1)})
 	l.close()

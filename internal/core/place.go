@@ -55,10 +55,12 @@ func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	if p.Group.Alone && alone > 0 || !p.Group.Alone && shared > 0 {
 		position = t.pick(p.Group.Alone)
 	}
-	used, running, prefetched := s.plan.Usage(w.id)
-	fits := prefetched < w.hello.Prefetch
+	_, running, prefetched := s.plan.Usage(w.id)
+	var devices job.Devices
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(spec.Resources)
 	if !p.Prefetch {
-		fits = running < w.hello.Slots && spec.Resources.Plus(used).Fits(w.hello.Capacity)
+		devices, fits = w.pick(spec.Resources)
+		fits = fits && running < w.hello.Slots && spec.Resources.Fits(w.room())
 	}
 	if position < 0 || !fits || t.state(position) != job.Pending {
 		s.plan.SetReady(p.Group, 0)
@@ -74,6 +76,7 @@ func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	return AttemptAssigned{
 		Job: j.id, Task: p.Group.Task, Position: position, Attempt: t.record(position).Attempts + 1,
 		Fence: s.nextFence, Worker: w.id, Lease: lease, At: now, Prefetched: p.Prefetch, Alone: p.Group.Alone,
+		Devices: devices,
 	}, true
 }
 
@@ -144,6 +147,7 @@ func (s *State) assignment(a *attempt) link.Assignment {
 		Fence: a.fence, Job: j.id, JobUID: j.uid.String(), Namespace: j.queue.space.name, Task: a.task, Position: a.position,
 		Index: job.NoIndex, Attempt: int(a.number), SpecHash: j.spec.hash, Spec: j.spec.spec, Params: j.params, Payload: j.payload, Away: j.away,
 		Lease: time.Duration(a.lease) * time.Millisecond, JobDeadline: j.deadline, Prefetched: a.prefetched,
+		Devices: a.devices,
 	}
 	if t.arr != nil {
 		m.Index, m.Count = spec.Array.Index(a.position), t.n

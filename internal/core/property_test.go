@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,15 @@ tasks:
   b: {array: "${{ tasks.list.outputs.n }}", needs: {list: succeeded, a: {each: succeeded}}, run: "true"}
   c: {needs: {a: any, b: any}, run: "true"}
   d: {array: {each: "${{ tasks.list.outputs.n }}"}, needs: {list: done}, run: "true"}`,
+		`run: "true"
+resources: {gpu: 2}
+retry: {max_attempts: 2, on_lost: 5, delay: 1s}`,
+		`array: 0-4
+run: "true"
+resources: {cpu: 0.5, gpu: 1, licence: 1}`,
+		`array: 0-3%3
+run: "true"
+resources: {cpu: 0, disk: 2}`,
 	}
 }
 
@@ -83,13 +93,14 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			t.Fatalf(format, args...)
 		})
 		m.judge.deep, m.recording, m.recorded = true, true, len(m.journal)
-		if rapid.Bool().Draw(t, "learns") {
-			m.raise(FormatLearns)
+		if rapid.IntRange(0, 3).Draw(t, "newest") > 0 { // else it may be raised on the way
+			m.raise(max(FormatLearns, FormatResources))
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"submit":    m.submitSome,
 			"submit2":   m.submitSome,
 			"worker":    m.joinSome,
+			"shrink":    m.shrinkSome,
 			"start":     m.startSome,
 			"end":       m.endSome,
 			"end2":      m.endSome,
@@ -178,7 +189,8 @@ func (m *machine) submitSome(t *rapid.T) {
 			m.carrySome(t, c)
 		}
 	})
-	if err != nil && job.CodeOf(err) != job.Exists && job.CodeOf(err) != job.Stale && job.CodeOf(err) != job.NotFound {
+	early := m.s.Format() < FormatResources && job.CodeOf(err) == job.Refused && strings.Contains(text, "resources: {")
+	if err != nil && !early && job.CodeOf(err) != job.Exists && job.CodeOf(err) != job.Stale && job.CodeOf(err) != job.NotFound {
 		t.Fatalf("submit %s: %v", text, err)
 	}
 }
@@ -211,12 +223,36 @@ func (m *machine) joinSome(t *rapid.T) {
 		Protocol: link.Protocol, Name: name, Instance: name, Incarnation: 1, Slots: n,
 		Capacity: job.Resources{CPU: int64(n+1) * 1000, Memory: 1 << 40}, Prefetch: []int{0, 2, 1, 3}[n], Executors: []string{"process"},
 	}
+	h.Capacity.Other, h.Devices = someOthers(t)
 	if w := m.workers[name]; w != nil {
 		h.Incarnation = w.hello.Incarnation + 1
 		w.held = nil
 	}
+	m.shrunk[name] = false
 	if err := m.join(h); err != nil {
 		t.Fatalf("%v", err)
+	}
+}
+
+// someOthers is what a worker may have beside processors and memory; GPUs are named, or not.
+func someOthers(t *rapid.T) (other job.Amounts, devices job.Devices) {
+	ids := rapid.SampledFrom([][]string{nil, {"a", "b"}, {"b", "c", "d"}, {"c"}}).Draw(t, "gpus")
+	other = job.AmountsOf(map[string]int64{job.Disk: 4, "licence": rapid.Int64Range(0, 3).Draw(t, "licences"), job.GPU: int64(len(ids))})
+	if rapid.IntRange(0, 3).Draw(t, "named") > 0 {
+		devices = devices.Set(job.GPU, ids)
+	}
+	return other, devices
+}
+
+// shrinkSome has a worker come back with other amounts, while it runs what it ran.
+func (m *machine) shrinkSome(t *rapid.T) {
+	w := m.someWorker(t, rapid.Bool().Draw(t, "up"))
+	h := w.hello
+	h.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cpu") * 1000
+	h.Capacity.Other, h.Devices = someOthers(t)
+	m.shrunk[h.Name] = true
+	if err := m.join(h); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -475,11 +511,16 @@ func (m *machine) finishAll() {
 	for _, w := range m.workers {
 		w.held, w.up = nil, false
 	}
+	ids := make([]string, 200)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
 	for i := range 2 { // two, since an attempt may have to be alone
 		name := fmt.Sprintf("last%d", i)
 		err := m.join(link.Hello{
 			Protocol: link.Protocol, Name: name, Instance: name, Incarnation: 1, Slots: 50,
-			Capacity: job.Resources{CPU: 1e6, Memory: 1 << 50}, Executors: []string{"process"},
+			Capacity: job.Resources{CPU: 1e6, Memory: 1 << 50, Other: "disk=999\ngpu=200\nlicence=999"}, Executors: []string{"process"},
+			Devices: job.Devices("").Set(job.GPU, ids),
 		})
 		if err != nil {
 			m.fail("%v", err)

@@ -333,6 +333,7 @@ type attempt struct {
 	alone      bool
 	recalled   bool
 	run        *plan.Run
+	devices    job.Devices // what is its own of those that its worker has
 	stop       job.Cause
 	grace      int64
 	prev, next *attempt // of the same worker, oldest first
@@ -349,6 +350,7 @@ type worker struct {
 	first   *attempt
 	last    *attempt
 	held    int
+	used    job.Resources // by what has a place
 }
 
 // accepts reports whether a worker may be given anything.

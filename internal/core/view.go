@@ -50,7 +50,9 @@ type ElementView struct {
 	// Fence and Assigned are of the live attempt, 0 for none.
 	Fence    uint64
 	Assigned int64
-	Worker   string
+	// Devices are those that the live attempt has.
+	Devices job.Devices
+	Worker  string
 }
 
 // Elements returns up to limit elements of a task from a position on, in one of
@@ -90,7 +92,7 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 		v.Worker = w.hello.Name
 	}
 	if a := t.attempt(p); a != nil {
-		v.Fence, v.Assigned, v.Stopping = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone
+		v.Fence, v.Assigned, v.Stopping, v.Devices = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone, a.devices
 	}
 	return v
 }
@@ -258,7 +260,9 @@ func (s *State) Tokens() []Token {
 // WorkerView is a worker with what it does.
 type WorkerView struct {
 	WorkerImage
+	// Used is what attempts have, Taken the devices among it.
 	Used                job.Resources
+	Taken               job.Devices
 	Running, Prefetched int
 }
 
@@ -271,7 +275,8 @@ func (s *State) Workers() []WorkerView {
 	for _, id := range s.workerIDs {
 		w := s.workers[id]
 		v := WorkerView{WorkerImage: WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}}
-		v.Used, v.Running, v.Prefetched = s.plan.Usage(id)
+		_, v.Running, v.Prefetched = s.plan.Usage(id)
+		v.Used, v.Taken = w.used, w.taken()
 		out = append(out, v)
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Resources is what an attempt is given for itself, or what a worker has to give.
@@ -98,6 +99,18 @@ func (c Amounts) All(yield func(name string, n int64) bool) {
 			return
 		}
 	}
+}
+
+// Text is the amounts in one line for people: "disk 10G, gpu 2".
+func (c Amounts) Text() string {
+	var b strings.Builder
+	for name, n := range c.All {
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(name + " " + FormatAmount(name, n))
+	}
+	return b.String()
 }
 
 // Get is the amount of a name, 0 if there is none.

@@ -149,6 +149,14 @@ func TestParseAmount(t *testing.T) {
 	}
 }
 
+func TestText(t *testing.T) {
+	for want, c := range map[string]map[string]int64{"": nil, "gpu 1": {"gpu": 1}, "bandwidth 100M, disk 1536Mi, licence 3": {"licence": 3, "disk": 3 << 29, "bandwidth": 1e8}} {
+		if got := AmountsOf(c).Text(); got != want {
+			t.Errorf("%v is %q, want %q", c, got, want)
+		}
+	}
+}
+
 func TestCheckResource(t *testing.T) {
 	for _, name := range []string{"gpu", "disk", "licence", "a-b", "x1"} {
 		if err := CheckResource(name); err != nil {

@@ -38,6 +38,11 @@ func (h *Hello) Check() error {
 	if err := job.CheckName(h.Name); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
+	if h.Pool != "" {
+		if err := job.CheckName(h.Pool); err != nil {
+			return fmt.Errorf("worker %s: pool: %w", h.Name, err)
+		}
+	}
 	if h.Instance == "" || h.Incarnation == 0 || h.Slots < 1 || h.Capacity.CPU < 0 || h.Capacity.Memory < 0 || h.Prefetch < 0 {
 		return fmt.Errorf("worker %s: its hello lacks an identity, a slot or a capacity", h.Name)
 	}
@@ -51,6 +56,7 @@ func (h *Hello) Check() error {
 		{"attempts to hold ready", int64(h.Prefetch), MaxSlots},
 		{"thousandths of a processor", h.Capacity.CPU, maxCPU},
 		{"bytes of memory", h.Capacity.Memory, maxMemory},
+		{"resources beside processors and memory", int64(h.Capacity.Other.Len()), job.MaxResources},
 		{"labels", int64(len(h.Labels)), job.MaxLabels},
 		{"executors", int64(len(h.Executors)), maxExecutors},
 		{"functions", int64(len(h.Functions)), MaxFunctions},
@@ -59,6 +65,9 @@ func (h *Hello) Check() error {
 		if most.n > most.most {
 			return fmt.Errorf("worker %s: it says %d %s; at most %d are allowed", h.Name, most.n, most.what, most.most)
 		}
+	}
+	if err := h.checkResources(); err != nil {
+		return fmt.Errorf("worker %s: %w", h.Name, err)
 	}
 	for _, key := range slices.Sorted(maps.Keys(h.Labels)) {
 		if key == "" || len(key) > job.MaxName || strings.ContainsFunc(key, unicode.IsControl) {
@@ -69,6 +78,28 @@ func (h *Hello) Check() error {
 	for _, text := range texts {
 		if len(text) > maxWords || strings.ContainsFunc(text, unicode.IsControl) {
 			return fmt.Errorf("worker %s: %.80q: want at most %d bytes without control characters", h.Name, text, maxWords)
+		}
+	}
+	return nil
+}
+
+// checkResources refuses amounts of resources that nothing can have, and devices that are
+// not as many as the amount says.
+func (h *Hello) checkResources() error {
+	for name, n := range h.Capacity.Other.All {
+		if err := job.CheckResource(name); err != nil {
+			return err
+		}
+		if n < 0 || n > job.MaxCount {
+			return fmt.Errorf("it says %d of %s; want 0 to %d", n, name, int64(job.MaxCount))
+		}
+	}
+	for name, ids := range h.Devices.All {
+		if err := job.CheckDevices(name, ids); err != nil {
+			return err
+		}
+		if n := h.Capacity.Other.Get(name); n != int64(len(ids)) {
+			return fmt.Errorf("it says %d of %s, and the ids of %d", n, name, len(ids))
 		}
 	}
 	return nil

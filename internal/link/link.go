@@ -70,6 +70,9 @@ type Held struct {
 	Phase Phase
 }
 
+// PoolLabel is the label that says which pool a worker is in.
+const PoolLabel = "pool"
+
 // Hello opens a session.
 type Hello struct {
 	Protocol uint32
@@ -89,6 +92,10 @@ type Hello struct {
 	Place    string
 	Labels   map[string]string
 	Capacity job.Resources
+	// Devices are those of Capacity that have ids: as many as it says there.
+	Devices job.Devices
+	// Pool is where the worker belongs; empty for the default one.
+	Pool string
 	// Slots is how many attempts run at the same time.
 	Slots int
 	// Prefetch is how many more attempts it takes, to have the next at hand.
@@ -163,6 +170,8 @@ type Welcome struct {
 	Beat time.Duration
 	// Lease is the lease of attempts whose task says nothing else.
 	Lease time.Duration
+	// Note is what of the hello the server can't use so far, and why; empty for nothing.
+	Note string
 }
 
 // BeatAnswer answers a beat. Only now do the leases it renewed count, from the
@@ -205,6 +214,8 @@ type Assignment struct {
 	JobDeadline int64
 	// Prefetched: reserve nothing; start when an attempt of the same shape ended.
 	Prefetched bool
+	// Devices are the attempt's alone until it has ended.
+	Devices job.Devices
 	// Proof is filled in at the server's door.
 	Proof Proof
 }

@@ -241,7 +241,8 @@ func putAssigned(b []byte, e *core.AttemptAssigned) []byte {
 	b = putInt(b, 7, e.Lease)
 	b = putInt(b, 8, e.At)
 	b = putBool(b, 9, e.Prefetched)
-	return putBool(b, 10, e.Alone)
+	b = putBool(b, 10, e.Alone)
+	return putDevices(b, 11, e.Devices)
 }
 
 func putEnded(b []byte, e *core.AttemptEnded) []byte {

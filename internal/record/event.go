@@ -324,6 +324,8 @@ func (r *reader) attemptAssigned() (e core.AttemptAssigned) {
 			e.Prefetched = r.bool()
 		case 10:
 			e.Alone = r.bool()
+		case 11:
+			e.Devices = r.devices(e.Devices)
 		default:
 			r.unknown()
 		}

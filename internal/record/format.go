@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -36,16 +37,45 @@ func Needs(e core.Event) uint64 {
 		return formatRaises
 	case core.WorkerJoined:
 		return needsOfHello(&e.Hello)
+	case core.AttemptAssigned:
+		return needsOfDevices(e.Devices)
 	}
 	return core.FirstFormat
 }
 
 // needsOfHello is Needs for what a worker says of itself.
 func needsOfHello(h *link.Hello) uint64 {
-	if h.Capacity.Other != "" {
+	if h.Capacity.Other != "" || h.Pool != "" {
+		return formatResources
+	}
+	return needsOfDevices(h.Devices)
+}
+
+func needsOfDevices(d job.Devices) uint64 {
+	if d != "" {
 		return formatResources
 	}
 	return core.FirstFormat
+}
+
+// needsOfAttempts is Needs for a row with live attempts.
+func needsOfAttempts(live []core.AttemptImage) uint64 {
+	need := uint64(core.FirstFormat)
+	for i := range live {
+		need = max(need, needsOfDevices(live[i].Devices))
+	}
+	return need
+}
+
+// needsOfJob is Needs for the row of a job.
+func needsOfJob(m *core.JobImage) uint64 {
+	need := uint64(core.FirstFormat)
+	for i := range m.Tasks {
+		if live := m.Tasks[i].Live; live != nil {
+			need = max(need, needsOfDevices(live.Devices))
+		}
+	}
+	return need
 }
 
 // Digests says whether the leader of a cluster of that format digests its state.

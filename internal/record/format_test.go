@@ -29,7 +29,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("a batch with %T is one of format %d (%v); want %d", e, b[1], err, need)
 		}
 	}
-	if highest["WorkerJoined"] != formatResources || highest["JobWoken"] != core.FirstFormat {
+	if highest["WorkerJoined"] != formatResources || highest["AttemptAssigned"] != formatResources || highest["JobWoken"] != core.FirstFormat {
 		t.Errorf("the events need %v", highest)
 	}
 	if CheckRaise(Newest) != nil || !errors.Is(CheckRaise(Newest+1), ErrFormat) {

@@ -12,7 +12,7 @@ import (
 )
 
 func putJob(b []byte, m *core.JobImage) []byte {
-	b = putFormat(b)
+	b = putUint(b, formatField, needsOfJob(m))
 	b = putBytes(b, 2, m.UID[:])
 	b = putSigned(b, 3, int64(m.Priority))
 	b = putBytes(b, 4, m.Params)
@@ -268,6 +268,7 @@ func putAttempt(b []byte, f field, a *core.AttemptImage) []byte {
 	b = putBool(b, 10, a.Recalled)
 	b = putCause(b, 11, a.Stop)
 	b = putInt(b, 12, a.Grace)
+	b = putDevices(b, 13, a.Devices)
 	return end(b, at)
 }
 
@@ -299,6 +300,8 @@ func (r *reader) attempt() (a core.AttemptImage) {
 			a.Stop = m.cause()
 		case 12:
 			a.Grace = m.int()
+		case 13:
+			a.Devices = m.devices(a.Devices)
 		default:
 			m.unknown()
 		}

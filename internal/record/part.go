@@ -218,6 +218,8 @@ func putHello(b []byte, f field, h *link.Hello) []byte {
 	b = putString(b, 16, h.Unfit)
 	b = putString(b, 17, h.Place)
 	b = putUint(b, 18, h.Greeting)
+	b = putDevices(b, 19, h.Devices)
+	b = putString(b, 20, h.Pool)
 	return end(b, at)
 }
 
@@ -263,6 +265,10 @@ func (r *reader) hello() (h link.Hello) {
 			h.Place = m.string()
 		case 18:
 			h.Greeting = m.uint()
+		case 19:
+			h.Devices = m.devices(h.Devices)
+		case 20:
+			h.Pool = m.string()
 		case 15:
 			h.Seq = m.uint()
 		default:

@@ -12,7 +12,7 @@ import (
 const attemptBits = 16
 
 func putChunk(b []byte, m *core.ChunkImage) []byte {
-	b = putFormat(b)
+	b = putUint(b, formatField, needsOfAttempts(m.Live))
 	b = putBytes(b, 2, m.Columns)
 	b = putSpans(b, 3, m.Open)
 	for i := range m.Retries {

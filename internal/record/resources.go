@@ -1,6 +1,10 @@
 package record
 
-import "github.com/reeve-scheduler/reeve/internal/job"
+import (
+	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
 
 func putResources(b []byte, f field, v job.Resources) []byte {
 	if v == (job.Resources{}) {
@@ -52,4 +56,25 @@ func (r *reader) amount() (name string, n int64) {
 		m.damaged()
 	}
 	return name, n
+}
+
+func putDevices(b []byte, f field, d job.Devices) []byte {
+	for name, ids := range d.All {
+		var pair int
+		b, pair = begin(b, f)
+		b = putString(putString(b, 1, name), 2, strings.Join(ids, ","))
+		b = end(b, pair)
+	}
+	return b
+}
+
+// devices reads one entry and returns d with it.
+func (r *reader) devices(d job.Devices) job.Devices {
+	name, text := r.pair()
+	ids := strings.Split(text, ",")
+	if job.CheckDevices(name, ids) != nil {
+		r.damaged()
+		return d
+	}
+	return d.Set(name, ids)
 }

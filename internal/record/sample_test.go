@@ -72,7 +72,10 @@ type source interface {
 
 // since says which fields of what is stored came with a format after the first.
 func since() map[string]uint64 {
-	return map[string]uint64{"Resources.Other": formatResources}
+	return map[string]uint64{
+		"Resources.Other": formatResources, "Hello.Devices": formatResources, "Hello.Pool": formatResources,
+		"AttemptAssigned.Devices": formatResources, "AttemptImage.Devices": formatResources,
+	}
 }
 
 // counter fills every field with something, the same each time. Fields that are newer than a
@@ -160,6 +163,13 @@ func fill(v reflect.Value, from source) {
 			c = c.Set(fmt.Sprintf("r%d", from.number(99)), int64(from.number(1<<64-1)))
 		}
 		v.SetString(string(c))
+		return
+	case job.Devices:
+		var d job.Devices
+		for range from.length() {
+			d = d.Set(fmt.Sprintf("d%d", from.number(99)), []string{fmt.Sprint(from.number(9)), fmt.Sprintf("x%d", from.number(9))})
+		}
+		v.SetString(string(d))
 		return
 	}
 	switch v.Kind() {

@@ -51,7 +51,13 @@ func checkField(t *rapid.T, path string, v reflect.Value, m protoreflect.Message
 	got := m.Get(fd)
 	same := true
 	amounts, counted := reflect.TypeAssert[job.Amounts](v)
+	devices, named := reflect.TypeAssert[job.Devices](v)
 	switch {
+	case named:
+		same = devices.Len() == got.Map().Len()
+		for name, ids := range devices.All {
+			same = same && got.Map().Get(protoreflect.ValueOfString(name).MapKey()).String() == strings.Join(ids, ",")
+		}
 	case counted:
 		same = amounts.Len() == got.Map().Len()
 		for name, n := range amounts.All {

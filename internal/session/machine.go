@@ -117,7 +117,7 @@ func (m *Machine) welcome(at Position, w *core.Welcomed) []Action {
 		m.mine[h.Fence] = 0
 	}
 	return []Action{{Heard: m.id}, {Send: &link.ToWorker{Welcome: &link.Welcome{
-		WorkerID: m.id, Generation: at.Generation, Seq: at.Seq, Beat: link.BeatEvery(m.lease), Lease: m.lease,
+		WorkerID: m.id, Generation: at.Generation, Seq: at.Seq, Beat: link.BeatEvery(m.lease), Lease: m.lease, Note: w.Note,
 	}}}}
 }
 

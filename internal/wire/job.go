@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -59,7 +60,7 @@ func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint6
 		t, s := &m.Tasks[i], &spec.Tasks[i]
 		one := &reevev1.Task{
 			Name: s.Name, State: t.Counts.TaskState().String(), Array: s.Array != nil, Counts: Counts(t.Counts),
-			StartedAt: Time(t.Started), EndedAt: Time(t.Ended), Held: t.Held,
+			StartedAt: Time(t.Started), EndedAt: Time(t.Ended), Held: t.Held, Resources: s.Resources.Words(),
 		}
 		for _, n := range s.Needs {
 			one.Needs = append(one.Needs, n.Task)
@@ -222,7 +223,7 @@ func Last(v *core.ElementView, ref job.Ref) *reevev1.Attempt {
 	return &reevev1.Attempt{
 		Id: ref.String(), Number: int32(v.Record.Attempts), State: v.Record.State.String(), Cause: v.Record.Cause.String(),
 		Worker: v.Worker, AssignedAt: Time(v.Assigned), StartedAt: Time(v.Record.Started), EndedAt: Time(v.Record.Ended),
-		CpuMs: v.Record.Usage.CPU.Milliseconds(), MemoryBytes: v.Record.Usage.Memory,
+		CpuMs: v.Record.Usage.CPU.Milliseconds(), MemoryBytes: v.Record.Usage.Memory, Devices: deviceMap(v.Devices),
 	}
 }
 
@@ -242,6 +243,8 @@ func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
 		Id: fmt.Sprint(v.ID), Name: h.Name, State: state, Labels: h.Labels, CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory,
 		Slots: int32(h.Slots), CpuMilliUsed: v.Used.CPU, MemoryBytesUsed: v.Used.Memory, Running: int32(v.Running), Prefetched: int32(v.Prefetched),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host, Unfit: h.Unfit,
+		Resources: amountMap(h.Capacity.Other), ResourcesUsed: amountMap(v.Used.Other), Devices: deviceMap(h.Devices), DevicesUsed: deviceMap(v.Taken),
+		Pool: cmp.Or(h.Pool, core.DefaultName),
 	}
 }
 

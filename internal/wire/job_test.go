@@ -87,7 +87,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	if f := Forecast(core.Prediction{Advice: known.Advice}); f != nil {
 		t.Errorf("a forecast of nothing: %v", f)
 	}
-	view := &core.ElementView{Index: 3, Record: record, RetryAt: 5, Stopping: true, Worker: "w7", Assigned: 1}
+	view := &core.ElementView{Index: 3, Record: record, RetryAt: 5, Stopping: true, Worker: "w7", Assigned: 1, Devices: "gpu=0,1"}
 	if missing := unset(Element(4217, "a", view, 17)); missing != nil {
 		t.Errorf("an element lacks %v", missing)
 	}
@@ -96,7 +96,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 	past := &core.PastAttempt{Number: 1, Cause: cause, Worker: "w1", Assigned: 1, Started: 2, Ended: 3, Usage: job.Usage{CPU: time.Second, Memory: 1}}
 	ref := job.Ref{Job: 4217, Task: "a", Index: 3}
-	if missing := unset(Past(past, ref)); missing != nil {
+	if missing := unset(Past(past, ref), "devices"); missing != nil {
 		t.Errorf("an earlier attempt lacks %v", missing)
 	}
 	if missing := unset(Last(view, ref)); missing != nil {
@@ -104,13 +104,17 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 	worker := &core.WorkerView{
 		WorkerImage: core.WorkerImage{ID: 7, Joined: 1, Hello: link.Hello{
-			Name: "w7", Labels: map[string]string{"k": "v"}, Capacity: job.Resources{CPU: 1, Memory: 1}, Slots: 1, Executors: []string{"process"},
+			Name: "w7", Labels: map[string]string{"k": "v"}, Capacity: job.Resources{CPU: 1, Memory: 1, Other: "gpu=2"}, Devices: "gpu=0,1", Slots: 1, Executors: []string{"process"},
 			Functions: []string{"f"}, Version: "v", Host: "h", About: []string{"a"}, Unfit: "no room",
 		}},
-		Used: job.Resources{CPU: 1, Memory: 1}, Running: 1, Prefetched: 1,
+		Used: job.Resources{CPU: 1, Memory: 1, Other: "gpu=1"}, Taken: "gpu=0", Running: 1, Prefetched: 1,
 	}
 	if missing := unset(Worker(worker, true), "seen_at"); missing != nil { // nobody keeps it yet
 		t.Errorf("a worker lacks %v", missing)
+	}
+	if w := Worker(worker, true); w.GetResources()["gpu"] != 2 || w.GetResourcesUsed()["gpu"] != 1 || w.GetDevices()["gpu"] != "0,1" ||
+		w.GetDevicesUsed()["gpu"] != "0" || w.GetPool() != core.DefaultName {
+		t.Errorf("a worker with devices: %v", w)
 	}
 	if w := Worker(worker, true); w.GetState() != "unfit" {
 		t.Errorf("a worker that is not fit is %s", w.GetState())

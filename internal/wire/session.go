@@ -48,9 +48,13 @@ func FromWorkerMessage(m link.FromWorker) *reevev1.SessionRequest {
 
 func hello(m *reevev1.Hello) (*link.Hello, error) {
 	h, err := held(m.GetHeld())
+	if err != nil {
+		return nil, err
+	}
+	other, devices, err := resources(m.GetResources(), m.GetDevices())
 	return &link.Hello{
 		Protocol: m.GetProtocol(), Name: m.GetName(), Instance: m.GetInstance(), Incarnation: m.GetIncarnation(), Labels: m.GetLabels(),
-		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes()}, Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
+		Capacity: job.Resources{CPU: m.GetCpuMilli(), Memory: m.GetMemoryBytes(), Other: other}, Devices: devices, Pool: m.GetPool(), Slots: int(m.GetSlots()), Prefetch: int(m.GetPrefetch()),
 		Executors: m.GetExecutors(), Functions: m.GetFunctions(), Version: m.GetVersion(), Host: m.GetHost(), About: m.GetAbout(), Place: m.GetPlace(),
 		Greeting: m.GetGreeting(),
 		Held:     h, Unfit: m.GetUnfit(), Generation: m.GetGeneration(), Seq: m.GetSequence(),
@@ -60,7 +64,8 @@ func hello(m *reevev1.Hello) (*link.Hello, error) {
 func helloMessage(h *link.Hello) *reevev1.Hello {
 	return &reevev1.Hello{
 		Protocol: h.Protocol, Name: h.Name, Instance: h.Instance, Incarnation: h.Incarnation, Labels: h.Labels,
-		CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory, Slots: int32(h.Slots), Prefetch: int32(h.Prefetch),
+		CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory, Resources: amountMap(h.Capacity.Other), Devices: deviceMap(h.Devices), Pool: h.Pool,
+		Slots: int32(h.Slots), Prefetch: int32(h.Prefetch),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, Host: h.Host, About: h.About, Place: h.Place,
 		Greeting: h.Greeting,
 		Held:     heldMessages(h.Held), Unfit: h.Unfit, Generation: h.Generation, Sequence: h.Seq,
@@ -169,7 +174,7 @@ func ToWorker(m *reevev1.SessionResponse) (link.ToWorker, error) {
 		w := m.Welcome
 		return link.ToWorker{Welcome: &link.Welcome{
 			WorkerID: w.GetWorkerId(), Generation: w.GetGeneration(), Seq: w.GetSequence(),
-			Beat: duration(w.GetBeatMs()), Lease: duration(w.GetLeaseMs()),
+			Beat: duration(w.GetBeatMs()), Lease: duration(w.GetLeaseMs()), Note: w.GetNote(),
 		}}, nil
 	case *reevev1.SessionResponse_Beat:
 		return link.ToWorker{Beat: &link.BeatAnswer{Number: m.Beat.GetNumber(), Generation: m.Beat.GetGeneration(), Seq: m.Beat.GetSequence()}}, nil
@@ -197,7 +202,7 @@ func ToWorkerMessage(m link.ToWorker) *reevev1.SessionResponse {
 	case m.Welcome != nil:
 		w := m.Welcome
 		return &reevev1.SessionResponse{Message: &reevev1.SessionResponse_Welcome{Welcome: &reevev1.Welcome{
-			WorkerId: w.WorkerID, Generation: w.Generation, Sequence: w.Seq, BeatMs: w.Beat.Milliseconds(), LeaseMs: w.Lease.Milliseconds(),
+			WorkerId: w.WorkerID, Generation: w.Generation, Sequence: w.Seq, BeatMs: w.Beat.Milliseconds(), LeaseMs: w.Lease.Milliseconds(), Note: w.Note,
 		}}}
 	case m.Beat != nil:
 		return &reevev1.SessionResponse{Message: &reevev1.SessionResponse_Beat{Beat: &reevev1.BeatAnswer{
@@ -241,6 +246,9 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(),
 		}
 		copy(one.Proof[:], at.GetProof()) // what is not one proves nothing
+		if _, one.Devices, err = resources(nil, at.GetDevices()); err != nil {
+			return link.ToWorker{}, err
+		}
 		for _, o := range at.GetOutputs() {
 			one.Outputs = append(one.Outputs, link.TaskOutputs{Task: o.GetTask(), Outputs: o.GetOutputs()})
 		}
@@ -269,6 +277,7 @@ func assignMessage(a *link.Assign) *reevev1.Assign {
 			Params: at.Params, Payload: at.Payload, Item: at.Item, HasItem: at.HasItem,
 			ArrayCount: at.Count, ArrayFirst: at.First, ArrayLast: at.Last,
 			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched, Proof: at.Proof[:],
+			Devices: deviceMap(at.Devices),
 		}
 		for _, o := range at.Outputs {
 			one.Outputs = append(one.Outputs, &reevev1.TaskOutputs{Task: o.Task, Outputs: o.Outputs})

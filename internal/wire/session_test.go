@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -43,11 +44,23 @@ func drawSpan(t *rapid.T, label string) time.Duration {
 
 func drawSmall(t *rapid.T, label string) int { return rapid.IntRange(0, math.MaxInt32).Draw(t, label) }
 
+func drawAmounts(t *rapid.T) job.Amounts {
+	return job.AmountsOf(rapid.MapOfN(rapid.StringMatching("[a-c]x?"), rapid.Int64(), 0, 3).Draw(t, "amounts"))
+}
+
+func drawDevices(t *rapid.T) (d job.Devices) {
+	for _, name := range []string{"fpga", "gpu"} {
+		d = d.Set(name, rapid.SliceOfNDistinct(rapid.StringMatching("[a-z0-9/:._-]{1,8}"), 0, 3, rapid.ID).Draw(t, "ids"))
+	}
+	return d
+}
+
 func drawFromWorker(t *rapid.T) link.FromWorker {
 	switch rapid.IntRange(0, 3).Draw(t, "message") {
 	case 0:
 		h := anyOf[link.Hello](t, "hello")
 		h.Slots, h.Prefetch, h.Held = drawSmall(t, "slots"), drawSmall(t, "prefetch"), drawHeld(t)
+		h.Capacity.Other, h.Devices = drawAmounts(t), drawDevices(t)
 		return link.FromWorker{Hello: &h}
 	case 1:
 		return link.FromWorker{Beat: &link.Beat{Number: anyOf[uint64](t, "number"), Held: drawHeld(t)}}
@@ -95,6 +108,7 @@ func drawAssignment(t *rapid.T) link.Assignment {
 		Attempt: drawSmall(t, "attempt"), SpecHash: anyOf[[32]byte](t, "hash"), Params: anyOf[[]byte](t, "params"), Payload: anyOf[[]byte](t, "payload"),
 		Item: anyOf[string](t, "item"), HasItem: anyOf[bool](t, "has item"), Count: anyOf[int64](t, "count"), First: anyOf[int64](t, "first"), Last: anyOf[int64](t, "last"),
 		Outputs: anyOf[[]link.TaskOutputs](t, "outputs"), Lease: drawSpan(t, "lease"), JobDeadline: anyOf[int64](t, "deadline"), Prefetched: anyOf[bool](t, "prefetched"),
+		Devices: drawDevices(t),
 	}
 }
 
@@ -176,6 +190,7 @@ func TestSessionTakesAnything(t *testing.T) {
 		"an assignment's hash":   {Message: &reevev1.SessionResponse_Assign{Assign: &reevev1.Assign{Attempts: []*reevev1.Assignment{{SpecHash: []byte("short")}}}}},
 		"a spec's hash":          {Message: &reevev1.SessionResponse_Assign{Assign: &reevev1.Assign{Specs: []*reevev1.SpecText{{}}}}},
 		"a cause of the future":  {Message: &reevev1.SessionResponse_Stop{Stop: &reevev1.Stop{Cause: uint32(job.LastCause) + 1}}},
+		"a device of no name":    {Message: &reevev1.SessionResponse_Assign{Assign: &reevev1.Assign{Attempts: []*reevev1.Assignment{{SpecHash: make([]byte, 32), Devices: map[string]string{"gpu": "a b"}}}}}},
 		"a cause past its limit": {Message: &reevev1.SessionResponse_Stop{Stop: &reevev1.Stop{Cause: 1 << 8}}},
 	} {
 		if got, err := ToWorker(m); err == nil {
@@ -220,5 +235,25 @@ func TestEnums(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"HeldPhase"}, enums); diff != "" {
 		t.Errorf("an enumeration that this test does not know (-known +there):\n%s", diff)
+	}
+}
+
+// TestHelloResources: amounts and ids that could not be kept are refused with a word on why.
+func TestHelloResources(t *testing.T) {
+	many := map[string]int64{}
+	for i := range job.MaxResources + 1 {
+		many[fmt.Sprint("r", i)] = 1
+	}
+	for says, h := range map[string]*reevev1.Hello{
+		"small letters":                 {Resources: map[string]int64{"GPU\n": 1}},
+		"has a place of its own":        {Resources: map[string]int64{"cpu": 1}},
+		"a worker has 17 resources":     {Resources: many},
+		`gpu "a b": want a device's id`: {Devices: map[string]string{"gpu": "0,a b"}},
+		`gpu "": want a device's id`:    {Devices: map[string]string{"gpu": ""}},
+		`"0" is named twice`:            {Devices: map[string]string{"gpu": "0,0"}},
+	} {
+		if got, err := FromWorker(&reevev1.SessionRequest{Message: &reevev1.SessionRequest_Hello{Hello: h}}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v is taken as %+v, %v; want an error that says %s", h, got.Hello, err, says)
+		}
 	}
 }

@@ -668,6 +668,9 @@ type Task struct {
 	Element *Element `protobuf:"bytes,9,opt,name=element,proto3" json:"element,omitempty"`
 	Held    bool     `protobuf:"varint,10,opt,name=held,proto3" json:"held,omitempty"`
 	Needs   []string `protobuf:"bytes,11,rep,name=needs,proto3" json:"needs,omitempty"`
+	// What each attempt is given for itself, as the job file spells it: cpu always, of the
+	// rest what is asked for.
+	Resources map[string]string `protobuf:"bytes,12,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What earlier attempts say of the next; absent where nothing is known, and in lists.
 	Forecast      *Forecast `protobuf:"bytes,13,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -777,6 +780,13 @@ func (x *Task) GetHeld() bool {
 func (x *Task) GetNeeds() []string {
 	if x != nil {
 		return x.Needs
+	}
+	return nil
+}
+
+func (x *Task) GetResources() map[string]string {
+	if x != nil {
+		return x.Resources
 	}
 	return nil
 }
@@ -1196,8 +1206,11 @@ type Attempt struct {
 	// CPU time of all its processes in milliseconds, and peak memory in bytes: of the
 	// largest process, and on Linux not less than the keeper's own (some 16 MiB), from
 	// which it was forked.
-	CpuMs         int64 `protobuf:"varint,9,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
-	MemoryBytes   int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	CpuMs       int64 `protobuf:"varint,9,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	MemoryBytes int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// The devices that it has while it has not ended: ids by the name of their resource,
+	// separated by commas.
+	Devices       map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1300,6 +1313,13 @@ func (x *Attempt) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *Attempt) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
 }
 
 // ListRequest selects jobs; empty fields do not restrict.
@@ -2564,7 +2584,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf2\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x04\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -2578,9 +2598,13 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\aelement\x18\t \x01(\v2\x11.reeve.v1.ElementR\aelement\x12\x12\n" +
 	"\x04held\x18\n" +
 	" \x01(\bR\x04held\x12\x14\n" +
-	"\x05needs\x18\v \x03(\tR\x05needs\x12.\n" +
+	"\x05needs\x18\v \x03(\tR\x05needs\x12;\n" +
+	"\tresources\x18\f \x03(\v2\x1d.reeve.v1.Task.ResourcesEntryR\tresources\x12.\n" +
 	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x03\n" +
 	"\bForecast\x12\x15\n" +
@@ -2623,7 +2647,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\bretry_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x12)\n" +
 	"\x10cancel_requested\x18\v \x01(\bR\x0fcancelRequested\x12!\n" +
-	"\fcarried_from\x18\f \x01(\tR\vcarriedFrom\"\xde\x02\n" +
+	"\fcarried_from\x18\f \x01(\tR\vcarriedFrom\"\xd4\x03\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x14\n" +
@@ -2637,7 +2661,11 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\bended_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x15\n" +
 	"\x06cpu_ms\x18\t \x01(\x03R\x05cpuMs\x12!\n" +
 	"\fmemory_bytes\x18\n" +
-	" \x01(\x03R\vmemoryBytes\"\xcd\x02\n" +
+	" \x01(\x03R\vmemoryBytes\x128\n" +
+	"\adevices\x18\v \x03(\v2\x1e.reeve.v1.Attempt.DevicesEntryR\adevices\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x02\n" +
 	"\vListRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\tR\x06states\x12\x14\n" +
@@ -2741,7 +2769,7 @@ func file_reeve_v1_job_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_job_proto_rawDescData
 }
 
-var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_reeve_v1_job_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: reeve.v1.SubmitRequest
 	(*SubmitItem)(nil),            // 1: reeve.v1.SubmitItem
@@ -2778,76 +2806,80 @@ var file_reeve_v1_job_proto_goTypes = []any{
 	(*ElementOutputs)(nil),        // 32: reeve.v1.ElementOutputs
 	nil,                           // 33: reeve.v1.Job.LabelsEntry
 	nil,                           // 34: reeve.v1.Task.OutputsEntry
-	nil,                           // 35: reeve.v1.ElementOutputs.OutputsEntry
-	(*structpb.Struct)(nil),       // 36: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	nil,                           // 35: reeve.v1.Task.ResourcesEntry
+	nil,                           // 36: reeve.v1.Attempt.DevicesEntry
+	nil,                           // 37: reeve.v1.ElementOutputs.OutputsEntry
+	(*structpb.Struct)(nil),       // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
 }
 var file_reeve_v1_job_proto_depIdxs = []int32{
-	36, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
+	38, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
 	1,  // 1: reeve.v1.SubmitRequest.items:type_name -> reeve.v1.SubmitItem
-	36, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
+	38, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
 	3,  // 3: reeve.v1.SubmitResponse.jobs:type_name -> reeve.v1.SubmittedJob
 	6,  // 4: reeve.v1.GetResponse.job:type_name -> reeve.v1.Job
 	33, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
-	37, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	37, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	37, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
-	37, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	37, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
-	37, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
-	37, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
+	39, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	39, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	39, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	39, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
+	39, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
+	39, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
-	36, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
-	36, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
+	38, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
+	38, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
 	9,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
 	9,  // 17: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	37, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	37, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	39, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
 	34, // 20: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
 	10, // 21: reeve.v1.Task.element:type_name -> reeve.v1.Element
-	8,  // 22: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
-	37, // 23: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	37, // 24: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	37, // 25: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	37, // 26: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	37, // 27: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	37, // 28: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	37, // 29: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	37, // 30: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 31: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	10, // 32: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	11, // 33: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	28, // 34: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	29, // 35: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	32, // 36: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	35, // 37: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 38: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 39: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	12, // 40: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	14, // 41: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	16, // 42: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	18, // 43: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	20, // 44: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	22, // 45: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	24, // 46: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	26, // 47: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	30, // 48: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 49: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 50: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	13, // 51: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	15, // 52: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	17, // 53: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	19, // 54: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	21, // 55: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	23, // 56: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	25, // 57: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	27, // 58: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	31, // 59: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	49, // [49:60] is the sub-list for method output_type
-	38, // [38:49] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	35, // 22: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
+	8,  // 23: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
+	39, // 24: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	39, // 25: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 26: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	39, // 27: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	39, // 28: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	39, // 29: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	36, // 30: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
+	39, // 31: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	39, // 32: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 33: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	10, // 34: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	11, // 35: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	28, // 36: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	29, // 37: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	32, // 38: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	37, // 39: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 40: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 41: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	12, // 42: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	14, // 43: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	16, // 44: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	18, // 45: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	20, // 46: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	22, // 47: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	24, // 48: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	26, // 49: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	30, // 50: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 51: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 52: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	13, // 53: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	15, // 54: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	17, // 55: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	19, // 56: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	21, // 57: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	23, // 58: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	25, // 59: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	27, // 60: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	31, // 61: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	51, // [51:62] is the sub-list for method output_type
+	40, // [40:51] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }
@@ -2865,7 +2897,7 @@ func file_reeve_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_job_proto_rawDesc), len(file_reeve_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

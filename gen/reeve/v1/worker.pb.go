@@ -100,7 +100,16 @@ type Worker struct {
 	Connected bool                   `protobuf:"varint,18,opt,name=connected,proto3" json:"connected,omitempty"`
 	Host      string                 `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
 	// Why it can take nothing at the moment; empty if it can.
-	Unfit         string `protobuf:"bytes,20,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Unfit string `protobuf:"bytes,20,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	// Amounts of what it has beside processors and memory, by name: bytes of disk, bits per
+	// second of bandwidth, a number of anything else; and how much of that attempts have.
+	Resources     map[string]int64 `protobuf:"bytes,21,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	ResourcesUsed map[string]int64 `protobuf:"bytes,22,rep,name=resources_used,json=resourcesUsed,proto3" json:"resources_used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Ids of devices by the name of their resource, separated by commas; and those that
+	// attempts have.
+	Devices       map[string]string `protobuf:"bytes,23,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	DevicesUsed   map[string]string `protobuf:"bytes,24,rep,name=devices_used,json=devicesUsed,proto3" json:"devices_used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Pool          string            `protobuf:"bytes,25,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +280,41 @@ func (x *Worker) GetHost() string {
 func (x *Worker) GetUnfit() string {
 	if x != nil {
 		return x.Unfit
+	}
+	return ""
+}
+
+func (x *Worker) GetResources() map[string]int64 {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *Worker) GetResourcesUsed() map[string]int64 {
+	if x != nil {
+		return x.ResourcesUsed
+	}
+	return nil
+}
+
+func (x *Worker) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Worker) GetDevicesUsed() map[string]string {
+	if x != nil {
+		return x.DevicesUsed
+	}
+	return nil
+}
+
+func (x *Worker) GetPool() string {
+	if x != nil {
+		return x.Pool
 	}
 	return ""
 }
@@ -679,7 +723,13 @@ type Hello struct {
 	// Empty for not known.
 	Place string `protobuf:"bytes,19,opt,name=place,proto3" json:"place,omitempty"`
 	// Counts the sessions of the process, this one in. 0 for not known.
-	Greeting      uint64 `protobuf:"varint,20,opt,name=greeting,proto3" json:"greeting,omitempty"`
+	Greeting uint64 `protobuf:"varint,20,opt,name=greeting,proto3" json:"greeting,omitempty"`
+	// Amounts of what it has beside processors and memory, as in Worker.
+	Resources map[string]int64 `protobuf:"bytes,21,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Ids of devices by the name of their resource, separated by commas.
+	Devices map[string]string `protobuf:"bytes,22,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The pool that it is in; empty for "default".
+	Pool          string `protobuf:"bytes,23,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +902,27 @@ func (x *Hello) GetGreeting() uint64 {
 		return x.Greeting
 	}
 	return 0
+}
+
+func (x *Hello) GetResources() map[string]int64 {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *Hello) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Hello) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
 }
 
 // Held is an attempt that a worker holds.
@@ -1413,7 +1484,9 @@ type Welcome struct {
 	// How often to send a beat.
 	BeatMs int64 `protobuf:"varint,4,opt,name=beat_ms,json=beatMs,proto3" json:"beat_ms,omitempty"`
 	// The lease of attempts that say nothing else.
-	LeaseMs       int64 `protobuf:"varint,5,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	LeaseMs int64 `protobuf:"varint,5,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	// What of the hello the server can't use so far, and why; empty for nothing.
+	Note          string `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1481,6 +1554,13 @@ func (x *Welcome) GetLeaseMs() int64 {
 		return x.LeaseMs
 	}
 	return 0
+}
+
+func (x *Welcome) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
 }
 
 type BeatAnswer struct {
@@ -1678,7 +1758,10 @@ type Assignment struct {
 	// Reserve nothing; start when an attempt of the same task shape has ended.
 	Prefetched bool `protobuf:"varint,20,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
 	// To be shown with all that the attempt leaves: its log, its artifacts. A secret.
-	Proof         []byte `protobuf:"bytes,21,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof []byte `protobuf:"bytes,21,opt,name=proof,proto3" json:"proof,omitempty"`
+	// The devices that are the attempt's alone: ids by the name of their resource, separated
+	// by commas.
+	Devices       map[string]string `protobuf:"bytes,22,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1856,6 +1939,13 @@ func (x *Assignment) GetPrefetched() bool {
 func (x *Assignment) GetProof() []byte {
 	if x != nil {
 		return x.Proof
+	}
+	return nil
+}
+
+func (x *Assignment) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
 	}
 	return nil
 }
@@ -3034,7 +3124,7 @@ var File_reeve_v1_worker_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x05\n" +
+	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\t\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3058,8 +3148,25 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\aseen_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x1c\n" +
 	"\tconnected\x18\x12 \x01(\bR\tconnected\x12\x12\n" +
 	"\x04host\x18\x13 \x01(\tR\x04host\x12\x14\n" +
-	"\x05unfit\x18\x14 \x01(\tR\x05unfit\x1a9\n" +
+	"\x05unfit\x18\x14 \x01(\tR\x05unfit\x12=\n" +
+	"\tresources\x18\x15 \x03(\v2\x1f.reeve.v1.Worker.ResourcesEntryR\tresources\x12J\n" +
+	"\x0eresources_used\x18\x16 \x03(\v2#.reeve.v1.Worker.ResourcesUsedEntryR\rresourcesUsed\x127\n" +
+	"\adevices\x18\x17 \x03(\v2\x1d.reeve.v1.Worker.DevicesEntryR\adevices\x12D\n" +
+	"\fdevices_used\x18\x18 \x03(\v2!.reeve.v1.Worker.DevicesUsedEntryR\vdevicesUsed\x12\x12\n" +
+	"\x04pool\x18\x19 \x01(\tR\x04pool\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a@\n" +
+	"\x12ResourcesUsedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
+	"\x10DevicesUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1a\n" +
 	"\x18WorkerServiceListRequest\"G\n" +
@@ -3078,7 +3185,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04beat\x18\x02 \x01(\v2\x0e.reeve.v1.BeatH\x00R\x04beat\x12*\n" +
 	"\x06report\x18\x03 \x01(\v2\x10.reeve.v1.ReportH\x00R\x06report\x12-\n" +
 	"\aleaving\x18\x04 \x01(\v2\x11.reeve.v1.LeavingH\x00R\aleavingB\t\n" +
-	"\amessage\"\xff\x04\n" +
+	"\amessage\"\x83\a\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3102,8 +3209,17 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x04host\x18\x11 \x01(\tR\x04host\x12\x14\n" +
 	"\x05unfit\x18\x12 \x01(\tR\x05unfit\x12\x14\n" +
 	"\x05place\x18\x13 \x01(\tR\x05place\x12\x1a\n" +
-	"\bgreeting\x18\x14 \x01(\x04R\bgreeting\x1a9\n" +
+	"\bgreeting\x18\x14 \x01(\x04R\bgreeting\x12<\n" +
+	"\tresources\x18\x15 \x03(\v2\x1e.reeve.v1.Hello.ResourcesEntryR\tresources\x126\n" +
+	"\adevices\x18\x16 \x03(\v2\x1c.reeve.v1.Hello.DevicesEntryR\adevices\x12\x12\n" +
+	"\x04pool\x18\x17 \x01(\tR\x04pool\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
 	"\x04Held\x12\x14\n" +
@@ -3143,7 +3259,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x06recall\x18\x05 \x01(\v2\x10.reeve.v1.RecallH\x00R\x06recall\x12!\n" +
 	"\x03ack\x18\x06 \x01(\v2\r.reeve.v1.AckH\x00R\x03ack\x12-\n" +
 	"\agoodbye\x18\a \x01(\v2\x11.reeve.v1.GoodbyeH\x00R\agoodbyeB\t\n" +
-	"\amessage\"\x96\x01\n" +
+	"\amessage\"\xaa\x01\n" +
 	"\aWelcome\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\x04R\bworkerId\x12\x1e\n" +
 	"\n" +
@@ -3151,7 +3267,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"generation\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x17\n" +
 	"\abeat_ms\x18\x04 \x01(\x03R\x06beatMs\x12\x19\n" +
-	"\blease_ms\x18\x05 \x01(\x03R\aleaseMs\"`\n" +
+	"\blease_ms\x18\x05 \x01(\x03R\aleaseMs\x12\x12\n" +
+	"\x04note\x18\x06 \x01(\tR\x04note\"`\n" +
 	"\n" +
 	"BeatAnswer\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1e\n" +
@@ -3164,7 +3281,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05specs\x18\x02 \x03(\v2\x12.reeve.v1.SpecTextR\x05specs\"<\n" +
 	"\bSpecText\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xd4\x04\n" +
+	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xcd\x05\n" +
 	"\n" +
 	"Assignment\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
@@ -3193,7 +3310,11 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"prefetched\x18\x14 \x01(\bR\n" +
 	"prefetched\x12\x14\n" +
-	"\x05proof\x18\x15 \x01(\fR\x05proof\";\n" +
+	"\x05proof\x18\x15 \x01(\fR\x05proof\x12;\n" +
+	"\adevices\x18\x16 \x03(\v2!.reeve.v1.Assignment.DevicesEntryR\adevices\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
 	"\vTaskOutputs\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x18\n" +
 	"\aoutputs\x18\x02 \x01(\fR\aoutputs\"\x91\x01\n" +
@@ -3302,7 +3423,7 @@ func file_reeve_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_reeve_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_reeve_v1_worker_proto_goTypes = []any{
 	(HeldPhase)(0),                    // 0: reeve.v1.HeldPhase
 	(*Worker)(nil),                    // 1: reeve.v1.Worker
@@ -3347,64 +3468,78 @@ var file_reeve_v1_worker_proto_goTypes = []any{
 	(*ArtifactListResponse)(nil),      // 40: reeve.v1.ArtifactListResponse
 	(*Artifact)(nil),                  // 41: reeve.v1.Artifact
 	nil,                               // 42: reeve.v1.Worker.LabelsEntry
-	nil,                               // 43: reeve.v1.Hello.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 44: google.protobuf.Timestamp
+	nil,                               // 43: reeve.v1.Worker.ResourcesEntry
+	nil,                               // 44: reeve.v1.Worker.ResourcesUsedEntry
+	nil,                               // 45: reeve.v1.Worker.DevicesEntry
+	nil,                               // 46: reeve.v1.Worker.DevicesUsedEntry
+	nil,                               // 47: reeve.v1.Hello.LabelsEntry
+	nil,                               // 48: reeve.v1.Hello.ResourcesEntry
+	nil,                               // 49: reeve.v1.Hello.DevicesEntry
+	nil,                               // 50: reeve.v1.Assignment.DevicesEntry
+	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
 }
 var file_reeve_v1_worker_proto_depIdxs = []int32{
 	42, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
-	44, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
-	44, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
-	1,  // 3: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
-	9,  // 4: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
-	11, // 5: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
-	12, // 6: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
-	15, // 7: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
-	43, // 8: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
-	10, // 9: reeve.v1.Hello.held:type_name -> reeve.v1.Held
-	0,  // 10: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
-	10, // 11: reeve.v1.Beat.held:type_name -> reeve.v1.Held
-	13, // 12: reeve.v1.Report.started:type_name -> reeve.v1.Started
-	14, // 13: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
-	17, // 14: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
-	18, // 15: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
-	19, // 16: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
-	23, // 17: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
-	24, // 18: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
-	25, // 19: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
-	26, // 20: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
-	21, // 21: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
-	20, // 22: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
-	22, // 23: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
-	44, // 24: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
-	44, // 25: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
-	41, // 26: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
-	8,  // 27: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
-	2,  // 28: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
-	4,  // 29: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
-	6,  // 30: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
-	27, // 31: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
-	29, // 32: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
-	35, // 33: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
-	37, // 34: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
-	39, // 35: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
-	31, // 36: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
-	33, // 37: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
-	16, // 38: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
-	3,  // 39: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
-	5,  // 40: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
-	7,  // 41: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
-	28, // 42: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
-	30, // 43: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
-	36, // 44: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
-	38, // 45: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
-	40, // 46: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
-	32, // 47: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
-	34, // 48: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
-	38, // [38:49] is the sub-list for method output_type
-	27, // [27:38] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	51, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
+	51, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
+	43, // 3: reeve.v1.Worker.resources:type_name -> reeve.v1.Worker.ResourcesEntry
+	44, // 4: reeve.v1.Worker.resources_used:type_name -> reeve.v1.Worker.ResourcesUsedEntry
+	45, // 5: reeve.v1.Worker.devices:type_name -> reeve.v1.Worker.DevicesEntry
+	46, // 6: reeve.v1.Worker.devices_used:type_name -> reeve.v1.Worker.DevicesUsedEntry
+	1,  // 7: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
+	9,  // 8: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
+	11, // 9: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
+	12, // 10: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
+	15, // 11: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
+	47, // 12: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
+	10, // 13: reeve.v1.Hello.held:type_name -> reeve.v1.Held
+	48, // 14: reeve.v1.Hello.resources:type_name -> reeve.v1.Hello.ResourcesEntry
+	49, // 15: reeve.v1.Hello.devices:type_name -> reeve.v1.Hello.DevicesEntry
+	0,  // 16: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
+	10, // 17: reeve.v1.Beat.held:type_name -> reeve.v1.Held
+	13, // 18: reeve.v1.Report.started:type_name -> reeve.v1.Started
+	14, // 19: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
+	17, // 20: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
+	18, // 21: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
+	19, // 22: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
+	23, // 23: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
+	24, // 24: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
+	25, // 25: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
+	26, // 26: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
+	21, // 27: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
+	20, // 28: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
+	22, // 29: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
+	50, // 30: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
+	51, // 31: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
+	51, // 32: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
+	41, // 33: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
+	8,  // 34: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
+	2,  // 35: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
+	4,  // 36: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
+	6,  // 37: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
+	27, // 38: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
+	29, // 39: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
+	35, // 40: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
+	37, // 41: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
+	39, // 42: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
+	31, // 43: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
+	33, // 44: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
+	16, // 45: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
+	3,  // 46: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
+	5,  // 47: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
+	7,  // 48: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
+	28, // 49: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
+	30, // 50: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
+	36, // 51: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
+	38, // 52: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
+	40, // 53: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
+	32, // 54: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
+	34, // 55: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
+	45, // [45:56] is the sub-list for method output_type
+	34, // [34:45] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_worker_proto_init() }
@@ -3434,7 +3569,7 @@ func file_reeve_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_worker_proto_rawDesc), len(file_reeve_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   43,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

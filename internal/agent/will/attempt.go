@@ -48,8 +48,10 @@ type attempt struct {
 	executor string
 	held     bool
 	place    place
-	lease    time.Duration
-	proof    link.Proof
+	// devices are its alone while it is placed.
+	devices job.Devices
+	lease   time.Duration
+	proof   link.Proof
 	// work is the assignment until it starts.
 	work       *link.Assignment
 	atMostOnce bool

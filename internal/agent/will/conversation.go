@@ -180,6 +180,9 @@ func (m *Machine) welcome(w *link.Welcome) {
 		return
 	}
 	m.say(Info, "connected as worker %d, holding %d attempts", w.WorkerID, len(m.attempts))
+	if w.Note != "" {
+		m.say(Warn, "%s", w.Note)
+	}
 	m.failures = 0
 	m.sess.state, m.sess.beat = open, w.Beat
 	m.sess.patience = max(3*w.Beat, 3*time.Second)

@@ -122,6 +122,7 @@ type Adopted struct {
 	Lease      time.Duration
 	Proof      link.Proof
 	Resources  job.Resources
+	Devices    job.Devices
 	Where      []string
 	AtMostOnce bool
 	// Started is Unix milliseconds.

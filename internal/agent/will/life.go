@@ -40,6 +40,7 @@ func (m *Machine) take(w *link.Assignment) {
 	a := m.add(&attempt{
 		fence: w.Fence, ref: w.Ref(), place: placeOf(t), executor: t.Executor(),
 		lease: w.Lease, proof: w.Proof, work: w, atMostOnce: t.AtMostOnce,
+		devices: w.Devices,
 	})
 	m.beatFor(a.lease)
 	switch {
@@ -89,15 +90,28 @@ func (m *Machine) add(a *attempt) *attempt {
 	return a
 }
 
-// room reports whether one more attempt of a place could run beside those that do. The
-// server has seen to that, but what it has given up may still be on its way out here.
-func (m *Machine) room(p place) bool {
-	return m.running < m.set.Hello.Slots && m.used.Plus(p.resources).Fits(m.set.Hello.Capacity)
+// room reports whether one more attempt could run beside those that do. The server has seen
+// to that, but what it has given up may still be on its way out here.
+func (m *Machine) room(a *attempt) bool {
+	return m.running < m.set.Hello.Slots && a.place.resources.Fits(m.set.Hello.Capacity.Minus(m.used)) && !m.clash(a)
+}
+
+// clash reports whether another attempt still has a device that this one is to have.
+func (m *Machine) clash(a *attempt) bool {
+	if a.devices == "" {
+		return false
+	}
+	for o := m.first; o != nil; o = o.next {
+		if o.placed && o.devices != "" && o.devices.Clash(a.devices) {
+			return true
+		}
+	}
+	return false
 }
 
 // admit gives an attempt a place now, or as soon as there is one.
 func (m *Machine) admit(a *attempt) {
-	if m.room(a.place) {
+	if m.room(a) {
 		m.begin(a)
 		return
 	}
@@ -161,7 +175,7 @@ func (m *Machine) free(a *attempt) {
 	if m.leave.on {
 		return
 	}
-	for m.urgent.len() > 0 && m.room(m.urgent.first().place) {
+	for m.urgent.len() > 0 && m.room(m.urgent.first()) {
 		m.begin(m.urgent.pop())
 	}
 	q := m.queues[a.place]
@@ -177,7 +191,7 @@ func (m *Machine) free(a *attempt) {
 // useCredits starts prefetched attempts in places that were left.
 func (m *Machine) useCredits(p place) {
 	q := m.queues[p]
-	for q.credits > 0 && q.waiting.len() > 0 && m.room(p) {
+	for q.credits > 0 && q.waiting.len() > 0 && m.room(q.waiting.first()) {
 		q.credits--
 		q.spent++
 		m.ahead--
@@ -514,7 +528,7 @@ func (m *Machine) adopt(o *Adopted) {
 	a := m.add(&attempt{
 		fence: o.Fence, ref: o.Ref, key: o.Key, executor: o.Executor, held: o.Executor != "",
 		place: place{executor: o.Executor, resources: o.Resources, where: strings.Join(o.Where, "\n")}, lease: o.Lease, proof: o.Proof,
-		atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, dir: true, phase: running,
+		devices: o.Devices, atMostOnce: o.AtMostOnce, onDisk: o.AtMostOnce || o.Result != nil, dir: true, phase: running,
 	})
 	a.result.Started = o.Started
 	if !o.Foreign {

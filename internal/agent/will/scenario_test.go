@@ -101,6 +101,7 @@ func testSpec() *job.Spec {
 		{Name: "fetching", Function: "f", Resources: job.Resources{CPU: 1000}, Fetch: []string{"func"}},
 		{Name: "timed", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, Timeout: job.Duration(time.Minute)},
 		{Name: "picky", Command: []string{"true"}, Resources: job.Resources{CPU: 1000}, Where: []string{"gpu"}},
+		{Name: "device", Command: []string{"true"}, Resources: job.Resources{CPU: 100, Other: "gpu=1"}},
 	}}
 }
 
@@ -110,7 +111,7 @@ func newScenario(t *testing.T) *scenario {
 	return &scenario{
 		t: t, now: Now{Boot: 1e9 * 1000, Wall: 1_000_000}, refs: map[link.Fence]string{}, told: map[uint64]bool{},
 		set: Settings{
-			Hello: link.Hello{Protocol: link.Protocol, Name: "w1", Slots: 2, Prefetch: 2, Capacity: job.Resources{CPU: 2000, Memory: 1 << 30}},
+			Hello: link.Hello{Protocol: link.Protocol, Name: "w1", Slots: 2, Prefetch: 2, Capacity: job.Resources{CPU: 2000, Memory: 1 << 30, Other: "gpu=2"}, Devices: "gpu=a,b"},
 			Seed:  1, KeepAfter: 30 * time.Second, LogWait: time.Minute, Reconnect: 5 * time.Second,
 			LeaveWait: 20 * time.Second, LeaveGrace: 10 * time.Second, Durable: true,
 			ReadSpec: func(b []byte) (*job.Spec, error) {
@@ -272,7 +273,7 @@ func (w *scenario) fromServer(a args) Event {
 	switch a.words[0] {
 	case "welcome":
 		return w.received(link.ToWorker{Welcome: &link.Welcome{
-			WorkerID: 7, Beat: w.duration(a.pairs["beat"]), Generation: uint64(w.number(a.pairs["gen"])), Seq: uint64(w.number(a.pairs["seq"])),
+			WorkerID: 7, Beat: w.duration(a.pairs["beat"]), Note: strings.ReplaceAll(a.pairs["note"], "_", " "), Generation: uint64(w.number(a.pairs["gen"])), Seq: uint64(w.number(a.pairs["seq"])),
 		}})
 	case "answer":
 		return w.received(link.ToWorker{Beat: &link.BeatAnswer{
@@ -323,7 +324,7 @@ func (w *scenario) assign(a args) *link.Assign {
 	for _, f := range a.fences() {
 		at := link.Assignment{
 			Fence: f, Job: 10, Index: job.NoIndex, Attempt: 1, SpecHash: testHash(),
-			Lease: w.duration(a.pairs["lease"]), Prefetched: a.has("prefetched"),
+			Lease: w.duration(a.pairs["lease"]), Prefetched: a.has("prefetched"), Devices: a.gpu(),
 		}
 		for i := range spec.Tasks {
 			if a.has(spec.Tasks[i].Name) {
@@ -338,11 +339,21 @@ func (w *scenario) assign(a args) *link.Assign {
 	return as
 }
 
+func (a args) gpu() (d job.Devices) {
+	if id := a.pairs["gpu"]; id != "" {
+		d = d.Set("gpu", []string{id})
+	}
+	return d
+}
+
 func (w *scenario) adopted(a args) Event {
 	o := Adopted{
 		Fence: w.fence(a), Ref: job.Ref{Job: 10, Task: "proc", Index: job.NoIndex, Attempt: 1}, Executor: "process",
 		Lease: w.duration(a.pairs["lease"]), Resources: job.Resources{CPU: 1000}, Started: w.now.Wall - 5000,
 		Foreign: a.has("foreign"), AtMostOnce: a.has("once"),
+	}
+	if o.Devices = a.gpu(); o.Devices != "" {
+		o.Resources = job.Resources{CPU: 100, Other: "gpu=1"}
 	}
 	o.Key = Key(o.Ref, o.Fence)
 	if a.has("gone") {

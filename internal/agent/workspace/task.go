@@ -241,6 +241,7 @@ func (b *builder) reeveEnv(add func(k, v string), end int64) {
 	if m := b.task.Resources.Memory; m > 0 {
 		number("REEVE_MEMORY", m)
 	}
+	b.resourceEnv(add)
 	if b.task.Array != nil {
 		number("REEVE_ARRAY_INDEX", w.Index)
 		number("REEVE_ARRAY_MIN", w.First)
@@ -254,6 +255,31 @@ func (b *builder) reeveEnv(add func(k, v string), end int64) {
 		add("REEVE_DEADLINE", time.UnixMilli(end).UTC().Format(time.RFC3339))
 	}
 }
+
+// resourceEnv adds what an attempt was given beside processors and memory. GPUs are named as
+// their vendor's tools want it, too.
+func (b *builder) resourceEnv(add func(k, v string)) {
+	for name, n := range b.task.Resources.Other.All {
+		variable, amount := "REEVE_RESOURCE_"+variableOf(name), strconv.FormatInt(n, 10)
+		if job.Divisible(name) {
+			variable = "REEVE_" + variableOf(name)
+		}
+		add(variable, amount)
+	}
+	for name, ids := range b.w.Devices.All {
+		list := strings.Join(ids, ",")
+		if name != job.GPU {
+			add("REEVE_DEVICES_"+variableOf(name), list)
+			continue
+		}
+		for _, variable := range []string{"REEVE_GPUS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"} {
+			add(variable, list)
+		}
+	}
+}
+
+// variableOf is a resource's name as a part of a variable's.
+func variableOf(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
 // deadline is when an attempt that starts now must be over, in Unix milliseconds; 0 for
 // never.

@@ -179,6 +179,44 @@ func TestProcessTask(t *testing.T) {
 	}
 }
 
+// TestResourceEnv: what an attempt was given it finds in its environment, whatever the job says
+// of these variables, and whether it is a process or a function.
+func TestResourceEnv(t *testing.T) {
+	s, _ := newSpace(t, &memStore{})
+	asks := job.Resources{CPU: 2000, Other: job.AmountsOf(map[string]int64{
+		job.Disk: 10e9, job.Bandwidth: 100e6, job.GPU: 2, "licence-pro": 3, "fpga": 1, "tape": 1,
+	})}
+	want := []string{
+		"CUDA_VISIBLE_DEVICES=GPU-1,GPU-2", "NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2", "REEVE_BANDWIDTH=100000000", "REEVE_CPUS=2", "REEVE_DEVICES_FPGA=x",
+		"REEVE_DISK=10000000000", "REEVE_GPUS=GPU-1,GPU-2", "REEVE_RESOURCE_FPGA=1", "REEVE_RESOURCE_GPU=2", "REEVE_RESOURCE_LICENCE_PRO=3", "REEVE_RESOURCE_TAPE=1",
+	}
+	env := map[string]string{"CUDA_VISIBLE_DEVICES": "all", "REEVE_GPUS": "all"}
+	for _, task := range []job.Task{{Name: "m", Command: []string{"x"}, Env: env, Resources: asks}, {Name: "f", Function: "f", Env: env, Resources: asks}} {
+		w := assignment(&job.Spec{Name: "j", Tasks: []job.Task{task}})
+		w.Devices = w.Devices.Set(job.GPU, []string{"GPU-1", "GPU-2"}).Set("fpga", []string{"x"})
+		got, cause := s.Prepare(context.Background(), "k"+task.Name, w)
+		if cause != (job.Cause{}) {
+			t.Fatal(cause)
+		}
+		all := got.Env
+		if got.Environ != nil {
+			all = got.Environ()
+		}
+		last := map[string]string{}
+		for _, v := range all {
+			k, v, _ := strings.Cut(v, "=")
+			for _, about := range []string{"DEVICES", "REEVE_BANDWIDTH", "REEVE_CPUS", "REEVE_DISK", "REEVE_GPUS", "REEVE_RESOURCE"} {
+				if strings.Contains(k, about) {
+					last[k] = v // later ones win
+				}
+			}
+		}
+		if diff := cmp.Diff(want, flat(last)); diff != "" {
+			t.Errorf("task %s (-want +got):\n%s", task.Name, diff)
+		}
+	}
+}
+
 func TestScriptAndWorkdir(t *testing.T) {
 	s, root := newSpace(t, &memStore{})
 	w := assignment(&job.Spec{Name: "j", Tasks: []job.Task{{Name: "m", Run: "echo $1\n", Shell: []string{"/bin/sh", "-e"}, Workdir: "sub/dir"}}})

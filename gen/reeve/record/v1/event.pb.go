@@ -1722,17 +1722,19 @@ func (x *JobEnded) GetCode() int32 {
 
 // AttemptAssigned is core.AttemptAssigned.
 type AttemptAssigned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Task          uint32                 `protobuf:"varint,2,opt,name=task,proto3" json:"task,omitempty"`
-	Position      int64                  `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Fence         uint64                 `protobuf:"varint,5,opt,name=fence,proto3" json:"fence,omitempty"`
-	Worker        uint64                 `protobuf:"varint,6,opt,name=worker,proto3" json:"worker,omitempty"`
-	Lease         int64                  `protobuf:"varint,7,opt,name=lease,proto3" json:"lease,omitempty"`
-	At            int64                  `protobuf:"varint,8,opt,name=at,proto3" json:"at,omitempty"`
-	Prefetched    bool                   `protobuf:"varint,9,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
-	Alone         bool                   `protobuf:"varint,10,opt,name=alone,proto3" json:"alone,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Job        uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Task       uint32                 `protobuf:"varint,2,opt,name=task,proto3" json:"task,omitempty"`
+	Position   int64                  `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	Attempt    uint32                 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Fence      uint64                 `protobuf:"varint,5,opt,name=fence,proto3" json:"fence,omitempty"`
+	Worker     uint64                 `protobuf:"varint,6,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lease      int64                  `protobuf:"varint,7,opt,name=lease,proto3" json:"lease,omitempty"`
+	At         int64                  `protobuf:"varint,8,opt,name=at,proto3" json:"at,omitempty"`
+	Prefetched bool                   `protobuf:"varint,9,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
+	Alone      bool                   `protobuf:"varint,10,opt,name=alone,proto3" json:"alone,omitempty"`
+	// job.Devices, of format 3: ids separated by commas.
+	Devices       map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1835,6 +1837,13 @@ func (x *AttemptAssigned) GetAlone() bool {
 		return x.Alone
 	}
 	return false
+}
+
+func (x *AttemptAssigned) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
 }
 
 // AttemptStarted is core.AttemptStarted.
@@ -2800,7 +2809,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12,\n" +
 	"\x05cause\x18\x03 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x12\n" +
-	"\x04code\x18\x05 \x01(\x11R\x04code\"\xf7\x01\n" +
+	"\x04code\x18\x05 \x01(\x11R\x04code\"\xfc\x02\n" +
 	"\x0fAttemptAssigned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x1a\n" +
@@ -2814,7 +2823,11 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"prefetched\x18\t \x01(\bR\n" +
 	"prefetched\x12\x14\n" +
 	"\x05alone\x18\n" +
-	" \x01(\bR\x05alone\"6\n" +
+	" \x01(\bR\x05alone\x12G\n" +
+	"\adevices\x18\v \x03(\v2-.reeve.record.v1.AttemptAssigned.DevicesEntryR\adevices\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"6\n" +
 	"\x0eAttemptStarted\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\"\xff\x02\n" +
@@ -2888,7 +2901,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -2922,13 +2935,14 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*WorkerDrained)(nil),   // 29: reeve.record.v1.WorkerDrained
 	(*WorkerUnfit)(nil),     // 30: reeve.record.v1.WorkerUnfit
 	(*WorkerForgotten)(nil), // 31: reeve.record.v1.WorkerForgotten
-	(*Token)(nil),           // 32: reeve.record.v1.Token
-	(*Wait)(nil),            // 33: reeve.record.v1.Wait
-	(*Span)(nil),            // 34: reeve.record.v1.Span
-	(*Cause)(nil),           // 35: reeve.record.v1.Cause
-	(*Usage)(nil),           // 36: reeve.record.v1.Usage
-	(*Spent)(nil),           // 37: reeve.record.v1.Spent
-	(*Hello)(nil),           // 38: reeve.record.v1.Hello
+	nil,                     // 32: reeve.record.v1.AttemptAssigned.DevicesEntry
+	(*Token)(nil),           // 33: reeve.record.v1.Token
+	(*Wait)(nil),            // 34: reeve.record.v1.Wait
+	(*Span)(nil),            // 35: reeve.record.v1.Span
+	(*Cause)(nil),           // 36: reeve.record.v1.Cause
+	(*Usage)(nil),           // 37: reeve.record.v1.Usage
+	(*Spent)(nil),           // 38: reeve.record.v1.Spent
+	(*Hello)(nil),           // 39: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -2961,27 +2975,28 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	24, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
-	32, // 30: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	33, // 31: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	33, // 30: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	34, // 31: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
 	10, // 32: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	34, // 33: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	34, // 34: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	34, // 35: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	35, // 36: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	35, // 37: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	35, // 38: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	36, // 39: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	37, // 40: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	35, // 41: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	34, // 42: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	35, // 43: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	35, // 44: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	38, // 45: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	35, // 33: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	35, // 34: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	35, // 35: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	36, // 36: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	36, // 37: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	32, // 38: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	36, // 39: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	37, // 40: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	38, // 41: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	36, // 42: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	35, // 43: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	36, // 44: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	36, // 45: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	39, // 46: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -3031,7 +3046,7 @@ func file_reeve_record_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

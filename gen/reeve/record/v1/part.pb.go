@@ -423,25 +423,29 @@ func (x *Token) GetBy() string {
 
 // Hello is link.Hello without what the worker held.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Instance      string                 `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
-	Incarnation   uint64                 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Capacity      *Resources             `protobuf:"bytes,6,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	Slots         int64                  `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
-	Prefetch      int64                  `protobuf:"varint,8,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
-	Executors     []string               `protobuf:"bytes,9,rep,name=executors,proto3" json:"executors,omitempty"`
-	Functions     []string               `protobuf:"bytes,10,rep,name=functions,proto3" json:"functions,omitempty"`
-	Version       string                 `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
-	Host          string                 `protobuf:"bytes,12,opt,name=host,proto3" json:"host,omitempty"`
-	About         []string               `protobuf:"bytes,13,rep,name=about,proto3" json:"about,omitempty"`
-	Generation    uint64                 `protobuf:"varint,14,opt,name=generation,proto3" json:"generation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,15,opt,name=seq,proto3" json:"seq,omitempty"`
-	Unfit         string                 `protobuf:"bytes,16,opt,name=unfit,proto3" json:"unfit,omitempty"`
-	Place         string                 `protobuf:"bytes,17,opt,name=place,proto3" json:"place,omitempty"`
-	Greeting      uint64                 `protobuf:"varint,18,opt,name=greeting,proto3" json:"greeting,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Protocol    uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Name        string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Instance    string                 `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
+	Incarnation uint64                 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Labels      map[string]string      `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Capacity    *Resources             `protobuf:"bytes,6,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Slots       int64                  `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
+	Prefetch    int64                  `protobuf:"varint,8,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	Executors   []string               `protobuf:"bytes,9,rep,name=executors,proto3" json:"executors,omitempty"`
+	Functions   []string               `protobuf:"bytes,10,rep,name=functions,proto3" json:"functions,omitempty"`
+	Version     string                 `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
+	Host        string                 `protobuf:"bytes,12,opt,name=host,proto3" json:"host,omitempty"`
+	About       []string               `protobuf:"bytes,13,rep,name=about,proto3" json:"about,omitempty"`
+	Generation  uint64                 `protobuf:"varint,14,opt,name=generation,proto3" json:"generation,omitempty"`
+	Seq         uint64                 `protobuf:"varint,15,opt,name=seq,proto3" json:"seq,omitempty"`
+	Unfit       string                 `protobuf:"bytes,16,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Place       string                 `protobuf:"bytes,17,opt,name=place,proto3" json:"place,omitempty"`
+	Greeting    uint64                 `protobuf:"varint,18,opt,name=greeting,proto3" json:"greeting,omitempty"`
+	// job.Devices, of format 3: ids separated by commas.
+	Devices map[string]string `protobuf:"bytes,19,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of format 3.
+	Pool          string `protobuf:"bytes,20,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -602,6 +606,20 @@ func (x *Hello) GetGreeting() uint64 {
 	return 0
 }
 
+func (x *Hello) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Hello) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
 // Resources is job.Resources.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -700,7 +718,7 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\acreated\x18\x06 \x01(\x03R\acreated\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x03R\aexpires\x12\x18\n" +
 	"\arevoked\x18\b \x01(\x03R\arevoked\x12\x0e\n" +
-	"\x02by\x18\t \x01(\tR\x02by\"\xd0\x04\n" +
+	"\x02by\x18\t \x01(\tR\x02by\"\xdf\x05\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -722,8 +740,13 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\x03seq\x18\x0f \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05unfit\x18\x10 \x01(\tR\x05unfit\x12\x14\n" +
 	"\x05place\x18\x11 \x01(\tR\x05place\x12\x1a\n" +
-	"\bgreeting\x18\x12 \x01(\x04R\bgreeting\x1a9\n" +
+	"\bgreeting\x18\x12 \x01(\x04R\bgreeting\x12=\n" +
+	"\adevices\x18\x13 \x03(\v2#.reeve.record.v1.Hello.DevicesEntryR\adevices\x12\x12\n" +
+	"\x04pool\x18\x14 \x01(\tR\x04pool\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x01\n" +
 	"\tResources\x12\x10\n" +
@@ -747,7 +770,7 @@ func file_reeve_record_v1_part_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_part_proto_rawDescData
 }
 
-var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Cause)(nil),     // 0: reeve.record.v1.Cause
 	(*Usage)(nil),     // 1: reeve.record.v1.Usage
@@ -758,17 +781,19 @@ var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Hello)(nil),     // 6: reeve.record.v1.Hello
 	(*Resources)(nil), // 7: reeve.record.v1.Resources
 	nil,               // 8: reeve.record.v1.Hello.LabelsEntry
-	nil,               // 9: reeve.record.v1.Resources.OtherEntry
+	nil,               // 9: reeve.record.v1.Hello.DevicesEntry
+	nil,               // 10: reeve.record.v1.Resources.OtherEntry
 }
 var file_reeve_record_v1_part_proto_depIdxs = []int32{
-	8, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
-	7, // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
-	9, // 2: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8,  // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
+	7,  // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
+	9,  // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
+	10, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
+	4,  // [4:4] is the sub-list for method output_type
+	4,  // [4:4] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_part_proto_init() }
@@ -782,7 +807,7 @@ func file_reeve_record_v1_part_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_part_proto_rawDesc), len(file_reeve_record_v1_part_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

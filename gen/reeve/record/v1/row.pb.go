@@ -983,19 +983,21 @@ func (x *Retry) GetAt() int64 {
 
 // Attempt is core.AttemptImage.
 type Attempt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fence         uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
-	Position      int64                  `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	Number        uint32                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	Worker        uint64                 `protobuf:"varint,4,opt,name=worker,proto3" json:"worker,omitempty"`
-	Lease         int64                  `protobuf:"varint,5,opt,name=lease,proto3" json:"lease,omitempty"`
-	Assigned      int64                  `protobuf:"varint,6,opt,name=assigned,proto3" json:"assigned,omitempty"`
-	Started       int64                  `protobuf:"varint,7,opt,name=started,proto3" json:"started,omitempty"`
-	Prefetched    bool                   `protobuf:"varint,8,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
-	Alone         bool                   `protobuf:"varint,9,opt,name=alone,proto3" json:"alone,omitempty"`
-	Recalled      bool                   `protobuf:"varint,10,opt,name=recalled,proto3" json:"recalled,omitempty"`
-	Stop          *Cause                 `protobuf:"bytes,11,opt,name=stop,proto3" json:"stop,omitempty"`
-	Grace         int64                  `protobuf:"varint,12,opt,name=grace,proto3" json:"grace,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Fence      uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
+	Position   int64                  `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Number     uint32                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Worker     uint64                 `protobuf:"varint,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lease      int64                  `protobuf:"varint,5,opt,name=lease,proto3" json:"lease,omitempty"`
+	Assigned   int64                  `protobuf:"varint,6,opt,name=assigned,proto3" json:"assigned,omitempty"`
+	Started    int64                  `protobuf:"varint,7,opt,name=started,proto3" json:"started,omitempty"`
+	Prefetched bool                   `protobuf:"varint,8,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
+	Alone      bool                   `protobuf:"varint,9,opt,name=alone,proto3" json:"alone,omitempty"`
+	Recalled   bool                   `protobuf:"varint,10,opt,name=recalled,proto3" json:"recalled,omitempty"`
+	Stop       *Cause                 `protobuf:"bytes,11,opt,name=stop,proto3" json:"stop,omitempty"`
+	Grace      int64                  `protobuf:"varint,12,opt,name=grace,proto3" json:"grace,omitempty"`
+	// job.Devices, of format 3: ids separated by commas.
+	Devices       map[string]string `protobuf:"bytes,13,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1112,6 +1114,13 @@ func (x *Attempt) GetGrace() int64 {
 		return x.Grace
 	}
 	return 0
+}
+
+func (x *Attempt) GetDevices() map[string]string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
 }
 
 // ChunkRow is core.ChunkImage.
@@ -1436,7 +1445,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"\xcb\x02\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\xc8\x03\n" +
 	"\aAttempt\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x16\n" +
@@ -1452,7 +1461,11 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\brecalled\x18\n" +
 	" \x01(\bR\brecalled\x12*\n" +
 	"\x04stop\x18\v \x01(\v2\x16.reeve.record.v1.CauseR\x04stop\x12\x14\n" +
-	"\x05grace\x18\f \x01(\x03R\x05grace\"\xd8\x01\n" +
+	"\x05grace\x18\f \x01(\x03R\x05grace\x12?\n" +
+	"\adevices\x18\r \x03(\v2%.reeve.record.v1.Attempt.DevicesEntryR\adevices\x1a:\n" +
+	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
 	"\bChunkRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\acolumns\x18\x02 \x01(\fH\x00R\acolumns\x88\x01\x01\x12)\n" +
@@ -1487,7 +1500,7 @@ func file_reeve_record_v1_row_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_row_proto_rawDescData
 }
 
-var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*CountersRow)(nil),  // 0: reeve.record.v1.CountersRow
 	(*NamespaceRow)(nil), // 1: reeve.record.v1.NamespaceRow
@@ -1503,44 +1516,46 @@ var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*ChunkRow)(nil),     // 11: reeve.record.v1.ChunkRow
 	(*PastRow)(nil),      // 12: reeve.record.v1.PastRow
 	(*OutputRow)(nil),    // 13: reeve.record.v1.OutputRow
-	(*NamespaceSet)(nil), // 14: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),     // 15: reeve.record.v1.QueueSet
-	(*Token)(nil),        // 16: reeve.record.v1.Token
-	(*Hello)(nil),        // 17: reeve.record.v1.Hello
-	(*Cause)(nil),        // 18: reeve.record.v1.Cause
-	(*Wait)(nil),         // 19: reeve.record.v1.Wait
-	(*Usage)(nil),        // 20: reeve.record.v1.Usage
-	(*Spent)(nil),        // 21: reeve.record.v1.Spent
-	(*Span)(nil),         // 22: reeve.record.v1.Span
+	nil,                  // 14: reeve.record.v1.Attempt.DevicesEntry
+	(*NamespaceSet)(nil), // 15: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),     // 16: reeve.record.v1.QueueSet
+	(*Token)(nil),        // 17: reeve.record.v1.Token
+	(*Hello)(nil),        // 18: reeve.record.v1.Hello
+	(*Cause)(nil),        // 19: reeve.record.v1.Cause
+	(*Wait)(nil),         // 20: reeve.record.v1.Wait
+	(*Usage)(nil),        // 21: reeve.record.v1.Usage
+	(*Spent)(nil),        // 22: reeve.record.v1.Spent
+	(*Span)(nil),         // 23: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
-	14, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
-	15, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
-	16, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
-	17, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
-	18, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
-	18, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
-	18, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
-	19, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
+	15, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
+	16, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
+	17, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
+	18, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
+	19, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
+	19, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
+	19, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
+	20, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
 	7,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
-	18, // 9: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
+	19, // 9: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
 	8,  // 10: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
 	9,  // 11: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
 	10, // 12: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
-	18, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	20, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
-	21, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	18, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	22, // 17: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	9,  // 18: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	10, // 19: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	18, // 20: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	20, // 21: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	19, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
+	21, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	22, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	19, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	14, // 17: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
+	23, // 18: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	9,  // 19: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	10, // 20: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	19, // 21: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	21, // 22: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_row_proto_init() }
@@ -1560,7 +1575,7 @@ func file_reeve_record_v1_row_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_row_proto_rawDesc), len(file_reeve_record_v1_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
