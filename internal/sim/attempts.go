@@ -35,13 +35,14 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch}
+	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)
 	if !e.Prefetched {
 		h.promote(a)
 		h.judgeRoom(at, h.workers[e.Worker])
+		h.judgeDevices(e, at)
 	}
 }
 

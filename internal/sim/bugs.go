@@ -27,6 +27,8 @@ const (
 	BugNoThrottle  Bug = "hide throttles"
 	BugNoBudget    Bug = "hide retry budgets"
 	BugNoResources Bug = "hide resources"
+	// BugSameDevice tells attempts of the first device of their worker, whichever is theirs.
+	BugSameDevice Bug = "tell of the same device"
 	// BugNoTimeout is a keeper that does not know the time.
 	BugNoTimeout Bug = "keeper forgets timeouts"
 	// BugNoRenewal is a keeper that is not told of renewed leases.
@@ -115,6 +117,7 @@ func Bugs() []Breach {
 		{BugNoThrottle, Throttled, nil},
 		{BugNoBudget, Budgets, nil},
 		{BugNoResources, Room, nil},
+		{BugSameDevice, Room, nil},
 		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Held, also(Ends)},
@@ -131,7 +134,7 @@ func Bugs() []Breach {
 		{BugHideOnce, Once, also(Budgets)},
 		{BugOtherNeeds, Order, nil},
 		{BugNoBackoff, Backoff, nil},
-		{BugNoTimes, InTime, nil},
+		{BugNoTimes, InTime, also(Order)},
 		{BugNoMaxFails, Stopped, nil},
 		{BugDropCancel, Cancelled, nil},
 		{BugDeaf, Cancelled, nil},
@@ -142,7 +145,7 @@ func Bugs() []Breach {
 		{BugIdle, Progress, nil},
 		{BugNoFencing, Fenced, nil},
 		{BugHoldOn, Silent, also(Reads)},
-		{BugNoReadIndex, Reads, also(Law)},
+		{BugNoReadIndex, Reads, also(Law, Durable)},
 		{BugNoGrace, NoTwins, nil},
 		{BugNoLeap, Leapt, nil},
 	}

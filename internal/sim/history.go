@@ -122,6 +122,7 @@ type pastElement struct {
 type pastAttempt struct {
 	place      place
 	worker     uint64
+	devices    job.Devices
 	batch      uint64 // in which it was given out
 	prefetched bool
 	// running: it is known to have started.

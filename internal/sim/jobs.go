@@ -142,10 +142,12 @@ func (d *draft) needs(i int) {
 func (d *draft) room() {
 	w := d.w
 	cpu, memory, zone := w.rnd.IntN(4), w.rnd.IntN(3), pick(w, "", "", "", "a", "b")
+	gpu, licence, disk := int64(w.rnd.IntN(5)/4), int64(w.rnd.IntN(5)/4), w.rnd.IntN(3)
 	for _, n := range w.nodes {
 		c := n.hello.Capacity
-		if int64(cpu)*1000 <= c.CPU && int64(memory)<<30 <= c.Memory && (zone == "" || n.hello.Labels["zone"] == zone) {
-			d.add("    resources: {cpu: %d, memory: %dGiB}", cpu, memory)
+		others := gpu <= int64(len(n.gpus)) && licence <= n.licences
+		if others && int64(cpu)*1000 <= c.CPU && int64(memory)<<30 <= c.Memory && (zone == "" || n.hello.Labels["zone"] == zone) {
+			d.add("    resources: {cpu: %d, memory: %dGiB, gpu: %d, licence: %d, disk: %dGiB}", cpu, memory, gpu, licence, disk)
 			if zone != "" {
 				d.add("    where: {zone: %s}", zone)
 			}

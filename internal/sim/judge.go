@@ -60,6 +60,26 @@ func (h *history) judgeRoom(at place, w *pastWorker) {
 	}
 }
 
+// judgeDevices judges that an attempt is given as many devices as it asks for, of those that
+// its worker has ids of, and none that another attempt has.
+func (h *history) judgeDevices(e core.AttemptAssigned, at place) {
+	w := h.workers[e.Worker]
+	for name, n := range h.task(at).Resources.Other.All {
+		ids, got := w.hello.Devices.Get(name), e.Devices.Get(name)
+		if ids != nil && int64(len(got)) != n || slices.ContainsFunc(got, func(id string) bool { return !slices.Contains(ids, id) }) {
+			h.fail(Room, "%s asks for %d of %s and is given %q by worker %s, which has %q", at, n, name, got, w.name, ids)
+		}
+	}
+	if e.Devices == "" {
+		return
+	}
+	for f, a := range h.held {
+		if f != e.Fence && a.worker == e.Worker && a.devices.Clash(e.Devices) {
+			h.fail(Room, "%s is given %q by worker %s, and attempt %d of %s has %q", at, e.Devices, w.name, f, a.place, a.devices)
+		}
+	}
+}
+
 // has reports whether a worker has each of the labels.
 func (w *pastWorker) has(labels []string) bool {
 	for _, label := range labels {

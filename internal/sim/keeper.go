@@ -35,6 +35,7 @@ type run struct {
 	position       int64
 	grace, timeout time.Duration
 	habits         habits
+	devices        job.Devices
 	process        *process
 	asked          bool
 	cause          job.Cause

@@ -31,6 +31,7 @@ type process struct {
 	ignores bool
 	poison  bool
 	alive   bool
+	devices job.Devices
 	// orphan is of an attempt that a failover has lost; before began before one.
 	orphan, before bool
 	output         []byte
@@ -64,7 +65,7 @@ func newLedger(w *world) *ledger {
 func (l *ledger) begin(n *node, r *run) *process {
 	w := l.w
 	at := place{r.ref.Job, r.task, r.position}
-	p := &process{w: w, n: n, place: at, fence: r.fence, begun: w.now, alive: true}
+	p := &process{w: w, n: n, place: at, fence: r.fence, begun: w.now, alive: true, devices: r.devices}
 	p.lasts = w.between(time.Millisecond, r.habits.most)
 	if w.rnd.IntN(100) < r.habits.fails {
 		p.code = int32(1 + w.rnd.IntN(4))
@@ -118,6 +119,11 @@ func (l *ledger) judgeRoom(n *node, p *process) {
 	}
 	if len(l.running[n]) > n.hello.Slots || !used.Fits(n.hello.Capacity) {
 		l.w.fail(Room, "%s runs %d processes with %+v; it has %d slots and %+v", n.name, len(l.running[n]), used, n.hello.Slots, n.hello.Capacity)
+	}
+	for other := range l.running[n] {
+		if other != p && other.devices.Clash(p.devices) {
+			l.w.fail(Room, "%s runs attempt %d on %q while attempt %d runs on %q", n.name, p.fence, p.devices, other.fence, other.devices)
+		}
 	}
 	if t := l.w.past.task(p.place); t != nil && t.Array != nil && t.Array.Throttle > 0 {
 		if k := l.arrays[taskAt{p.place.job, p.place.task}]; int64(k) > t.Array.Throttle {

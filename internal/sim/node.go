@@ -29,6 +29,9 @@ type node struct {
 
 	hello link.Hello
 	disk  disk
+	// licences and gpus are what it has of those when nothing is missing.
+	licences int64
+	gpus     []string
 	// boots counts the machine's boots; off: it is being booted.
 	boots int
 	off   bool
@@ -51,6 +54,7 @@ type about struct {
 	ref        job.Ref
 	lease      time.Duration
 	resources  job.Resources
+	devices    job.Devices
 	where      []string
 	atMostOnce bool
 }
@@ -63,7 +67,25 @@ func newNode(w *world, i int) *node {
 		Capacity: job.Resources{CPU: int64(1+r.IntN(4)) * 1000, Memory: int64(1+r.IntN(4)) << 30},
 		Slots:    1 + r.IntN(4), Prefetch: r.IntN(4), Executors: []string{"process"},
 	}
+	n.licences, n.gpus = int64(r.IntN(4)), []string{"a", "b", "c"}[:r.IntN(4)]
+	n.equip()
 	return n
+}
+
+// equip says what the machine has beside processors and memory: with faults, now and then less
+// than before, or other devices, but never nothing of what it had.
+func (n *node) equip() {
+	licences, gpus := n.licences, n.gpus
+	if !n.w.faults.calm && n.w.oneIn(4) {
+		n.w.count("worker comes back with less")
+		licences = min(licences, 1)
+		if len(gpus) > 1 {
+			from := n.w.rnd.IntN(len(gpus))
+			gpus = gpus[from : from+1+n.w.rnd.IntN(len(gpus)-from)]
+		}
+	}
+	n.hello.Capacity.Other = job.AmountsOf(map[string]int64{job.Disk: 4 << 30, job.GPU: int64(len(gpus)), "licence": licences})
+	n.hello.Devices = job.Devices("").Set(job.GPU, gpus)
 }
 
 // String says what a worker holds.
@@ -103,6 +125,7 @@ func (n *node) startAgent() {
 		n.keeper = newKeeper(n)
 	}
 	n.agents++
+	n.equip()
 	hello := n.hello
 	hello.Incarnation, hello.Place = uint64(n.agents), fmt.Sprint("boot ", n.boots)
 	a := &agent{n: n, w: n.w, life: n.agents, lanes: map[string]time.Duration{}}
@@ -124,7 +147,7 @@ func (n *node) left() []will.Adopted {
 		r := n.keeper.runs[key]
 		o := &will.Adopted{Fence: r.fence, Ref: r.ref, Key: key, Executor: "process", Started: r.started, Exit: r.exit}
 		if b, ok := n.disk.about[key]; ok {
-			o.Lease, o.Where, o.AtMostOnce, o.Resources = b.lease, b.where, b.atMostOnce, b.resources
+			o.Lease, o.Where, o.AtMostOnce, o.Resources, o.Devices = b.lease, b.where, b.atMostOnce, b.resources, b.devices
 		} else {
 			o.Foreign = true
 		}

@@ -132,7 +132,7 @@ func (c *wallClock) read(now time.Duration) int64 {
 func newServer(w *world) *server {
 	return &server{
 		w: w, name: fmt.Sprintf("s%d", len(w.servers)),
-		config: core.Config{Lease: w.faults.lease.Milliseconds(), Retention: (24 * time.Hour).Milliseconds()},
+		config: core.Config{Lease: w.faults.lease.Milliseconds(), Retention: (24 * time.Hour).Milliseconds(), Format: record.Newest},
 	}
 }
 
