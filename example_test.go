@@ -99,6 +99,43 @@ func ExampleWorker_Run() {
 	// Output: <nil>
 }
 
+// A worker with two devices: each attempt gets one that no other has at the same time.
+func ExampleWorkerConfig_devices() {
+	ctx := context.Background()
+	client, err := reeve.New(reeve.FromEnv())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+
+	w := reeve.NewWorker(client, reeve.WorkerConfig{
+		Devices: map[string][]string{"gpu": {"0", "1"}}, Other: map[string]int64{"licence": 3},
+	})
+	w.Handle("train", func(_ context.Context, a *reeve.Attempt) error {
+		a.SetOutput("gpu", a.Env("REEVE_GPUS"))
+		return nil
+	})
+	stop := background(w)
+	defer stop()
+
+	id, err := client.Submit(ctx, reeve.Job{Tasks: []reeve.Task{{
+		Function:  "train",
+		Resources: reeve.Resources{CPU: 0.5, GPU: 1, Other: map[string]int64{"licence": 1}},
+	}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	job, err := client.Wait(ctx, id)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(job.State, "on", job.Tasks[0].Outputs["gpu"])
+	// Output: succeeded on 0
+}
+
 // What an attempt knows of itself, and what it can leave.
 func ExampleWorker_Handle() {
 	ctx := context.Background()

@@ -113,12 +113,14 @@ func (j *JobInfo) Result(v any) error {
 
 // TaskInfo is one task of a job.
 type TaskInfo struct {
-	Name           string
-	State          State
-	Cause          string
-	Array          bool
-	Held           bool
-	Needs          []string
+	Name  string
+	State State
+	Cause string
+	Array bool
+	Held  bool
+	Needs []string
+	// Resources is what each attempt is given for itself, by name, as the job file spells it.
+	Resources      map[string]string
 	Started, Ended time.Time
 	Counts         Counts
 	// Outputs and Element are of a task that is not an array.
@@ -184,6 +186,9 @@ type AttemptInfo struct {
 	// CPU and Memory, in bytes, are what it used, of processes.
 	CPU    time.Duration
 	Memory int64
+	// Devices is the ids of those that it has, by the name of their resource, until it has
+	// ended.
+	Devices map[string][]string
 }
 
 // Explanation says why something waits.
@@ -230,7 +235,7 @@ func jobInfo(m *client.Job) *JobInfo {
 	}
 	for _, t := range m.GetTasks() {
 		info := TaskInfo{
-			Name: t.GetName(), State: State(t.GetState()), Cause: t.GetCause(), Array: t.GetArray(), Held: t.GetHeld(), Needs: t.GetNeeds(),
+			Name: t.GetName(), State: State(t.GetState()), Cause: t.GetCause(), Array: t.GetArray(), Held: t.GetHeld(), Needs: t.GetNeeds(), Resources: t.GetResources(),
 			Started: when(t.GetStartedAt()), Ended: when(t.GetEndedAt()), Counts: counts(t.GetCounts()), Outputs: t.GetOutputs(),
 		}
 		if e := t.GetElement(); e != nil {
@@ -258,8 +263,16 @@ func elementInfo(m *client.Element) ElementInfo {
 }
 
 func attemptInfo(m *client.Attempt) AttemptInfo {
+	var devices map[string][]string
+	for name, ids := range m.GetDevices() {
+		if devices == nil {
+			devices = map[string][]string{}
+		}
+		devices[name] = strings.Split(ids, ",")
+	}
 	return AttemptInfo{
-		ID: m.GetId(), Number: int(m.GetNumber()), State: State(m.GetState()), Cause: m.GetCause(), Worker: m.GetWorker(),
+		Devices: devices,
+		ID:      m.GetId(), Number: int(m.GetNumber()), State: State(m.GetState()), Cause: m.GetCause(), Worker: m.GetWorker(),
 		Assigned: when(m.GetAssignedAt()), Started: when(m.GetStartedAt()), Ended: when(m.GetEndedAt()),
 		CPU: time.Duration(m.GetCpuMs()) * time.Millisecond, Memory: m.GetMemoryBytes(),
 	}

@@ -135,8 +135,32 @@ type Array struct {
 type Resources struct {
 	// CPU is processors, to a thousandth; default 1.
 	CPU float64
-	// Memory is bytes.
-	Memory int64
+	// Memory is bytes, Disk bytes of scratch space.
+	Memory, Disk int64
+	// GPU is a number of devices. Which ones an attempt got it finds in the variable
+	// REEVE_GPUS, by their ids.
+	GPU int
+	// Other is amounts of anything else by name: "bandwidth" in bits per second, and what
+	// workers were told that they have, such as "licence".
+	Other map[string]int64
+}
+
+// object is what a job file says, but for zeros.
+func (r *Resources) object() (object, error) {
+	o := object{}
+	if milli := math.Round(r.CPU * 1000); milli != 0 {
+		o["cpu"] = fmt.Sprintf("%dm", int64(milli))
+	}
+	put(o, "memory", r.Memory)
+	put(o, job.Disk, r.Disk)
+	put(o, job.GPU, r.GPU)
+	for name, n := range r.Other {
+		if _, twice := o[name]; twice || name == "cpu" || name == "memory" {
+			return nil, fmt.Errorf("resources: Other has %q, which has a field of its own", name)
+		}
+		put(o, name, n)
+	}
+	return o, nil
 }
 
 // Retry is how often to try. Zero fields mean the defaults: one attempt, three more
@@ -307,14 +331,11 @@ func (t *Task) object() (object, error) {
 	putMap(o, "files", t.Files)
 	put(o, "workdir", t.Workdir)
 	o.putWhere(t.Where)
-	if t.Resources != (Resources{}) {
-		r := object{}
-		if milli := math.Round(t.Resources.CPU * 1000); milli != 0 {
-			r["cpu"] = fmt.Sprintf("%dm", int64(milli))
-		}
-		put(r, "memory", t.Resources.Memory)
-		o["resources"] = r
+	r, err := t.Resources.object()
+	if err != nil {
+		return nil, err
 	}
+	putMap(o, "resources", r)
 	put(o, "at_most_once", t.AtMostOnce)
 	put(o, "log_limit", t.LogLimit)
 	if t.MaxFails != nil {

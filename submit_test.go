@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func full() reeve.Job {
 			{
 				Name: "script", Run: "echo hi", Shell: []string{"/bin/sh"}, Env: map[string]string{"B": "2"}, Stdin: "in", Workdir: "/data",
 				Files: map[string]reeve.File{"c": {Content: []byte("c")}}, Where: map[string]string{"disk": "ssd", "gpu": ""},
-				Resources: reeve.Resources{CPU: 0.25, Memory: 1 << 20}, Timeout: time.Minute, Grace: 1500 * time.Millisecond, LostAfter: -1,
+				Resources: reeve.Resources{CPU: 0.25, Memory: 1 << 20, Disk: 1 << 30, GPU: 1, Other: map[string]int64{"licence": 2, "bandwidth": 1e8, "none": 0}}, Timeout: time.Minute, Grace: 1500 * time.Millisecond, LostAfter: -1,
 				AtMostOnce: true, LogLimit: 1 << 20,
 			},
 			{
@@ -61,7 +62,7 @@ func TestJobIsAJobFile(t *testing.T) {
 		`"type":"string"},"list":{"default":["x"],"type":"list"},"n":{"default":3,"type":"int"}},"priority":-5,"queue":"default","retention":"1h30m",` +
 		`"start_after":"1ms","start_before":"1h","tasks":[` +
 		`{"at_most_once":true,"env":{"B":"2"},"files":{"c":{"content":"c"}},"grace":"1s500ms","log_limit":1048576,"lost_after":"never","name":"script",` +
-		`"resources":{"cpu":"250m","memory":1048576},"run":"echo hi","shell":["/bin/sh"],"stdin":"in","timeout":"1m","where":["disk=ssd","gpu"],"workdir":"/data"},` +
+		`"resources":{"bandwidth":100000000,"cpu":"250m","disk":1073741824,"gpu":1,"licence":2,"memory":1048576},"run":"echo hi","shell":["/bin/sh"],"stdin":"in","timeout":"1m","where":["disk=ssd","gpu"],"workdir":"/data"},` +
 		`{"command":["true","${{ params.day }}"],"lost_after":"1m","name":"argv","needs":[{"condition":"any","task":"script"}],` +
 		`"retry":{"delay":"1s","exit_codes":[1],"factor":1.5,"max_attempts":3,"max_delay":"1m","on_lost":5,"on_timeout":0}},` +
 		`{"array":{"indexes":"0-9:3","throttle":2},"function":"f","input":{"k":[1]},"max_fails":{"pending":"run","percent":10,"running":"cancel"},` +
@@ -79,10 +80,22 @@ func TestJobIsAJobFile(t *testing.T) {
 	id := must[string](t)(client.SubmitFile(ctx, text, reeve.WithParams(map[string]any{"day": "friday", "n": 1 << 53, "list": []string{"y"}}), reeve.WithHold()))
 	j := must[*reeve.JobInfo](t)(client.Get(ctx, id))
 	if j.Name != "full" || !j.Held || j.Priority != -5 || j.Labels["team"] != "a" || len(j.Tasks) != 6 || !j.Task("array").Array || j.Task("argv").Needs[0] != "script" ||
-		j.Task("none") != nil || j.KeepUntil != (time.Time{}) || j.Submitted.IsZero() {
+		j.Task("none") != nil || !maps.Equal(j.Task("script").Resources, map[string]string{
+		"bandwidth": "100M", "cpu": "0.25", "disk": "1Gi", "gpu": "1", "licence": "2", "memory": "1Mi",
+	}) || j.KeepUntil != (time.Time{}) || j.Submitted.IsZero() {
 		t.Errorf("job: %+v", j)
 	}
 	must[reeve.Stopped](t)(client.Cancel(ctx, id, "enough"))
+}
+
+// TestResourcesOnce: what has a field of its own stands there alone.
+func TestResourcesOnce(t *testing.T) {
+	for _, name := range []string{"cpu", "memory", "gpu"} {
+		j := reeve.Job{Tasks: []reeve.Task{{Run: "x", Resources: reeve.Resources{GPU: 1, Other: map[string]int64{name: 2}}}}}
+		if text, err := j.MarshalJSON(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s twice is %s, %v", name, text, err)
+		}
+	}
 }
 
 // TestGraph: outputs flow along a graph of functions.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent"
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/function"
@@ -41,6 +42,15 @@ type WorkerConfig struct {
 	// enforced.
 	CPU    float64
 	Memory int64
+	// Other is amounts of anything else that the worker has, by name: "disk" in bytes,
+	// "bandwidth" in bits per second, a number of whatever jobs may ask for.
+	Other map[string]int64
+	// Devices is ids by the name of their resource, such as "gpu". Each attempt gets as many
+	// as it asks for, which no other has at the same time, and finds them in the variables
+	// REEVE_GPUS and REEVE_DEVICES_NAME.
+	Devices map[string][]string
+	// Pool is where the worker belongs, for jobs that ask for a pool; default "default".
+	Pool string
 	// StopWait is how long Run waits for what runs once its context has ended; then the
 	// contexts of handlers end too, and StopGrace later they are given up. Defaults 30 and
 	// 10 seconds; negative is none.
@@ -140,7 +150,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	if wrong != nil {
 		return &Error{Code: CodeInvalid, Message: "worker: " + strings.ReplaceAll(wrong.Error(), "\n", "; "), cause: wrong}
 	}
-	a, err := agent.New(w.agentConfig(handlers))
+	has, err := inventory.Chosen(inventory.Choice{Amounts: w.cfg.Other, Devices: w.cfg.Devices})
+	if err != nil {
+		return &Error{Code: CodeInvalid, Message: "worker: " + err.Error(), cause: err}
+	}
+	a, err := agent.New(w.agentConfig(handlers, has))
 	if err != nil {
 		return &Error{Code: CodeInvalid, Message: err.Error(), cause: err}
 	}
@@ -151,17 +165,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	return a.Run(ctx)
 }
 
-func (w *Worker) agentConfig(handlers map[string]function.Handler) agent.Config {
+func (w *Worker) agentConfig(handlers map[string]function.Handler, has inventory.Stock) agent.Config {
 	c := w.cfg
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	capacity := job.Resources{CPU: int64(c.CPU * 1000), Memory: c.Memory}
+	capacity := job.Resources{CPU: int64(c.CPU * 1000), Memory: c.Memory, Other: has.Capacity.Other}
 	if capacity.CPU <= 0 && c.Concurrency > 0 {
 		capacity.CPU = int64(c.Concurrency) * 1000
 	}
 	return agent.Config{
-		Server: w.c.c.Agent(), Name: c.Name, Labels: c.Labels, Capacity: capacity, Slots: c.Concurrency, Prefetch: c.Prefetch,
+		Server: w.c.c.Agent(), Name: c.Name, Labels: c.Labels, Capacity: capacity, Devices: has.Devices, Pool: c.Pool, Slots: c.Concurrency, Prefetch: c.Prefetch,
 		Functions: slices.Sorted(maps.Keys(handlers)), Version: c.Version, LeaveWait: c.StopWait, LeaveGrace: c.StopGrace, Log: c.Log,
 		Executors: []agent.Kind{{Name: "function", Open: func(_ context.Context, events executor.Events) (executor.Executor, error) {
 			return function.New(handlers, events), nil

@@ -491,6 +491,10 @@ func TestWrongWorkers(t *testing.T) {
 		{reeve.WorkerConfig{}, func(w *reeve.Worker) { w.Handle("", ok) }, "want a name"},
 		{reeve.WorkerConfig{}, func(w *reeve.Worker) { w.Handle("f", nil) }, "and a handler"},
 		{reeve.WorkerConfig{Name: "No Name"}, pick("f", ok), `"No Name"`},
+		{reeve.WorkerConfig{Pool: "No Pool"}, pick("f", ok), `pool: name "No Pool"`},
+		{reeve.WorkerConfig{Other: map[string]int64{"cpu": 1}}, pick("f", ok), `resource "cpu" has a place of its own`},
+		{reeve.WorkerConfig{Other: map[string]int64{"seat": -1}}, pick("f", ok), "seat: -1; want 0 to"},
+		{reeve.WorkerConfig{Devices: map[string][]string{"gpu": {"a", "a"}}}, pick("f", ok), `gpu "a" is named twice`},
 	} {
 		w := reeve.NewWorker(client, c.cfg)
 		c.register(w)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent"
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/executor"
@@ -33,10 +34,13 @@ type WorkerConfig struct {
 	Join       string
 	JoinFile   string
 	Labels     map[string]string
-	Capacity   job.Resources
-	Slots      int
-	Prefetch   int
-	PassEnv    []string
+	// Has is what the worker has where that is not what its machine has.
+	Has inventory.Choice
+	// Pool is where it belongs; empty for the default.
+	Pool     string
+	Slots    int
+	Prefetch int
+	PassEnv  []string
 	// LeaveRunning leaves what runs to the next worker of Dir when this one ends;
 	// otherwise it is waited for, LeaveWait at most.
 	LeaveRunning bool
@@ -115,8 +119,16 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 	if err != nil {
 		return fmt.Errorf("find this program, which is also the keeper: %w", err)
 	}
+	stock, err := inventory.Find(ctx, dir, c.Has)
+	if err != nil {
+		return err
+	}
+	for _, trouble := range stock.Trouble {
+		c.Log.Warn("can't find out what this machine has", "error", trouble)
+	}
 	a, err := agent.New(agent.Config{
-		Server: cl.Agent(), Dir: dir, Name: c.Name, Labels: c.Labels, Capacity: c.Capacity, Slots: c.Slots, Prefetch: c.Prefetch,
+		Server: cl.Agent(), Dir: dir, Name: c.Name, Labels: c.Labels, Pool: c.Pool, Slots: c.Slots, Prefetch: c.Prefetch,
+		Capacity: stock.Capacity, Devices: stock.Devices, About: stock.About,
 		PassEnv: c.PassEnv, LeaveRunning: c.LeaveRunning, LeaveWait: c.LeaveWait, Version: c.Version, Log: c.Log, Observer: counts,
 		Executors: []agent.Kind{{Name: "process", Open: func(ctx context.Context, events executor.Events) (executor.Executor, error) {
 			return process.New(ctx, process.Config{Dir: dir, Keeper: []string{self, "keeper"}, Idle: c.KeeperIdle, Events: events, Log: c.Log})
@@ -125,8 +137,9 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	c.Log.Info("working", "name", a.Config().Name, "server", cl.Address, "state", dir, "cpu", job.FormatCPU(a.Config().Capacity.CPU),
-		"memory", job.FormatSize(a.Config().Capacity.Memory), "slots", a.Config().Slots)
+	has := a.Config()
+	c.Log.Info("working", "name", has.Name, "server", cl.Address, "state", dir, "cpu", job.FormatCPU(has.Capacity.CPU),
+		"memory", job.FormatSize(has.Capacity.Memory), "resources", has.Capacity.Other.Text(), "slots", has.Slots, "pool", has.Pool)
 	return a.Run(ctx)
 }
 

@@ -96,13 +96,17 @@ func exists(file string) bool {
 func (e *env) worker() *cobra.Command {
 	var w app.WorkerConfig
 	var labels []string
-	var cpu, memory string
+	var has usage.Has
 	var untilEOF bool
 	c := &cobra.Command{
 		Use:   "worker",
 		Short: "Run a worker, which dials out to a server and runs attempts",
+		Long: `Run a worker. It takes as many attempts as it has room for: processors, memory, scratch space where its state
+directory is, NVIDIA's GPUs, the network of its fastest interface, and what it is told that it has. --resource and --device
+say otherwise: jobs that ask for resources: {licence: 1} run where licences are counted.`,
 		Example: `  reeve worker                        for a development server on this machine
-  reeve worker --join rvj1_…          for any other: the token is what reeve tokens create --join prints`,
+  reeve worker --join rvj1_…          for any other: the token is what reeve tokens create --join prints
+  reeve worker --resource licence=3 --device gpu=0,1 --pool night`,
 		Args: usage.Count(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if w.Dir == "" {
@@ -114,7 +118,7 @@ func (e *env) worker() *cobra.Command {
 			if w.Labels, err = usage.Labels(labels); err != nil {
 				return err
 			}
-			if w.Capacity, err = usage.Capacity(cpu, memory); err != nil {
+			if w.Has, err = has.Choice(); err != nil {
 				return err
 			}
 			if w.Join == "" && w.JoinFile == "" {
@@ -144,8 +148,11 @@ func (e *env) worker() *cobra.Command {
 	f.StringVar(&w.Join, "join", "", "a join `token` (or REEVE_JOIN); others on this machine can read what is on a command line")
 	f.StringVar(&w.JoinFile, "join-file", "", "a `file` with the join token")
 	f.StringArrayVarP(&labels, "label", "l", nil, "a label, `key=value`; may be repeated (os, arch and host are there already)")
-	f.StringVar(&cpu, "cpu", "", "`processors` to give (default: all of this machine or container, at least 1)")
-	f.StringVar(&memory, "memory", "", "memory to give, a `size` (default: all of this machine or container)")
+	f.StringVar(&w.Pool, "pool", "", "the pool that it is in, a `name` (default: default); its label pool says the same")
+	f.StringVar(&has.CPU, "cpu", "", "`processors` to give (default: all of this machine or container, at least 1)")
+	f.StringVar(&has.Memory, "memory", "", "memory to give, a `size` (default: all of this machine or container)")
+	f.StringArrayVar(&has.Resources, "resource", nil, "how much it has of anything else, `name=amount`; may be repeated, 0 for none (default: disk, gpu and bandwidth of this machine)")
+	f.StringArrayVar(&has.Devices, "device", nil, "the ids of its devices, `name=id,id`; may be repeated (default: gpu, as nvidia-smi says)")
 	f.IntVar(&w.Slots, "slots", 0, "the `number` of attempts that run at the same time (default: one per processor)")
 	f.IntVar(&w.Prefetch, "prefetch", 0, "the `number` of more attempts that are held ready (default: as many as slots, at least 8; -1 for none)")
 	f.StringSliceVar(&w.PassEnv, "pass-env", nil, "`variables` of this environment that attempts get")

@@ -116,9 +116,16 @@ func (e *env) showTasks(j *client.Job) error {
 	head := []string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}
 	const took = 3
 	some := slices.ContainsFunc(j.GetTasks(), func(t *client.Task) bool { return expected(t) != "" })
+	asks := e.Format == "wide" || slices.ContainsFunc(j.GetTasks(), asksForMore)
+	if asks {
+		head = append(head, "RESOURCES")
+	}
 	rows := make([][]string, 0, len(j.GetTasks()))
 	for _, t := range j.GetTasks() {
 		row := render.TaskRow(t)
+		if asks {
+			row = append(row, render.Resources(t.GetResources()))
+		}
 		if some {
 			row = slices.Insert(row, took+1, render.OrDash(expected(t)))
 		}
@@ -143,6 +150,13 @@ func (e *env) showTasks(j *client.Job) error {
 		fmt.Fprintf(e.Out, "%s: %s\n", t.GetName(), advice)
 	}
 	return nil
+}
+
+// asksForMore reports whether a task asks for something else than one processor, which is
+// what it gets that says nothing.
+func asksForMore(t *client.Task) bool {
+	r := t.GetResources()
+	return len(r) > 1 || len(r) == 1 && r["cpu"] != job.FormatCPU(job.DefaultCPU)
 }
 
 func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {
@@ -230,9 +244,16 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 			render.OrDash(a.GetWorker()), render.OrDash(a.GetCause()),
 		})
 	}
+	header := []string{"ATTEMPT", "STATE", "STARTED", "TOOK", "CPU", "MEMORY", "WORKER", "CAUSE"}
+	if slices.ContainsFunc(attempts, func(a *client.Attempt) bool { return len(a.GetDevices()) > 0 }) {
+		header = append(header, "DEVICES")
+		for i, a := range attempts {
+			rows[i] = append(rows[i], render.OrDash(render.Resources(a.GetDevices())))
+		}
+	}
 	if len(rows) == 0 {
 		fmt.Fprintf(e.err, "%s has had no attempt yet; see reeve explain %s\n", ref, ref)
 		return nil
 	}
-	return e.Table([]string{"ATTEMPT", "STATE", "STARTED", "TOOK", "CPU", "MEMORY", "WORKER", "CAUSE"}, rows)
+	return e.Table(header, rows)
 }

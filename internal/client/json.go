@@ -30,16 +30,19 @@ func JSON(m proto.Message) ([]byte, error) {
 func plain(d protoreflect.MessageDescriptor, fields map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 	for name, raw := range fields {
 		f := d.Fields().ByName(protoreflect.Name(name))
-		if f == nil || f.IsMap() {
+		if f == nil {
 			continue
 		}
+		kind := f.Kind()
+		if f.IsMap() {
+			kind = f.MapValue().Kind()
+		}
 		var err error
-		switch f.Kind() {
-		case protoreflect.Int64Kind, protoreflect.Uint64Kind:
+		switch {
+		case kind == protoreflect.Int64Kind || kind == protoreflect.Uint64Kind:
 			fields[name], err = plainNumber(f, raw)
-		case protoreflect.MessageKind:
+		case kind == protoreflect.MessageKind && !f.IsMap():
 			fields[name], err = plainMessages(f, raw)
-		default:
 		}
 		if err != nil {
 			return nil, err
@@ -49,7 +52,14 @@ func plain(d protoreflect.MessageDescriptor, fields map[string]json.RawMessage) 
 }
 
 func plainNumber(f protoreflect.FieldDescriptor, raw json.RawMessage) (json.RawMessage, error) {
-	if f.IsList() {
+	switch {
+	case f.IsMap():
+		var all map[string]json.Number
+		if err := json.Unmarshal(raw, &all); err != nil {
+			return nil, err
+		}
+		return json.Marshal(all)
+	case f.IsList():
 		var all []json.Number
 		if err := json.Unmarshal(raw, &all); err != nil {
 			return nil, err

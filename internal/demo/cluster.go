@@ -19,6 +19,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/app"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
 // How long parts of the cluster may take.
@@ -146,6 +147,7 @@ func (c *cluster) startWorker(name string) (*worker, error) {
 	w.cmd = exec.Command( //nolint:noctx // stop ends it, by asking first
 		c.self, "worker", "--addr", c.url, "--name", name, "--state", w.dir,
 		"--slots", strconv.Itoa(slots), "--cpu", strconv.Itoa(slots), "--prefetch", strconv.Itoa(slots), "--leave-wait", "0",
+		"--resource", job.GPU+"=0", // which the three would share
 		"--until-eof", "--keeper-idle", keeperIdle.String())
 	w.cmd.Env = withoutReeve(os.Environ())
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = stdin, log, log

@@ -24,7 +24,8 @@ tasks:
 func TestOutputs(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.worker("w1", "--cpu", "2", "--slots", "2", "--memory", "1Gi")
+	c.worker("w1", "--cpu", "2", "--slots", "2", "--memory", "1Gi",
+		"--resource", "disk=10G", "--resource", "bandwidth=0", "--resource", "licence=3", "--device", "gpu=a,b")
 	if r := run(t, c.dir, c.env, outputsJob, "submit", "--wait", "-"); r.code != 137 {
 		t.Fatalf("exit %d\n%s%s", r.code, r.out, r.err)
 	}

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ func (e Env) workers() *cobra.Command {
 		Use:   "workers",
 		Short: "List the workers",
 		Example: `  reeve workers
-  reeve workers -o wide            what each can run, and what it enforces`,
+  reeve workers -o wide            what each can run, which devices it has, and what it enforces`,
 		Args: usage.Count(0, 0),
 		RunE: e.On(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Workers(ctx)
@@ -28,9 +30,9 @@ func (e Env) workers() *cobra.Command {
 			if e.Structured() {
 				return render.List(e.Printer, all)
 			}
-			header := []string{"WORKER", "STATE", "RUNNING", "CPU", "MEMORY", "AGE"}
+			header := []string{"WORKER", "STATE", "POOL", "RUNNING", "CPU", "MEMORY", "OTHER", "AGE"}
 			if e.Format == "wide" {
-				header = append(header, "ID", "RUNS", "VERSION", "LABELS", "ENFORCES", "UNFIT")
+				header = append(header, "ID", "RUNS", "DEVICES", "VERSION", "LABELS", "ENFORCES", "UNFIT")
 			}
 			rows := make([][]string, 0, len(all))
 			for _, w := range all {
@@ -53,17 +55,45 @@ func (e Env) workerRow(w *client.Worker) []string {
 		running += fmt.Sprintf("+%d", n)
 	}
 	row := []string{
-		w.GetName(), w.GetState(), running, job.FormatCPU(w.GetCpuMilliUsed()) + "/" + job.FormatCPU(w.GetCpuMilli()),
-		render.Mebibytes(w.GetMemoryBytesUsed()) + "/" + render.Mebibytes(w.GetMemoryBytes()), render.Ago(w.GetJoinedAt()),
+		w.GetName(), w.GetState(), render.OrDash(w.GetPool()), running, job.FormatCPU(w.GetCpuMilliUsed()) + "/" + job.FormatCPU(w.GetCpuMilli()),
+		render.Mebibytes(w.GetMemoryBytesUsed()) + "/" + render.Mebibytes(w.GetMemoryBytes()), render.OrDash(others(w)), render.Ago(w.GetJoinedAt()),
 	}
 	if e.Format == "wide" {
 		runs := strings.Join(w.GetExecutors(), ",")
 		if f := w.GetFunctions(); len(f) > 0 {
 			runs += " (" + strings.Join(f, ",") + ")"
 		}
-		row = append(row, w.GetId(), runs, render.OrDash(w.GetVersion()), render.Labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
+		row = append(row, w.GetId(), runs, render.OrDash(devices(w)), render.OrDash(w.GetVersion()), render.Labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
 	}
 	return row
+}
+
+// others is how much attempts have, and how much there is, of what has no column of its own.
+func others(w *client.Worker) string {
+	names := slices.Collect(maps.Keys(w.GetResources()))
+	for name := range w.GetResourcesUsed() { // the worker may have come back without it
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var parts []string
+	for _, name := range slices.Compact(names) {
+		used, all := w.GetResourcesUsed()[name], w.GetResources()[name]
+		parts = append(parts, name+" "+job.FormatAmount(name, used)+"/"+job.FormatAmount(name, all))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// devices is the ids of devices, and those that attempts have.
+func devices(w *client.Worker) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(w.GetDevices())) {
+		part := name + " " + w.GetDevices()[name]
+		if taken := w.GetDevicesUsed()[name]; taken != "" {
+			part += " (taken: " + taken + ")"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func (e Env) drain() *cobra.Command {

@@ -87,6 +87,16 @@ func TestDone(t *testing.T) {
 	}
 }
 
+func TestResources(t *testing.T) {
+	for want, m := range map[string]map[string]string{
+		"": nil, "cpu 0.5": {"cpu": "0.5"}, "cpu 2, gpu 1, memory 4G": {"memory": "4G", "gpu": "1", "cpu": "2"},
+	} {
+		if got := Resources(m); got != want {
+			t.Errorf("%v is %q, want %q", m, got, want)
+		}
+	}
+}
+
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0s", 0: "0ms", 999 * time.Millisecond: "999ms", 1500 * time.Millisecond: "1.5s", 9990 * time.Millisecond: "10.0s",

@@ -51,6 +51,17 @@ func Labels(m map[string]string) string {
 	return strings.Join(pairs, ",")
 }
 
+// Resources writes what a task asks for, or which devices an attempt has, by name:
+// cpu 2, gpu 1.
+func Resources(m map[string]string) string {
+	parts := make([]string, 0, len(m))
+	for name, what := range m {
+		parts = append(parts, name+" "+what)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
+
 // Failed says how many elements failed of a job that is one array, whose cause is the
 // first one's alone. It is empty for other jobs, and where nothing failed.
 func Failed(j *client.Job) string {

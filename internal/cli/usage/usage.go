@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/reeve-scheduler/reeve/internal/agent/inventory"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -187,26 +188,86 @@ func Since(flag, text string) (*client.Timestamp, error) {
 	return client.Time(time.Now().Add(-d)), nil
 }
 
-// Capacity reads --cpu and --memory, what a worker is told to give; what it is not told is
-// zero.
-func Capacity(cpu, memory string) (r job.Resources, err error) {
-	if cpu != "" {
-		if r.CPU, err = job.ParseCPU(cpu); err != nil {
-			return r, fmt.Errorf("--cpu: %w", err)
+// Has is what a worker is told to have: flags of reeve worker as they were given.
+type Has struct {
+	CPU, Memory string
+	// Resources are name=amount, Devices name=id,id.
+	Resources, Devices []string
+}
+
+// Choice reads what a worker is told to have; what it is not told is zero.
+func (h *Has) Choice() (c inventory.Choice, err error) {
+	if c.CPU, c.Memory, err = capacity(h.CPU, h.Memory); err != nil {
+		return c, err
+	}
+	c.Amounts, c.Devices = map[string]int64{}, map[string][]string{}
+	for _, pair := range h.Resources {
+		name, text, err := Pair("resource", pair)
+		if err == nil {
+			err = resourceName("resource", name)
 		}
-		if r.CPU == 0 {
-			return r, fmt.Errorf("--cpu %s: want more than nothing; reeve drain keeps work away", cpu)
+		if err != nil {
+			return c, err
+		}
+		if _, twice := c.Amounts[name]; twice {
+			return c, fmt.Errorf("--resource %s: %s is given twice", pair, name)
+		}
+		if c.Amounts[name], err = job.ParseAmount(name, text); err != nil {
+			return c, fmt.Errorf("--resource %s: %w", pair, err)
+		}
+	}
+	for _, pair := range h.Devices {
+		name, text, err := Pair("device", pair)
+		if err == nil {
+			err = resourceName("device", name)
+		}
+		if err != nil {
+			return c, err
+		}
+		if _, twice := c.Devices[name]; twice {
+			return c, fmt.Errorf("--device %s: %s is given twice; separate ids by commas", pair, name)
+		}
+		c.Devices[name] = nil
+		if text != "" {
+			c.Devices[name] = strings.Split(text, ",")
+		}
+		if err := job.CheckDevices(name, c.Devices[name]); err != nil {
+			return c, fmt.Errorf("--device %s: %w", pair, err)
+		}
+	}
+	return c, nil
+}
+
+// resourceName refuses a resource that has a flag of its own, or is none.
+func resourceName(flag, name string) error {
+	if name == "cpu" || name == "memory" {
+		return fmt.Errorf("--%s %s: %s has a flag of its own, --%s", flag, name, name, name)
+	}
+	if err := job.CheckResource(name); err != nil {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	return nil
+}
+
+// capacity reads --cpu and --memory, 0 for what is not given.
+func capacity(cpu, memory string) (milli, size int64, err error) {
+	if cpu != "" {
+		if milli, err = job.ParseCPU(cpu); err != nil {
+			return 0, 0, fmt.Errorf("--cpu: %w", err)
+		}
+		if milli == 0 {
+			return 0, 0, fmt.Errorf("--cpu %s: want more than nothing; reeve drain keeps work away", cpu)
 		}
 	}
 	if memory != "" {
-		if r.Memory, err = job.ParseSize(memory); err != nil {
-			return r, fmt.Errorf("--memory: %w", err)
+		if size, err = job.ParseSize(memory); err != nil {
+			return 0, 0, fmt.Errorf("--memory: %w", err)
 		}
-		if r.Memory == 0 {
-			return r, fmt.Errorf("--memory %s: want more than nothing; reeve drain keeps work away", memory)
+		if size == 0 {
+			return 0, 0, fmt.Errorf("--memory %s: want more than nothing; reeve drain keeps work away", memory)
 		}
 	}
-	return r, nil
+	return milli, size, nil
 }
 
 // Pair splits what a flag was given, name=value.
