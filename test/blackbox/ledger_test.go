@@ -14,7 +14,7 @@ import (
 
 // ledger is the truth about what ran when, written by the jobs themselves and read
 // over a named pipe in the order in which it happened. A line is
-// "VERB TASK INDEX FENCE PID".
+// "VERB TASK INDEX FENCE PID", and whatever words a job has beside.
 type ledger struct {
 	t    *testing.T
 	path string
@@ -27,6 +27,7 @@ type entry struct {
 	verb, task string
 	index, pid int
 	fence      uint64
+	words      []string
 }
 
 func newLedger(t *testing.T) *ledger {
@@ -55,7 +56,7 @@ func (l *ledger) add(line string) {
 	if len(f) < 5 {
 		f = append(f, make([]string, 5-len(f))...)
 	}
-	e := entry{verb: f[0], task: f[1]}
+	e := entry{verb: f[0], task: f[1], words: f[5:]}
 	e.index, _ = strconv.Atoi(f[2])
 	e.fence, _ = strconv.ParseUint(f[3], 10, 64)
 	e.pid, _ = strconv.Atoi(f[4])
