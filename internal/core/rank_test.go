@@ -14,9 +14,9 @@ import (
 // TestScore: the order of each policy, first to last.
 func TestScore(t *testing.T) {
 	type one struct {
-		name                                       string
-		priority                                   int32
-		submitted, deadline, length, cpu, expected int64
+		name                             string
+		priority                         int32
+		submitted, deadline, length, cpu int64
 	}
 	jobs := []one{
 		{name: "old", submitted: 0, length: 3_600_000, cpu: 1000},
