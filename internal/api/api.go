@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/reeve-scheduler/reeve/internal/api/jsonlines"
+	"github.com/reeve-scheduler/reeve/internal/api/spaces"
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/core"
@@ -114,9 +115,11 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, mount := range []func() (string, http.Handler){
 		func() (string, http.Handler) { return reevev1connect.NewJobServiceHandler(&jobs{s}, opts...) },
-		func() (string, http.Handler) { return reevev1connect.NewQueueServiceHandler(&queues{s}, opts...) },
 		func() (string, http.Handler) {
-			return reevev1connect.NewNamespaceServiceHandler(&namespaces{s}, opts...)
+			return reevev1connect.NewQueueServiceHandler(spaces.Queues{Engine: o.Engine}, opts...)
+		},
+		func() (string, http.Handler) {
+			return reevev1connect.NewNamespaceServiceHandler(spaces.Namespaces{Engine: o.Engine}, opts...)
 		},
 		func() (string, http.Handler) { return reevev1connect.NewTokenServiceHandler(&tokenAdmin{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewServerServiceHandler(&servers{s}, opts...) },

@@ -26,6 +26,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/simulate"
+	"github.com/reeve-scheduler/reeve/internal/cli/spaces"
 	"github.com/reeve-scheduler/reeve/internal/cli/stores"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -145,13 +146,14 @@ then         reeve server --dev    a server without TLS on this machine alone
 	whole := stores.Commands{Printer: &e.Printer, In: e.in, Version: e.built}
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.explain, e.queues, e.namespaces, e.tokens, e.artifacts,
+		e.hold, e.release, e.explain, e.tokens, e.artifacts,
 		whole.Backup, whole.Restore, whole.Migrate, e.version,
 	} {
 		root.AddCommand(command())
 	}
 	root.AddCommand(simulate.Env{Printer: &e.Printer, In: e.in, Err: e.err, Dial: e.connect, Space: e.space}.Command())
 	root.AddCommand(fleet.Env{Printer: &e.Printer, On: e.on}.Commands()...)
+	root.AddCommand(spaces.Env{Printer: &e.Printer, On: e.on, Namespace: func() string { return e.namespace }}.Commands()...)
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Short, c.Long = "Print a script that completes words in a shell", "Print a script that completes words in a shell; each shell's own help says how to use it."

@@ -48,9 +48,20 @@ func (e *env) tokens() *cobra.Command {
 			return e.Table([]string{"TOKEN", "NAME", "STATE", "SCOPES", "NAMESPACES", "EXPIRES", "BY"}, rows)
 		}),
 	}
-	c.AddCommand(e.createToken(), e.named("revoke TOKEN", "End a token at once, by id or name", "  reeve tokens revoke ci", "token %s is revoked",
-		func(ctx context.Context, cl *client.Client, id string) error { return cl.RevokeToken(ctx, id) }))
+	c.AddCommand(e.createToken(), e.revokeToken())
 	return c
+}
+
+func (e *env) revokeToken() *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke TOKEN", Short: "End a token at once, by id or name", Example: "  reeve tokens revoke ci", Args: usage.Count(1, 1),
+		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
+			if err := cl.RevokeToken(ctx, args[0]); err != nil {
+				return err
+			}
+			return e.Done(map[string]any{"name": args[0]}, "token %s is revoked", args[0])
+		}),
+	}
 }
 
 // tokenState is what has become of a token by now.

@@ -95,50 +95,6 @@ func (c *Client) ElementOutputs(ctx context.Context, id, task string, fn func(*E
 	return c.fail(stream.Err())
 }
 
-// CreateQueue makes a queue; an empty namespace means default, here and below.
-func (c *Client) CreateQueue(ctx context.Context, namespace, name string) error {
-	_, err := call(ctx, c, c.queues.Create, &reevev1.QueueServiceCreateRequest{Namespace: namespace, Name: name})
-	return err
-}
-
-// Queues returns the queues of a namespace.
-func (c *Client) Queues(ctx context.Context, namespace string) ([]*Queue, error) {
-	a, err := call(ctx, c, c.queues.List, &reevev1.QueueServiceListRequest{Namespace: namespace})
-	return a.GetQueues(), err
-}
-
-// PauseQueue keeps what waits in a queue from starting, or lets it go on.
-func (c *Client) PauseQueue(ctx context.Context, namespace, name string, paused bool) error {
-	if paused {
-		_, err := call(ctx, c, c.queues.Pause, &reevev1.QueueServicePauseRequest{Namespace: namespace, Name: name})
-		return err
-	}
-	_, err := call(ctx, c, c.queues.Resume, &reevev1.QueueServiceResumeRequest{Namespace: namespace, Name: name})
-	return err
-}
-
-// CreateNamespace makes a namespace.
-func (c *Client) CreateNamespace(ctx context.Context, name string) error {
-	_, err := call(ctx, c, c.namespaces.Create, &reevev1.NamespaceServiceCreateRequest{Name: name})
-	return err
-}
-
-// Namespaces returns the namespaces that the caller may see.
-func (c *Client) Namespaces(ctx context.Context) ([]*Namespace, error) {
-	a, err := call(ctx, c, c.namespaces.List, &reevev1.NamespaceServiceListRequest{})
-	return a.GetNamespaces(), err
-}
-
-// PauseNamespace keeps what waits in a namespace from starting, or lets it go on.
-func (c *Client) PauseNamespace(ctx context.Context, name string, paused bool) error {
-	if paused {
-		_, err := call(ctx, c, c.namespaces.Pause, &reevev1.NamespaceServicePauseRequest{Name: name})
-		return err
-	}
-	_, err := call(ctx, c, c.namespaces.Resume, &reevev1.NamespaceServiceResumeRequest{Name: name})
-	return err
-}
-
 // Workers returns the workers.
 func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 	a, err := call(ctx, c, c.workers.List, &reevev1.WorkerServiceListRequest{})

@@ -109,8 +109,8 @@ func TestRetries(t *testing.T) {
 		{"a retry without", func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, "1", false, ""); return err }, unavailable, false, 1, job.Unavailable},
 		{"a cancel", func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, &CancelRequest{}); return err }, unavailable, false, 3, 0},
 		{"a new token", func(ctx context.Context, c *Client) error { _, err := c.CreateToken(ctx, &NewToken{}); return err }, unavailable, false, 1, job.Unavailable},
-		{"a new queue", func(ctx context.Context, c *Client) error { return c.CreateQueue(ctx, "", "q") }, unavailable, false, 1, job.Unavailable},
-		{"a new namespace", func(ctx context.Context, c *Client) error { return c.CreateNamespace(ctx, "n") }, unavailable, false, 1, job.Unavailable},
+		{"a new queue", func(ctx context.Context, c *Client) error { return c.CreateQueue(ctx, "", "q", job.QueueChange{}) }, unavailable, false, 1, job.Unavailable},
+		{"a new namespace", func(ctx context.Context, c *Client) error { return c.CreateNamespace(ctx, "n", job.NamespaceChange{}) }, unavailable, false, 1, job.Unavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -502,8 +502,8 @@ func TestCalls(t *testing.T) {
 	check("check", true, c.Check(ctx))
 	status, err := c.Status(ctx)
 	check("status", status.GetRole() == "leader", err)
-	check("a namespace", true, c.CreateNamespace(ctx, "team"))
-	check("a queue", true, c.CreateQueue(ctx, "team", "night"))
+	check("a namespace", true, c.CreateNamespace(ctx, "team", job.NamespaceChange{}))
+	check("a queue", true, c.CreateQueue(ctx, "team", "night", job.QueueChange{}))
 	check("a paused queue", true, c.PauseQueue(ctx, "team", "night", true))
 	queues, err := c.Queues(ctx, "team")
 	check("queues", len(queues) == 2 && queues[1].GetName() == "night" && queues[1].GetPaused(), err)

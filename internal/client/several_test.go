@@ -74,7 +74,7 @@ func TestMovesOn(t *testing.T) {
 	a, b = refusing(), &script{}
 	c = among(t, Options{Patience: -1}, scripted(t, a, Options{}).Address, scripted(t, b, Options{}).Address)
 	for i := range 2 {
-		if err := c.CreateQueue(t.Context(), "", "q"); (err == nil) != (i == 1) {
+		if err := c.CreateQueue(t.Context(), "", "q", job.QueueChange{}); (err == nil) != (i == 1) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestNotTwice(t *testing.T) {
 	t.Cleanup(hs.Close)
 	b := &script{}
 	c := among(t, Options{Patience: patience}, hs.URL, scripted(t, b, Options{}).Address)
-	if err := c.CreateQueue(t.Context(), "", "q"); err == nil || b.calls != 0 {
+	if err := c.CreateQueue(t.Context(), "", "q", job.QueueChange{}); err == nil || b.calls != 0 {
 		t.Errorf("a call that a server has read: %v, and %d calls of another", err, b.calls)
 	}
 	s := newServers([]string{hs.URL, "http://" + echo(t, "b", func() http.Header { return nil })}, nil)

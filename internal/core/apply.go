@@ -97,8 +97,9 @@ func (s *State) applyNamespace(e NamespaceSet) {
 		s.spaces[e.Name] = n
 		s.spaceNames = insert(s.spaceNames, e.Name)
 	}
-	n.paused, n.created = e.Paused, e.Created
+	n.paused, n.created, n.policy = e.Paused, e.Created, e.Policy
 	s.plan.SetPaused(e.Name, "", e.Paused)
+	s.plan.SetNamespace(e.Name, e.Policy)
 	s.flush.object(objectKey{KindNamespace, e.Name})
 }
 
@@ -110,8 +111,9 @@ func (s *State) applyQueue(e QueueSet) {
 		n.queues[e.Name] = q
 		n.names = insert(n.names, e.Name)
 	}
-	q.paused, q.created = e.Paused, e.Created
+	q.paused, q.created, q.policy = e.Paused, e.Created, e.Policy
 	s.plan.SetPaused(e.Namespace, e.Name, e.Paused)
+	s.plan.SetQueue(e.Namespace, e.Name, e.Policy)
 	s.flush.object(objectKey{KindQueue, e.Namespace + "/" + e.Name})
 }
 

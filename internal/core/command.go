@@ -81,19 +81,24 @@ type Hold struct {
 	Held bool
 }
 
-// PutNamespace makes a namespace, or pauses or resumes one.
+// PutNamespace makes a namespace, or changes parts of one. The reply is a NamespaceView.
 type PutNamespace struct {
 	Name string
 	// Create fails if it exists; otherwise it must exist.
 	Create bool
-	Paused bool
+	// Paused pauses or resumes it; nil leaves that as it is.
+	Paused *bool
+	Change job.NamespaceChange
 }
 
-// PutQueue makes a queue, or pauses or resumes one.
+// PutQueue makes a queue, or changes parts of one. The reply is a QueueView.
 type PutQueue struct {
 	Namespace, Name string
-	Create          bool
-	Paused          bool
+	// Create fails if it exists; otherwise it must exist.
+	Create bool
+	// Paused pauses or resumes it; nil leaves that as it is.
+	Paused *bool
+	Change job.QueueChange
 }
 
 // PutToken makes a token.

@@ -139,52 +139,6 @@ func known(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func (s *State) decideNamespace(in Input, c PutNamespace) (Decision, error) {
-	if err := job.CheckName(c.Name); err != nil {
-		return Decision{}, refuse(job.Invalid, "namespace: %s", err)
-	}
-	n := s.spaces[c.Name]
-	if c.Create {
-		if n != nil {
-			return Decision{}, refuse(job.Exists, "namespace %q exists already", c.Name)
-		}
-		if len(s.spaces) >= MaxNamespaces {
-			return Decision{}, refuse(job.Refused, "there are %d namespaces; no more are allowed", len(s.spaces))
-		}
-		return Decision{Events: []Event{NamespaceSet{Name: c.Name, Created: in.Now},
-			QueueSet{Namespace: c.Name, Name: DefaultName, Created: in.Now}}}, nil
-	}
-	n, err := s.space(c.Name)
-	if err != nil || n.paused == c.Paused {
-		return Decision{}, err
-	}
-	return Decision{Events: []Event{NamespaceSet{Name: c.Name, Paused: c.Paused, Created: n.created}}}, nil
-}
-
-func (s *State) decideQueue(in Input, c PutQueue) (Decision, error) {
-	n, err := s.space(c.Namespace)
-	if err != nil {
-		return Decision{}, err
-	}
-	if err := job.CheckName(c.Name); err != nil {
-		return Decision{}, refuse(job.Invalid, "queue: %s", err)
-	}
-	if c.Create {
-		if n.queues[c.Name] != nil {
-			return Decision{}, refuse(job.Exists, "queue %q exists already in namespace %s", c.Name, c.Namespace)
-		}
-		if len(n.queues) >= MaxQueues {
-			return Decision{}, refuse(job.Refused, "namespace %s has %d queues; no more are allowed", c.Namespace, len(n.queues))
-		}
-		return Decision{Events: []Event{QueueSet{Namespace: c.Namespace, Name: c.Name, Created: in.Now}}}, nil
-	}
-	q, err := n.queue(c.Name)
-	if err != nil || q.paused == c.Paused {
-		return Decision{}, err
-	}
-	return Decision{Events: []Event{QueueSet{Namespace: c.Namespace, Name: c.Name, Paused: c.Paused, Created: q.created}}}, nil
-}
-
 func (s *State) decideToken(c PutToken) (Decision, error) {
 	t := c.Token
 	if err := job.CheckName(t.Name); err != nil {

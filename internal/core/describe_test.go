@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -20,9 +21,9 @@ func (l *lab) describe(e Event) string {
 	case FormatRaised:
 		return fmt.Sprintf("format %d", e.Format)
 	case NamespaceSet:
-		return "namespace " + e.Name + when(e.Paused, " paused")
+		return "namespace " + e.Name + when(e.Paused, " paused") + when(e.Policy != job.NamespacePolicy{}, " "+inJSON(e.Policy))
 	case QueueSet:
-		return "queue " + e.Namespace + "/" + e.Name + when(e.Paused, " paused")
+		return "queue " + e.Namespace + "/" + e.Name + when(e.Paused, " paused") + when(e.Policy != job.QueuePolicy{}, " "+inJSON(e.Policy))
 	case TokenSet:
 		return "token " + e.Token.Name + when(e.Token.Revoked > 0, " revoked")
 	case SpecAdded:
@@ -137,6 +138,14 @@ func (l *lab) tell(m toHand) string {
 		parts = append(parts, "ack "+l.ref(f))
 	}
 	return "  " + m.hand.hello.Name + ": " + strings.Join(parts, ", ")
+}
+
+func inJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func when(yes bool, text string) string {

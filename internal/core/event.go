@@ -49,6 +49,7 @@ type NamespaceSet struct {
 	Name    string
 	Paused  bool
 	Created int64
+	Policy  job.NamespacePolicy
 }
 
 // QueueSet makes or changes a queue.
@@ -56,6 +57,7 @@ type QueueSet struct {
 	Namespace, Name string
 	Paused          bool
 	Created         int64
+	Policy          job.QueuePolicy
 }
 
 // TokenSet makes, changes or revokes a token. It holds a hash, never a secret.

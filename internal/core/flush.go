@@ -218,10 +218,9 @@ func (s *State) encodeObject(k objectKey) {
 	switch k.kind {
 	case KindNamespace:
 		n := s.spaces[k.key]
-		f.sink.Namespace(NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created}, f.seq)
+		f.sink.Namespace(n.image(), f.seq)
 	case KindQueue:
-		n, q := s.queueAt(k.key)
-		f.sink.Queue(QueueSet{Namespace: n.name, Name: q.name, Paused: q.paused, Created: q.created}, f.seq)
+		f.sink.Queue(s.queueAt(k.key).image(), f.seq)
 	case KindToken:
 		f.sink.Token(*s.tokens[k.key], f.seq)
 	case KindWorker:
@@ -239,10 +238,9 @@ func (s *State) encodeObject(k objectKey) {
 }
 
 // queueAt finds a queue by its object key, namespace/queue.
-func (s *State) queueAt(key string) (*namespace, *queue) {
+func (s *State) queueAt(key string) *queue {
 	space, name, _ := strings.Cut(key, "/")
-	n := s.spaces[space]
-	return n, n.queues[name]
+	return s.spaces[space].queues[name]
 }
 
 // eviction is a finished job that the tables have, to be dropped from memory at a

@@ -67,9 +67,9 @@ func window[T any](list []T, slice uint64) []T {
 }
 
 func (s *State) exportSpace(sink Sink, n *namespace) {
-	sink.Namespace(NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created}, s.seq)
+	sink.Namespace(n.image(), s.seq)
 	for _, q := range n.names {
-		sink.Queue(QueueSet{Namespace: n.name, Name: q, Paused: n.queues[q].paused, Created: n.queues[q].created}, s.seq)
+		sink.Queue(n.queues[q].image(), s.seq)
 	}
 }
 

@@ -114,6 +114,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"cancel":    m.cancelSome,
 			"hold":      m.holdSome,
 			"pause":     m.pauseSome,
+			"policy":    m.policySome,
 			"tick":      m.tickSome,
 			"raise":     m.raiseSome,
 			"flush":     m.flushSome,
@@ -418,11 +419,23 @@ func (m *machine) holdSome(t *rapid.T) {
 
 func (m *machine) pauseSome(t *rapid.T) {
 	paused := rapid.IntRange(0, 2).Draw(t, "paused") == 0
-	c := Command(PutQueue{Namespace: DefaultName, Name: DefaultName, Paused: paused})
+	c := Command(PutQueue{Namespace: DefaultName, Name: DefaultName, Paused: new(paused)})
 	if rapid.Bool().Draw(t, "namespace") {
-		c = PutNamespace{Name: DefaultName, Paused: paused}
+		c = PutNamespace{Name: DefaultName, Paused: new(paused)}
 	}
 	if _, err := m.turn(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// policySome changes a part of a policy, which an older format has no place for.
+func (m *machine) policySome(t *rapid.T) {
+	limit := rapid.SampledFrom([]job.Limit{{}, {Running: 2}, {Resources: job.Resources{CPU: 3000}}, {Running: 3, Resources: job.Resources{CPU: 2000}}}).Draw(t, "limit")
+	c := Command(PutQueue{Namespace: DefaultName, Name: DefaultName, Change: job.QueueChange{Limit: &limit}})
+	if rapid.Bool().Draw(t, "namespace") {
+		c = PutNamespace{Name: DefaultName, Change: job.NamespaceChange{Limit: &limit, Pending: new(rapid.SampledFrom([]int64{0, 20}).Draw(t, "pending"))}}
+	}
+	if _, err := m.turn(c); err != nil && (job.CodeOf(err) != job.Refused || m.s.Format() >= FormatLimits) {
 		t.Fatal(err)
 	}
 }
@@ -495,8 +508,8 @@ func (m *machine) finishAll() {
 			m.fail("%T: %v", c, err)
 		}
 	}
-	must(PutNamespace{Name: DefaultName})
-	must(PutQueue{Namespace: DefaultName, Name: DefaultName})
+	must(PutNamespace{Name: DefaultName, Paused: new(false)})
+	must(PutQueue{Namespace: DefaultName, Name: DefaultName, Paused: new(false)})
 	for _, j := range slices.Collect(m.s.jobs.all) {
 		if id := j.id; !j.state.Terminal() {
 			must(Hold{Job: id, Task: NoTask})

@@ -136,7 +136,7 @@ func (sc *scenario) run(words []string, body string) {
 	case "cancel", "kill", "hold", "release":
 		reply, err = sc.runChange(name, rest[0], opts)
 	case "pause", "resume":
-		_, err = sc.turn(PutQueue{Namespace: DefaultName, Name: rest[0], Paused: name == "pause"})
+		_, err = sc.turn(PutQueue{Namespace: DefaultName, Name: rest[0], Paused: new(name == "pause")})
 	case "namespace":
 		_, err = sc.turn(PutNamespace{Name: rest[0], Create: true})
 	case "tick":

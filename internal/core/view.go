@@ -207,6 +207,12 @@ type QueueView struct {
 	Jobs int64
 }
 
+func (q *queue) image() QueueSet {
+	return QueueSet{Namespace: q.space.name, Name: q.name, Paused: q.paused, Created: q.created, Policy: q.policy}
+}
+
+func (q *queue) view() QueueView { return QueueView{q.image(), q.jobs} }
+
 // Queues returns the queues of a namespace by name.
 func (s *State) Queues(space string) ([]QueueView, error) {
 	n, err := s.space(space)
@@ -215,8 +221,7 @@ func (s *State) Queues(space string) ([]QueueView, error) {
 	}
 	out := make([]QueueView, 0, len(n.names))
 	for _, name := range n.names {
-		q := n.queues[name]
-		out = append(out, QueueView{QueueSet{Namespace: space, Name: name, Paused: q.paused, Created: q.created}, q.jobs})
+		out = append(out, n.queues[name].view())
 	}
 	return out, nil
 }
@@ -238,12 +243,17 @@ type NamespaceView struct {
 	Jobs int64
 }
 
+func (n *namespace) image() NamespaceSet {
+	return NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created, Policy: n.policy}
+}
+
+func (n *namespace) view() NamespaceView { return NamespaceView{n.image(), n.jobs} }
+
 // Namespaces returns the namespaces by name.
 func (s *State) Namespaces() []NamespaceView {
 	out := make([]NamespaceView, 0, len(s.spaceNames))
 	for _, name := range s.spaceNames {
-		n := s.spaces[name]
-		out = append(out, NamespaceView{NamespaceSet{Name: name, Paused: n.paused, Created: n.created}, n.jobs})
+		out = append(out, s.spaces[name].view())
 	}
 	return out
 }

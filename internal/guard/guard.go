@@ -42,8 +42,8 @@ func policy() []auth.Entry {
 		},
 		auth.Work: {"WorkerService/Session", "LogService/Append", "ArtifactService/Put"},
 		auth.Administer: {
-			"QueueService/Create", "QueueService/Pause", "QueueService/Resume",
-			"NamespaceService/Create", "NamespaceService/Pause", "NamespaceService/Resume",
+			"QueueService/Create", "QueueService/Update", "QueueService/Pause", "QueueService/Resume",
+			"NamespaceService/Create", "NamespaceService/Update", "NamespaceService/Pause", "NamespaceService/Resume",
 			"TokenService/Create", "TokenService/List", "TokenService/Revoke", "WorkerService/Drain", "WorkerService/Undrain",
 			"ServerService/Finalize",
 		},

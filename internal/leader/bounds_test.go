@@ -301,7 +301,7 @@ func testSpread(t *testing.T, cause job.Cause, told func(*core.JobImage) bool) {
 		on := r.do(submit(t, plain, 1)).([]core.Submitted)[0].ID
 		after := submit(t, fmt.Sprintf("after: {%d: succeeded}\ntasks:\n  a: {run: 'true'}\n  b: {run: 'true'}\n  c: {run: 'true'}", on), many)
 		r.do(after)
-		r.do(core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Paused: true})
+		r.do(core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Paused: new(true)})
 		from := r.journal.count()
 		r.journal.shut()
 		result := ended(worker, r.given(worker)[0])

@@ -193,12 +193,14 @@ func putTask(b []byte, id uint64, task uint32) []byte {
 }
 
 func putNamespace(b []byte, e *core.NamespaceSet) []byte {
-	return putInt(putBool(putString(b, 1, e.Name), 2, e.Paused), 3, e.Created)
+	b = putInt(putBool(putString(b, 1, e.Name), 2, e.Paused), 3, e.Created)
+	return putNamespacePolicy(b, 4, &e.Policy)
 }
 
 func putQueue(b []byte, e *core.QueueSet) []byte {
 	b = putString(putString(b, 1, e.Namespace), 2, e.Name)
-	return putInt(putBool(b, 3, e.Paused), 4, e.Created)
+	b = putInt(putBool(b, 3, e.Paused), 4, e.Created)
+	return putQueuePolicy(b, 5, &e.Policy)
 }
 
 func putSubmitted(b []byte, e *core.JobSubmitted) []byte {

@@ -67,6 +67,8 @@ func (r *reader) namespaceSet() (e core.NamespaceSet) {
 			e.Paused = r.bool()
 		case 3:
 			e.Created = r.int()
+		case 4:
+			e.Policy = r.namespacePolicy()
 		default:
 			r.unknown()
 		}
@@ -85,6 +87,8 @@ func (r *reader) queueSet() (e core.QueueSet) {
 			e.Paused = r.bool()
 		case 4:
 			e.Created = r.int()
+		case 5:
+			e.Policy = r.queuePolicy()
 		default:
 			r.unknown()
 		}

@@ -23,6 +23,8 @@ const (
 	// formatResources is where specs ask for more than processors and memory, and workers
 	// have more.
 	formatResources = core.FormatResources
+	// formatLimits is where queues and namespaces have policies.
+	formatLimits = core.FormatLimits
 
 	// Newest is the newest format that this program reads and writes.
 	Newest = formatResources
@@ -32,6 +34,7 @@ const (
 // journal, but for what a spec says, which the core sees to. The raise itself needs none: who
 // can't read it must not go on.
 func Needs(e core.Event) uint64 {
+	limits := false
 	switch e := e.(type) {
 	case core.StateDigested:
 		return formatRaises
@@ -39,6 +42,13 @@ func Needs(e core.Event) uint64 {
 		return needsOfHello(&e.Hello)
 	case core.AttemptAssigned:
 		return needsOfDevices(e.Devices)
+	case core.NamespaceSet:
+		limits = e.Policy != job.NamespacePolicy{}
+	case core.QueueSet:
+		limits = e.Policy != job.QueuePolicy{}
+	}
+	if limits {
+		return formatLimits
 	}
 	return core.FirstFormat
 }

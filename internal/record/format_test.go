@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -31,6 +32,16 @@ func TestFormats(t *testing.T) {
 	}
 	if highest["WorkerJoined"] != formatResources || highest["AttemptAssigned"] != formatResources || highest["JobWoken"] != core.FirstFormat {
 		t.Errorf("the events need %v", highest)
+	}
+	for e, want := range map[core.Event]uint64{
+		core.QueueSet{Name: "night", Paused: true}:                                   core.FirstFormat,
+		core.QueueSet{Policy: job.QueuePolicy{Order: job.ByAge}}:                     core.FormatLimits,
+		core.NamespaceSet{Name: "team"}:                                              core.FirstFormat,
+		core.NamespaceSet{Policy: job.NamespacePolicy{Limit: job.Limit{Running: 1}}}: core.FormatLimits,
+	} {
+		if got := Needs(e); got != want {
+			t.Errorf("%+v needs format %d, want %d", e, got, want)
+		}
 	}
 	if CheckRaise(Newest) != nil || !errors.Is(CheckRaise(Newest+1), ErrFormat) {
 		t.Error("this program does not know what it knows")

@@ -107,13 +107,13 @@ func (r *Rows) Counters(m core.CountersImage, seq uint64) {
 
 // Namespace is of core.Sink.
 func (r *Rows) Namespace(m core.NamespaceSet, seq uint64) {
-	b, at := begin(putFormat(r.scratch), 2)
+	b, at := begin(putUint(r.scratch, formatField, Needs(m)), 2)
 	r.object(core.KindNamespace, m.Name, seq, end(putNamespace(b, &m), at))
 }
 
 // Queue is of core.Sink.
 func (r *Rows) Queue(m core.QueueSet, seq uint64) {
-	b, at := begin(putFormat(r.scratch), 2)
+	b, at := begin(putUint(r.scratch, formatField, Needs(m)), 2)
 	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, end(putQueue(b, &m), at))
 }
 

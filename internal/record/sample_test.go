@@ -75,6 +75,7 @@ func since() map[string]uint64 {
 	return map[string]uint64{
 		"Resources.Other": formatResources, "Hello.Devices": formatResources, "Hello.Pool": formatResources,
 		"AttemptAssigned.Devices": formatResources, "AttemptImage.Devices": formatResources,
+		"NamespaceSet.Policy": formatLimits, "QueueSet.Policy": formatLimits,
 	}
 }
 
@@ -154,6 +155,12 @@ func fill(v reflect.Value, from source) {
 		return
 	case job.Condition:
 		v.SetUint(from.number(uint64(job.OnAny)))
+		return
+	case job.Order:
+		v.SetUint(from.number(uint64(job.ByShare)))
+		return
+	case job.Backfill:
+		v.SetUint(from.number(uint64(job.BackfillNone)))
 		return
 	case []link.Held:
 		return // what a worker held is not stored

@@ -226,12 +226,12 @@ func (u *users) letGo() {
 	for _, at := range []string{core.DefaultName, "night"} {
 		if h.paused[core.DefaultName+"/"+at] {
 			u.until("resume", laneControl, func(*server) core.Command {
-				return core.PutQueue{Namespace: core.DefaultName, Name: at}
+				return core.PutQueue{Namespace: core.DefaultName, Name: at, Paused: new(false)}
 			})
 		}
 	}
 	if h.paused[core.DefaultName] {
-		u.until("resume", laneControl, func(*server) core.Command { return core.PutNamespace{Name: core.DefaultName} })
+		u.until("resume", laneControl, func(*server) core.Command { return core.PutNamespace{Name: core.DefaultName, Paused: new(false)} })
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.workers)) {
 		if w := h.workers[id]; w.draining && u.drained[w.name] {

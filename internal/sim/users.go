@@ -401,9 +401,9 @@ func (u *users) holdSome() {
 func (u *users) pauseSome() {
 	paused := u.w.oneIn(2)
 	name := pick(u.w, "night", core.DefaultName)
-	c, at := core.Command(core.PutQueue{Namespace: core.DefaultName, Name: name, Paused: paused}), core.DefaultName+"/"+name
+	c, at := core.Command(core.PutQueue{Namespace: core.DefaultName, Name: name, Paused: new(paused)}), core.DefaultName+"/"+name
 	if u.w.oneIn(3) {
-		c, at = core.PutNamespace{Name: core.DefaultName, Paused: paused}, core.DefaultName
+		c, at = core.PutNamespace{Name: core.DefaultName, Paused: new(paused)}, core.DefaultName
 	}
 	u.ask(&call{
 		what: "pause", lane: laneControl, command: func(*server) core.Command { return c }, heard: func(any, error) {},

@@ -77,6 +77,7 @@ func rooms() []room {
 		{dir: "internal/guard", floor: 3, says: "what stands before every call: who calls, what they may, and what one peer can take"},
 		{dir: "internal/api", floor: 3, says: "handlers: what is asked, translated and looked up for the leader to decide"},
 		{dir: "internal/api/jsonlines", floor: 3, says: "streams for plain HTTP clients: a JSON message a line"},
+		{dir: "internal/api/spaces", floor: 3, says: "handlers for where jobs wait: queues and namespaces, and what they may have"},
 		{dir: "internal/api/later", floor: 3, says: "answers on a stream that wait until what they promise is kept"},
 		{dir: "internal/client", floor: 3, says: "the client that command line, SDK and agents share"},
 		{dir: "internal/metrics", floor: 3, says: "what a server and a worker count, for Prometheus"},
@@ -90,6 +91,7 @@ func rooms() []room {
 		{dir: "internal/cli/bars", floor: 4, says: "how jobs and uploads come along: bars on a terminal, lines elsewhere"},
 		{dir: "internal/cli/items", floor: 4, says: "lines and JSON to the items of an array, as they come"},
 		{dir: "internal/cli/fleet", floor: 4, says: "the commands for what a cluster runs on: servers, the format that they share, workers"},
+		{dir: "internal/cli/spaces", floor: 4, says: "the commands for where jobs wait: queues and namespaces, and what they may have"},
 		{dir: "internal/cli/stores", floor: 4, says: "the commands that copy whole stores: backup, restore, migrate-store"},
 		{dir: "internal/cli/simulate", floor: 4, says: "the command simulate: where jobs come from, and tables and charts of how they fared"},
 		{dir: "internal/cli/complete", floor: 4, says: "what may stand where a word is typed, as the server knows it"},
@@ -144,6 +146,9 @@ func sideways() map[[2]string]string {
 		{"internal/api", "internal/api/jsonlines"}:                                    "streams leave it as lines where a caller asks for them",
 		{"internal/api", "internal/api/later"}:                                        "that a log is complete is said once it is kept",
 		{"internal/forward", "internal/wire"}:                                         "servers tell clients where the others are by headers that both know",
+		{"internal/api", "internal/api/spaces"}:                                       "its services are among the others",
+		{"internal/api/spaces", "internal/guard"}:                                     "handlers ask who calls, and what they may do where",
+		{"internal/api/spaces", "internal/wire"}:                                      "handlers translate through the one place that can",
 		{"internal/api", "internal/guard"}:                                            "handlers ask who calls, and what they may do where",
 		{"internal/api", "internal/wire"}:                                             "handlers translate through the one place that can",
 		{"internal/client", "internal/wire"}:                                          "the client translates through the one place that can",
@@ -156,6 +161,9 @@ func sideways() map[[2]string]string {
 		{"internal/cli", "internal/cli/fleet"}:                                        "the commands for servers and workers are its own",
 		{"internal/cli/fleet", "internal/cli/usage"}:                                  "commands refuse in one voice",
 		{"internal/cli/fleet", "internal/cli/render"}:                                 "commands print in one way",
+		{"internal/cli", "internal/cli/spaces"}:                                       "the commands for queues and namespaces are its own",
+		{"internal/cli/spaces", "internal/cli/usage"}:                                 "commands refuse in one voice",
+		{"internal/cli/spaces", "internal/cli/render"}:                                "commands print in one way",
 		{"internal/cli", "internal/cli/stores"}:                                       "its commands are among the others",
 		{"internal/cli/stores", "internal/app"}:                                       "they start an app",
 		{"internal/cli/stores", "internal/cli/usage"}:                                 "commands refuse in one voice",
@@ -190,7 +198,7 @@ func bans() []ban {
 		terminal = "how things look on a terminal is the command line's business; a server has none"
 		testing  = "a test library in the product is weight and licence that nobody asked for"
 	)
-	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/client", "gen/..."}
+	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/api/spaces", "internal/client", "gen/..."}
 	return []ban{
 		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
 		{prefix: "database/sql", except: []string{"internal/store/sqlstore/..."}, tests: true, reason: driver},
@@ -205,7 +213,7 @@ func bans() []ban {
 		{prefix: "google.golang.org/protobuf", except: append(messages, "internal/record"), tests: true, reason: wire},
 		{prefix: "github.com/prometheus", except: []string{"internal/metrics"}, tests: true, reason: "what is counted is told to an observer; who counts, and for whom, is one room's secret"},
 		{prefix: "go.yaml.in/yaml", except: []string{"internal/jobfile/tree", "internal/cli/render", "internal/app"}, tests: true, reason: "YAML is a spelling of the job file; inside there is one canonical spec"},
-		{prefix: "github.com/spf13", except: []string{"internal/cli", "internal/cli/usage", "internal/cli/complete", "internal/cli/fleet", "internal/cli/simulate", "internal/cli/stores", "cmd/reeve"}, reason: terminal},
+		{prefix: "github.com/spf13", except: []string{"internal/cli", "internal/cli/usage", "internal/cli/complete", "internal/cli/fleet", "internal/cli/simulate", "internal/cli/spaces", "internal/cli/stores", "cmd/reeve"}, reason: terminal},
 		{prefix: "github.com/vbauerster/mpb", except: []string{"internal/cli/bars"}, reason: terminal},
 		{prefix: "github.com/lmittmann/tint", except: []string{"internal/cli", "internal/app", "internal/demo"}, reason: terminal},
 		{prefix: "golang.org/x/term", except: []string{"internal/cli", "internal/cli/bars"}, reason: terminal},

@@ -30,9 +30,10 @@ type Queue struct {
 	Paused    bool                   `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Unfinished jobs, and elements by state.
-	Jobs          int64 `protobuf:"varint,5,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	Pending       int64 `protobuf:"varint,6,opt,name=pending,proto3" json:"pending,omitempty"`
-	Running       int64 `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
+	Jobs          int64        `protobuf:"varint,5,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Pending       int64        `protobuf:"varint,6,opt,name=pending,proto3" json:"pending,omitempty"`
+	Running       int64        `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
+	Policy        *QueuePolicy `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,17 +117,296 @@ func (x *Queue) GetRunning() int64 {
 	return 0
 }
 
+func (x *Queue) GetPolicy() *QueuePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// QueuePolicy is how a queue is served. In a request, what is left out stays as it is, and an
+// empty limit, guarantee or rate ends it; durations and amounts are spelled as in a job file.
+type QueuePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which of what waits goes first: priority, fifo, shortest, deadline or fair.
+	Order *string `protobuf:"bytes,1,opt,name=order,proto3,oneof" json:"order,omitempty"`
+	// What may start before a task that comes first and has no room: easy, conservative, any
+	// or none.
+	Backfill *string `protobuf:"bytes,2,opt,name=backfill,proto3,oneof" json:"backfill,omitempty"`
+	// The time in which what waits gains one point of priority, 0s for never.
+	Ageing *string `protobuf:"bytes,3,opt,name=ageing,proto3,oneof" json:"ageing,omitempty"`
+	// Its share beside the other queues of its namespace.
+	Weight *int64 `protobuf:"varint,4,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// What it gets before others get more than theirs.
+	Guarantee *Amounts `protobuf:"bytes,5,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
+	Limit     *Limit   `protobuf:"bytes,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	Rate      *Rate    `protobuf:"bytes,7,opt,name=rate,proto3" json:"rate,omitempty"`
+	// How fast the use of users is forgotten where they take turns.
+	HalfLife      *string `protobuf:"bytes,8,opt,name=half_life,json=halfLife,proto3,oneof" json:"half_life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuePolicy) Reset() {
+	*x = QueuePolicy{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuePolicy) ProtoMessage() {}
+
+func (x *QueuePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuePolicy.ProtoReflect.Descriptor instead.
+func (*QueuePolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *QueuePolicy) GetOrder() string {
+	if x != nil && x.Order != nil {
+		return *x.Order
+	}
+	return ""
+}
+
+func (x *QueuePolicy) GetBackfill() string {
+	if x != nil && x.Backfill != nil {
+		return *x.Backfill
+	}
+	return ""
+}
+
+func (x *QueuePolicy) GetAgeing() string {
+	if x != nil && x.Ageing != nil {
+		return *x.Ageing
+	}
+	return ""
+}
+
+func (x *QueuePolicy) GetWeight() int64 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *QueuePolicy) GetGuarantee() *Amounts {
+	if x != nil {
+		return x.Guarantee
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetRate() *Rate {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetHalfLife() string {
+	if x != nil && x.HalfLife != nil {
+		return *x.HalfLife
+	}
+	return ""
+}
+
+// Amounts is resources by name: cpu, memory, gpu and others.
+type Amounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resources     map[string]string      `protobuf:"bytes,1,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Amounts) Reset() {
+	*x = Amounts{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Amounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Amounts) ProtoMessage() {}
+
+func (x *Amounts) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Amounts.ProtoReflect.Descriptor instead.
+func (*Amounts) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Amounts) GetResources() map[string]string {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+// Limit is the most that may run at a time.
+type Limit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Attempts, 0 for any number.
+	Running int64 `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	// What they are given together; a resource that is not named is not limited.
+	Resources     map[string]string `protobuf:"bytes,2,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Limit) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Limit) GetResources() map[string]string {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+// Rate is how many may start: burst at once, and count more in every per.
+type Rate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count int64                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	Per   string                 `protobuf:"bytes,2,opt,name=per,proto3" json:"per,omitempty"`
+	// 0 means 1.
+	Burst         int64 `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rate) Reset() {
+	*x = Rate{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rate) ProtoMessage() {}
+
+func (x *Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rate.ProtoReflect.Descriptor instead.
+func (*Rate) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Rate) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Rate) GetPer() string {
+	if x != nil {
+		return x.Per
+	}
+	return ""
+}
+
+func (x *Rate) GetBurst() int64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
 type QueueServiceCreateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Policy        *QueuePolicy           `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueueServiceCreateRequest) Reset() {
 	*x = QueueServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[1]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -138,7 +418,7 @@ func (x *QueueServiceCreateRequest) String() string {
 func (*QueueServiceCreateRequest) ProtoMessage() {}
 
 func (x *QueueServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[1]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -151,7 +431,7 @@ func (x *QueueServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *QueueServiceCreateRequest) GetNamespace() string {
@@ -168,6 +448,13 @@ func (x *QueueServiceCreateRequest) GetName() string {
 	return ""
 }
 
+func (x *QueueServiceCreateRequest) GetPolicy() *QueuePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 type QueueServiceCreateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Queue         *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
@@ -177,7 +464,7 @@ type QueueServiceCreateResponse struct {
 
 func (x *QueueServiceCreateResponse) Reset() {
 	*x = QueueServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[2]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -189,7 +476,7 @@ func (x *QueueServiceCreateResponse) String() string {
 func (*QueueServiceCreateResponse) ProtoMessage() {}
 
 func (x *QueueServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[2]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -202,10 +489,114 @@ func (x *QueueServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *QueueServiceCreateResponse) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+type QueueServiceUpdateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Policy        *QueuePolicy           `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueServiceUpdateRequest) Reset() {
+	*x = QueueServiceUpdateRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueServiceUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueServiceUpdateRequest) ProtoMessage() {}
+
+func (x *QueueServiceUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueServiceUpdateRequest.ProtoReflect.Descriptor instead.
+func (*QueueServiceUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *QueueServiceUpdateRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *QueueServiceUpdateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *QueueServiceUpdateRequest) GetPolicy() *QueuePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+type QueueServiceUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueServiceUpdateResponse) Reset() {
+	*x = QueueServiceUpdateResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueServiceUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueServiceUpdateResponse) ProtoMessage() {}
+
+func (x *QueueServiceUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueServiceUpdateResponse.ProtoReflect.Descriptor instead.
+func (*QueueServiceUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *QueueServiceUpdateResponse) GetQueue() *Queue {
 	if x != nil {
 		return x.Queue
 	}
@@ -221,7 +612,7 @@ type QueueServiceListRequest struct {
 
 func (x *QueueServiceListRequest) Reset() {
 	*x = QueueServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[3]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +624,7 @@ func (x *QueueServiceListRequest) String() string {
 func (*QueueServiceListRequest) ProtoMessage() {}
 
 func (x *QueueServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[3]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +637,7 @@ func (x *QueueServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceListRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueueServiceListRequest) GetNamespace() string {
@@ -265,7 +656,7 @@ type QueueServiceListResponse struct {
 
 func (x *QueueServiceListResponse) Reset() {
 	*x = QueueServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[4]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -277,7 +668,7 @@ func (x *QueueServiceListResponse) String() string {
 func (*QueueServiceListResponse) ProtoMessage() {}
 
 func (x *QueueServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[4]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -290,7 +681,7 @@ func (x *QueueServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceListResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueueServiceListResponse) GetQueues() []*Queue {
@@ -310,7 +701,7 @@ type QueueServicePauseRequest struct {
 
 func (x *QueueServicePauseRequest) Reset() {
 	*x = QueueServicePauseRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[5]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -322,7 +713,7 @@ func (x *QueueServicePauseRequest) String() string {
 func (*QueueServicePauseRequest) ProtoMessage() {}
 
 func (x *QueueServicePauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[5]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -335,7 +726,7 @@ func (x *QueueServicePauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePauseRequest.ProtoReflect.Descriptor instead.
 func (*QueueServicePauseRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueueServicePauseRequest) GetNamespace() string {
@@ -360,7 +751,7 @@ type QueueServicePauseResponse struct {
 
 func (x *QueueServicePauseResponse) Reset() {
 	*x = QueueServicePauseResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[6]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +763,7 @@ func (x *QueueServicePauseResponse) String() string {
 func (*QueueServicePauseResponse) ProtoMessage() {}
 
 func (x *QueueServicePauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[6]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +776,7 @@ func (x *QueueServicePauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePauseResponse.ProtoReflect.Descriptor instead.
 func (*QueueServicePauseResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 type QueueServiceResumeRequest struct {
@@ -398,7 +789,7 @@ type QueueServiceResumeRequest struct {
 
 func (x *QueueServiceResumeRequest) Reset() {
 	*x = QueueServiceResumeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[7]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +801,7 @@ func (x *QueueServiceResumeRequest) String() string {
 func (*QueueServiceResumeRequest) ProtoMessage() {}
 
 func (x *QueueServiceResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[7]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +814,7 @@ func (x *QueueServiceResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceResumeRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceResumeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QueueServiceResumeRequest) GetNamespace() string {
@@ -448,7 +839,7 @@ type QueueServiceResumeResponse struct {
 
 func (x *QueueServiceResumeResponse) Reset() {
 	*x = QueueServiceResumeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[8]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +851,7 @@ func (x *QueueServiceResumeResponse) String() string {
 func (*QueueServiceResumeResponse) ProtoMessage() {}
 
 func (x *QueueServiceResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[8]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +864,7 @@ func (x *QueueServiceResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceResumeResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceResumeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 // Namespace is a tenant.
@@ -483,13 +874,14 @@ type Namespace struct {
 	Paused        bool                   `protobuf:"varint,2,opt,name=paused,proto3" json:"paused,omitempty"`
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Jobs          int64                  `protobuf:"varint,4,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Policy        *NamespacePolicy       `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[9]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +893,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[9]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +906,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Namespace) GetName() string {
@@ -545,16 +937,106 @@ func (x *Namespace) GetJobs() int64 {
 	return 0
 }
 
+func (x *Namespace) GetPolicy() *NamespacePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// NamespacePolicy is how a namespace is served beside others, and what it may have. In a
+// request, what is left out stays as it is.
+type NamespacePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its share beside the other namespaces.
+	Weight *int64 `protobuf:"varint,1,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// What it gets before others get more than theirs.
+	Guarantee *Amounts `protobuf:"bytes,2,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
+	Limit     *Limit   `protobuf:"bytes,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The most elements that may wait, 0 for any number. A submit beyond it is refused.
+	Pending *int64 `protobuf:"varint,4,opt,name=pending,proto3,oneof" json:"pending,omitempty"`
+	// How fast the use of its queues is forgotten.
+	HalfLife      *string `protobuf:"bytes,5,opt,name=half_life,json=halfLife,proto3,oneof" json:"half_life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespacePolicy) Reset() {
+	*x = NamespacePolicy{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespacePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespacePolicy) ProtoMessage() {}
+
+func (x *NamespacePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespacePolicy.ProtoReflect.Descriptor instead.
+func (*NamespacePolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *NamespacePolicy) GetWeight() int64 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *NamespacePolicy) GetGuarantee() *Amounts {
+	if x != nil {
+		return x.Guarantee
+	}
+	return nil
+}
+
+func (x *NamespacePolicy) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+func (x *NamespacePolicy) GetPending() int64 {
+	if x != nil && x.Pending != nil {
+		return *x.Pending
+	}
+	return 0
+}
+
+func (x *NamespacePolicy) GetHalfLife() string {
+	if x != nil && x.HalfLife != nil {
+		return *x.HalfLife
+	}
+	return ""
+}
+
 type NamespaceServiceCreateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Policy        *NamespacePolicy       `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NamespaceServiceCreateRequest) Reset() {
 	*x = NamespaceServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[10]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +1048,7 @@ func (x *NamespaceServiceCreateRequest) String() string {
 func (*NamespaceServiceCreateRequest) ProtoMessage() {}
 
 func (x *NamespaceServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[10]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +1061,7 @@ func (x *NamespaceServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NamespaceServiceCreateRequest) GetName() string {
@@ -587,6 +1069,13 @@ func (x *NamespaceServiceCreateRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *NamespaceServiceCreateRequest) GetPolicy() *NamespacePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
 }
 
 type NamespaceServiceCreateResponse struct {
@@ -598,7 +1087,7 @@ type NamespaceServiceCreateResponse struct {
 
 func (x *NamespaceServiceCreateResponse) Reset() {
 	*x = NamespaceServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[11]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +1099,7 @@ func (x *NamespaceServiceCreateResponse) String() string {
 func (*NamespaceServiceCreateResponse) ProtoMessage() {}
 
 func (x *NamespaceServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[11]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,10 +1112,106 @@ func (x *NamespaceServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NamespaceServiceCreateResponse) GetNamespace() *Namespace {
+	if x != nil {
+		return x.Namespace
+	}
+	return nil
+}
+
+type NamespaceServiceUpdateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Policy        *NamespacePolicy       `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespaceServiceUpdateRequest) Reset() {
+	*x = NamespaceServiceUpdateRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespaceServiceUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespaceServiceUpdateRequest) ProtoMessage() {}
+
+func (x *NamespaceServiceUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespaceServiceUpdateRequest.ProtoReflect.Descriptor instead.
+func (*NamespaceServiceUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *NamespaceServiceUpdateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NamespaceServiceUpdateRequest) GetPolicy() *NamespacePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+type NamespaceServiceUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     *Namespace             `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespaceServiceUpdateResponse) Reset() {
+	*x = NamespaceServiceUpdateResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespaceServiceUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespaceServiceUpdateResponse) ProtoMessage() {}
+
+func (x *NamespaceServiceUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespaceServiceUpdateResponse.ProtoReflect.Descriptor instead.
+func (*NamespaceServiceUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *NamespaceServiceUpdateResponse) GetNamespace() *Namespace {
 	if x != nil {
 		return x.Namespace
 	}
@@ -641,7 +1226,7 @@ type NamespaceServiceListRequest struct {
 
 func (x *NamespaceServiceListRequest) Reset() {
 	*x = NamespaceServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[12]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +1238,7 @@ func (x *NamespaceServiceListRequest) String() string {
 func (*NamespaceServiceListRequest) ProtoMessage() {}
 
 func (x *NamespaceServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[12]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +1251,7 @@ func (x *NamespaceServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceListRequest.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 type NamespaceServiceListResponse struct {
@@ -678,7 +1263,7 @@ type NamespaceServiceListResponse struct {
 
 func (x *NamespaceServiceListResponse) Reset() {
 	*x = NamespaceServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[13]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +1275,7 @@ func (x *NamespaceServiceListResponse) String() string {
 func (*NamespaceServiceListResponse) ProtoMessage() {}
 
 func (x *NamespaceServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[13]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +1288,7 @@ func (x *NamespaceServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceListResponse.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NamespaceServiceListResponse) GetNamespaces() []*Namespace {
@@ -722,7 +1307,7 @@ type NamespaceServicePauseRequest struct {
 
 func (x *NamespaceServicePauseRequest) Reset() {
 	*x = NamespaceServicePauseRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[14]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +1319,7 @@ func (x *NamespaceServicePauseRequest) String() string {
 func (*NamespaceServicePauseRequest) ProtoMessage() {}
 
 func (x *NamespaceServicePauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[14]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +1332,7 @@ func (x *NamespaceServicePauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServicePauseRequest.ProtoReflect.Descriptor instead.
 func (*NamespaceServicePauseRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NamespaceServicePauseRequest) GetName() string {
@@ -765,7 +1350,7 @@ type NamespaceServicePauseResponse struct {
 
 func (x *NamespaceServicePauseResponse) Reset() {
 	*x = NamespaceServicePauseResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[15]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1362,7 @@ func (x *NamespaceServicePauseResponse) String() string {
 func (*NamespaceServicePauseResponse) ProtoMessage() {}
 
 func (x *NamespaceServicePauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[15]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1375,7 @@ func (x *NamespaceServicePauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServicePauseResponse.ProtoReflect.Descriptor instead.
 func (*NamespaceServicePauseResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 type NamespaceServiceResumeRequest struct {
@@ -802,7 +1387,7 @@ type NamespaceServiceResumeRequest struct {
 
 func (x *NamespaceServiceResumeRequest) Reset() {
 	*x = NamespaceServiceResumeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[16]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1399,7 @@ func (x *NamespaceServiceResumeRequest) String() string {
 func (*NamespaceServiceResumeRequest) ProtoMessage() {}
 
 func (x *NamespaceServiceResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[16]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1412,7 @@ func (x *NamespaceServiceResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceResumeRequest.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceResumeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NamespaceServiceResumeRequest) GetName() string {
@@ -845,7 +1430,7 @@ type NamespaceServiceResumeResponse struct {
 
 func (x *NamespaceServiceResumeResponse) Reset() {
 	*x = NamespaceServiceResumeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[17]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1442,7 @@ func (x *NamespaceServiceResumeResponse) String() string {
 func (*NamespaceServiceResumeResponse) ProtoMessage() {}
 
 func (x *NamespaceServiceResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[17]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1455,7 @@ func (x *NamespaceServiceResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceServiceResumeResponse.ProtoReflect.Descriptor instead.
 func (*NamespaceServiceResumeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 // Token is a credential.
@@ -892,7 +1477,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[18]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1489,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[18]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1502,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Token) GetId() string {
@@ -993,7 +1578,7 @@ type TokenServiceCreateRequest struct {
 
 func (x *TokenServiceCreateRequest) Reset() {
 	*x = TokenServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[19]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1590,7 @@ func (x *TokenServiceCreateRequest) String() string {
 func (*TokenServiceCreateRequest) ProtoMessage() {}
 
 func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[19]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1603,7 @@ func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TokenServiceCreateRequest) GetName() string {
@@ -1067,7 +1652,7 @@ type TokenServiceCreateResponse struct {
 
 func (x *TokenServiceCreateResponse) Reset() {
 	*x = TokenServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[20]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1664,7 @@ func (x *TokenServiceCreateResponse) String() string {
 func (*TokenServiceCreateResponse) ProtoMessage() {}
 
 func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[20]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1677,7 @@ func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TokenServiceCreateResponse) GetToken() *Token {
@@ -1124,7 +1709,7 @@ type TokenServiceListRequest struct {
 
 func (x *TokenServiceListRequest) Reset() {
 	*x = TokenServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[21]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1721,7 @@ func (x *TokenServiceListRequest) String() string {
 func (*TokenServiceListRequest) ProtoMessage() {}
 
 func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[21]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1734,7 @@ func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
 }
 
 type TokenServiceListResponse struct {
@@ -1161,7 +1746,7 @@ type TokenServiceListResponse struct {
 
 func (x *TokenServiceListResponse) Reset() {
 	*x = TokenServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[22]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1758,7 @@ func (x *TokenServiceListResponse) String() string {
 func (*TokenServiceListResponse) ProtoMessage() {}
 
 func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[22]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1771,7 @@ func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TokenServiceListResponse) GetTokens() []*Token {
@@ -1206,7 +1791,7 @@ type TokenServiceRevokeRequest struct {
 
 func (x *TokenServiceRevokeRequest) Reset() {
 	*x = TokenServiceRevokeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[23]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1803,7 @@ func (x *TokenServiceRevokeRequest) String() string {
 func (*TokenServiceRevokeRequest) ProtoMessage() {}
 
 func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[23]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1816,7 @@ func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TokenServiceRevokeRequest) GetId() string {
@@ -1249,7 +1834,7 @@ type TokenServiceRevokeResponse struct {
 
 func (x *TokenServiceRevokeResponse) Reset() {
 	*x = TokenServiceRevokeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[24]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1846,7 @@ func (x *TokenServiceRevokeResponse) String() string {
 func (*TokenServiceRevokeResponse) ProtoMessage() {}
 
 func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[24]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1859,7 @@ func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 type CheckRequest struct {
@@ -1285,7 +1870,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[25]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1882,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[25]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1895,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 type CheckResponse struct {
@@ -1323,7 +1908,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[26]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1920,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[26]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1933,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CheckResponse) GetStatus() string {
@@ -1366,7 +1951,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1963,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1976,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 type StatusResponse struct {
@@ -1415,7 +2000,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +2012,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +2025,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -1550,7 +2135,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +2147,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +2160,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Server) GetAddress() string {
@@ -1635,7 +2220,7 @@ type ServerServiceListRequest struct {
 
 func (x *ServerServiceListRequest) Reset() {
 	*x = ServerServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +2232,7 @@ func (x *ServerServiceListRequest) String() string {
 func (*ServerServiceListRequest) ProtoMessage() {}
 
 func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +2245,7 @@ func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ServerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 type ServerServiceListResponse struct {
@@ -1676,7 +2261,7 @@ type ServerServiceListResponse struct {
 
 func (x *ServerServiceListResponse) Reset() {
 	*x = ServerServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +2273,7 @@ func (x *ServerServiceListResponse) String() string {
 func (*ServerServiceListResponse) ProtoMessage() {}
 
 func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +2286,7 @@ func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ServerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ServerServiceListResponse) GetServers() []*Server {
@@ -1733,7 +2318,7 @@ type FinalizeRequest struct {
 
 func (x *FinalizeRequest) Reset() {
 	*x = FinalizeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +2330,7 @@ func (x *FinalizeRequest) String() string {
 func (*FinalizeRequest) ProtoMessage() {}
 
 func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +2343,7 @@ func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeRequest.ProtoReflect.Descriptor instead.
 func (*FinalizeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 type FinalizeResponse struct {
@@ -1772,7 +2357,7 @@ type FinalizeResponse struct {
 
 func (x *FinalizeResponse) Reset() {
 	*x = FinalizeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +2369,7 @@ func (x *FinalizeResponse) String() string {
 func (*FinalizeResponse) ProtoMessage() {}
 
 func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +2382,7 @@ func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeResponse.ProtoReflect.Descriptor instead.
 func (*FinalizeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FinalizeResponse) GetBefore() uint32 {
@@ -1828,7 +2413,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +2425,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +2438,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -1890,7 +2475,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2487,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2500,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WatchResponse) GetCursor() string {
@@ -1962,7 +2547,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2559,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2572,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WatchEvent) GetCursor() string {
@@ -2050,7 +2635,7 @@ var File_reeve_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x16reeve/v1/cluster.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x01\n" +
+	"\x16reeve/v1/cluster.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x02\n" +
 	"\x05Queue\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -2059,11 +2644,49 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x12\n" +
 	"\x04jobs\x18\x05 \x01(\x03R\x04jobs\x12\x18\n" +
 	"\apending\x18\x06 \x01(\x03R\apending\x12\x18\n" +
-	"\arunning\x18\a \x01(\x03R\arunning\"M\n" +
+	"\arunning\x18\a \x01(\x03R\arunning\x12-\n" +
+	"\x06policy\x18\b \x01(\v2\x15.reeve.v1.QueuePolicyR\x06policy\"\xdc\x02\n" +
+	"\vQueuePolicy\x12\x19\n" +
+	"\x05order\x18\x01 \x01(\tH\x00R\x05order\x88\x01\x01\x12\x1f\n" +
+	"\bbackfill\x18\x02 \x01(\tH\x01R\bbackfill\x88\x01\x01\x12\x1b\n" +
+	"\x06ageing\x18\x03 \x01(\tH\x02R\x06ageing\x88\x01\x01\x12\x1b\n" +
+	"\x06weight\x18\x04 \x01(\x03H\x03R\x06weight\x88\x01\x01\x12/\n" +
+	"\tguarantee\x18\x05 \x01(\v2\x11.reeve.v1.AmountsR\tguarantee\x12%\n" +
+	"\x05limit\x18\x06 \x01(\v2\x0f.reeve.v1.LimitR\x05limit\x12\"\n" +
+	"\x04rate\x18\a \x01(\v2\x0e.reeve.v1.RateR\x04rate\x12 \n" +
+	"\thalf_life\x18\b \x01(\tH\x04R\bhalfLife\x88\x01\x01B\b\n" +
+	"\x06_orderB\v\n" +
+	"\t_backfillB\t\n" +
+	"\a_ageingB\t\n" +
+	"\a_weightB\f\n" +
+	"\n" +
+	"_half_life\"\x87\x01\n" +
+	"\aAmounts\x12>\n" +
+	"\tresources\x18\x01 \x03(\v2 .reeve.v1.Amounts.ResourcesEntryR\tresources\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
+	"\x05Limit\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\x03R\arunning\x12<\n" +
+	"\tresources\x18\x02 \x03(\v2\x1e.reeve.v1.Limit.ResourcesEntryR\tresources\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"D\n" +
+	"\x04Rate\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x10\n" +
+	"\x03per\x18\x02 \x01(\tR\x03per\x12\x14\n" +
+	"\x05burst\x18\x03 \x01(\x03R\x05burst\"|\n" +
 	"\x19QueueServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"C\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12-\n" +
+	"\x06policy\x18\x03 \x01(\v2\x15.reeve.v1.QueuePolicyR\x06policy\"C\n" +
 	"\x1aQueueServiceCreateResponse\x12%\n" +
+	"\x05queue\x18\x01 \x01(\v2\x0f.reeve.v1.QueueR\x05queue\"|\n" +
+	"\x19QueueServiceUpdateRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12-\n" +
+	"\x06policy\x18\x03 \x01(\v2\x15.reeve.v1.QueuePolicyR\x06policy\"C\n" +
+	"\x1aQueueServiceUpdateResponse\x12%\n" +
 	"\x05queue\x18\x01 \x01(\v2\x0f.reeve.v1.QueueR\x05queue\"7\n" +
 	"\x17QueueServiceListRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"C\n" +
@@ -2076,16 +2699,34 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x19QueueServiceResumeRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"\x1c\n" +
-	"\x1aQueueServiceResumeResponse\"\x86\x01\n" +
+	"\x1aQueueServiceResumeResponse\"\xb9\x01\n" +
 	"\tNamespace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x02 \x01(\bR\x06paused\x129\n" +
 	"\n" +
 	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x12\n" +
-	"\x04jobs\x18\x04 \x01(\x03R\x04jobs\"3\n" +
+	"\x04jobs\x18\x04 \x01(\x03R\x04jobs\x121\n" +
+	"\x06policy\x18\x05 \x01(\v2\x19.reeve.v1.NamespacePolicyR\x06policy\"\xec\x01\n" +
+	"\x0fNamespacePolicy\x12\x1b\n" +
+	"\x06weight\x18\x01 \x01(\x03H\x00R\x06weight\x88\x01\x01\x12/\n" +
+	"\tguarantee\x18\x02 \x01(\v2\x11.reeve.v1.AmountsR\tguarantee\x12%\n" +
+	"\x05limit\x18\x03 \x01(\v2\x0f.reeve.v1.LimitR\x05limit\x12\x1d\n" +
+	"\apending\x18\x04 \x01(\x03H\x01R\apending\x88\x01\x01\x12 \n" +
+	"\thalf_life\x18\x05 \x01(\tH\x02R\bhalfLife\x88\x01\x01B\t\n" +
+	"\a_weightB\n" +
+	"\n" +
+	"\b_pendingB\f\n" +
+	"\n" +
+	"_half_life\"f\n" +
 	"\x1dNamespaceServiceCreateRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"S\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
+	"\x06policy\x18\x02 \x01(\v2\x19.reeve.v1.NamespacePolicyR\x06policy\"S\n" +
 	"\x1eNamespaceServiceCreateResponse\x121\n" +
+	"\tnamespace\x18\x01 \x01(\v2\x13.reeve.v1.NamespaceR\tnamespace\"f\n" +
+	"\x1dNamespaceServiceUpdateRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
+	"\x06policy\x18\x02 \x01(\v2\x19.reeve.v1.NamespacePolicyR\x06policy\"S\n" +
+	"\x1eNamespaceServiceUpdateResponse\x121\n" +
 	"\tnamespace\x18\x01 \x01(\v2\x13.reeve.v1.NamespaceR\tnamespace\"\x1d\n" +
 	"\x1bNamespaceServiceListRequest\"S\n" +
 	"\x1cNamespaceServiceListResponse\x123\n" +
@@ -2190,14 +2831,16 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x03ref\x18\x05 \x01(\tR\x03ref\x12\x14\n" +
 	"\x05state\x18\x06 \x01(\tR\x05state\x12\x14\n" +
 	"\x05cause\x18\a \x01(\tR\x05cause\x12\x16\n" +
-	"\x06worker\x18\b \x01(\tR\x06worker2\xd9\x02\n" +
+	"\x06worker\x18\b \x01(\tR\x06worker2\xae\x03\n" +
 	"\fQueueService\x12S\n" +
-	"\x06Create\x12#.reeve.v1.QueueServiceCreateRequest\x1a$.reeve.v1.QueueServiceCreateResponse\x12M\n" +
+	"\x06Create\x12#.reeve.v1.QueueServiceCreateRequest\x1a$.reeve.v1.QueueServiceCreateResponse\x12S\n" +
+	"\x06Update\x12#.reeve.v1.QueueServiceUpdateRequest\x1a$.reeve.v1.QueueServiceUpdateResponse\x12M\n" +
 	"\x04List\x12!.reeve.v1.QueueServiceListRequest\x1a\".reeve.v1.QueueServiceListResponse\x12P\n" +
 	"\x05Pause\x12\".reeve.v1.QueueServicePauseRequest\x1a#.reeve.v1.QueueServicePauseResponse\x12S\n" +
-	"\x06Resume\x12#.reeve.v1.QueueServiceResumeRequest\x1a$.reeve.v1.QueueServiceResumeResponse2\xfd\x02\n" +
+	"\x06Resume\x12#.reeve.v1.QueueServiceResumeRequest\x1a$.reeve.v1.QueueServiceResumeResponse2\xda\x03\n" +
 	"\x10NamespaceService\x12[\n" +
-	"\x06Create\x12'.reeve.v1.NamespaceServiceCreateRequest\x1a(.reeve.v1.NamespaceServiceCreateResponse\x12U\n" +
+	"\x06Create\x12'.reeve.v1.NamespaceServiceCreateRequest\x1a(.reeve.v1.NamespaceServiceCreateResponse\x12[\n" +
+	"\x06Update\x12'.reeve.v1.NamespaceServiceUpdateRequest\x1a(.reeve.v1.NamespaceServiceUpdateResponse\x12U\n" +
 	"\x04List\x12%.reeve.v1.NamespaceServiceListRequest\x1a&.reeve.v1.NamespaceServiceListResponse\x12X\n" +
 	"\x05Pause\x12&.reeve.v1.NamespaceServicePauseRequest\x1a'.reeve.v1.NamespaceServicePauseResponse\x12[\n" +
 	"\x06Resume\x12'.reeve.v1.NamespaceServiceResumeRequest\x1a(.reeve.v1.NamespaceServiceResumeResponse2\x87\x02\n" +
@@ -2226,102 +2869,132 @@ func file_reeve_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_cluster_proto_rawDescData
 }
 
-var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*Queue)(nil),                          // 0: reeve.v1.Queue
-	(*QueueServiceCreateRequest)(nil),      // 1: reeve.v1.QueueServiceCreateRequest
-	(*QueueServiceCreateResponse)(nil),     // 2: reeve.v1.QueueServiceCreateResponse
-	(*QueueServiceListRequest)(nil),        // 3: reeve.v1.QueueServiceListRequest
-	(*QueueServiceListResponse)(nil),       // 4: reeve.v1.QueueServiceListResponse
-	(*QueueServicePauseRequest)(nil),       // 5: reeve.v1.QueueServicePauseRequest
-	(*QueueServicePauseResponse)(nil),      // 6: reeve.v1.QueueServicePauseResponse
-	(*QueueServiceResumeRequest)(nil),      // 7: reeve.v1.QueueServiceResumeRequest
-	(*QueueServiceResumeResponse)(nil),     // 8: reeve.v1.QueueServiceResumeResponse
-	(*Namespace)(nil),                      // 9: reeve.v1.Namespace
-	(*NamespaceServiceCreateRequest)(nil),  // 10: reeve.v1.NamespaceServiceCreateRequest
-	(*NamespaceServiceCreateResponse)(nil), // 11: reeve.v1.NamespaceServiceCreateResponse
-	(*NamespaceServiceListRequest)(nil),    // 12: reeve.v1.NamespaceServiceListRequest
-	(*NamespaceServiceListResponse)(nil),   // 13: reeve.v1.NamespaceServiceListResponse
-	(*NamespaceServicePauseRequest)(nil),   // 14: reeve.v1.NamespaceServicePauseRequest
-	(*NamespaceServicePauseResponse)(nil),  // 15: reeve.v1.NamespaceServicePauseResponse
-	(*NamespaceServiceResumeRequest)(nil),  // 16: reeve.v1.NamespaceServiceResumeRequest
-	(*NamespaceServiceResumeResponse)(nil), // 17: reeve.v1.NamespaceServiceResumeResponse
-	(*Token)(nil),                          // 18: reeve.v1.Token
-	(*TokenServiceCreateRequest)(nil),      // 19: reeve.v1.TokenServiceCreateRequest
-	(*TokenServiceCreateResponse)(nil),     // 20: reeve.v1.TokenServiceCreateResponse
-	(*TokenServiceListRequest)(nil),        // 21: reeve.v1.TokenServiceListRequest
-	(*TokenServiceListResponse)(nil),       // 22: reeve.v1.TokenServiceListResponse
-	(*TokenServiceRevokeRequest)(nil),      // 23: reeve.v1.TokenServiceRevokeRequest
-	(*TokenServiceRevokeResponse)(nil),     // 24: reeve.v1.TokenServiceRevokeResponse
-	(*CheckRequest)(nil),                   // 25: reeve.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 26: reeve.v1.CheckResponse
-	(*StatusRequest)(nil),                  // 27: reeve.v1.StatusRequest
-	(*StatusResponse)(nil),                 // 28: reeve.v1.StatusResponse
-	(*Server)(nil),                         // 29: reeve.v1.Server
-	(*ServerServiceListRequest)(nil),       // 30: reeve.v1.ServerServiceListRequest
-	(*ServerServiceListResponse)(nil),      // 31: reeve.v1.ServerServiceListResponse
-	(*FinalizeRequest)(nil),                // 32: reeve.v1.FinalizeRequest
-	(*FinalizeResponse)(nil),               // 33: reeve.v1.FinalizeResponse
-	(*WatchRequest)(nil),                   // 34: reeve.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 35: reeve.v1.WatchResponse
-	(*WatchEvent)(nil),                     // 36: reeve.v1.WatchEvent
-	(*timestamppb.Timestamp)(nil),          // 37: google.protobuf.Timestamp
+	(*QueuePolicy)(nil),                    // 1: reeve.v1.QueuePolicy
+	(*Amounts)(nil),                        // 2: reeve.v1.Amounts
+	(*Limit)(nil),                          // 3: reeve.v1.Limit
+	(*Rate)(nil),                           // 4: reeve.v1.Rate
+	(*QueueServiceCreateRequest)(nil),      // 5: reeve.v1.QueueServiceCreateRequest
+	(*QueueServiceCreateResponse)(nil),     // 6: reeve.v1.QueueServiceCreateResponse
+	(*QueueServiceUpdateRequest)(nil),      // 7: reeve.v1.QueueServiceUpdateRequest
+	(*QueueServiceUpdateResponse)(nil),     // 8: reeve.v1.QueueServiceUpdateResponse
+	(*QueueServiceListRequest)(nil),        // 9: reeve.v1.QueueServiceListRequest
+	(*QueueServiceListResponse)(nil),       // 10: reeve.v1.QueueServiceListResponse
+	(*QueueServicePauseRequest)(nil),       // 11: reeve.v1.QueueServicePauseRequest
+	(*QueueServicePauseResponse)(nil),      // 12: reeve.v1.QueueServicePauseResponse
+	(*QueueServiceResumeRequest)(nil),      // 13: reeve.v1.QueueServiceResumeRequest
+	(*QueueServiceResumeResponse)(nil),     // 14: reeve.v1.QueueServiceResumeResponse
+	(*Namespace)(nil),                      // 15: reeve.v1.Namespace
+	(*NamespacePolicy)(nil),                // 16: reeve.v1.NamespacePolicy
+	(*NamespaceServiceCreateRequest)(nil),  // 17: reeve.v1.NamespaceServiceCreateRequest
+	(*NamespaceServiceCreateResponse)(nil), // 18: reeve.v1.NamespaceServiceCreateResponse
+	(*NamespaceServiceUpdateRequest)(nil),  // 19: reeve.v1.NamespaceServiceUpdateRequest
+	(*NamespaceServiceUpdateResponse)(nil), // 20: reeve.v1.NamespaceServiceUpdateResponse
+	(*NamespaceServiceListRequest)(nil),    // 21: reeve.v1.NamespaceServiceListRequest
+	(*NamespaceServiceListResponse)(nil),   // 22: reeve.v1.NamespaceServiceListResponse
+	(*NamespaceServicePauseRequest)(nil),   // 23: reeve.v1.NamespaceServicePauseRequest
+	(*NamespaceServicePauseResponse)(nil),  // 24: reeve.v1.NamespaceServicePauseResponse
+	(*NamespaceServiceResumeRequest)(nil),  // 25: reeve.v1.NamespaceServiceResumeRequest
+	(*NamespaceServiceResumeResponse)(nil), // 26: reeve.v1.NamespaceServiceResumeResponse
+	(*Token)(nil),                          // 27: reeve.v1.Token
+	(*TokenServiceCreateRequest)(nil),      // 28: reeve.v1.TokenServiceCreateRequest
+	(*TokenServiceCreateResponse)(nil),     // 29: reeve.v1.TokenServiceCreateResponse
+	(*TokenServiceListRequest)(nil),        // 30: reeve.v1.TokenServiceListRequest
+	(*TokenServiceListResponse)(nil),       // 31: reeve.v1.TokenServiceListResponse
+	(*TokenServiceRevokeRequest)(nil),      // 32: reeve.v1.TokenServiceRevokeRequest
+	(*TokenServiceRevokeResponse)(nil),     // 33: reeve.v1.TokenServiceRevokeResponse
+	(*CheckRequest)(nil),                   // 34: reeve.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 35: reeve.v1.CheckResponse
+	(*StatusRequest)(nil),                  // 36: reeve.v1.StatusRequest
+	(*StatusResponse)(nil),                 // 37: reeve.v1.StatusResponse
+	(*Server)(nil),                         // 38: reeve.v1.Server
+	(*ServerServiceListRequest)(nil),       // 39: reeve.v1.ServerServiceListRequest
+	(*ServerServiceListResponse)(nil),      // 40: reeve.v1.ServerServiceListResponse
+	(*FinalizeRequest)(nil),                // 41: reeve.v1.FinalizeRequest
+	(*FinalizeResponse)(nil),               // 42: reeve.v1.FinalizeResponse
+	(*WatchRequest)(nil),                   // 43: reeve.v1.WatchRequest
+	(*WatchResponse)(nil),                  // 44: reeve.v1.WatchResponse
+	(*WatchEvent)(nil),                     // 45: reeve.v1.WatchEvent
+	nil,                                    // 46: reeve.v1.Amounts.ResourcesEntry
+	nil,                                    // 47: reeve.v1.Limit.ResourcesEntry
+	(*timestamppb.Timestamp)(nil),          // 48: google.protobuf.Timestamp
 }
 var file_reeve_v1_cluster_proto_depIdxs = []int32{
-	37, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 1: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
-	0,  // 2: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
-	37, // 3: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 4: reeve.v1.NamespaceServiceCreateResponse.namespace:type_name -> reeve.v1.Namespace
-	9,  // 5: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
-	37, // 6: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	37, // 7: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	37, // 8: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	18, // 9: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
-	18, // 10: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
-	37, // 11: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	37, // 12: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
-	37, // 13: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
-	29, // 14: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
-	36, // 15: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
-	37, // 16: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
-	1,  // 17: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
-	3,  // 18: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
-	5,  // 19: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
-	7,  // 20: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
-	10, // 21: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
-	12, // 22: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
-	14, // 23: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
-	16, // 24: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
-	19, // 25: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
-	21, // 26: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
-	23, // 27: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
-	25, // 28: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
-	27, // 29: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
-	30, // 30: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
-	32, // 31: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
-	34, // 32: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
-	2,  // 33: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
-	4,  // 34: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
-	6,  // 35: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
-	8,  // 36: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
-	11, // 37: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
-	13, // 38: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
-	15, // 39: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
-	17, // 40: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
-	20, // 41: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
-	22, // 42: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
-	24, // 43: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
-	26, // 44: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
-	28, // 45: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
-	31, // 46: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
-	33, // 47: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
-	35, // 48: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
-	33, // [33:49] is the sub-list for method output_type
-	17, // [17:33] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	48, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 1: reeve.v1.Queue.policy:type_name -> reeve.v1.QueuePolicy
+	2,  // 2: reeve.v1.QueuePolicy.guarantee:type_name -> reeve.v1.Amounts
+	3,  // 3: reeve.v1.QueuePolicy.limit:type_name -> reeve.v1.Limit
+	4,  // 4: reeve.v1.QueuePolicy.rate:type_name -> reeve.v1.Rate
+	46, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
+	47, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
+	1,  // 7: reeve.v1.QueueServiceCreateRequest.policy:type_name -> reeve.v1.QueuePolicy
+	0,  // 8: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
+	1,  // 9: reeve.v1.QueueServiceUpdateRequest.policy:type_name -> reeve.v1.QueuePolicy
+	0,  // 10: reeve.v1.QueueServiceUpdateResponse.queue:type_name -> reeve.v1.Queue
+	0,  // 11: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
+	48, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
+	16, // 13: reeve.v1.Namespace.policy:type_name -> reeve.v1.NamespacePolicy
+	2,  // 14: reeve.v1.NamespacePolicy.guarantee:type_name -> reeve.v1.Amounts
+	3,  // 15: reeve.v1.NamespacePolicy.limit:type_name -> reeve.v1.Limit
+	16, // 16: reeve.v1.NamespaceServiceCreateRequest.policy:type_name -> reeve.v1.NamespacePolicy
+	15, // 17: reeve.v1.NamespaceServiceCreateResponse.namespace:type_name -> reeve.v1.Namespace
+	16, // 18: reeve.v1.NamespaceServiceUpdateRequest.policy:type_name -> reeve.v1.NamespacePolicy
+	15, // 19: reeve.v1.NamespaceServiceUpdateResponse.namespace:type_name -> reeve.v1.Namespace
+	15, // 20: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
+	48, // 21: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	48, // 22: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	48, // 23: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	27, // 24: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
+	27, // 25: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
+	48, // 26: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	48, // 27: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
+	48, // 28: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
+	38, // 29: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
+	45, // 30: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
+	48, // 31: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
+	5,  // 32: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
+	7,  // 33: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
+	9,  // 34: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
+	11, // 35: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
+	13, // 36: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
+	17, // 37: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
+	19, // 38: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
+	21, // 39: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
+	23, // 40: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
+	25, // 41: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
+	28, // 42: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
+	30, // 43: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
+	32, // 44: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
+	34, // 45: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
+	36, // 46: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
+	39, // 47: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
+	41, // 48: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
+	43, // 49: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
+	6,  // 50: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
+	8,  // 51: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
+	10, // 52: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
+	12, // 53: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
+	14, // 54: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
+	18, // 55: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
+	20, // 56: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
+	22, // 57: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
+	24, // 58: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
+	26, // 59: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
+	29, // 60: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
+	31, // 61: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
+	33, // 62: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
+	35, // 63: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
+	37, // 64: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
+	40, // 65: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
+	42, // 66: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
+	44, // 67: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
+	50, // [50:68] is the sub-list for method output_type
+	32, // [32:50] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_cluster_proto_init() }
@@ -2329,14 +3002,16 @@ func file_reeve_v1_cluster_proto_init() {
 	if File_reeve_v1_cluster_proto != nil {
 		return
 	}
-	file_reeve_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[1].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[38].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_cluster_proto_rawDesc), len(file_reeve_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

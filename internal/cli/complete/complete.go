@@ -47,8 +47,8 @@ func (s *Source) Add(root *cobra.Command) {
 		{s.findRefs(unfinished), many, []string{"cancel", "kill", "hold", "release"}},
 		{s.findRefs(finished), 1, []string{"retry"}},
 		{s.findRefs(nil), 1, []string{"artifacts"}},
-		{s.findQueues, 1, []string{"queues pause", "queues resume"}},
-		{findNamespaces, 1, []string{"namespaces pause", "namespaces resume"}},
+		{s.findQueues, 1, []string{"queues pause", "queues resume", "queues set", "queues show"}},
+		{findNamespaces, 1, []string{"namespaces pause", "namespaces resume", "namespaces set", "namespaces show"}},
 		{findWorkers, 1, []string{"drain"}},
 		{findTokens, 1, []string{"tokens revoke"}},
 	} {
@@ -64,6 +64,8 @@ func (s *Source) Add(root *cobra.Command) {
 // addFlags adds what flags may be, wherever they are.
 func (s *Source) addFlags(c *cobra.Command) {
 	fixed := map[string][]string{
+		"backfill": {"easy", "conservative", "any", "none"},
+		"order":    {"priority", "fifo", "shortest", "deadline", "fair"},
 		"output":   {"table", "wide", "json", "yaml"},
 		"priority": {"critical", "high", "normal", "low", "background"},
 		"scope":    {"admin", "submit", "read", "worker"},

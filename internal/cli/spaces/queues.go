@@ -1,4 +1,4 @@
-package cli
+package spaces
 
 import (
 	"context"
@@ -9,110 +9,106 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-func (e *env) queues() *cobra.Command {
+func (e Env) queues() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "queues",
-		Short: "List, make, pause and resume queues",
+		Short: "List, make and change queues",
 		Example: `  reeve queues -n team-a
+  reeve queues -o wide             how each is served
   reeve queues create night`,
 		Args: usage.Subcommand,
-		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
-			all, err := cl.Queues(ctx, e.namespace)
+		RunE: e.On(func(ctx context.Context, cl *client.Client, _ []string) error {
+			all, err := cl.Queues(ctx, e.Namespace())
 			if err != nil {
 				return err
 			}
-			if e.Structured() {
-				return render.List(&e.Printer, all)
+			header := []string{"QUEUE", "STATE", "JOBS", "AGE"}
+			if e.Format == "wide" {
+				header = append(header, "ORDER", "BACKFILL", "AGEING", "WEIGHT", "GUARANTEE", "LIMIT", "RATE")
 			}
-			rows := make([][]string, 0, len(all))
-			for _, q := range all {
-				if e.Quiet {
-					fmt.Fprintln(e.Out, q.GetName())
-				}
-				rows = append(rows, []string{q.GetName(), openOrPaused(q.GetPaused()), fmt.Sprint(q.GetJobs()), render.Ago(q.GetCreatedAt())})
-			}
-			if e.Quiet {
-				return nil
-			}
-			return e.Table([]string{"QUEUE", "STATE", "JOBS", "AGE"}, rows)
+			return list(e, all, (*client.Queue).GetName, header, e.queueRow)
 		}),
 	}
 	c.AddCommand(
-		e.named("create NAME", "Make a queue", "  reeve queues create night", "queue %s is made", func(ctx context.Context, cl *client.Client, name string) error {
-			return cl.CreateQueue(ctx, e.namespace, name)
-		}),
+		e.createQueue(), e.setQueue(), e.showQueue(),
 		e.named("pause NAME", "Keep what waits in a queue from starting; what runs goes on", "  reeve queues pause night", "queue %s is paused", e.pauseQueue(true)),
 		e.named("resume NAME", "End a pause", "  reeve queues resume night", "queue %s is open", e.pauseQueue(false)),
 	)
 	return c
 }
 
-func (e *env) pauseQueue(paused bool) func(context.Context, *client.Client, string) error {
-	return func(ctx context.Context, cl *client.Client, name string) error {
-		return cl.PauseQueue(ctx, e.namespace, name, paused)
+func (e Env) queueRow(q *client.Queue) []string {
+	row := []string{q.GetName(), openOrPaused(q.GetPaused()), fmt.Sprint(q.GetJobs()), render.Ago(q.GetCreatedAt())}
+	if e.Format == "wide" {
+		p := client.QueuePolicy(q)
+		row = append(row, p.Order.String(), p.Backfill.String(), durationText(p.Ageing, "-"), fmt.Sprint(p.Weight),
+			job.FormatResources(p.Guarantee), p.Limit.String(), rateText(p.Rate))
 	}
+	return row
 }
 
-func openOrPaused(paused bool) string {
-	if paused {
-		return "paused"
-	}
-	return "open"
+func (e Env) createQueue() *cobra.Command {
+	var p queueFlags
+	c := e.named("create NAME", "Make a queue", `  reeve queues create night
+  reeve queues create night --order fair --limit running=10,gpu=2`, "queue %s is made",
+		func(ctx context.Context, cl *client.Client, name string) error {
+			return cl.CreateQueue(ctx, e.Namespace(), name, p.change)
+		})
+	p.add(c)
+	return c
 }
 
-// named is a command on one name.
-func (e *env) named(use, help, example, done string, do func(ctx context.Context, cl *client.Client, name string) error) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: help, Example: example, Args: usage.Count(1, 1),
-		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			if err := do(ctx, cl, args[0]); err != nil {
+func (e Env) setQueue() *cobra.Command {
+	var p queueFlags
+	c := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Change how a queue is served; what is not named stays as it is",
+		Long: `Change how a queue is served. What is not named stays as it is. "none" ends a limit, a guarantee or a rate; what
+runs beyond a new limit goes on.`,
+		Example: `  reeve queues set night --order fair --half-life 1h
+  reeve queues set night --limit running=10,cpu=16,gpu=2 --rate 10/s --burst 20
+  reeve queues set night --limit none`,
+		Args: usage.Count(1, 1),
+		RunE: e.On(func(ctx context.Context, cl *client.Client, args []string) error {
+			q, err := cl.UpdateQueue(ctx, e.Namespace(), args[0], p.change)
+			switch {
+			case err != nil:
 				return err
+			case e.Structured():
+				return e.Message(q)
 			}
-			return e.Done(map[string]any{"name": args[0]}, done, args[0])
+			return e.Done(nil, "queue %s is changed", args[0])
 		}),
 	}
+	p.add(c)
+	needsFlag(c)
+	return c
 }
 
-func (e *env) namespaces() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "namespaces",
-		Short: "List, make, pause and resume namespaces",
-		Example: `  reeve namespaces
-  reeve namespaces create team-a`,
-		Args: usage.Subcommand,
-		RunE: e.on(func(ctx context.Context, cl *client.Client, _ []string) error {
-			all, err := cl.Namespaces(ctx)
+func (e Env) showQueue() *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show how a queue is served", Example: "  reeve queues show night", Args: usage.Count(1, 1),
+		RunE: e.On(func(ctx context.Context, cl *client.Client, args []string) error {
+			q, err := cl.Queue(ctx, e.Namespace(), args[0])
 			if err != nil {
 				return err
 			}
-			if e.Structured() {
-				return render.List(&e.Printer, all)
-			}
-			rows := make([][]string, 0, len(all))
-			for _, n := range all {
-				if e.Quiet {
-					fmt.Fprintln(e.Out, n.GetName())
-				}
-				rows = append(rows, []string{n.GetName(), openOrPaused(n.GetPaused()), fmt.Sprint(n.GetJobs()), render.Ago(n.GetCreatedAt())})
-			}
-			if e.Quiet {
-				return nil
-			}
-			return e.Table([]string{"NAMESPACE", "STATE", "JOBS", "AGE"}, rows)
+			p := client.QueuePolicy(q)
+			return show(e, q, [][2]string{
+				{"queue", q.GetName()}, {"namespace", q.GetNamespace()}, {"state", openOrPaused(q.GetPaused())}, {"jobs", fmt.Sprint(q.GetJobs())},
+				{"order", p.Order.String()}, {"backfill", p.Backfill.String()}, {"ageing", durationText(p.Ageing, "never")},
+				{"weight", fmt.Sprint(p.Weight)}, {"guarantee", job.FormatResources(p.Guarantee)}, {"limit", p.Limit.String()},
+				{"rate", rateText(p.Rate)}, {"half-life", durationText(p.HalfLife, durationText(job.DefaultHalfLife, ""))},
+			})
 		}),
 	}
-	pause := func(paused bool) func(context.Context, *client.Client, string) error {
-		return func(ctx context.Context, cl *client.Client, name string) error {
-			return cl.PauseNamespace(ctx, name, paused)
-		}
+}
+
+func (e Env) pauseQueue(paused bool) func(context.Context, *client.Client, string) error {
+	return func(ctx context.Context, cl *client.Client, name string) error {
+		return cl.PauseQueue(ctx, e.Namespace(), name, paused)
 	}
-	c.AddCommand(
-		e.named("create NAME", "Make a namespace, with a queue default in it", "  reeve namespaces create team-a", "namespace %s is made",
-			func(ctx context.Context, cl *client.Client, name string) error { return cl.CreateNamespace(ctx, name) }),
-		e.named("pause NAME", "Keep what waits in a namespace from starting", "  reeve namespaces pause team-a", "namespace %s is paused", pause(true)),
-		e.named("resume NAME", "End a pause", "  reeve namespaces resume team-a", "namespace %s is open", pause(false)),
-	)
-	return c
 }

@@ -797,6 +797,7 @@ type NamespaceSet struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Paused        bool                   `protobuf:"varint,2,opt,name=paused,proto3" json:"paused,omitempty"`
 	Created       int64                  `protobuf:"varint,3,opt,name=created,proto3" json:"created,omitempty"`
+	Policy        *NamespacePolicy       `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +853,13 @@ func (x *NamespaceSet) GetCreated() int64 {
 	return 0
 }
 
+func (x *NamespaceSet) GetPolicy() *NamespacePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // QueueSet is core.QueueSet.
 type QueueSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -859,6 +867,7 @@ type QueueSet struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Paused        bool                   `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
 	Created       int64                  `protobuf:"varint,4,opt,name=created,proto3" json:"created,omitempty"`
+	Policy        *QueuePolicy           `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -919,6 +928,13 @@ func (x *QueueSet) GetCreated() int64 {
 		return x.Created
 	}
 	return 0
+}
+
+func (x *QueueSet) GetPolicy() *QueuePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
 }
 
 // TokenSet is core.TokenSet.
@@ -2731,16 +2747,18 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x05slice\x18\x02 \x01(\x04R\x05slice\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\x04R\x02to\x12\x10\n" +
-	"\x03sum\x18\x05 \x01(\fR\x03sum\"T\n" +
+	"\x03sum\x18\x05 \x01(\fR\x03sum\"\x8e\x01\n" +
 	"\fNamespaceSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x02 \x01(\bR\x06paused\x12\x18\n" +
-	"\acreated\x18\x03 \x01(\x03R\acreated\"n\n" +
+	"\acreated\x18\x03 \x01(\x03R\acreated\x128\n" +
+	"\x06policy\x18\x04 \x01(\v2 .reeve.record.v1.NamespacePolicyR\x06policy\"\xa4\x01\n" +
 	"\bQueueSet\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x03 \x01(\bR\x06paused\x12\x18\n" +
-	"\acreated\x18\x04 \x01(\x03R\acreated\"8\n" +
+	"\acreated\x18\x04 \x01(\x03R\acreated\x124\n" +
+	"\x06policy\x18\x05 \x01(\v2\x1c.reeve.record.v1.QueuePolicyR\x06policy\"8\n" +
 	"\bTokenSet\x12,\n" +
 	"\x05token\x18\x01 \x01(\v2\x16.reeve.record.v1.TokenR\x05token\"P\n" +
 	"\tSpecAdded\x12\x12\n" +
@@ -2936,13 +2954,15 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*WorkerUnfit)(nil),     // 30: reeve.record.v1.WorkerUnfit
 	(*WorkerForgotten)(nil), // 31: reeve.record.v1.WorkerForgotten
 	nil,                     // 32: reeve.record.v1.AttemptAssigned.DevicesEntry
-	(*Token)(nil),           // 33: reeve.record.v1.Token
-	(*Wait)(nil),            // 34: reeve.record.v1.Wait
-	(*Span)(nil),            // 35: reeve.record.v1.Span
-	(*Cause)(nil),           // 36: reeve.record.v1.Cause
-	(*Usage)(nil),           // 37: reeve.record.v1.Usage
-	(*Spent)(nil),           // 38: reeve.record.v1.Spent
-	(*Hello)(nil),           // 39: reeve.record.v1.Hello
+	(*NamespacePolicy)(nil), // 33: reeve.record.v1.NamespacePolicy
+	(*QueuePolicy)(nil),     // 34: reeve.record.v1.QueuePolicy
+	(*Token)(nil),           // 35: reeve.record.v1.Token
+	(*Wait)(nil),            // 36: reeve.record.v1.Wait
+	(*Span)(nil),            // 37: reeve.record.v1.Span
+	(*Cause)(nil),           // 38: reeve.record.v1.Cause
+	(*Usage)(nil),           // 39: reeve.record.v1.Usage
+	(*Spent)(nil),           // 40: reeve.record.v1.Spent
+	(*Hello)(nil),           // 41: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -2975,28 +2995,30 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	24, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
-	33, // 30: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	34, // 31: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	10, // 32: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	35, // 33: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	35, // 34: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	35, // 35: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	36, // 36: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	36, // 37: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	32, // 38: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
-	36, // 39: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	37, // 40: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	38, // 41: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	36, // 42: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	35, // 43: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	36, // 44: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	36, // 45: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	39, // 46: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	33, // 30: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
+	34, // 31: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
+	35, // 32: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	36, // 33: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	10, // 34: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	37, // 35: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	37, // 36: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	37, // 37: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	38, // 38: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	38, // 39: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	32, // 40: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	38, // 41: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	39, // 42: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	40, // 43: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	38, // 44: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	37, // 45: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	38, // 46: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	38, // 47: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	41, // 48: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }

@@ -684,6 +684,298 @@ func (x *Resources) GetOther() map[string]int64 {
 	return nil
 }
 
+// QueuePolicy is job.QueuePolicy. Durations are nanoseconds.
+type QueuePolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         uint32                 `protobuf:"varint,1,opt,name=order,proto3" json:"order,omitempty"`
+	Backfill      uint32                 `protobuf:"varint,2,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	Ageing        int64                  `protobuf:"varint,3,opt,name=ageing,proto3" json:"ageing,omitempty"`
+	Weight        int64                  `protobuf:"varint,4,opt,name=weight,proto3" json:"weight,omitempty"`
+	Guarantee     *Resources             `protobuf:"bytes,5,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
+	Limit         *Limit                 `protobuf:"bytes,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	Rate          *Rate                  `protobuf:"bytes,7,opt,name=rate,proto3" json:"rate,omitempty"`
+	HalfLife      int64                  `protobuf:"varint,8,opt,name=half_life,json=halfLife,proto3" json:"half_life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuePolicy) Reset() {
+	*x = QueuePolicy{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuePolicy) ProtoMessage() {}
+
+func (x *QueuePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuePolicy.ProtoReflect.Descriptor instead.
+func (*QueuePolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *QueuePolicy) GetOrder() uint32 {
+	if x != nil {
+		return x.Order
+	}
+	return 0
+}
+
+func (x *QueuePolicy) GetBackfill() uint32 {
+	if x != nil {
+		return x.Backfill
+	}
+	return 0
+}
+
+func (x *QueuePolicy) GetAgeing() int64 {
+	if x != nil {
+		return x.Ageing
+	}
+	return 0
+}
+
+func (x *QueuePolicy) GetWeight() int64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *QueuePolicy) GetGuarantee() *Resources {
+	if x != nil {
+		return x.Guarantee
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetRate() *Rate {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+func (x *QueuePolicy) GetHalfLife() int64 {
+	if x != nil {
+		return x.HalfLife
+	}
+	return 0
+}
+
+// NamespacePolicy is job.NamespacePolicy. Durations are nanoseconds.
+type NamespacePolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Weight        int64                  `protobuf:"varint,1,opt,name=weight,proto3" json:"weight,omitempty"`
+	Guarantee     *Resources             `protobuf:"bytes,2,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
+	Limit         *Limit                 `protobuf:"bytes,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Pending       int64                  `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`
+	HalfLife      int64                  `protobuf:"varint,5,opt,name=half_life,json=halfLife,proto3" json:"half_life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespacePolicy) Reset() {
+	*x = NamespacePolicy{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespacePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespacePolicy) ProtoMessage() {}
+
+func (x *NamespacePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespacePolicy.ProtoReflect.Descriptor instead.
+func (*NamespacePolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *NamespacePolicy) GetWeight() int64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *NamespacePolicy) GetGuarantee() *Resources {
+	if x != nil {
+		return x.Guarantee
+	}
+	return nil
+}
+
+func (x *NamespacePolicy) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+func (x *NamespacePolicy) GetPending() int64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *NamespacePolicy) GetHalfLife() int64 {
+	if x != nil {
+		return x.HalfLife
+	}
+	return 0
+}
+
+// Limit is job.Limit.
+type Limit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Running       int64                  `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	Resources     *Resources             `protobuf:"bytes,2,opt,name=resources,proto3" json:"resources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Limit) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Limit) GetResources() *Resources {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+// Rate is job.Rate.
+type Rate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         int64                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	Per           int64                  `protobuf:"varint,2,opt,name=per,proto3" json:"per,omitempty"`
+	Burst         int64                  `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rate) Reset() {
+	*x = Rate{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rate) ProtoMessage() {}
+
+func (x *Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rate.ProtoReflect.Descriptor instead.
+func (*Rate) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Rate) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Rate) GetPer() int64 {
+	if x != nil {
+		return x.Per
+	}
+	return 0
+}
+
+func (x *Rate) GetBurst() int64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
 var File_reeve_record_v1_part_proto protoreflect.FileDescriptor
 
 const file_reeve_record_v1_part_proto_rawDesc = "" +
@@ -756,7 +1048,29 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\n" +
 	"OtherEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B?Z=github.com/reeve-scheduler/reeve/gen/reeve/record/v1;recordv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x9f\x02\n" +
+	"\vQueuePolicy\x12\x14\n" +
+	"\x05order\x18\x01 \x01(\rR\x05order\x12\x1a\n" +
+	"\bbackfill\x18\x02 \x01(\rR\bbackfill\x12\x16\n" +
+	"\x06ageing\x18\x03 \x01(\x03R\x06ageing\x12\x16\n" +
+	"\x06weight\x18\x04 \x01(\x03R\x06weight\x128\n" +
+	"\tguarantee\x18\x05 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tguarantee\x12,\n" +
+	"\x05limit\x18\x06 \x01(\v2\x16.reeve.record.v1.LimitR\x05limit\x12)\n" +
+	"\x04rate\x18\a \x01(\v2\x15.reeve.record.v1.RateR\x04rate\x12\x1b\n" +
+	"\thalf_life\x18\b \x01(\x03R\bhalfLife\"\xc8\x01\n" +
+	"\x0fNamespacePolicy\x12\x16\n" +
+	"\x06weight\x18\x01 \x01(\x03R\x06weight\x128\n" +
+	"\tguarantee\x18\x02 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tguarantee\x12,\n" +
+	"\x05limit\x18\x03 \x01(\v2\x16.reeve.record.v1.LimitR\x05limit\x12\x18\n" +
+	"\apending\x18\x04 \x01(\x03R\apending\x12\x1b\n" +
+	"\thalf_life\x18\x05 \x01(\x03R\bhalfLife\"[\n" +
+	"\x05Limit\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\x03R\arunning\x128\n" +
+	"\tresources\x18\x02 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tresources\"D\n" +
+	"\x04Rate\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x10\n" +
+	"\x03per\x18\x02 \x01(\x03R\x03per\x12\x14\n" +
+	"\x05burst\x18\x03 \x01(\x03R\x05burstB?Z=github.com/reeve-scheduler/reeve/gen/reeve/record/v1;recordv1b\x06proto3"
 
 var (
 	file_reeve_record_v1_part_proto_rawDescOnce sync.Once
@@ -770,30 +1084,40 @@ func file_reeve_record_v1_part_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_part_proto_rawDescData
 }
 
-var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_reeve_record_v1_part_proto_goTypes = []any{
-	(*Cause)(nil),     // 0: reeve.record.v1.Cause
-	(*Usage)(nil),     // 1: reeve.record.v1.Usage
-	(*Spent)(nil),     // 2: reeve.record.v1.Spent
-	(*Span)(nil),      // 3: reeve.record.v1.Span
-	(*Wait)(nil),      // 4: reeve.record.v1.Wait
-	(*Token)(nil),     // 5: reeve.record.v1.Token
-	(*Hello)(nil),     // 6: reeve.record.v1.Hello
-	(*Resources)(nil), // 7: reeve.record.v1.Resources
-	nil,               // 8: reeve.record.v1.Hello.LabelsEntry
-	nil,               // 9: reeve.record.v1.Hello.DevicesEntry
-	nil,               // 10: reeve.record.v1.Resources.OtherEntry
+	(*Cause)(nil),           // 0: reeve.record.v1.Cause
+	(*Usage)(nil),           // 1: reeve.record.v1.Usage
+	(*Spent)(nil),           // 2: reeve.record.v1.Spent
+	(*Span)(nil),            // 3: reeve.record.v1.Span
+	(*Wait)(nil),            // 4: reeve.record.v1.Wait
+	(*Token)(nil),           // 5: reeve.record.v1.Token
+	(*Hello)(nil),           // 6: reeve.record.v1.Hello
+	(*Resources)(nil),       // 7: reeve.record.v1.Resources
+	(*QueuePolicy)(nil),     // 8: reeve.record.v1.QueuePolicy
+	(*NamespacePolicy)(nil), // 9: reeve.record.v1.NamespacePolicy
+	(*Limit)(nil),           // 10: reeve.record.v1.Limit
+	(*Rate)(nil),            // 11: reeve.record.v1.Rate
+	nil,                     // 12: reeve.record.v1.Hello.LabelsEntry
+	nil,                     // 13: reeve.record.v1.Hello.DevicesEntry
+	nil,                     // 14: reeve.record.v1.Resources.OtherEntry
 }
 var file_reeve_record_v1_part_proto_depIdxs = []int32{
-	8,  // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
+	12, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
 	7,  // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
-	9,  // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
-	10, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
-	4,  // [4:4] is the sub-list for method output_type
-	4,  // [4:4] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	13, // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
+	14, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
+	7,  // 4: reeve.record.v1.QueuePolicy.guarantee:type_name -> reeve.record.v1.Resources
+	10, // 5: reeve.record.v1.QueuePolicy.limit:type_name -> reeve.record.v1.Limit
+	11, // 6: reeve.record.v1.QueuePolicy.rate:type_name -> reeve.record.v1.Rate
+	7,  // 7: reeve.record.v1.NamespacePolicy.guarantee:type_name -> reeve.record.v1.Resources
+	10, // 8: reeve.record.v1.NamespacePolicy.limit:type_name -> reeve.record.v1.Limit
+	7,  // 9: reeve.record.v1.Limit.resources:type_name -> reeve.record.v1.Resources
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_part_proto_init() }
@@ -807,7 +1131,7 @@ func file_reeve_record_v1_part_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_part_proto_rawDesc), len(file_reeve_record_v1_part_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -45,6 +45,8 @@ const (
 const (
 	// QueueServiceCreateProcedure is the fully-qualified name of the QueueService's Create RPC.
 	QueueServiceCreateProcedure = "/reeve.v1.QueueService/Create"
+	// QueueServiceUpdateProcedure is the fully-qualified name of the QueueService's Update RPC.
+	QueueServiceUpdateProcedure = "/reeve.v1.QueueService/Update"
 	// QueueServiceListProcedure is the fully-qualified name of the QueueService's List RPC.
 	QueueServiceListProcedure = "/reeve.v1.QueueService/List"
 	// QueueServicePauseProcedure is the fully-qualified name of the QueueService's Pause RPC.
@@ -53,6 +55,8 @@ const (
 	QueueServiceResumeProcedure = "/reeve.v1.QueueService/Resume"
 	// NamespaceServiceCreateProcedure is the fully-qualified name of the NamespaceService's Create RPC.
 	NamespaceServiceCreateProcedure = "/reeve.v1.NamespaceService/Create"
+	// NamespaceServiceUpdateProcedure is the fully-qualified name of the NamespaceService's Update RPC.
+	NamespaceServiceUpdateProcedure = "/reeve.v1.NamespaceService/Update"
 	// NamespaceServiceListProcedure is the fully-qualified name of the NamespaceService's List RPC.
 	NamespaceServiceListProcedure = "/reeve.v1.NamespaceService/List"
 	// NamespaceServicePauseProcedure is the fully-qualified name of the NamespaceService's Pause RPC.
@@ -81,6 +85,8 @@ const (
 type QueueServiceClient interface {
 	// Create makes a queue.
 	Create(context.Context, *connect.Request[v1.QueueServiceCreateRequest]) (*connect.Response[v1.QueueServiceCreateResponse], error)
+	// Update changes how a queue is served.
+	Update(context.Context, *connect.Request[v1.QueueServiceUpdateRequest]) (*connect.Response[v1.QueueServiceUpdateResponse], error)
 	// List returns the queues of a namespace with what waits and runs in them.
 	List(context.Context, *connect.Request[v1.QueueServiceListRequest]) (*connect.Response[v1.QueueServiceListResponse], error)
 	// Pause keeps what waits in a queue from starting.
@@ -104,6 +110,12 @@ func NewQueueServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+QueueServiceCreateProcedure,
 			connect.WithSchema(queueServiceMethods.ByName("Create")),
+			connect.WithClientOptions(opts...),
+		),
+		update: connect.NewClient[v1.QueueServiceUpdateRequest, v1.QueueServiceUpdateResponse](
+			httpClient,
+			baseURL+QueueServiceUpdateProcedure,
+			connect.WithSchema(queueServiceMethods.ByName("Update")),
 			connect.WithClientOptions(opts...),
 		),
 		list: connect.NewClient[v1.QueueServiceListRequest, v1.QueueServiceListResponse](
@@ -130,6 +142,7 @@ func NewQueueServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 // queueServiceClient implements QueueServiceClient.
 type queueServiceClient struct {
 	create *connect.Client[v1.QueueServiceCreateRequest, v1.QueueServiceCreateResponse]
+	update *connect.Client[v1.QueueServiceUpdateRequest, v1.QueueServiceUpdateResponse]
 	list   *connect.Client[v1.QueueServiceListRequest, v1.QueueServiceListResponse]
 	pause  *connect.Client[v1.QueueServicePauseRequest, v1.QueueServicePauseResponse]
 	resume *connect.Client[v1.QueueServiceResumeRequest, v1.QueueServiceResumeResponse]
@@ -138,6 +151,11 @@ type queueServiceClient struct {
 // Create calls reeve.v1.QueueService.Create.
 func (c *queueServiceClient) Create(ctx context.Context, req *connect.Request[v1.QueueServiceCreateRequest]) (*connect.Response[v1.QueueServiceCreateResponse], error) {
 	return c.create.CallUnary(ctx, req)
+}
+
+// Update calls reeve.v1.QueueService.Update.
+func (c *queueServiceClient) Update(ctx context.Context, req *connect.Request[v1.QueueServiceUpdateRequest]) (*connect.Response[v1.QueueServiceUpdateResponse], error) {
+	return c.update.CallUnary(ctx, req)
 }
 
 // List calls reeve.v1.QueueService.List.
@@ -159,6 +177,8 @@ func (c *queueServiceClient) Resume(ctx context.Context, req *connect.Request[v1
 type QueueServiceHandler interface {
 	// Create makes a queue.
 	Create(context.Context, *connect.Request[v1.QueueServiceCreateRequest]) (*connect.Response[v1.QueueServiceCreateResponse], error)
+	// Update changes how a queue is served.
+	Update(context.Context, *connect.Request[v1.QueueServiceUpdateRequest]) (*connect.Response[v1.QueueServiceUpdateResponse], error)
 	// List returns the queues of a namespace with what waits and runs in them.
 	List(context.Context, *connect.Request[v1.QueueServiceListRequest]) (*connect.Response[v1.QueueServiceListResponse], error)
 	// Pause keeps what waits in a queue from starting.
@@ -178,6 +198,12 @@ func NewQueueServiceHandler(svc QueueServiceHandler, opts ...connect.HandlerOpti
 		QueueServiceCreateProcedure,
 		svc.Create,
 		connect.WithSchema(queueServiceMethods.ByName("Create")),
+		connect.WithHandlerOptions(opts...),
+	)
+	queueServiceUpdateHandler := connect.NewUnaryHandler(
+		QueueServiceUpdateProcedure,
+		svc.Update,
+		connect.WithSchema(queueServiceMethods.ByName("Update")),
 		connect.WithHandlerOptions(opts...),
 	)
 	queueServiceListHandler := connect.NewUnaryHandler(
@@ -202,6 +228,8 @@ func NewQueueServiceHandler(svc QueueServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case QueueServiceCreateProcedure:
 			queueServiceCreateHandler.ServeHTTP(w, r)
+		case QueueServiceUpdateProcedure:
+			queueServiceUpdateHandler.ServeHTTP(w, r)
 		case QueueServiceListProcedure:
 			queueServiceListHandler.ServeHTTP(w, r)
 		case QueueServicePauseProcedure:
@@ -221,6 +249,10 @@ func (UnimplementedQueueServiceHandler) Create(context.Context, *connect.Request
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.QueueService.Create is not implemented"))
 }
 
+func (UnimplementedQueueServiceHandler) Update(context.Context, *connect.Request[v1.QueueServiceUpdateRequest]) (*connect.Response[v1.QueueServiceUpdateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.QueueService.Update is not implemented"))
+}
+
 func (UnimplementedQueueServiceHandler) List(context.Context, *connect.Request[v1.QueueServiceListRequest]) (*connect.Response[v1.QueueServiceListResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.QueueService.List is not implemented"))
 }
@@ -237,6 +269,8 @@ func (UnimplementedQueueServiceHandler) Resume(context.Context, *connect.Request
 type NamespaceServiceClient interface {
 	// Create makes a namespace, with a queue "default" in it.
 	Create(context.Context, *connect.Request[v1.NamespaceServiceCreateRequest]) (*connect.Response[v1.NamespaceServiceCreateResponse], error)
+	// Update changes how a namespace is served, and what it may have.
+	Update(context.Context, *connect.Request[v1.NamespaceServiceUpdateRequest]) (*connect.Response[v1.NamespaceServiceUpdateResponse], error)
 	// List returns the namespaces that the caller may read.
 	List(context.Context, *connect.Request[v1.NamespaceServiceListRequest]) (*connect.Response[v1.NamespaceServiceListResponse], error)
 	// Pause keeps what waits in a namespace from starting.
@@ -260,6 +294,12 @@ func NewNamespaceServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			httpClient,
 			baseURL+NamespaceServiceCreateProcedure,
 			connect.WithSchema(namespaceServiceMethods.ByName("Create")),
+			connect.WithClientOptions(opts...),
+		),
+		update: connect.NewClient[v1.NamespaceServiceUpdateRequest, v1.NamespaceServiceUpdateResponse](
+			httpClient,
+			baseURL+NamespaceServiceUpdateProcedure,
+			connect.WithSchema(namespaceServiceMethods.ByName("Update")),
 			connect.WithClientOptions(opts...),
 		),
 		list: connect.NewClient[v1.NamespaceServiceListRequest, v1.NamespaceServiceListResponse](
@@ -286,6 +326,7 @@ func NewNamespaceServiceClient(httpClient connect.HTTPClient, baseURL string, op
 // namespaceServiceClient implements NamespaceServiceClient.
 type namespaceServiceClient struct {
 	create *connect.Client[v1.NamespaceServiceCreateRequest, v1.NamespaceServiceCreateResponse]
+	update *connect.Client[v1.NamespaceServiceUpdateRequest, v1.NamespaceServiceUpdateResponse]
 	list   *connect.Client[v1.NamespaceServiceListRequest, v1.NamespaceServiceListResponse]
 	pause  *connect.Client[v1.NamespaceServicePauseRequest, v1.NamespaceServicePauseResponse]
 	resume *connect.Client[v1.NamespaceServiceResumeRequest, v1.NamespaceServiceResumeResponse]
@@ -294,6 +335,11 @@ type namespaceServiceClient struct {
 // Create calls reeve.v1.NamespaceService.Create.
 func (c *namespaceServiceClient) Create(ctx context.Context, req *connect.Request[v1.NamespaceServiceCreateRequest]) (*connect.Response[v1.NamespaceServiceCreateResponse], error) {
 	return c.create.CallUnary(ctx, req)
+}
+
+// Update calls reeve.v1.NamespaceService.Update.
+func (c *namespaceServiceClient) Update(ctx context.Context, req *connect.Request[v1.NamespaceServiceUpdateRequest]) (*connect.Response[v1.NamespaceServiceUpdateResponse], error) {
+	return c.update.CallUnary(ctx, req)
 }
 
 // List calls reeve.v1.NamespaceService.List.
@@ -315,6 +361,8 @@ func (c *namespaceServiceClient) Resume(ctx context.Context, req *connect.Reques
 type NamespaceServiceHandler interface {
 	// Create makes a namespace, with a queue "default" in it.
 	Create(context.Context, *connect.Request[v1.NamespaceServiceCreateRequest]) (*connect.Response[v1.NamespaceServiceCreateResponse], error)
+	// Update changes how a namespace is served, and what it may have.
+	Update(context.Context, *connect.Request[v1.NamespaceServiceUpdateRequest]) (*connect.Response[v1.NamespaceServiceUpdateResponse], error)
 	// List returns the namespaces that the caller may read.
 	List(context.Context, *connect.Request[v1.NamespaceServiceListRequest]) (*connect.Response[v1.NamespaceServiceListResponse], error)
 	// Pause keeps what waits in a namespace from starting.
@@ -334,6 +382,12 @@ func NewNamespaceServiceHandler(svc NamespaceServiceHandler, opts ...connect.Han
 		NamespaceServiceCreateProcedure,
 		svc.Create,
 		connect.WithSchema(namespaceServiceMethods.ByName("Create")),
+		connect.WithHandlerOptions(opts...),
+	)
+	namespaceServiceUpdateHandler := connect.NewUnaryHandler(
+		NamespaceServiceUpdateProcedure,
+		svc.Update,
+		connect.WithSchema(namespaceServiceMethods.ByName("Update")),
 		connect.WithHandlerOptions(opts...),
 	)
 	namespaceServiceListHandler := connect.NewUnaryHandler(
@@ -358,6 +412,8 @@ func NewNamespaceServiceHandler(svc NamespaceServiceHandler, opts ...connect.Han
 		switch r.URL.Path {
 		case NamespaceServiceCreateProcedure:
 			namespaceServiceCreateHandler.ServeHTTP(w, r)
+		case NamespaceServiceUpdateProcedure:
+			namespaceServiceUpdateHandler.ServeHTTP(w, r)
 		case NamespaceServiceListProcedure:
 			namespaceServiceListHandler.ServeHTTP(w, r)
 		case NamespaceServicePauseProcedure:
@@ -375,6 +431,10 @@ type UnimplementedNamespaceServiceHandler struct{}
 
 func (UnimplementedNamespaceServiceHandler) Create(context.Context, *connect.Request[v1.NamespaceServiceCreateRequest]) (*connect.Response[v1.NamespaceServiceCreateResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.NamespaceService.Create is not implemented"))
+}
+
+func (UnimplementedNamespaceServiceHandler) Update(context.Context, *connect.Request[v1.NamespaceServiceUpdateRequest]) (*connect.Response[v1.NamespaceServiceUpdateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.NamespaceService.Update is not implemented"))
 }
 
 func (UnimplementedNamespaceServiceHandler) List(context.Context, *connect.Request[v1.NamespaceServiceListRequest]) (*connect.Response[v1.NamespaceServiceListResponse], error) {

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/record"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
+)
+
+// raised is a rig whose cluster has the newest format.
+func raised(t *testing.T) (*rig, *clients) {
+	t.Helper()
+	r := newRig(t)
+	if _, err := r.leader.Do(t.Context(), core.RaiseFormat{To: record.Newest}); err != nil {
+		t.Fatal(err)
+	}
+	return r, r.as(r.admin)
+}
+
+// TestPolicies changes queues and namespaces part by part, and reads them again after a
+// restart.
+func TestPolicies(t *testing.T) {
+	r, c := raised(t)
+	made := do(t, c.queues.Create, &reevev1.QueueServiceCreateRequest{Name: "night", Policy: &reevev1.QueuePolicy{Order: new("fair"), Weight: new(int64(3))}}).GetQueue()
+	if made.GetName() != "night" || made.GetPolicy().GetOrder() != "fair" || made.GetPolicy().GetWeight() != 3 || made.GetCreatedAt() == nil {
+		t.Errorf("made %v", made)
+	}
+	change := &reevev1.QueuePolicy{
+		Limit: &reevev1.Limit{Running: 10, Resources: map[string]string{"gpu": "2"}}, Rate: &reevev1.Rate{Count: 10, Per: "1s"}, Ageing: new("10m"),
+	}
+	do(t, c.queues.Update, &reevev1.QueueServiceUpdateRequest{Name: "night", Policy: change})
+	do(t, c.queues.Pause, &reevev1.QueueServicePauseRequest{Name: "night"})
+	do(t, c.queues.Update, &reevev1.QueueServiceUpdateRequest{Name: "night", Policy: &reevev1.QueuePolicy{Ageing: new("0s"), Rate: &reevev1.Rate{}}})
+	do(t, c.namespaces.Create, &reevev1.NamespaceServiceCreateRequest{Name: "team", Policy: &reevev1.NamespacePolicy{Pending: new(int64(5))}})
+	team := do(t, c.namespaces.Update, &reevev1.NamespaceServiceUpdateRequest{Name: "team", Policy: &reevev1.NamespacePolicy{Limit: &reevev1.Limit{Running: 1}}}).GetNamespace()
+	if team.GetPolicy().GetPending() != 5 || team.GetPolicy().GetLimit().GetRunning() != 1 {
+		t.Errorf("changed to %v", team)
+	}
+	r.restart()
+	queues := do(t, c.queues.List, &reevev1.QueueServiceListRequest{}).GetQueues()
+	if len(queues) != 2 || queues[0].GetPolicy().GetOrder() != "priority" || queues[0].GetPolicy().GetLimit() != nil {
+		t.Fatalf("the queues are %v", queues)
+	}
+	p := queues[1].GetPolicy()
+	if !queues[1].GetPaused() || p.GetOrder() != "fair" || p.Ageing != nil || p.GetRate() != nil || p.GetLimit().GetResources()["gpu"] != "2" || p.GetWeight() != 3 {
+		t.Errorf("the queue is %v", queues[1])
+	}
+	if spaces := do(t, c.namespaces.List, &reevev1.NamespaceServiceListRequest{}).GetNamespaces(); len(spaces) != 2 || spaces[1].GetPolicy().GetPending() != 5 {
+		t.Errorf("the namespaces are %v", spaces)
+	}
+}
+
+func TestPoliciesAreRefused(t *testing.T) {
+	_, c := raised(t)
+	update := func(name string, p *reevev1.QueuePolicy) error {
+		_, err := c.queues.Update(t.Context(), connect.NewRequest(&reevev1.QueueServiceUpdateRequest{Name: name, Policy: p}))
+		return err
+	}
+	namespace := func(name string, p *reevev1.NamespacePolicy) error {
+		_, err := c.namespaces.Update(t.Context(), connect.NewRequest(&reevev1.NamespaceServiceUpdateRequest{Name: name, Policy: p}))
+		return err
+	}
+	for _, test := range []struct {
+		err  error
+		code connect.Code
+		says string
+	}{
+		{update("default", &reevev1.QueuePolicy{Order: new("best")}), connect.CodeInvalidArgument, `queue default: order "best": want one of priority, fifo, shortest, deadline, fair`},
+		{update("default", &reevev1.QueuePolicy{Weight: new(int64(20_000))}), connect.CodeInvalidArgument, "queue default: weight 20000: want 1 to 10000"},
+		{update("default", &reevev1.QueuePolicy{Limit: &reevev1.Limit{Resources: map[string]string{"gpu": "some"}}}), connect.CodeInvalidArgument, `gpu "some"`},
+		{update("night", &reevev1.QueuePolicy{Order: new("fair")}), connect.CodeNotFound, `queue "night" does not exist in namespace default; known: default`},
+		{namespace("default", &reevev1.NamespacePolicy{HalfLife: new("1ms")}), connect.CodeInvalidArgument, "namespace default: half-life 1ms"},
+		{namespace("default", &reevev1.NamespacePolicy{HalfLife: new("1")}), connect.CodeInvalidArgument, `namespace default: half_life: duration "1"`},
+		{namespace("team", &reevev1.NamespacePolicy{}), connect.CodeNotFound, `namespace "team" does not exist`},
+	} {
+		if connect.CodeOf(test.err) != test.code || !strings.Contains(test.err.Error(), test.says) {
+			t.Errorf("%v; want %s that says %q", test.err, test.code, test.says)
+		}
+	}
+}
+
+// TestOwnQuota: who administers one namespace does not say what it may have.
+func TestOwnQuota(t *testing.T) {
+	r, _ := raised(t)
+	own := r.as(r.token("own", 0, "admin", "default"))
+	do(t, own.namespaces.Pause, &reevev1.NamespaceServicePauseRequest{Name: "default"})
+	do(t, own.namespaces.Resume, &reevev1.NamespaceServiceResumeRequest{Name: "default"})
+	do(t, own.queues.Update, &reevev1.QueueServiceUpdateRequest{Name: "default", Policy: &reevev1.QueuePolicy{Order: new("fifo")}})
+	_, err := own.namespaces.Update(t.Context(), connect.NewRequest(&reevev1.NamespaceServiceUpdateRequest{Name: "default", Policy: &reevev1.NamespacePolicy{Weight: new(int64(9))}}))
+	if connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("it gives itself a weight: %v", err)
+	}
+}

@@ -1,0 +1,132 @@
+package spaces
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/reeve-scheduler/reeve/internal/cli/render"
+	"github.com/reeve-scheduler/reeve/internal/cli/usage"
+	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
+)
+
+// run parses the flags of a command that would change something, and returns what is wrong.
+func run(c *cobra.Command, args ...string) error {
+	root := &cobra.Command{Use: "reeve", SilenceErrors: true, SilenceUsage: true}
+	root.SetFlagErrorFunc(usage.FlagError)
+	root.AddCommand(c)
+	root.SetArgs(append([]string{c.Name()}, args...))
+	root.SetOut(io.Discard)
+	return root.Execute()
+}
+
+func changing(add func(*cobra.Command)) *cobra.Command {
+	c := &cobra.Command{Use: "set", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil }}
+	add(c)
+	needsFlag(c)
+	return c
+}
+
+func TestQueueFlags(t *testing.T) {
+	var p queueFlags
+	err := run(changing(p.add), "night", "--order", "fair", "--backfill", "none", "--ageing", "10m", "--weight", "3", "--guarantee", "cpu=8",
+		"--limit", "running=10,cpu=16,gpu=2", "--rate", "10/s", "--burst", "20", "--half-life", "1h")
+	want := job.QueueChange{
+		Order: new(job.ByShare), Backfill: new(job.BackfillNone), Ageing: new(job.Duration(10 * time.Minute)), Weight: new(int64(3)),
+		Guarantee: &job.Resources{CPU: 8000}, Limit: &job.Limit{Running: 10, Resources: job.Resources{CPU: 16_000, Other: job.AmountsOf(map[string]int64{"gpu": 2})}},
+		Rate: &job.Rate{Count: 10, Per: job.Duration(time.Second), Burst: 20}, HalfLife: new(job.Duration(time.Hour)),
+	}
+	if diff := cmp.Diff(want, p.change); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	p = queueFlags{}
+	if err := run(changing(p.add), "night", "--limit", "none", "--rate=none", "--ageing", "never"); err != nil || *p.change.Limit != (job.Limit{}) || *p.change.Rate != (job.Rate{}) || *p.change.Ageing != 0 || p.change.Order != nil {
+		t.Errorf("%v, %+v", err, p.change)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for want, args := range map[string][]string{
+		`--order "best": want one of priority, fifo, shortest, deadline, fair (see reeve set --help)`:       {"--order", "best"},
+		`--backfill "x": want one of easy, conservative, any, none (see reeve set --help)`:                  {"--backfill", "x"},
+		`--ageing "soon": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                  {"--ageing", "soon"},
+		`--weight "-1": want a whole number (see reeve set --help)`:                                         {"--weight", "-1"},
+		`--limit "10": want pairs such as cpu=16,gpu=2, or none (see reeve set --help)`:                     {"--limit", "10"},
+		`--rate "10": want a number in a time such as 10/s, 100/h or 3/10m, or none (see reeve set --help)`: {"--rate", "10"},
+		`--burst 20: name the rate as well, such as --rate 10/s`:                                            {"--burst", "20"},
+		`set: nothing is to change; name what, such as --weight 2 (see reeve set --help)`:                   {},
+	} {
+		var p queueFlags
+		if err := run(changing(p.add), append([]string{"night"}, args...)...); err == nil || err.Error() != want {
+			t.Errorf("%v:\n%v\nwant\n%s", args, err, want)
+		}
+	}
+}
+
+func TestNamespaceFlags(t *testing.T) {
+	var p namespaceFlags
+	err := run(changing(p.add), "team", "--weight", "2", "--guarantee", "none", "--limit", "running=1", "--pending", "10000", "--half-life", "1d")
+	want := job.NamespaceChange{
+		Weight: new(int64(2)), Guarantee: &job.Resources{}, Limit: &job.Limit{Running: 1}, Pending: new(int64(10_000)), HalfLife: new(job.Duration(24 * time.Hour)),
+	}
+	if diff := cmp.Diff(want, p.change); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	p = namespaceFlags{}
+	if err := run(changing(p.add), "team", "--pending", "none"); err != nil || *p.change.Pending != 0 {
+		t.Errorf("%v, %+v", err, p.change)
+	}
+}
+
+// TestCommandsAskNobody: what is wrong with a command line is said before a server is asked.
+func TestCommandsAskNobody(t *testing.T) {
+	asked := false
+	e := Env{
+		Printer: &render.Printer{Out: io.Discard}, Namespace: func() string { return "" },
+		On: func(func(context.Context, *client.Client, []string) error) func(*cobra.Command, []string) error {
+			return func(*cobra.Command, []string) error { asked = true; return nil }
+		},
+	}
+	for _, c := range e.Commands() {
+		for _, args := range [][]string{{"set", "x"}, {"set"}, {"show"}, {"create"}, {"create", "x", "--limit", "much"}, {"pause"}} {
+			if err := run(c, args...); err == nil || asked || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s %v: %v, asked %v", c.Name(), args, err, asked)
+			}
+		}
+	}
+	if err := run(e.queues(), "set", "x", "--weight", "1"); err != nil || !asked {
+		t.Errorf("a good command: %v, asked %v", err, asked)
+	}
+}
+
+func TestShow(t *testing.T) {
+	for format, want := range map[string]string{
+		"table": "queue       night\norder       fair\n",
+		"json":  "{\n  \"name\": \"night\"\n}\n",
+	} {
+		var out bytes.Buffer
+		e := Env{Printer: &render.Printer{Out: &out, Format: format}}
+		if err := show(e, &client.Queue{Name: "night"}, [][2]string{{"queue", "night"}, {"order", "fair"}}); err != nil || out.String() != want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", format, err, out.String(), want)
+		}
+	}
+}
+
+func TestRows(t *testing.T) {
+	e := Env{Printer: &render.Printer{Out: io.Discard, Format: "wide"}}
+	got := strings.Join(e.queueRow(&client.Queue{Name: "night", Paused: true, Jobs: 7}), "|")
+	if want := "night|paused|7|-|priority|easy|-|1|none|none|none"; got != want {
+		t.Errorf("a queue is %s, want %s", got, want)
+	}
+	got = strings.Join(e.namespaceRow(&client.Namespace{Name: "team", Jobs: 1}), "|")
+	if want := "team|open|1|-|1|none|none|none"; got != want {
+		t.Errorf("a namespace is %s, want %s", got, want)
+	}
+}
