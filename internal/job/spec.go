@@ -22,6 +22,8 @@ type Spec struct {
 	StartAfter  *Moment           `json:"start_after,omitempty"`
 	StartBefore *Moment           `json:"start_before,omitempty"`
 	Retention   Duration          `json:"retention,omitempty"`
+	// Concurrency is the key of the job as a whole, nil for none.
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	// IdempotencyKey makes repeated submits of the same body one job.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 	// Tasks is in the file's order; needs point anywhere in it, without cycles.
@@ -159,6 +161,9 @@ type Task struct {
 	Retry      Retry     `json:"retry"`
 	AtMostOnce bool      `json:"at_most_once,omitempty"`
 	MaxFails   *MaxFails `json:"max_fails,omitempty"`
+	// Concurrency is the key of each of its attempts, nil for none; what is in conflict
+	// waits.
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	// LogLimit is the most bytes of output kept per attempt.
 	LogLimit int64 `json:"log_limit"`
 }

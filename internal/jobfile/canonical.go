@@ -141,6 +141,7 @@ func (w *writer) spec(s *job.Spec) {
 			w.close()
 		})
 	}
+	w.concurrency(s.Concurrency)
 	w.moment("deadline", s.Deadline)
 	object(w, "env", s.Env, w.text)
 	object(w, "files", s.Files, w.file)
@@ -218,6 +219,7 @@ func (w *writer) task(t *job.Task) {
 	}
 	w.yes("at_most_once", t.AtMostOnce)
 	w.texts("command", t.Command)
+	w.concurrency(t.Concurrency)
 	object(w, "env", t.Env, w.text)
 	w.texts("fetch", t.Fetch)
 	object(w, "files", t.Files, w.file)
@@ -267,6 +269,28 @@ func (w *writer) array(a *job.Array) {
 	w.some("indexes", job.FormatRanges(a.Ranges))
 	if a.Throttle > 0 {
 		w.number("throttle", a.Throttle)
+	}
+	w.close()
+}
+
+func (w *writer) concurrency(c *job.Concurrency) {
+	if c == nil {
+		return
+	}
+	w.key("concurrency")
+	w.open()
+	w.word("conflict", c.Conflict)
+	w.text("key", c.Key)
+	if c.Limit > 0 {
+		w.number("limit", c.Limit)
+	}
+	if c.Rate != nil {
+		w.key("rate")
+		w.open()
+		w.number("burst", c.Rate.Burst)
+		w.number("count", c.Rate.Count)
+		w.word("per", c.Rate.Per)
+		w.close()
 	}
 	w.close()
 }

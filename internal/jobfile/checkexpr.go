@@ -34,11 +34,13 @@ type exprChecker struct {
 func (p *parser) checkExpressions(root *tree.Node, g *graph) {
 	shared := exprChecker{p: p, g: g, task: -1}
 	shared.env(root.Get("env"), p.spec.Env)
+	shared.key(root.Get("concurrency"), p.spec.Concurrency)
 	for i := range p.spec.Tasks {
 		t, n := &p.spec.Tasks[i], p.tasks[i].node
 		c := exprChecker{p: p, g: g, task: i}
 		c.env(n.Get("env"), t.Env)
 		c.command(n.Get("command"), t)
+		c.key(n.Get("concurrency"), t.Concurrency)
 		if t.Array != nil && t.Array.From != "" {
 			at := n.Get("array")
 			if each := at.Get("each"); each != nil {
@@ -74,6 +76,30 @@ func (c exprChecker) command(n *tree.Node, t *job.Task) {
 			continue
 		}
 		c.text(at, arg)
+	}
+}
+
+// key checks a concurrency key, which must be known when the job is submitted.
+func (c exprChecker) key(n *tree.Node, of *job.Concurrency) {
+	if of == nil {
+		return
+	}
+	if at := n.Get("key"); at != nil {
+		n = at
+	}
+	segments, err := parseTemplate(of.Key)
+	if err != nil {
+		c.p.exprError(n, err)
+		return
+	}
+	for _, s := range segments {
+		switch {
+		case !s.isExpr:
+		case s.expr.root == rootParam, s.expr.root == rootJobName:
+			c.one(n, s.expr)
+		default:
+			c.p.Fail(n, "%s is not known when the job is submitted, as a key must be; want params or job.name", s.expr)
+		}
 	}
 }
 

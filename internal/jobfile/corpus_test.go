@@ -153,7 +153,7 @@ func beyondSchema() map[string]string {
 		"expression-item.yaml": refs, "expression-job-env.yaml": refs, "expression-array-self.yaml": refs, "sh-c-expression.yaml": refs,
 		"timeout-huge.yaml": values, "grace-long.yaml": values, "exit-codes-both.yaml": values, "moments.yaml": values, "array-backwards.yaml": values, "array-overlap.yaml": values,
 		"array-huge.yaml": values, "array-two-throttles.yaml": values, "files-collide.yaml": values, "at-most-once.yaml": values, "lost-after-short.yaml": values,
-		"log-limit.yaml": values, "files-mode.yaml": values, "array-step.yaml": values, "expression-input.yaml": refs,
+		"log-limit.yaml": values, "concurrency-rate.yaml": values, "concurrency-expression.yaml": refs, "files-mode.yaml": values, "array-step.yaml": values, "expression-input.yaml": refs,
 		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values,
 		"resources-huge.yaml": values,
 	}

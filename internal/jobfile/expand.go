@@ -52,6 +52,18 @@ func Expand(text string, scope *Scope) (string, error) {
 	return b.String(), nil
 }
 
+// ExpandKey works out a concurrency key of a job that is submitted.
+func ExpandKey(c *job.Concurrency, name string, params map[string]json.RawMessage) (string, error) {
+	key, err := Expand(c.Key, &Scope{JobName: name, Params: params, Index: job.NoIndex})
+	if err == nil {
+		err = job.CheckKey(key)
+	}
+	if err != nil {
+		return "", fmt.Errorf("concurrency key %q: %w", tree.Excerpt(key), err)
+	}
+	return key, nil
+}
+
 // text is an expression's value as text: lists are compact JSON.
 func (s *Scope) text(e expr) (string, error) {
 	fail := func(format string, args ...any) (string, error) {

@@ -142,3 +142,26 @@ tasks:
 		t.Errorf("a task without expressions uses %q", got)
 	}
 }
+
+func TestExpandKey(t *testing.T) {
+	params := map[string]json.RawMessage{"customer": json.RawMessage(`"acme"`), "n": json.RawMessage(`7`), "empty": json.RawMessage(`""`), "lines": json.RawMessage(`"a\nb"`),
+		"long": json.RawMessage(`"` + strings.Repeat("x", job.MaxKey+1) + `"`)}
+	for text, want := range map[string]string{
+		"deploy": "deploy", "bill-${{ params.customer }}-${{params.n}}": "bill-acme-7", "${{ job.name }}": "night", "$${{ params.n }}": "${{ params.n }}",
+	} {
+		if got, err := ExpandKey(&job.Concurrency{Key: text}, "night", params); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"${{ params.empty }}": `concurrency key "": want one line of text`,
+		"${{ params.lines }}": `concurrency key "a\nb": has characters that can't be shown`,
+		"${{ params.long }}":  "has 257 bytes; at most 256 are allowed",
+		"${{ params.none }}":  "params.none: the job has no such parameter",
+		"${{ job.name }}":     `concurrency key "": want one line of text`,
+	} {
+		if got, err := ExpandKey(&job.Concurrency{Key: text}, "", params); err == nil || !strings.Contains(err.Error(), want) || got != "" {
+			t.Errorf("%s is %q, %v; want an error with %q", text, got, err, want)
+		}
+	}
+}

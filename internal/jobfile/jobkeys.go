@@ -52,6 +52,82 @@ func (p *parser) job(root *tree.Node) {
 	}
 }
 
+// concurrency reads a key: its text, or a mapping of key, limit, conflict and rate. A task's
+// attempts can only wait for one another.
+func (p *parser) concurrency(n *tree.Node, whole bool) *job.Concurrency {
+	c := &job.Concurrency{Limit: 1}
+	switch n.Kind {
+	case tree.Scalar:
+		c.Key = p.concurrencyKey(n)
+		return c
+	case tree.Sequence:
+		p.Bad(n, "want a key such as deploy, or a mapping of key, limit, conflict and rate")
+		return c
+	}
+	if n.Get("rate") != nil && n.Get("limit") == nil {
+		c.Limit = 0
+	}
+	p.fields(n, []field{
+		{"key", func(n *tree.Node) { c.Key = p.concurrencyKey(n) }},
+		{"limit", func(n *tree.Node) { c.Limit = p.number(n, 1, job.MaxSlots) }},
+		{"conflict", func(n *tree.Node) {
+			if !whole && n.Kind == tree.Scalar && (n.Text == "cancel" || n.Text == "refuse") {
+				p.Bad(n, "attempts of a task wait for one another; put concurrency at the top of the file, and the whole job does that")
+				return
+			}
+			if err := c.Conflict.UnmarshalText([]byte(p.word(n, "queue", "cancel", "refuse"))); err != nil {
+				c.Conflict = job.ConflictQueue
+			}
+		}},
+		{"rate", func(n *tree.Node) { c.Rate = p.rate(n) }},
+	}, nil)
+	switch {
+	case n.Get("key") == nil:
+		p.Fail(n, "want a key: what shares it does not run at the same time")
+	case c.Limit == 0 && c.Conflict != job.ConflictQueue:
+		p.Fail(n.Get("conflict"), "goes with a limit; a rate makes wait only")
+	}
+	return c
+}
+
+func (p *parser) concurrencyKey(n *tree.Node) string {
+	text, ok := p.text(n, "a key such as deploy or customer-${{ params.customer }}")
+	if !ok || strings.Contains(text, exprOpen) {
+		return text // what it comes to is known when the job is submitted
+	}
+	if err := job.CheckKey(text); err != nil {
+		p.Bad(n, "%s", err.Error())
+	}
+	return text
+}
+
+// rate reads 10/s, or a mapping of count, per and burst.
+func (p *parser) rate(n *tree.Node) *job.Rate {
+	r, err := job.Rate{Burst: 1}, error(nil)
+	switch n.Kind {
+	case tree.Sequence:
+		p.Bad(n, "want a number in a time such as 10/s or 3/10m, or a mapping of count, per and burst")
+		return &r
+	case tree.Scalar:
+		if r, err = job.ParseRate(n.Text); err != nil || r.Count == 0 {
+			p.Bad(n, "want a number in a time such as 10/s, 100/h or 3/10m")
+		}
+		return &r
+	}
+	p.fields(n, []field{
+		{"count", func(n *tree.Node) { r.Count = p.number(n, 1, job.MaxRateCount) }},
+		{"per", func(n *tree.Node) { r.Per = p.duration(n, time.Millisecond) }},
+		{"burst", func(n *tree.Node) { r.Burst = p.number(n, 1, job.MaxRateCount) }},
+	}, nil)
+	sound := r.Count >= 1 && r.Count <= job.MaxRateCount && time.Duration(r.Per) <= longest && r.Burst <= job.MaxRateCount // else it was told of
+	if n.Get("count") == nil || n.Get("per") == nil {
+		p.Fail(n, "want count and per, such as {count: 10, per: 1s}")
+	} else if err = r.Check(); err != nil && sound {
+		p.Fail(n, "%s", strings.TrimPrefix(err.Error(), "rate: "))
+	}
+	return &r
+}
+
 // misplaced explains a task's key beside tasks.
 func (p *parser) misplaced(key string) string {
 	for _, f := range p.taskFields(&job.Task{}, &place{}) {
@@ -85,6 +161,7 @@ func (p *parser) jobFields() []field {
 		{"deadline", func(n *tree.Node) { s.Deadline = p.moment(n, time.Millisecond) }},
 		{"start_after", func(n *tree.Node) { s.StartAfter = p.moment(n, 0) }},
 		{"start_before", func(n *tree.Node) { s.StartBefore = p.moment(n, time.Millisecond) }},
+		{"concurrency", func(n *tree.Node) { s.Concurrency = p.concurrency(n, true) }},
 		{"retention", func(n *tree.Node) { s.Retention = p.duration(n, time.Millisecond) }},
 		{"idempotency_key", func(n *tree.Node) { s.IdempotencyKey = p.filled(n, "a key that repeats with the same submit", maxKey) }},
 	}

@@ -27,6 +27,7 @@ func drawSpec(t *rapid.T) *job.Spec {
 		Deadline:       drawMoment(t, "deadline"),
 		StartAfter:     nil,
 		Retention:      job.Duration(drawDuration(0).Draw(t, "retention")),
+		Concurrency:    drawConcurrency(t, true),
 		IdempotencyKey: rapid.StringMatching(`([a-z"\\<>&]{1,10})?`).Draw(t, "key"),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "after") {
@@ -118,6 +119,8 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		LostAfter:  rapid.SampledFrom([]*job.Lost{nil, {Never: true}, {After: job.Duration(time.Minute)}}).Draw(t, "lost"),
 		AtMostOnce: rapid.Bool().Draw(t, "once"),
 		LogLimit:   rapid.Int64Range(minLogLimit, maxLogLimit).Draw(t, "log"),
+
+		Concurrency: drawConcurrency(t, false),
 	}
 	task.Retry = drawRetry(t, task.AtMostOnce)
 	switch rapid.IntRange(0, 2).Draw(t, "action") {
@@ -156,6 +159,26 @@ func drawResources(t *rapid.T) job.Resources {
 	}))
 	r.Other = job.AmountsOf(rapid.MapOfN(names, rapid.Int64Range(0, job.MaxCount), 0, job.MaxResources).Draw(t, "others"))
 	return r
+}
+
+func drawConcurrency(t *rapid.T, whole bool) *job.Concurrency {
+	if rapid.Bool().Draw(t, "no key") {
+		return nil
+	}
+	c := &job.Concurrency{Key: rapid.StringMatching(`[a-zé"\\<>& -]{1,20}`).Draw(t, "key"), Limit: rapid.Int64Range(1, job.MaxSlots).Draw(t, "limit")}
+	if whole {
+		c.Conflict = rapid.SampledFrom([]job.Conflict{job.ConflictQueue, job.ConflictCancel, job.ConflictRefuse}).Draw(t, "conflict")
+	}
+	if rapid.Bool().Draw(t, "rate") {
+		c.Rate = &job.Rate{
+			Count: rapid.Int64Range(1, 1000).Draw(t, "count"), Per: job.Duration(time.Duration(rapid.Int64Range(1, 100_000).Draw(t, "per")) * time.Millisecond),
+			Burst: rapid.Int64Range(1, 1000).Draw(t, "burst"),
+		}
+		if c.Conflict == job.ConflictQueue && rapid.Bool().Draw(t, "no limit") {
+			c.Limit = 0
+		}
+	}
+	return c
 }
 
 func drawRetry(t *rapid.T, once bool) job.Retry {

@@ -127,7 +127,7 @@ func (p *parser) filled(n *tree.Node, want string, most int) string {
 	case len(text) > most:
 		p.Bad(n, "has %d bytes; at most %d are allowed", len(text), most)
 	case strings.Contains(text, exprOpen):
-		p.Bad(n, "expressions are not evaluated here; they may stand in env, command and array")
+		p.Bad(n, "expressions are not evaluated here; they may stand in env, command, array and concurrency")
 	}
 	return text
 }

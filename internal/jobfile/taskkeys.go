@@ -105,6 +105,7 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"retry", func(n *tree.Node) { t.Retry = p.retry(n, at.node) }},
 		{"at_most_once", func(n *tree.Node) { t.AtMostOnce = p.boolean(n) }},
 		{"max_fails", func(n *tree.Node) { t.MaxFails = p.maxFails(n) }},
+		{"concurrency", func(n *tree.Node) { t.Concurrency = p.concurrency(n, false) }},
 		{"log_limit", func(n *tree.Node) { t.LogLimit = p.size(n, minLogLimit, maxLogLimit) }},
 	}
 }

@@ -383,7 +383,7 @@ func TestWhatIsOwedRests(t *testing.T) {
 		t.Errorf("it opens at %d", x.Opens())
 	}
 	x.Drop(k)
-	if x.Opens() != 0 || x.Find(n) == nil {
+	if x.Opens() != 0 || len(x.pacing.items) != 0 || x.Find(n) == nil {
 		t.Errorf("unused, it opens at %d; known: %v", x.Opens(), x.Find(n) != nil)
 	}
 	x.Use(n)

@@ -26,7 +26,7 @@ func Key(key string) (ours, form string) {
 		return "tasks", "tasks: {first: {run: echo hello}}"
 	case "constraints", "constraint", "nodeselector", "affinity", "runson":
 		return "where", "where: [gpu, zone=b]"
-	case "matrix", "foreach", "withitems", "parallelism", "concurrency":
+	case "matrix", "foreach", "withitems", "parallelism":
 		return "array", "array: {each: [a, b, c], throttle: 2}"
 	case "cwd", "workingdirectory", "workingdir", "chdir", "dir":
 		return "workdir", "workdir: /data/work"
