@@ -169,7 +169,7 @@ func (s *server) scratch(f *found, chunks []core.ChunkImage) (*core.State, error
 	}
 	l := core.Load(s.Config)
 	l.Namespace(core.NamespaceSet{Name: f.image.Namespace})
-	if err := l.Queue(core.QueueSet{Namespace: f.image.Namespace, Name: f.image.Queue}); err != nil {
+	if err := l.Queue(core.QueueImage{QueueSet: core.QueueSet{Namespace: f.image.Namespace, Name: f.image.Queue}}); err != nil {
 		return nil, err
 	}
 	if err := l.Spec(hash, canonical); err != nil {

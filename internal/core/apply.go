@@ -57,9 +57,12 @@ func (s *State) Apply(e Event) {
 		s.applyAttempt(e)
 	case WorkerJoined, WorkerAway, WorkerDrained, WorkerUnfit, WorkerForgotten:
 		s.applyWorker(e)
+	case SlotReleased:
+		s.applySlotReleased(e)
 	default:
 		panic(fmt.Sprintf("core: event %T has no rule", e))
 	}
+	s.settleLimits()
 }
 
 // leapBits is how far, in bits, ids jump at a new generation: further than any history can
@@ -100,6 +103,7 @@ func (s *State) applyNamespace(e NamespaceSet) {
 	n.paused, n.created, n.policy = e.Paused, e.Created, e.Policy
 	s.plan.SetPaused(e.Name, "", e.Paused)
 	s.plan.SetNamespace(e.Name, e.Policy)
+	s.limits.retry(&n.load)
 	s.flush.object(objectKey{KindNamespace, e.Name})
 }
 
@@ -114,6 +118,8 @@ func (s *State) applyQueue(e QueueSet) {
 	q.paused, q.created, q.policy = e.Paused, e.Created, e.Policy
 	s.plan.SetPaused(e.Namespace, e.Name, e.Paused)
 	s.plan.SetQueue(e.Namespace, e.Name, e.Policy)
+	s.openQueue(q)
+	s.limits.retry(&q.load)
 	s.flush.object(objectKey{KindQueue, e.Namespace + "/" + e.Name})
 }
 
@@ -196,7 +202,9 @@ func (s *State) applySubmitted(e JobSubmitted) {
 	for _, c := range e.Carry {
 		j.tasks[c.Task].carry(&sp.spec.Tasks[c.Task], c, e.At)
 	}
+	s.claim(j, e.Keys)
 	s.adopt(j)
+	s.queued(j, j.pending())
 	s.nextJob = e.ID + 1
 	s.touch(j)
 	s.flush.fresh += len(e.Payload)
@@ -329,6 +337,7 @@ func (s *State) applyJobEnded(e JobEnded) {
 		more := j.seldom()
 		more.cause, more.code, more.waits = e.Cause, e.Code, nil
 	}
+	s.disclaim(j)
 	s.live--
 	j.spec.live--
 	j.queue.jobs--
@@ -351,6 +360,7 @@ func (s *State) regroup(j *jobState, ti uint32) {
 			alone = min(alone, room)
 		}
 	}
+	shared, alone = s.limited(j, ti, shared, alone)
 	s.group(j, ti, false, shared)
 	if alone > 0 || t.arr == nil && t.one.retry.spent.Isolated() || t.arr != nil && len(t.arr.retries) > 0 {
 		s.group(j, ti, true, alone)
@@ -373,7 +383,8 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
 		Background: j.tier() == 0, Tier: j.tier(), Score: j.score(length, j.spec.spec.Tasks[id.Task].Resources.CPU), Length: length,
 		// What must begin by a moment can't wait on a worker until it is past.
-		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun || mayHaveIDs(j.spec.spec.Tasks[id.Task].Resources),
+		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun ||
+			mayHaveIDs(j.spec.spec.Tasks[id.Task].Resources) || s.direct(j, id.Task),
 	}
 }
 

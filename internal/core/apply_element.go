@@ -15,9 +15,11 @@ func (s *State) applyElements(e Event) {
 	case TaskReady:
 		j := s.change(e.Job)
 		t := &j.tasks[e.Task]
+		before := t.counts()[job.Pending]
 		if t.n < 0 {
 			t.prepare(&j.spec.spec.Tasks[e.Task], e.Count, e.Items)
 		}
+		s.queued(j, t.counts()[job.Pending]-before)
 		t.ready = true
 		s.regroup(j, e.Task)
 		s.follow.readied(j.id, e.Task)
@@ -49,12 +51,14 @@ func (s *State) applyElementsEnded(e ElementsEnded) {
 	t := &j.tasks[e.Task]
 	r := element.Record{State: e.State, Cause: e.Cause, Ended: e.At}
 	j.spoil(e.Task, e.State, e.Cause)
+	before := t.counts()[job.Pending]
 	for _, span := range e.Spans {
 		for _, run := range t.pending(span) { // others are in other states, or live
 			s.endSpan(j, e.Task, run, r)
 			s.follow.elements(j.id, e.Task, run)
 		}
 	}
+	s.queued(j, t.counts()[job.Pending]-before)
 	s.finishTask(j, e.Task, e.At)
 	s.regroup(j, e.Task)
 }
@@ -172,13 +176,16 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone, devices: e.Devices,
 	}
 	s.hold(a, s.workers[e.Worker])
+	s.queued(j, -1)
 	s.nextFence = max(s.nextFence, e.Fence+1)
 	if t.one.started == 0 {
 		t.single().started = e.At
 	}
-	if j.state == job.JobPending {
+	first := j.state == job.JobPending
+	if first {
 		j.state, j.started = job.JobRunning, e.At
 	}
+	s.begin(j, e.Task, first, e.At)
 	s.regroup(j, e.Task)
 }
 
@@ -186,6 +193,7 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 func (s *State) hold(a *attempt, w *worker) {
 	a.job.tasks[a.task].setAttempt(a.position, a)
 	s.attempts[a.fence] = a
+	s.occupy(a)
 	w.link(a)
 	if !a.prefetched {
 		w.occupy(a)
@@ -216,6 +224,7 @@ func (s *State) drop(a *attempt, promotes uint64) {
 	}
 	a.worker.unlink(a)
 	delete(s.attempts, a.fence)
+	s.vacate(a)
 	a.job.tasks[a.task].setAttempt(a.position, nil)
 	if promotes != 0 {
 		s.promoted(s.held(promotes))
@@ -243,6 +252,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if e.Next == job.Pending {
 		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
 		t.put(a.position, r)
+		s.queued(j, 1)
 		s.flush.attempt(s.seq+1, j, a, e, r)
 		s.timers.push(timer{at: e.RetryAt, job: j.id, task: a.task, position: a.position, kind: timerBackoff})
 		s.regroup(j, a.task)
@@ -303,6 +313,7 @@ func (s *State) applyReturned(e AttemptReturned) {
 	r.State, r.Worker = job.Pending, 0
 	r.Attempts--
 	t.put(a.position, r)
+	s.queued(j, 1)
 	t.again(a.position)
 	s.watchWindow(j)
 	s.regroup(j, a.task)

@@ -91,10 +91,11 @@ type nothing struct{ jobs []job.ID }
 
 func (nothing) Counters(CountersImage, uint64)      {}
 func (nothing) Namespace(NamespaceSet, uint64)      {}
-func (nothing) Queue(QueueSet, uint64)              {}
+func (nothing) Queue(QueueImage, uint64)            {}
 func (nothing) Token(Token, uint64)                 {}
 func (nothing) Worker(uint64, *WorkerImage, uint64) {}
 func (nothing) Learned(LearnedImage, uint64)        {}
+func (nothing) Key(string, *KeyImage, uint64)       {}
 func (nothing) Spec(job.ID, Hash, []byte)           {}
 func (nothing) Chunk(ChunkImage, uint64)            {}
 func (nothing) Past(PastAttempt, uint64)            {}

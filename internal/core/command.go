@@ -81,6 +81,14 @@ type Hold struct {
 	Held bool
 }
 
+// ReleaseSlot takes a slot of a concurrency key from its holder.
+type ReleaseSlot struct {
+	Namespace, Key string
+	// Holder is a job, whose own slot it is, or the element of the attempt that holds one.
+	Holder job.Ref
+	By     string
+}
+
 // PutNamespace makes a namespace, or changes parts of one. The reply is a NamespaceView.
 type PutNamespace struct {
 	Name string
@@ -174,6 +182,7 @@ type Tick struct{}
 func (Submit) command()        {}
 func (Cancel) command()        {}
 func (Hold) command()          {}
+func (ReleaseSlot) command()   {}
 func (PutNamespace) command()  {}
 func (PutQueue) command()      {}
 func (PutToken) command()      {}

@@ -31,6 +31,7 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	allowed := s.newAdmission(n, c.Spec)
 	d := Decision{Events: make([]Event, 0, len(c.Items)+1)}
 	replies := make([]Submitted, len(c.Items))
 	var fresh map[string]int
@@ -62,11 +63,18 @@ func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
 			d.Events = append(d.Events, SpecAdded{Hash: c.Hash, Canonical: c.Canonical})
 		}
 		replies[i] = Submitted{ID: id}
-		d.Events = append(d.Events, submitted(id, &c, item, waits, in.Now))
+		e := submitted(id, &c, item, waits, in.Now)
+		if e.Keys, err = allowed.take(&c, i); err != nil {
+			return Decision{}, err
+		}
+		d.Events = append(d.Events, e)
 		if doomed.Kind != job.CauseNone {
 			d.Events = append(d.Events, doom(id, doomed, in.Now))
 		}
 		id++
+	}
+	if err := allowed.check(); err != nil {
+		return Decision{}, err
 	}
 	d.Reply = replies
 	return d, nil
@@ -178,19 +186,26 @@ func (s *State) decideCancel(in Input, c Cancel) (Decision, error) {
 		if c.Task != NoTask && c.Task != ti || c.Task == NoTask && !c.Kill && s.cleansUp(j, ti) {
 			continue
 		}
-		t := &j.tasks[i]
-		if n := pendingIn(t, c.Spans); n > 0 {
-			spans := c.Spans
-			if spans == nil {
-				spans = []element.Span{{First: 0, Last: max(t.n, 1) - 1}}
-			}
-			d.Events = append(d.Events, ElementsEnded{Job: j.id, Task: ti, Spans: spans, State: job.Cancelled, Cause: cause, At: in.Now})
-			reply.Cancelled += n
-		}
-		reply.Stopping += s.stopLive(&d, j, ti, c.Spans, cause, c.Kill)
+		cancelled, stopping := s.cancelTask(&d, j, ti, c.Spans, cause, in.Now)
+		reply.Cancelled += cancelled
+		reply.Stopping += stopping
 	}
 	d.Reply = reply
 	return d, nil
+}
+
+// cancelTask ends what waits of a task, or of some of its elements, and asks what runs to
+// end. It returns how many elements that is.
+func (s *State) cancelTask(d *Decision, j *jobState, ti uint32, spans []element.Span, cause job.Cause, now int64) (cancelled, stopping int64) {
+	t := &j.tasks[ti]
+	if cancelled = pendingIn(t, spans); cancelled > 0 {
+		ended := spans
+		if ended == nil {
+			ended = []element.Span{{First: 0, Last: max(t.n, 1) - 1}}
+		}
+		d.Events = append(d.Events, ElementsEnded{Job: j.id, Task: ti, Spans: ended, State: job.Cancelled, Cause: cause, At: now})
+	}
+	return cancelled, s.stopLive(d, j, ti, spans, cause, cause.Kind == job.CauseKilled)
 }
 
 func pendingIn(t *task, spans []element.Span) int64 {

@@ -80,6 +80,9 @@ func (l *lab) describeJob(e Event) string {
 		for _, w := range e.Waits {
 			text += fmt.Sprintf(", after %d %s", w.Job, w.Condition)
 		}
+		for _, k := range e.Keys {
+			text += ", key " + k.Key + when(k.Task != NoTask, fmt.Sprintf(" of task %d", k.Task))
+		}
 		for _, c := range e.Carry {
 			text += fmt.Sprintf(", carries task %d %s", c.Task, spans(c.Spans))
 		}
@@ -104,6 +107,11 @@ func (l *lab) describeJob(e Event) string {
 		return text + when(e.Code != 0, fmt.Sprintf(", code %d", e.Code))
 	case CancelRequested:
 		return l.task(e.Job, e.Task) + " to end" + when(e.Kill, " at once") + ": " + e.Cause.String()
+	case SlotReleased:
+		if e.Fence == 0 {
+			return fmt.Sprintf("%d goes on without its slot, by %s", e.Job, e.By)
+		}
+		return l.ref(e.Fence) + " goes on without its slot, by " + e.By
 	case HoldSet:
 		return l.task(e.Job, e.Task) + when(e.Held, " held") + when(!e.Held, " released")
 	}

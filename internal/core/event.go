@@ -105,6 +105,25 @@ type JobSubmitted struct {
 	Waits                             []Wait
 	RetryOf                           job.ID
 	Carry                             []Carry
+	// Keys is the concurrency keys of the job and of its tasks.
+	Keys []KeyOf
+}
+
+// KeyOf is the concurrency key of a job, or of the attempts of a task of it.
+type KeyOf struct {
+	// Task is NoTask for the job as a whole, whose key stands last.
+	Task uint32
+	Key  string
+}
+
+// SlotReleased says that a slot of a concurrency key was taken from its holder by force; it
+// goes on without.
+type SlotReleased struct {
+	Job job.ID
+	// Fence is of the attempt that held it, 0 for the job as a whole.
+	Fence link.Fence
+	By    string
+	At    int64
 }
 
 // JobWoken says that start_after has come.
@@ -309,6 +328,7 @@ func (AttemptStopped) event()  {}
 func (AttemptsStopped) event() {}
 func (CancelRequested) event() {}
 func (HoldSet) event()         {}
+func (SlotReleased) event()    {}
 func (WorkerJoined) event()    {}
 func (WorkerAway) event()      {}
 func (WorkerDrained) event()   {}

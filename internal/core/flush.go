@@ -7,6 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/predict"
 )
 
@@ -15,11 +16,13 @@ import (
 type Sink interface {
 	Counters(CountersImage, uint64)
 	Namespace(NamespaceSet, uint64)
-	Queue(QueueSet, uint64)
+	Queue(QueueImage, uint64)
 	Token(Token, uint64)
 	// Worker is given nil for a worker that is gone.
 	Worker(id uint64, image *WorkerImage, seq uint64)
 	Learned(LearnedImage, uint64)
+	// Key is given nil for a key that is forgotten.
+	Key(row string, image *KeyImage, seq uint64)
 	Spec(of job.ID, h Hash, canonical []byte)
 	Job(JobImage)
 	Chunk(ChunkImage, uint64)
@@ -197,6 +200,9 @@ func (s *State) Export(sink Sink) {
 	for _, p := range s.learned.Entries() {
 		exportLearned(sink, p)
 	}
+	for _, k := range s.limits.Owing() {
+		sink.Key(keyRow(k.Name()), imageOfKey(k), s.seq)
+	}
 	for j := range s.jobs.all {
 		if j.state.Terminal() {
 			continue
@@ -221,6 +227,8 @@ func (s *State) encodeObject(k objectKey) {
 		f.sink.Namespace(n.image(), f.seq)
 	case KindQueue:
 		f.sink.Queue(s.queueAt(k.key).image(), f.seq)
+	case KindKey:
+		f.sink.Key(k.key, s.keyImage(keyName(k.key)), f.seq)
 	case KindToken:
 		f.sink.Token(*s.tokens[k.key], f.seq)
 	case KindWorker:
@@ -235,6 +243,19 @@ func (s *State) encodeObject(k objectKey) {
 		}
 		f.sink.Worker(id, &WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}, f.seq)
 	}
+}
+
+// keyImage is the image of a concurrency key, nil if nothing is owed for it.
+func (s *State) keyImage(n limit.Name) *KeyImage {
+	if k := s.limits.Find(n); k != nil && k.Meter() != 0 {
+		return imageOfKey(k)
+	}
+	return nil
+}
+
+func imageOfKey(k *limit.Key) *KeyImage {
+	n := k.Name()
+	return &KeyImage{Namespace: n.Namespace, Key: n.Key, Each: n.Each, Paid: int64(k.Meter())}
 }
 
 // queueAt finds a queue by its object key, namespace/queue.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -18,6 +19,8 @@ type worklist struct {
 	spans []endedSpan
 	stops []stopping
 	over  []job.ID
+	// rivals is groups that wait for a key, and cancel for it what holds it.
+	rivals []limit.Group
 	// again is the first of the jobs that are all to be looked at again, 0 for none.
 	again job.ID
 	// at is the job that is being looked at.
@@ -54,6 +57,11 @@ type stopping struct {
 
 func (w *worklist) job(id job.ID)   { w.jobs = append(w.jobs, id) }
 func (w *worklist) ended(id job.ID) { w.over = append(w.over, id) }
+func (w *worklist) rival(g limit.Group) {
+	if n := len(w.rivals); n == 0 || w.rivals[n-1] != g {
+		w.rivals = append(w.rivals, g)
+	}
+}
 func (w *worklist) task(id job.ID, ti uint32) {
 	w.tasks = append(w.tasks, taskKey{id, ti})
 }
@@ -68,6 +76,10 @@ func (w *worklist) stopped(e AttemptsStopped) { w.stops = append(w.stops, stoppi
 
 // Forget drops what Follow would look at: for replicas that only apply.
 func (s *State) Forget() { s.follow = worklist{} }
+
+// Unsettled reports whether Place has left something for Follow to look at: who is given
+// a slot may be in the way of a job that cancels for it.
+func (s *State) Unsettled() bool { return len(s.follow.rivals) > 0 }
 
 // Bounds of one call of Follow: what a large array, a job of many tasks or one that many
 // wait for entails is decided in slices. What is decided at once for one task or one job
@@ -118,6 +130,11 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		w.stops = pop(w.stops)
 		w.at = e.Job
 		s.followStopped(&d, e)
+	case len(w.rivals) > 0:
+		g := w.rivals[0]
+		w.rivals = pop(w.rivals)
+		w.at = g.Job
+		s.followRival(&d, g, now)
 	case len(w.over) > 0:
 		id := w.over[0]
 		w.over = pop(w.over)

@@ -4,9 +4,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -21,6 +23,7 @@ const (
 	KindToken     uint8 = 4
 	KindWorker    uint8 = 5
 	KindLearned   uint8 = 6
+	KindKey       uint8 = 7
 )
 
 // CountersImage is the core's own counters as the tables keep them.
@@ -40,6 +43,44 @@ func (s *State) countersImage() CountersImage {
 		m.Format = s.format
 	}
 	return m
+}
+
+// QueueImage is a queue as the tables keep it.
+type QueueImage struct {
+	QueueSet
+	// Paid is how far the starts that its rate counts are paid for: a limit.Meter.
+	Paid int64
+}
+
+// KeyImage is a concurrency key that something may be owed for, as the tables keep it. Who
+// holds it is with the jobs.
+type KeyImage struct {
+	Namespace, Key string
+	// Each: single attempts hold it, not whole jobs.
+	Each bool
+	// Paid is how far the starts that a rate counts are paid for: a limit.Meter.
+	Paid int64
+}
+
+// Row is the image's key among objects.
+func (m *KeyImage) Row() string {
+	return keyRow(limit.Name{Namespace: m.Namespace, Key: m.Key, Each: m.Each})
+}
+
+// keyRow is a key's row: namespace, kind and text.
+func keyRow(n limit.Name) string {
+	kind := "/job/"
+	if n.Each {
+		kind = "/task/"
+	}
+	return n.Namespace + kind + n.Key
+}
+
+// keyName is the inverse of keyRow.
+func keyName(row string) limit.Name {
+	space, rest, _ := strings.Cut(row, "/")
+	kind, key, _ := strings.Cut(rest, "/")
+	return limit.Name{Namespace: space, Key: key, Each: kind == "task"}
 }
 
 // WorkerImage is a worker as the tables keep it. What it holds is with the jobs.
@@ -79,8 +120,12 @@ type JobImage struct {
 	Begun   bool
 	Waits   []Wait
 	RetryOf job.ID
-	Tasks   []TaskImage
-	Changed uint64
+	// Keys is the concurrency keys of an unfinished job and of its tasks.
+	Keys  []KeyOf
+	Tasks []TaskImage
+	// Released: the slot of the job's own key was taken from it.
+	Released bool
+	Changed  uint64
 }
 
 // TaskImage is a task within a JobImage. Of an array it has only what is not in
@@ -121,6 +166,8 @@ type AttemptImage struct {
 	Stop                        job.Cause
 	Grace                       int64
 	Devices                     job.Devices
+	// Released: the slot of its task's key was taken from it.
+	Released bool
 }
 
 // ChunkImage is a chunk of an array's elements.
@@ -173,6 +220,10 @@ func (s *State) jobImage(j *jobState) JobImage {
 			m.KeepUntil = j.ended + millis(sp.Retention)
 		}
 	}
+	for i := range j.slots {
+		m.Keys = append(m.Keys, KeyOf{Task: j.slots[i].task, Key: j.slots[i].key.Name().Key})
+		m.Released = m.Released || j.slots[i].released
+	}
 	for i := range j.tasks {
 		t := &j.tasks[i]
 		m.Tasks[i] = TaskImage{
@@ -192,7 +243,7 @@ func attemptImage(a *attempt) AttemptImage {
 	return AttemptImage{
 		Fence: a.fence, Position: a.position, Number: a.number, Worker: a.worker.id, Lease: a.lease, Assigned: a.assigned,
 		Started: a.started, Prefetched: a.prefetched, Alone: a.alone, Recalled: a.recalled, Stop: a.stop, Grace: a.grace,
-		Devices: a.devices,
+		Devices: a.devices, Released: a.released,
 	}
 }
 
@@ -238,12 +289,18 @@ func (l *Loaded) Counters(m CountersImage) {
 func (l *Loaded) Namespace(e NamespaceSet) { l.s.applyNamespace(e) }
 
 // Queue restores a queue of a namespace restored before.
-func (l *Loaded) Queue(e QueueSet) error {
-	if l.s.spaces[e.Namespace] == nil {
-		return fmt.Errorf("core: queue %s is of namespace %s, which is missing", e.Name, e.Namespace)
+func (l *Loaded) Queue(m QueueImage) error {
+	if l.s.spaces[m.Namespace] == nil {
+		return fmt.Errorf("core: queue %s is of namespace %s, which is missing", m.Name, m.Namespace)
 	}
-	l.s.applyQueue(e)
+	l.s.applyQueue(m.QueueSet)
+	l.s.spaces[m.Namespace].queues[m.Name].meter = limit.Meter(m.Paid)
 	return nil
+}
+
+// Key restores a concurrency key that something may be owed for.
+func (l *Loaded) Key(m KeyImage) {
+	l.s.limits.Restore(limit.Name{Namespace: m.Namespace, Key: m.Key, Each: m.Each}, limit.Meter(m.Paid))
 }
 
 // Token restores a token.
@@ -289,6 +346,14 @@ func (l *Loaded) Job(m JobImage) error {
 	if more.says() {
 		j.jobSeldom = &more
 	}
+	if !m.State.Terminal() {
+		l.s.claim(j, m.Keys)
+	}
+	if k := j.slotOf(NoTask); k != nil {
+		if k.released = m.Released; m.State == job.JobRunning && !m.Released {
+			l.s.limits.Hold(k.key, limit.Owner{Job: j.id})
+		}
+	}
 	for i := range j.tasks {
 		t, image := &j.tasks[i], &m.Tasks[i]
 		t.prepare(&sp.spec.Tasks[i], image.N, image.Items)
@@ -333,7 +398,7 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 	l.s.hold(&attempt{
 		fence: m.Fence, job: j, task: ti, position: m.Position, number: m.Number, lease: m.Lease, assigned: m.Assigned,
 		started: m.Started, prefetched: m.Prefetched, alone: m.Alone, recalled: m.Recalled, stop: m.Stop, grace: m.Grace,
-		devices: m.Devices,
+		devices: m.Devices, released: m.Released,
 	}, w)
 	return nil
 }
@@ -389,8 +454,12 @@ func (l *Loaded) Finish(seq uint64) *State {
 				t.arr.touched = element.Set{}
 			}
 		}
+		if !j.state.Terminal() {
+			s.queued(j, j.pending())
+		}
 		s.regroupAll(j)
 	}
+	s.settleLimits()
 	s.flush = flush{}
 	s.Forget()
 	return s

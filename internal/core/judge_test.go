@@ -6,6 +6,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
@@ -17,6 +18,9 @@ type judge struct {
 	fence    link.Fence
 	// deep makes settled look at everything, by brute force.
 	deep bool
+	// begun is the jobs of which something was assigned.
+	begun  map[job.ID]bool
+	starts starts
 }
 
 type elementKey struct {
@@ -43,6 +47,7 @@ func (g *judge) applied(l *lab, e Event) {
 			l.fail("%v: attempt %d follows attempt %d", k, e.Attempt, old.tries)
 		}
 		g.given(l, e)
+		g.limits(l, e)
 	case JobEnded:
 		if old, ok := g.ended[e.Job]; ok {
 			l.fail("job %d ended as %s and again as %s", e.Job, old, e.State)
@@ -119,9 +124,12 @@ func (g *judge) settled(l *lab) {
 	if !g.deep {
 		return
 	}
+	s.loosen()
 	if err := s.plan.Check(); err != nil {
 		l.fail("%v", err)
 	}
+	g.counts(l)
+	rooms := g.rooms(l)
 	if w, x := len(s.workers), len(s.workerIDs); w != x {
 		l.fail("%d workers, %d in order", w, x)
 	}
@@ -130,7 +138,7 @@ func (g *judge) settled(l *lab) {
 	}
 	var live, attempts int64
 	for j := range s.jobs.all {
-		attempts += g.job(l, j)
+		attempts += g.job(l, j, rooms)
 		if !j.state.Terminal() {
 			live++
 		}
@@ -211,10 +219,10 @@ func (g *judge) worker(l *lab, w *worker) {
 }
 
 // job holds a job against its tasks and returns how many attempts it has.
-func (g *judge) job(l *lab, j *jobState) (attempts int64) {
+func (g *judge) job(l *lab, j *jobState, rooms map[limit.Group]int64) (attempts int64) {
 	over, started := true, false
 	for i := range j.tasks {
-		attempts += g.task(l, j, uint32(i))
+		attempts += g.task(l, j, uint32(i), rooms)
 		over = over && j.tasks[i].over()
 		started = started || j.tasks[i].one.started > 0
 	}
@@ -238,10 +246,9 @@ func (g *judge) job(l *lab, j *jobState) (attempts int64) {
 
 // task holds a task's counters and caches against its elements, and the plan
 // against both.
-func (g *judge) task(l *lab, j *jobState, ti uint32) (attempts int64) {
+func (g *judge) task(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int64) (attempts int64) {
 	t := &j.tasks[ti]
 	var counts job.Counts
-	var shared, alone, backoff int64
 	for p := range max(t.n, 1) {
 		if t.n == 0 {
 			break
@@ -257,11 +264,30 @@ func (g *judge) task(l *lab, j *jobState, ti uint32) (attempts int64) {
 				l.fail("job %d task %d element %d: attempt %+v, record %+v", j.id, ti, p, a, r)
 			}
 		}
+		if again.at > 0 && r.State != job.Pending {
+			l.fail("job %d task %d element %d is %s and backs off", j.id, ti, p, r.State)
+		}
+	}
+	if counts != t.counts() {
+		l.fail("job %d task %d has %v and counts %v", j.id, ti, counts, t.counts())
+	}
+	_, _, backoff := g.pendingOf(l, j, ti)
+	g.caches(l, j, ti, backoff)
+	g.offer(l, j, ti, rooms)
+	return attempts
+}
+
+// pendingOf counts the elements of a task that wait: those that could start, those that could
+// alone, and those that back off.
+func (g *judge) pendingOf(l *lab, j *jobState, ti uint32) (shared, alone, backoff int64) {
+	t := &j.tasks[ti]
+	for p := range max(t.n, 1) {
+		if t.n == 0 {
+			break
+		}
+		r, again := t.record(p), t.retryOf(p)
 		if again.at > 0 {
 			backoff++
-			if r.State != job.Pending {
-				l.fail("job %d task %d element %d is %s and backs off", j.id, ti, p, r.State)
-			}
 		}
 		if r.State != job.Pending || again.at > 0 {
 			continue
@@ -277,12 +303,7 @@ func (g *judge) task(l *lab, j *jobState, ti uint32) (attempts int64) {
 			l.fail("job %d task %d: nothing finds element %d, below the cursor at %d", j.id, ti, p, t.arr.cursor)
 		}
 	}
-	if counts != t.counts() {
-		l.fail("job %d task %d has %v and counts %v", j.id, ti, counts, t.counts())
-	}
-	g.caches(l, j, ti, backoff)
-	g.offer(l, j, ti, shared, alone)
-	return attempts
+	return shared, alone, backoff
 }
 
 func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
@@ -306,14 +327,10 @@ func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
 }
 
 // offer holds the plan's idea of what may start against what may.
-func (g *judge) offer(l *lab, j *jobState, ti uint32, shared, alone int64) {
-	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
-	if !t.ready || t.held || j.held || j.state.Terminal() || t.stop.Kind != job.CauseNone {
-		shared, alone = 0, 0
-	} else if t.arr != nil && spec.Array.Throttle > 0 {
-		room := max(spec.Array.Throttle-int64(len(t.arr.live)), 0)
-		shared, alone = min(shared, room), min(alone, room)
-	}
+func (g *judge) offer(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int64) {
+	shared, alone := g.startable(l, j, ti)
+	room := rooms[limit.Group{Job: j.id, Task: ti}]
+	shared, alone = min(shared, room), min(alone, room)
 	id := plan.GroupID{Job: j.id, Task: ti}
 	got := l.s.plan.Explain(id).Ready
 	id.Alone = true

@@ -161,6 +161,9 @@ func (l *lab) place() {
 			l.forming = append(l.forming, e)
 		}
 		l.deliver(d.Sends)
+		if l.s.Unsettled() {
+			l.carryOut(Decision{})
+		}
 		if len(d.Events) == 0 {
 			return
 		}
@@ -307,9 +310,13 @@ func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
 	if err != nil {
 		return nil, err
 	}
+	params, err := jobfile.BindParams(file.Spec, nil)
+	if err != nil {
+		return nil, err
+	}
 	c := Submit{
 		Namespace: cmp.Or(file.Namespace, DefaultName), Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna",
-		Items: []Item{{Params: []byte("{}"), Body: uint64(file.Hash[0])<<8 | uint64(file.Hash[1])}}, ReadSeq: l.s.Seq(),
+		Items: []Item{{Params: params, Body: uint64(file.Hash[0])<<8 | uint64(file.Hash[1])}}, ReadSeq: l.s.Seq(),
 	}
 	if change != nil {
 		change(&c)

@@ -20,7 +20,7 @@ func (s *State) EndOfPart(from job.ID, tasks int, slice uint64) job.ID {
 			room -= passed * len(j.tasks)
 		}
 	}
-	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.tokenIDs), len(s.workerIDs), len(s.learned.Entries()))) {
+	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.tokenIDs), len(s.workerIDs), len(s.learned.Entries()), len(s.limits.Owing()))) {
 		return max(from, last) // there are no more jobs, but the rest is not through yet
 	}
 	return LastJob
@@ -42,6 +42,9 @@ func (s *State) ExportPart(sink Sink, e StateDigested) {
 	}
 	for _, p := range window(s.learned.Entries(), e.Slice) {
 		exportLearned(sink, p)
+	}
+	for _, k := range window(s.limits.Owing(), e.Slice) {
+		sink.Key(keyRow(k.Name()), imageOfKey(k), s.seq)
 	}
 	for j := range s.jobs.from(e.From) {
 		if j.id > e.To {

@@ -16,8 +16,9 @@ func (s *State) Place(now int64, most int) Decision {
 	if s.Due(now) {
 		return d
 	}
+	s.openDue(now)
 	byWorker := map[uint64]int{}
-	for len(d.Events) < most {
+	for refused := 0; len(d.Events) < most && refused < most; {
 		p, ok := s.plan.Next(now)
 		if !ok {
 			s.recall(&d, most)
@@ -26,7 +27,8 @@ func (s *State) Place(now int64, most int) Decision {
 		}
 		e, ok := s.check(p, now)
 		if !ok {
-			break
+			refused++ // it does not come again before something has changed
+			continue
 		}
 		s.Apply(e)
 		d.Events = append(d.Events, e)
@@ -64,6 +66,9 @@ func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	}
 	if position < 0 || !fits || t.state(position) != job.Pending {
 		s.plan.SetReady(p.Group, 0)
+		return AttemptAssigned{}, false
+	}
+	if !s.permits(j, p.Group, now) {
 		return AttemptAssigned{}, false
 	}
 	lease := s.config.Lease

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/reeve-scheduler/reeve/internal/limit"
+
 // Recheck makes Follow look at everything again, slice by slice. A new leader calls it once, so that
 // no consequence is lost between two leaders; where there is none Follow decides
 // nothing.
@@ -28,6 +30,9 @@ func (s *State) recheck() {
 		w.job(j.id)
 		for i := range j.tasks {
 			ti := uint32(i)
+			if g := (limit.Group{Job: j.id, Task: ti}); s.rivals(j, g) {
+				w.rival(g)
+			}
 			if j.tasks[i].ready {
 				w.readied(j.id, ti)
 			}

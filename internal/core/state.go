@@ -1,10 +1,9 @@
 package core
 
 import (
-	"bytes"
-
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 	"github.com/reeve-scheduler/reeve/internal/predict"
@@ -53,6 +52,7 @@ type State struct {
 	timers    timers
 	plan      *plan.Index
 	learned   *predict.Index
+	limits    limits
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -91,6 +91,7 @@ type namespace struct {
 	queues  map[string]*queue
 	names   []string
 	jobs    int64
+	load
 }
 
 type queue struct {
@@ -100,6 +101,11 @@ type queue struct {
 	created int64
 	policy  job.QueuePolicy
 	jobs    int64
+	load
+	// meter is what the queue's rate is owed, and opens when that lets the next one start,
+	// 0 for now, in Unix milliseconds.
+	meter limit.Meter
+	opens int64
 }
 
 type spec struct {
@@ -120,54 +126,6 @@ type spec struct {
 	recent, recentAway *input
 	// taught is, by task, what the last attempt of it taught; nil before there was one.
 	taught []*predict.Entry
-}
-
-// input is what a submit says of a job beside its spec. Jobs that were given the
-// same share one; but for shared it does not change.
-type input struct {
-	params  []byte
-	payload []byte
-	by      string
-	// away: there is a payload, and only the tables have it. Nothing is decided by it, so
-	// that it leaves memory once it is there, and comes back for the worker.
-	away bool
-	// shared: more than one job has it.
-	shared bool
-}
-
-// inputOf returns the input to keep for a job that was given in.
-func (sp *spec) inputOf(in input) *input {
-	last := &sp.recent
-	if in.away {
-		last = &sp.recentAway
-	}
-	r := *last
-	switch {
-	case r == nil:
-	case r.by == in.by && bytes.Equal(r.params, in.params) && bytes.Equal(r.payload, in.payload) && (r.payload == nil) == (in.payload == nil):
-		r.shared = true
-		return r
-	default:
-		if bytes.Equal(r.params, in.params) {
-			in.params = r.params
-		}
-		if r.by == in.by {
-			in.by = r.by
-		}
-	}
-	*last = &in
-	return &in
-}
-
-// sheds reports whether memory has less once the payload is away: what many jobs share
-// costs nothing.
-func (in *input) sheds() bool { return len(in.payload) > 0 && !in.shared }
-
-// shed lets go of a job's payload, which the tables have.
-func (j *jobState) shed() {
-	if j.sheds() {
-		j.input = j.spec.inputOf(input{params: j.params, by: j.by, away: true})
-	}
 }
 
 type jobState struct {
@@ -208,13 +166,14 @@ type jobSeldom struct {
 	stop    job.Cause // why it was asked to end
 	waits   []Wait
 	retry   job.ID
+	slots   []slot
 	// own: it is one job's alone.
 	own bool
 }
 
 // says reports whether there is anything in it.
 func (m *jobSeldom) says() bool {
-	return m.startAfter != 0 || m.startBefore != 0 || m.deadline != 0 || m.code != 0 || m.killed || m.retry != 0 || len(m.waits) > 0 ||
+	return m.startAfter != 0 || m.startBefore != 0 || m.deadline != 0 || m.code != 0 || m.killed || m.retry != 0 || len(m.waits)+len(m.slots) > 0 ||
 		m.cause.Kind != job.CauseNone || m.spoiled.Kind != job.CauseNone || m.stop.Kind != job.CauseNone
 }
 
@@ -334,6 +293,7 @@ type attempt struct {
 	recalled   bool
 	run        *plan.Run
 	devices    job.Devices // what is its own of those that its worker has
+	released   bool        // its slot was taken from it
 	stop       job.Cause
 	grace      int64
 	prev, next *attempt // of the same worker, oldest first
@@ -363,7 +323,7 @@ func New(config Config) *State {
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
-		plan: plan.New(), learned: predict.New(predict.MaxKeys),
+		plan: plan.New(), learned: predict.New(predict.MaxKeys), limits: limits{Keys: limit.New()},
 	}
 }
 

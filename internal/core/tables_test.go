@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
@@ -20,7 +22,8 @@ type tables struct {
 	seq      uint64
 	counters *CountersImage
 	spaces   map[string]NamespaceSet
-	queues   map[string]QueueSet
+	queues   map[string]QueueImage
+	keys     map[string]*KeyImage
 	tokens   map[string]Token
 	workers  map[uint64]*WorkerImage
 	learned  map[int]LearnedImage
@@ -56,7 +59,7 @@ func put[K comparable, V any](t *tables, m *map[K]V, k K, v V) {
 
 func (t *tables) Counters(m CountersImage, _ uint64) { t.counters = &m }
 func (t *tables) Namespace(m NamespaceSet, _ uint64) { put(t, &t.spaces, m.Name, m) }
-func (t *tables) Queue(m QueueSet, _ uint64)         { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
+func (t *tables) Queue(m QueueImage, _ uint64)       { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
 func (t *tables) Token(m Token, _ uint64)            { put(t, &t.tokens, m.ID, m) }
 func (t *tables) Learned(m LearnedImage, _ uint64)   { put(t, &t.learned, m.Slot, m) }
 func (t *tables) Past(m PastAttempt, _ uint64)       { t.past = append(t.past, m) }
@@ -75,6 +78,13 @@ func (t *tables) Worker(id uint64, m *WorkerImage, _ uint64) {
 	put(t, &t.workers, id, m)
 }
 
+func (t *tables) Key(row string, m *KeyImage, _ uint64) {
+	if m != nil && m.Row() != row {
+		t.twice = row + " is " + m.Row()
+	}
+	put(t, &t.keys, row, m)
+}
+
 func (t *tables) Job(m JobImage) {
 	m.Waits = slices.Clone(m.Waits)
 	put(t, &t.jobs, m.ID, m)
@@ -85,6 +95,7 @@ func (t *tables) take(f *tables) (ended []job.ID) {
 	t.seq, t.counters = f.seq, f.counters
 	merge(&t.spaces, f.spaces)
 	merge(&t.queues, f.queues)
+	merge(&t.keys, f.keys)
 	merge(&t.tokens, f.tokens)
 	merge(&t.workers, f.workers)
 	merge(&t.learned, f.learned)
@@ -129,6 +140,11 @@ func (t *tables) load(config Config) (*State, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.queues)) {
 		if err := l.Queue(t.queues[name]); err != nil {
 			return nil, err
+		}
+	}
+	for _, row := range slices.Sorted(maps.Keys(t.keys)) {
+		if k := t.keys[row]; k != nil {
+			l.Key(*k)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.tokens)) {
@@ -184,6 +200,8 @@ type dumped struct {
 	Live     int64
 	Spaces   []NamespaceView
 	Queues   []QueueView
+	Paid     map[string]int64 // by queue or key
+	Loads    map[string]dumpedLoad
 	Tokens   []Token
 	Workers  []dumpedWorker
 	Learned  []LearnedImage
@@ -192,9 +210,32 @@ type dumped struct {
 	Keys     map[string]job.ID
 	Waiters  map[job.ID][]job.ID
 	Specs    map[Hash]int
+	Held     map[string][]string
 	Next     plan.Placement
 	More     bool
 	Plan     []why.Why
+}
+
+type dumpedLoad struct {
+	Pending, Running int64
+	Used             job.Resources
+}
+
+func dumpLoad(l *load) dumpedLoad { return dumpedLoad{l.pending, l.running, l.used} }
+
+// dumpHeld lists who holds which key, and how many wait for it.
+func (s *State) dumpHeld() map[string][]string {
+	out := map[string][]string{}
+	for _, n := range s.spaceNames {
+		for _, k := range s.limits.List(n, limit.Name{}, 1000) {
+			row := []string{fmt.Sprintf("%d wait, %d name it", k.Waiting(), k.Uses())}
+			for _, o := range k.Owners(1000) {
+				row = append(row, fmt.Sprintf("%d/%d", o.Job, o.Fence))
+			}
+			out[keyRow(k.Name())] = row
+		}
+	}
+	return out
 }
 
 type dumpedWorker struct {
@@ -210,15 +251,26 @@ type dumpedJob struct {
 }
 
 func (s *State) dump() dumped {
+	s.loosen()
+	s.openDue(math.MaxInt64) // nor are the moments at which rates let something start
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
 		Spaces: s.Namespaces(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
-		Timers: s.dumpTimers(), Learned: s.dumpLearned(),
+		Timers: s.dumpTimers(), Learned: s.dumpLearned(), Paid: map[string]int64{}, Loads: map[string]dumpedLoad{},
 	}
 	for _, n := range s.spaceNames {
 		queues, _ := s.Queues(n)
 		d.Queues = append(d.Queues, queues...)
+		d.Loads[n] = dumpLoad(&s.spaces[n].load)
+		for _, q := range s.spaces[n].queues {
+			d.Paid[n+"/"+q.name] = int64(q.meter)
+			d.Loads[n+"/"+q.name] = dumpLoad(&q.load)
+		}
 	}
+	for _, k := range s.limits.Owing() {
+		d.Paid[keyRow(k.Name())] = int64(k.Meter())
+	}
+	d.Held = s.dumpHeld()
 	for _, w := range s.Workers() {
 		held := dumpedWorker{WorkerView: w}
 		for a := s.workers[w.ID].first; a != nil; a = a.next {

@@ -74,16 +74,14 @@ func (h *timers) pop() timer {
 }
 
 // Due reports whether Tick has something to decide at now.
-func (s *State) Due(now int64) bool {
-	at := s.NextTimer()
-	return at != 0 && at <= now
-}
+func (s *State) Due(now int64) bool { return len(s.timers) > 0 && s.timers[0].at <= now }
 
 // NextTimer is the moment, in Unix milliseconds, at which Tick has something to
-// decide, or 0 for never.
+// decide, or Place may have something to assign that a rate held back; 0 for never.
 func (s *State) NextTimer() int64 {
-	if len(s.timers) == 0 {
-		return 0
+	at := s.opensNext()
+	if len(s.timers) > 0 && (at == 0 || s.timers[0].at < at) {
+		at = s.timers[0].at
 	}
-	return s.timers[0].at
+	return at
 }

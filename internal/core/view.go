@@ -204,14 +204,19 @@ func (s *State) Unprojected(f Filter, limit int) []JobImage {
 // QueueView is a queue with what is in it.
 type QueueView struct {
 	QueueSet
-	Jobs int64
+	// Jobs counts its unfinished jobs, Pending the elements of them that wait, Running the
+	// attempts that workers have.
+	Jobs, Pending, Running int64
 }
 
-func (q *queue) image() QueueSet {
-	return QueueSet{Namespace: q.space.name, Name: q.name, Paused: q.paused, Created: q.created, Policy: q.policy}
+func (q *queue) image() QueueImage {
+	set := QueueSet{Namespace: q.space.name, Name: q.name, Paused: q.paused, Created: q.created, Policy: q.policy}
+	return QueueImage{QueueSet: set, Paid: int64(q.meter)}
 }
 
-func (q *queue) view() QueueView { return QueueView{q.image(), q.jobs} }
+func (q *queue) view() QueueView {
+	return QueueView{QueueSet: q.image().QueueSet, Jobs: q.jobs, Pending: q.pending, Running: q.running}
+}
 
 // Queues returns the queues of a namespace by name.
 func (s *State) Queues(space string) ([]QueueView, error) {
@@ -237,17 +242,19 @@ func (s *State) CheckQueue(space, name string) error {
 	return err
 }
 
-// NamespaceView is a namespace with how many unfinished jobs it has.
+// NamespaceView is a namespace with what it has, counted as in a QueueView.
 type NamespaceView struct {
 	NamespaceSet
-	Jobs int64
+	Jobs, Pending, Running int64
 }
 
 func (n *namespace) image() NamespaceSet {
 	return NamespaceSet{Name: n.name, Paused: n.paused, Created: n.created, Policy: n.policy}
 }
 
-func (n *namespace) view() NamespaceView { return NamespaceView{n.image(), n.jobs} }
+func (n *namespace) view() NamespaceView {
+	return NamespaceView{NamespaceSet: n.image(), Jobs: n.jobs, Pending: n.pending, Running: n.running}
+}
 
 // Namespaces returns the namespaces by name.
 func (s *State) Namespaces() []NamespaceView {

@@ -487,7 +487,8 @@ func (p *loop) place(now int64) (n int, err error) {
 	}
 	p.mail(d.Sends)
 	p.digests.decided += len(d.Events)
-	return len(d.Events), nil
+	p.unsettled = p.state.Unsettled()
+	return len(d.Events), p.settle(now)
 }
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.

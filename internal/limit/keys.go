@@ -251,6 +251,9 @@ func (k *Key) Owners(most int) []Owner {
 	return least(k.owners, most, func(a, b Owner) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Fence, b.Fence)) })
 }
 
+// Waits reports whether a group waits for the key.
+func (k *Key) Waits(g Group) bool { return k.waiting[g] != nil }
+
 // Unlimited is the room where there is no limit.
 const Unlimited = math.MaxInt64
 

@@ -39,6 +39,11 @@ func (k *Key) Queue(most int) []Claim {
 
 // least returns the first items in order, at most so many, without sorting all of them.
 func least[T any](items []T, most int, order func(a, b T) int) []T {
+	if most >= len(items) {
+		out := slices.Clone(items)
+		slices.SortFunc(out, order)
+		return out
+	}
 	var out []T
 	for _, item := range items {
 		if len(out) == most && (most == 0 || order(item, out[most-1]) >= 0) {

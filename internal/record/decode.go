@@ -135,6 +135,8 @@ func (r *reader) kindOfJobEvent(m reader) core.Event {
 		return m.attemptsStopped()
 	case kindHoldSet:
 		return m.holdSet()
+	case kindSlotReleased:
+		return m.slotReleased()
 	}
 	r.unknown()
 	return nil

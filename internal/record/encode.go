@@ -37,6 +37,7 @@ const (
 	kindAttemptsStopped field = 27
 	kindFormatRaised    field = 28
 	kindStateDigested   field = 29
+	kindSlotReleased    field = 30
 )
 
 // eventsField is the number of the events in a batch.
@@ -178,6 +179,10 @@ func putJobEvent(b []byte, e core.Event) ([]byte, bool) {
 		b, at = begin(b, kindAttemptsStopped)
 		b = putSpans(putTask(b, uint64(e.Job), e.Task), 3, e.Spans)
 		b = putInt(putCause(b, 4, e.Cause), 5, e.Grace)
+	case core.SlotReleased:
+		b, at = begin(b, kindSlotReleased)
+		b = putUint(putUint(b, 1, uint64(e.Job)), 2, uint64(e.Fence))
+		b = putInt(putString(b, 3, e.By), 4, e.At)
 	case core.HoldSet:
 		b, at = begin(b, kindHoldSet)
 		b = putBool(putTask(b, uint64(e.Job), e.Task), 3, e.Held)
@@ -231,7 +236,7 @@ func putSubmitted(b []byte, e *core.JobSubmitted) []byte {
 		b = putBytes(b, 5, c.Outputs)
 		b = end(b, at)
 	}
-	return b
+	return putKeys(b, 18, e.Keys)
 }
 
 func putAssigned(b []byte, e *core.AttemptAssigned) []byte {

@@ -159,6 +159,8 @@ func (r *reader) jobSubmitted() (e core.JobSubmitted) {
 			e.RetryOf = job.ID(r.uint())
 		case 17:
 			e.Carry = append(e.Carry, r.carry())
+		case 18:
+			e.Keys = append(e.Keys, r.keyOf())
 		default:
 			r.unknown()
 		}

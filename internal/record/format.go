@@ -46,6 +46,10 @@ func Needs(e core.Event) uint64 {
 		limits = e.Policy != job.NamespacePolicy{}
 	case core.QueueSet:
 		limits = e.Policy != job.QueuePolicy{}
+	case core.JobSubmitted:
+		limits = len(e.Keys) > 0
+	case core.SlotReleased:
+		limits = true
 	}
 	if limits {
 		return formatLimits
@@ -72,17 +76,27 @@ func needsOfDevices(d job.Devices) uint64 {
 func needsOfAttempts(live []core.AttemptImage) uint64 {
 	need := uint64(core.FirstFormat)
 	for i := range live {
-		need = max(need, needsOfDevices(live[i].Devices))
+		need = max(need, needsOfAttempt(&live[i]))
 	}
 	return need
+}
+
+func needsOfAttempt(a *core.AttemptImage) uint64 {
+	if a.Released {
+		return formatLimits
+	}
+	return needsOfDevices(a.Devices)
 }
 
 // needsOfJob is Needs for the row of a job.
 func needsOfJob(m *core.JobImage) uint64 {
 	need := uint64(core.FirstFormat)
+	if len(m.Keys) > 0 || m.Released {
+		need = formatLimits
+	}
 	for i := range m.Tasks {
 		if live := m.Tasks[i].Live; live != nil {
-			need = max(need, needsOfDevices(live.Devices))
+			need = max(need, needsOfAttempt(live))
 		}
 	}
 	return need

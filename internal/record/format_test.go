@@ -30,12 +30,13 @@ func TestFormats(t *testing.T) {
 			t.Errorf("a batch with %T is one of format %d (%v); want %d", e, b[1], err, need)
 		}
 	}
-	if highest["WorkerJoined"] != formatResources || highest["AttemptAssigned"] != formatResources || highest["JobWoken"] != core.FirstFormat {
+	if highest["WorkerJoined"] != formatResources || highest["AttemptAssigned"] != formatResources || highest["JobSubmitted"] != formatLimits || highest["JobWoken"] != core.FirstFormat {
 		t.Errorf("the events need %v", highest)
 	}
 	for e, want := range map[core.Event]uint64{
 		core.QueueSet{Name: "night", Paused: true}:                                   core.FirstFormat,
 		core.QueueSet{Policy: job.QueuePolicy{Order: job.ByAge}}:                     core.FormatLimits,
+		core.SlotReleased{Job: 1}:                                                    core.FormatLimits,
 		core.NamespaceSet{Name: "team"}:                                              core.FirstFormat,
 		core.NamespaceSet{Policy: job.NamespacePolicy{Limit: job.Limit{Running: 1}}}: core.FormatLimits,
 	} {

@@ -37,7 +37,8 @@ func putJob(b []byte, m *core.JobImage) []byte {
 		b = putTaskImage(b, 22, &m.Tasks[i])
 	}
 	b = putBool(b, 23, m.Begun)
-	return b
+	b = putKeys(b, 24, m.Keys)
+	return putBool(b, 25, m.Released)
 }
 
 // Job returns the image of a job that Rows made the row of. It needs the row's
@@ -109,6 +110,10 @@ func (r *reader) jobField(m *core.JobImage) {
 		m.Tasks = append(m.Tasks, r.taskImage())
 	case 23:
 		m.Begun = r.bool()
+	case 24:
+		m.Keys = append(m.Keys, r.keyOf())
+	case 25:
+		m.Released = r.bool()
 	default:
 		r.unknown()
 	}
@@ -269,6 +274,7 @@ func putAttempt(b []byte, f field, a *core.AttemptImage) []byte {
 	b = putCause(b, 11, a.Stop)
 	b = putInt(b, 12, a.Grace)
 	b = putDevices(b, 13, a.Devices)
+	b = putBool(b, 14, a.Released)
 	return end(b, at)
 }
 
@@ -302,6 +308,8 @@ func (r *reader) attempt() (a core.AttemptImage) {
 			a.Grace = m.int()
 		case 13:
 			a.Devices = m.devices(a.Devices)
+		case 14:
+			a.Released = m.bool()
 		default:
 			m.unknown()
 		}

@@ -116,9 +116,12 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 		m := r.only()
 		l.into.Namespace(m.namespaceSet())
 	case core.KindQueue:
-		m := r.only()
-		if q := m.queueSet(); r.d.err == nil {
+		if q := r.queue(); r.d.err == nil {
 			return l.into.Queue(q)
+		}
+	case core.KindKey:
+		if k := r.key(); r.d.err == nil {
+			l.into.Key(k)
 		}
 	case core.KindToken:
 		var t core.Token

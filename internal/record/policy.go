@@ -1,6 +1,10 @@
 package record
 
-import "github.com/reeve-scheduler/reeve/internal/job"
+import (
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
+)
 
 func putQueuePolicy(b []byte, f field, p *job.QueuePolicy) []byte {
 	if *p == (job.QueuePolicy{}) {
@@ -130,4 +134,81 @@ func (r *reader) rate() (v job.Rate) {
 		}
 	}
 	return v
+}
+
+func putKeys(b []byte, f field, keys []core.KeyOf) []byte {
+	for _, k := range keys {
+		var at int
+		b, at = begin(b, f)
+		b = putString(putUint(b, 1, uint64(k.Task)), 2, k.Key)
+		b = end(b, at)
+	}
+	return b
+}
+
+func (r *reader) keyOf() (k core.KeyOf) {
+	m := r.message()
+	for m.next() {
+		switch m.field {
+		case 1:
+			k.Task = m.uint32()
+		case 2:
+			k.Key = m.string()
+		default:
+			m.unknown()
+		}
+	}
+	return k
+}
+
+func (r *reader) slotReleased() (e core.SlotReleased) {
+	for r.next() {
+		switch r.field {
+		case 1:
+			e.Job = job.ID(r.uint())
+		case 2:
+			e.Fence = link.Fence(r.uint())
+		case 3:
+			e.By = r.string()
+		case 4:
+			e.At = r.int()
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
+func (r *reader) key() (m core.KeyImage) {
+	for r.next() {
+		switch r.field {
+		case 2:
+			m.Namespace = r.string()
+		case 3:
+			m.Key = r.string()
+		case 4:
+			m.Each = r.bool()
+		case 5:
+			m.Paid = r.int()
+		default:
+			r.unknown()
+		}
+	}
+	return m
+}
+
+// queue reads a queue's row.
+func (r *reader) queue() (m core.QueueImage) {
+	for r.next() {
+		switch r.field {
+		case 2:
+			q := r.message()
+			m.QueueSet = q.queueSet()
+		case 3:
+			m.Paid = r.int()
+		default:
+			r.unknown()
+		}
+	}
+	return m
 }

@@ -112,9 +112,25 @@ func (r *Rows) Namespace(m core.NamespaceSet, seq uint64) {
 }
 
 // Queue is of core.Sink.
-func (r *Rows) Queue(m core.QueueSet, seq uint64) {
-	b, at := begin(putUint(r.scratch, formatField, Needs(m)), 2)
-	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, end(putQueue(b, &m), at))
+func (r *Rows) Queue(m core.QueueImage, seq uint64) {
+	need := Needs(m.QueueSet)
+	if m.Paid != 0 {
+		need = formatLimits
+	}
+	b, at := begin(putUint(r.scratch, formatField, need), 2)
+	b = end(putQueue(b, &m.QueueSet), at)
+	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, putInt(b, 3, m.Paid))
+}
+
+// Key is of core.Sink.
+func (r *Rows) Key(row string, m *core.KeyImage, seq uint64) {
+	if m == nil {
+		r.size += rowSize
+		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindKey, Key: row, Changed: seq, Deleted: true})
+		return
+	}
+	b := putString(putUint(r.scratch, formatField, formatLimits), 2, m.Namespace)
+	r.object(core.KindKey, row, seq, putInt(putBool(putString(b, 3, m.Key), 4, m.Each), 5, m.Paid))
 }
 
 // Token is of core.Sink.

@@ -247,7 +247,7 @@ func blobs(from source) map[string]struct {
 		Epoch: first.Epoch, Generation: first.Generation, NextJob: first.NextJob, NextWorker: first.NextWorker, NextFence: first.NextFence,
 	}, 1)
 	rows.Namespace(filled(core.NamespaceSet{}, from), 1)
-	rows.Queue(filled(core.QueueSet{}, from), 1)
+	rows.Queue(filled(core.QueueImage{}, from), 1)
 	rows.Token(filled(core.Token{}, from), 1)
 	worker := filled(core.WorkerImage{}, from)
 	rows.Worker(1, &worker, 1)
@@ -262,6 +262,8 @@ func blobs(from source) map[string]struct {
 	learned := filled(core.LearnedImage{}, from)
 	learned.Slot &= 1<<31 - 1
 	rows.Learned(learned, 1)
+	key := filled(core.KeyImage{}, from)
+	rows.Key(key.Row(), &key, 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
@@ -278,11 +280,12 @@ func blobs(from source) map[string]struct {
 		"output":    {f.Parts[2].Blob, &recordv1.OutputRow{}},
 		"raised":    {f.Objects[5].Blob, &recordv1.CountersRow{}},
 		"learned":   {f.Objects[6].Blob, &recordv1.LearnedRow{}},
+		"key":       {f.Objects[7].Blob, &recordv1.KeyRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key"}
 }
 
 func TestGoldenRows(t *testing.T) {
@@ -377,7 +380,7 @@ func FuzzRows(f *testing.F) {
 		checkFuzzed(t, err)
 		_, err = Output(store.PartRow{Kind: store.PartOutput, Blob: b})
 		checkFuzzed(t, err)
-		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned} {
+		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey} {
 			l := NewLoader(core.Config{})
 			_ = l.Object(store.ObjectRow{Kind: kind, Blob: b})
 			_, err = l.Finish(0)

@@ -523,6 +523,8 @@ func (s *server) place(now int64) (more bool) {
 	}
 	s.enter(s.forming, now, d.Events)
 	s.mail(d.Sends)
+	s.unsettled = s.state.Unsettled()
+	s.settle(now)
 	return len(d.Events) >= turnPlacements
 }
 

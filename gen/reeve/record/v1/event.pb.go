@@ -111,6 +111,7 @@ type Event struct {
 	//	*Event_AttemptsStopped
 	//	*Event_FormatRaised
 	//	*Event_StateDigested
+	//	*Event_SlotReleased
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -414,6 +415,15 @@ func (x *Event) GetStateDigested() *StateDigested {
 	return nil
 }
 
+func (x *Event) GetSlotReleased() *SlotReleased {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_SlotReleased); ok {
+			return x.SlotReleased
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -534,6 +544,10 @@ type Event_StateDigested struct {
 	StateDigested *StateDigested `protobuf:"bytes,29,opt,name=state_digested,json=stateDigested,proto3,oneof"`
 }
 
+type Event_SlotReleased struct {
+	SlotReleased *SlotReleased `protobuf:"bytes,30,opt,name=slot_released,json=slotReleased,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -591,6 +605,8 @@ func (*Event_AttemptsStopped) isEvent_Kind() {}
 func (*Event_FormatRaised) isEvent_Kind() {}
 
 func (*Event_StateDigested) isEvent_Kind() {}
+
+func (*Event_SlotReleased) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -1055,6 +1071,7 @@ type JobSubmitted struct {
 	Waits         []*Wait                `protobuf:"bytes,15,rep,name=waits,proto3" json:"waits,omitempty"`
 	RetryOf       uint64                 `protobuf:"varint,16,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
 	Carry         []*Carry               `protobuf:"bytes,17,rep,name=carry,proto3" json:"carry,omitempty"`
+	Keys          []*KeyOf               `protobuf:"bytes,18,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1208,6 +1225,82 @@ func (x *JobSubmitted) GetCarry() []*Carry {
 	return nil
 }
 
+func (x *JobSubmitted) GetKeys() []*KeyOf {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// SlotReleased is core.SlotReleased.
+type SlotReleased struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Fence         uint64                 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotReleased) Reset() {
+	*x = SlotReleased{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotReleased) ProtoMessage() {}
+
+func (x *SlotReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotReleased.ProtoReflect.Descriptor instead.
+func (*SlotReleased) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SlotReleased) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *SlotReleased) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *SlotReleased) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *SlotReleased) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Carry is core.Carry.
 type Carry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1222,7 +1315,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1327,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1340,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1295,7 +1388,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1400,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1413,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1341,7 +1434,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1446,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1459,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1396,7 +1489,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1501,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1514,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1464,7 +1557,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1569,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1582,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1528,7 +1621,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1633,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1646,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1610,7 +1703,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1715,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1728,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1673,7 +1766,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1778,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1791,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -1757,7 +1850,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1862,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1875,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -1873,7 +1966,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +1978,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +1991,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -1936,7 +2029,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2041,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2054,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -2059,7 +2152,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2164,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2177,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -2111,7 +2204,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2216,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2229,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -2158,7 +2251,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2170,7 +2263,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2276,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2221,7 +2314,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2326,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2339,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2299,7 +2392,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2311,7 +2404,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2324,7 +2417,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2375,7 +2468,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2387,7 +2480,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2400,7 +2493,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2436,7 +2529,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2541,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2554,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2495,7 +2588,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2507,7 +2600,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2520,7 +2613,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2541,7 +2634,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2553,7 +2646,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2566,7 +2659,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2594,7 +2687,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2699,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2712,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2647,7 +2740,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2752,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2765,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2696,7 +2789,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xe8\x0f\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xae\x10\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2730,7 +2823,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\fworker_unfit\x18\x1a \x01(\v2\x1c.reeve.record.v1.WorkerUnfitH\x00R\vworkerUnfit\x12M\n" +
 	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStopped\x12D\n" +
 	"\rformat_raised\x18\x1c \x01(\v2\x1d.reeve.record.v1.FormatRaisedH\x00R\fformatRaised\x12G\n" +
-	"\x0estate_digested\x18\x1d \x01(\v2\x1e.reeve.record.v1.StateDigestedH\x00R\rstateDigestedB\x06\n" +
+	"\x0estate_digested\x18\x1d \x01(\v2\x1e.reeve.record.v1.StateDigestedH\x00R\rstateDigested\x12D\n" +
+	"\rslot_released\x18\x1e \x01(\v2\x1d.reeve.record.v1.SlotReleasedH\x00R\fslotReleasedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2765,7 +2859,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12!\n" +
 	"\tcanonical\x18\x02 \x01(\fH\x00R\tcanonical\x88\x01\x01B\f\n" +
 	"\n" +
-	"_canonical\"\xe5\x03\n" +
+	"_canonical\"\x91\x04\n" +
 	"\fJobSubmitted\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1c\n" +
@@ -2785,10 +2879,16 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\bdeadline\x18\x0e \x01(\x03R\bdeadline\x12+\n" +
 	"\x05waits\x18\x0f \x03(\v2\x15.reeve.record.v1.WaitR\x05waits\x12\x19\n" +
 	"\bretry_of\x18\x10 \x01(\x04R\aretryOf\x12,\n" +
-	"\x05carry\x18\x11 \x03(\v2\x16.reeve.record.v1.CarryR\x05carryB\t\n" +
+	"\x05carry\x18\x11 \x03(\v2\x16.reeve.record.v1.CarryR\x05carry\x12*\n" +
+	"\x04keys\x18\x12 \x03(\v2\x16.reeve.record.v1.KeyOfR\x04keysB\t\n" +
 	"\a_paramsB\n" +
 	"\n" +
-	"\b_payload\"\x9f\x01\n" +
+	"\b_payload\"V\n" +
+	"\fSlotReleased\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\x9f\x01\n" +
 	"\x05Carry\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\rR\x04task\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x14\n" +
@@ -2919,7 +3019,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -2931,38 +3031,40 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*TokenSet)(nil),        // 7: reeve.record.v1.TokenSet
 	(*SpecAdded)(nil),       // 8: reeve.record.v1.SpecAdded
 	(*JobSubmitted)(nil),    // 9: reeve.record.v1.JobSubmitted
-	(*Carry)(nil),           // 10: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 11: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 12: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 13: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 14: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 15: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 16: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 17: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 18: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 19: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 20: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 21: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 22: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 23: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 24: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 25: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 26: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 27: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 28: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 29: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 30: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 31: reeve.record.v1.WorkerForgotten
-	nil,                     // 32: reeve.record.v1.AttemptAssigned.DevicesEntry
-	(*NamespacePolicy)(nil), // 33: reeve.record.v1.NamespacePolicy
-	(*QueuePolicy)(nil),     // 34: reeve.record.v1.QueuePolicy
-	(*Token)(nil),           // 35: reeve.record.v1.Token
-	(*Wait)(nil),            // 36: reeve.record.v1.Wait
-	(*Span)(nil),            // 37: reeve.record.v1.Span
-	(*Cause)(nil),           // 38: reeve.record.v1.Cause
-	(*Usage)(nil),           // 39: reeve.record.v1.Usage
-	(*Spent)(nil),           // 40: reeve.record.v1.Spent
-	(*Hello)(nil),           // 41: reeve.record.v1.Hello
+	(*SlotReleased)(nil),    // 10: reeve.record.v1.SlotReleased
+	(*Carry)(nil),           // 11: reeve.record.v1.Carry
+	(*JobWoken)(nil),        // 12: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),        // 13: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),       // 14: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),  // 15: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),   // 16: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),    // 17: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),        // 18: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil), // 19: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),  // 20: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),    // 21: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil), // 22: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil), // 23: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),  // 24: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil), // 25: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 26: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 27: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 28: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 29: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 30: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 31: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 32: reeve.record.v1.WorkerForgotten
+	nil,                     // 33: reeve.record.v1.AttemptAssigned.DevicesEntry
+	(*NamespacePolicy)(nil), // 34: reeve.record.v1.NamespacePolicy
+	(*QueuePolicy)(nil),     // 35: reeve.record.v1.QueuePolicy
+	(*Token)(nil),           // 36: reeve.record.v1.Token
+	(*Wait)(nil),            // 37: reeve.record.v1.Wait
+	(*KeyOf)(nil),           // 38: reeve.record.v1.KeyOf
+	(*Span)(nil),            // 39: reeve.record.v1.Span
+	(*Cause)(nil),           // 40: reeve.record.v1.Cause
+	(*Usage)(nil),           // 41: reeve.record.v1.Usage
+	(*Spent)(nil),           // 42: reeve.record.v1.Spent
+	(*Hello)(nil),           // 43: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -2972,53 +3074,55 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	7,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
 	8,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
 	9,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	11, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	12, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	13, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	14, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	15, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	16, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	17, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	18, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	19, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	20, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	21, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	22, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	23, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	25, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	26, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	27, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	28, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	29, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	31, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	30, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	24, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	12, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	13, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	14, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	15, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	16, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	17, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	18, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	19, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	20, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	21, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	22, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	23, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	24, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	26, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	27, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	28, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	29, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	30, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	32, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	31, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	25, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
-	33, // 30: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
-	34, // 31: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
-	35, // 32: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	36, // 33: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	10, // 34: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	37, // 35: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	37, // 36: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	37, // 37: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	38, // 38: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	38, // 39: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	32, // 40: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
-	38, // 41: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	39, // 42: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	40, // 43: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	38, // 44: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	37, // 45: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	38, // 46: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	38, // 47: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	41, // 48: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	10, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
+	34, // 31: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
+	35, // 32: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
+	36, // 33: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	37, // 34: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	11, // 35: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	38, // 36: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
+	39, // 37: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	39, // 38: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	39, // 39: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	40, // 40: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	40, // 41: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	33, // 42: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	40, // 43: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	41, // 44: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	42, // 45: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	40, // 46: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	39, // 47: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	40, // 48: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	40, // 49: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	43, // 50: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -3057,18 +3161,19 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_AttemptsStopped)(nil),
 		(*Event_FormatRaised)(nil),
 		(*Event_StateDigested)(nil),
+		(*Event_SlotReleased)(nil),
 	}
 	file_reeve_record_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[20].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[11].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

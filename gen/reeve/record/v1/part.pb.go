@@ -312,6 +312,59 @@ func (x *Wait) GetCondition() uint32 {
 	return 0
 }
 
+// KeyOf is core.KeyOf.
+type KeyOf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          uint32                 `protobuf:"varint,1,opt,name=task,proto3" json:"task,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyOf) Reset() {
+	*x = KeyOf{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyOf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyOf) ProtoMessage() {}
+
+func (x *KeyOf) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyOf.ProtoReflect.Descriptor instead.
+func (*KeyOf) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *KeyOf) GetTask() uint32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *KeyOf) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 // Token is core.Token.
 type Token struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -330,7 +383,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +395,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +408,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Token) GetId() string {
@@ -452,7 +505,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +517,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +530,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -635,7 +688,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +700,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +713,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Resources) GetCpu() int64 {
@@ -701,7 +754,7 @@ type QueuePolicy struct {
 
 func (x *QueuePolicy) Reset() {
 	*x = QueuePolicy{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +766,7 @@ func (x *QueuePolicy) String() string {
 func (*QueuePolicy) ProtoMessage() {}
 
 func (x *QueuePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +779,7 @@ func (x *QueuePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuePolicy.ProtoReflect.Descriptor instead.
 func (*QueuePolicy) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueuePolicy) GetOrder() uint32 {
@@ -799,7 +852,7 @@ type NamespacePolicy struct {
 
 func (x *NamespacePolicy) Reset() {
 	*x = NamespacePolicy{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +864,7 @@ func (x *NamespacePolicy) String() string {
 func (*NamespacePolicy) ProtoMessage() {}
 
 func (x *NamespacePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +877,7 @@ func (x *NamespacePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespacePolicy.ProtoReflect.Descriptor instead.
 func (*NamespacePolicy) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NamespacePolicy) GetWeight() int64 {
@@ -873,7 +926,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +938,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +951,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Limit) GetRunning() int64 {
@@ -927,7 +980,7 @@ type Rate struct {
 
 func (x *Rate) Reset() {
 	*x = Rate{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +992,7 @@ func (x *Rate) String() string {
 func (*Rate) ProtoMessage() {}
 
 func (x *Rate) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1005,7 @@ func (x *Rate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rate.ProtoReflect.Descriptor instead.
 func (*Rate) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Rate) GetCount() int64 {
@@ -998,7 +1051,10 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\x04last\x18\x02 \x01(\x03R\x04last\"6\n" +
 	"\x04Wait\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1c\n" +
-	"\tcondition\x18\x02 \x01(\rR\tcondition\"\xd5\x01\n" +
+	"\tcondition\x18\x02 \x01(\rR\tcondition\"-\n" +
+	"\x05KeyOf\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\rR\x04task\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\"\xd5\x01\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1084,35 +1140,36 @@ func file_reeve_record_v1_part_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_part_proto_rawDescData
 }
 
-var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Cause)(nil),           // 0: reeve.record.v1.Cause
 	(*Usage)(nil),           // 1: reeve.record.v1.Usage
 	(*Spent)(nil),           // 2: reeve.record.v1.Spent
 	(*Span)(nil),            // 3: reeve.record.v1.Span
 	(*Wait)(nil),            // 4: reeve.record.v1.Wait
-	(*Token)(nil),           // 5: reeve.record.v1.Token
-	(*Hello)(nil),           // 6: reeve.record.v1.Hello
-	(*Resources)(nil),       // 7: reeve.record.v1.Resources
-	(*QueuePolicy)(nil),     // 8: reeve.record.v1.QueuePolicy
-	(*NamespacePolicy)(nil), // 9: reeve.record.v1.NamespacePolicy
-	(*Limit)(nil),           // 10: reeve.record.v1.Limit
-	(*Rate)(nil),            // 11: reeve.record.v1.Rate
-	nil,                     // 12: reeve.record.v1.Hello.LabelsEntry
-	nil,                     // 13: reeve.record.v1.Hello.DevicesEntry
-	nil,                     // 14: reeve.record.v1.Resources.OtherEntry
+	(*KeyOf)(nil),           // 5: reeve.record.v1.KeyOf
+	(*Token)(nil),           // 6: reeve.record.v1.Token
+	(*Hello)(nil),           // 7: reeve.record.v1.Hello
+	(*Resources)(nil),       // 8: reeve.record.v1.Resources
+	(*QueuePolicy)(nil),     // 9: reeve.record.v1.QueuePolicy
+	(*NamespacePolicy)(nil), // 10: reeve.record.v1.NamespacePolicy
+	(*Limit)(nil),           // 11: reeve.record.v1.Limit
+	(*Rate)(nil),            // 12: reeve.record.v1.Rate
+	nil,                     // 13: reeve.record.v1.Hello.LabelsEntry
+	nil,                     // 14: reeve.record.v1.Hello.DevicesEntry
+	nil,                     // 15: reeve.record.v1.Resources.OtherEntry
 }
 var file_reeve_record_v1_part_proto_depIdxs = []int32{
-	12, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
-	7,  // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
-	13, // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
-	14, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
-	7,  // 4: reeve.record.v1.QueuePolicy.guarantee:type_name -> reeve.record.v1.Resources
-	10, // 5: reeve.record.v1.QueuePolicy.limit:type_name -> reeve.record.v1.Limit
-	11, // 6: reeve.record.v1.QueuePolicy.rate:type_name -> reeve.record.v1.Rate
-	7,  // 7: reeve.record.v1.NamespacePolicy.guarantee:type_name -> reeve.record.v1.Resources
-	10, // 8: reeve.record.v1.NamespacePolicy.limit:type_name -> reeve.record.v1.Limit
-	7,  // 9: reeve.record.v1.Limit.resources:type_name -> reeve.record.v1.Resources
+	13, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
+	8,  // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
+	14, // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
+	15, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
+	8,  // 4: reeve.record.v1.QueuePolicy.guarantee:type_name -> reeve.record.v1.Resources
+	11, // 5: reeve.record.v1.QueuePolicy.limit:type_name -> reeve.record.v1.Limit
+	12, // 6: reeve.record.v1.QueuePolicy.rate:type_name -> reeve.record.v1.Rate
+	8,  // 7: reeve.record.v1.NamespacePolicy.guarantee:type_name -> reeve.record.v1.Resources
+	11, // 8: reeve.record.v1.NamespacePolicy.limit:type_name -> reeve.record.v1.Limit
+	8,  // 9: reeve.record.v1.Limit.resources:type_name -> reeve.record.v1.Resources
 	10, // [10:10] is the sub-list for method output_type
 	10, // [10:10] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
@@ -1131,7 +1188,7 @@ func file_reeve_record_v1_part_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_part_proto_rawDesc), len(file_reeve_record_v1_part_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

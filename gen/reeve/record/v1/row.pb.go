@@ -170,9 +170,11 @@ func (x *NamespaceRow) GetNamespace() *NamespaceSet {
 
 // QueueRow is a queue.
 type QueueRow struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	Queue         *QueueSet              `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Format uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Queue  *QueueSet              `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// How far the starts that its rate counts are paid for, in Unix microseconds.
+	Paid          int64 `protobuf:"varint,3,opt,name=paid,proto3" json:"paid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +223,90 @@ func (x *QueueRow) GetQueue() *QueueSet {
 	return nil
 }
 
+func (x *QueueRow) GetPaid() int64 {
+	if x != nil {
+		return x.Paid
+	}
+	return 0
+}
+
+// KeyRow is core.KeyImage: a concurrency key that something may be owed for.
+type KeyRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Each          bool                   `protobuf:"varint,4,opt,name=each,proto3" json:"each,omitempty"`
+	Paid          int64                  `protobuf:"varint,5,opt,name=paid,proto3" json:"paid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyRow) Reset() {
+	*x = KeyRow{}
+	mi := &file_reeve_record_v1_row_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyRow) ProtoMessage() {}
+
+func (x *KeyRow) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_row_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyRow.ProtoReflect.Descriptor instead.
+func (*KeyRow) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *KeyRow) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *KeyRow) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *KeyRow) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *KeyRow) GetEach() bool {
+	if x != nil {
+		return x.Each
+	}
+	return false
+}
+
+func (x *KeyRow) GetPaid() int64 {
+	if x != nil {
+		return x.Paid
+	}
+	return 0
+}
+
 // TokenRow is a token.
 type TokenRow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -232,7 +318,7 @@ type TokenRow struct {
 
 func (x *TokenRow) Reset() {
 	*x = TokenRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[3]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +330,7 @@ func (x *TokenRow) String() string {
 func (*TokenRow) ProtoMessage() {}
 
 func (x *TokenRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[3]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +343,7 @@ func (x *TokenRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRow.ProtoReflect.Descriptor instead.
 func (*TokenRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{3}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TokenRow) GetFormat() uint32 {
@@ -289,7 +375,7 @@ type WorkerRow struct {
 
 func (x *WorkerRow) Reset() {
 	*x = WorkerRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +387,7 @@ func (x *WorkerRow) String() string {
 func (*WorkerRow) ProtoMessage() {}
 
 func (x *WorkerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +400,7 @@ func (x *WorkerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRow.ProtoReflect.Descriptor instead.
 func (*WorkerRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{4}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WorkerRow) GetFormat() uint32 {
@@ -376,7 +462,7 @@ type LearnedRow struct {
 
 func (x *LearnedRow) Reset() {
 	*x = LearnedRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +474,7 @@ func (x *LearnedRow) String() string {
 func (*LearnedRow) ProtoMessage() {}
 
 func (x *LearnedRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +487,7 @@ func (x *LearnedRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnedRow.ProtoReflect.Descriptor instead.
 func (*LearnedRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LearnedRow) GetFormat() uint32 {
@@ -480,14 +566,17 @@ type JobRow struct {
 	RetryOf     uint64  `protobuf:"varint,21,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
 	Tasks       []*Task `protobuf:"bytes,22,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// begun: something of a job with a start_before has started, or may have.
-	Begun         bool `protobuf:"varint,23,opt,name=begun,proto3" json:"begun,omitempty"`
+	Begun bool     `protobuf:"varint,23,opt,name=begun,proto3" json:"begun,omitempty"`
+	Keys  []*KeyOf `protobuf:"bytes,24,rep,name=keys,proto3" json:"keys,omitempty"`
+	// released: the slot of the job's own key was taken from it.
+	Released      bool `protobuf:"varint,25,opt,name=released,proto3" json:"released,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobRow) Reset() {
 	*x = JobRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +588,7 @@ func (x *JobRow) String() string {
 func (*JobRow) ProtoMessage() {}
 
 func (x *JobRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +601,7 @@ func (x *JobRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRow.ProtoReflect.Descriptor instead.
 func (*JobRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *JobRow) GetFormat() uint32 {
@@ -676,6 +765,20 @@ func (x *JobRow) GetBegun() bool {
 	return false
 }
 
+func (x *JobRow) GetKeys() []*KeyOf {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *JobRow) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
 // Task is core.TaskImage.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -700,7 +803,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +815,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +828,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Task) GetN() int64 {
@@ -836,7 +939,7 @@ type Element struct {
 
 func (x *Element) Reset() {
 	*x = Element{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +951,7 @@ func (x *Element) String() string {
 func (*Element) ProtoMessage() {}
 
 func (x *Element) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +964,7 @@ func (x *Element) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Element.ProtoReflect.Descriptor instead.
 func (*Element) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Element) GetState() uint32 {
@@ -932,7 +1035,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1047,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1060,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Retry) GetPosition() int64 {
@@ -997,14 +1100,16 @@ type Attempt struct {
 	Stop       *Cause                 `protobuf:"bytes,11,opt,name=stop,proto3" json:"stop,omitempty"`
 	Grace      int64                  `protobuf:"varint,12,opt,name=grace,proto3" json:"grace,omitempty"`
 	// job.Devices, of format 3: ids separated by commas.
-	Devices       map[string]string `protobuf:"bytes,13,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Devices map[string]string `protobuf:"bytes,13,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// released: the slot of its task's key was taken from it.
+	Released      bool `protobuf:"varint,14,opt,name=released,proto3" json:"released,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1121,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1134,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Attempt) GetFence() uint64 {
@@ -1123,6 +1228,13 @@ func (x *Attempt) GetDevices() map[string]string {
 	return nil
 }
 
+func (x *Attempt) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
 // ChunkRow is core.ChunkImage.
 type ChunkRow struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1138,7 +1250,7 @@ type ChunkRow struct {
 
 func (x *ChunkRow) Reset() {
 	*x = ChunkRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1262,7 @@ func (x *ChunkRow) String() string {
 func (*ChunkRow) ProtoMessage() {}
 
 func (x *ChunkRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1275,7 @@ func (x *ChunkRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRow.ProtoReflect.Descriptor instead.
 func (*ChunkRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChunkRow) GetFormat() uint32 {
@@ -1217,7 +1329,7 @@ type PastRow struct {
 
 func (x *PastRow) Reset() {
 	*x = PastRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1341,7 @@ func (x *PastRow) String() string {
 func (*PastRow) ProtoMessage() {}
 
 func (x *PastRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1354,7 @@ func (x *PastRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastRow.ProtoReflect.Descriptor instead.
 func (*PastRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PastRow) GetFormat() uint32 {
@@ -1305,7 +1417,7 @@ type OutputRow struct {
 
 func (x *OutputRow) Reset() {
 	*x = OutputRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1429,7 @@ func (x *OutputRow) String() string {
 func (*OutputRow) ProtoMessage() {}
 
 func (x *OutputRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1442,7 @@ func (x *OutputRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRow.ProtoReflect.Descriptor instead.
 func (*OutputRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OutputRow) GetFormat() uint32 {
@@ -1366,10 +1478,17 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x0ecluster_format\x18\a \x01(\x04R\rclusterFormat\"c\n" +
 	"\fNamespaceRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12;\n" +
-	"\tnamespace\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetR\tnamespace\"S\n" +
+	"\tnamespace\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetR\tnamespace\"g\n" +
 	"\bQueueRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12/\n" +
-	"\x05queue\x18\x02 \x01(\v2\x19.reeve.record.v1.QueueSetR\x05queue\"P\n" +
+	"\x05queue\x18\x02 \x01(\v2\x19.reeve.record.v1.QueueSetR\x05queue\x12\x12\n" +
+	"\x04paid\x18\x03 \x01(\x03R\x04paid\"x\n" +
+	"\x06KeyRow\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x12\n" +
+	"\x04each\x18\x04 \x01(\bR\x04each\x12\x12\n" +
+	"\x04paid\x18\x05 \x01(\x03R\x04paid\"P\n" +
 	"\bTokenRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12,\n" +
 	"\x05token\x18\x02 \x01(\v2\x16.reeve.record.v1.TokenR\x05token\"\xa9\x01\n" +
@@ -1388,7 +1507,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x03job\x18\x04 \x01(\tR\x03job\x12\x12\n" +
 	"\x04task\x18\x05 \x01(\tR\x04task\x12\x12\n" +
 	"\x04user\x18\x06 \x01(\tR\x04user\x12\x14\n" +
-	"\x05state\x18\a \x01(\fR\x05state\"\xa7\x05\n" +
+	"\x05state\x18\a \x01(\fR\x05state\"\xef\x05\n" +
 	"\x06JobRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1a\n" +
@@ -1414,7 +1533,9 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05waits\x18\x14 \x03(\v2\x15.reeve.record.v1.WaitR\x05waits\x12\x19\n" +
 	"\bretry_of\x18\x15 \x01(\x04R\aretryOf\x12+\n" +
 	"\x05tasks\x18\x16 \x03(\v2\x15.reeve.record.v1.TaskR\x05tasks\x12\x14\n" +
-	"\x05begun\x18\x17 \x01(\bR\x05begunB\t\n" +
+	"\x05begun\x18\x17 \x01(\bR\x05begun\x12*\n" +
+	"\x04keys\x18\x18 \x03(\v2\x16.reeve.record.v1.KeyOfR\x04keys\x12\x1a\n" +
+	"\breleased\x18\x19 \x01(\bR\breleasedB\t\n" +
 	"\a_params\"\x97\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +
@@ -1445,7 +1566,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"\xc8\x03\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\xe4\x03\n" +
 	"\aAttempt\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x16\n" +
@@ -1462,7 +1583,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	" \x01(\bR\brecalled\x12*\n" +
 	"\x04stop\x18\v \x01(\v2\x16.reeve.record.v1.CauseR\x04stop\x12\x14\n" +
 	"\x05grace\x18\f \x01(\x03R\x05grace\x12?\n" +
-	"\adevices\x18\r \x03(\v2%.reeve.record.v1.Attempt.DevicesEntryR\adevices\x1a:\n" +
+	"\adevices\x18\r \x03(\v2%.reeve.record.v1.Attempt.DevicesEntryR\adevices\x12\x1a\n" +
+	"\breleased\x18\x0e \x01(\bR\breleased\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
@@ -1500,62 +1622,65 @@ func file_reeve_record_v1_row_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_row_proto_rawDescData
 }
 
-var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*CountersRow)(nil),  // 0: reeve.record.v1.CountersRow
 	(*NamespaceRow)(nil), // 1: reeve.record.v1.NamespaceRow
 	(*QueueRow)(nil),     // 2: reeve.record.v1.QueueRow
-	(*TokenRow)(nil),     // 3: reeve.record.v1.TokenRow
-	(*WorkerRow)(nil),    // 4: reeve.record.v1.WorkerRow
-	(*LearnedRow)(nil),   // 5: reeve.record.v1.LearnedRow
-	(*JobRow)(nil),       // 6: reeve.record.v1.JobRow
-	(*Task)(nil),         // 7: reeve.record.v1.Task
-	(*Element)(nil),      // 8: reeve.record.v1.Element
-	(*Retry)(nil),        // 9: reeve.record.v1.Retry
-	(*Attempt)(nil),      // 10: reeve.record.v1.Attempt
-	(*ChunkRow)(nil),     // 11: reeve.record.v1.ChunkRow
-	(*PastRow)(nil),      // 12: reeve.record.v1.PastRow
-	(*OutputRow)(nil),    // 13: reeve.record.v1.OutputRow
-	nil,                  // 14: reeve.record.v1.Attempt.DevicesEntry
-	(*NamespaceSet)(nil), // 15: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),     // 16: reeve.record.v1.QueueSet
-	(*Token)(nil),        // 17: reeve.record.v1.Token
-	(*Hello)(nil),        // 18: reeve.record.v1.Hello
-	(*Cause)(nil),        // 19: reeve.record.v1.Cause
-	(*Wait)(nil),         // 20: reeve.record.v1.Wait
-	(*Usage)(nil),        // 21: reeve.record.v1.Usage
-	(*Spent)(nil),        // 22: reeve.record.v1.Spent
-	(*Span)(nil),         // 23: reeve.record.v1.Span
+	(*KeyRow)(nil),       // 3: reeve.record.v1.KeyRow
+	(*TokenRow)(nil),     // 4: reeve.record.v1.TokenRow
+	(*WorkerRow)(nil),    // 5: reeve.record.v1.WorkerRow
+	(*LearnedRow)(nil),   // 6: reeve.record.v1.LearnedRow
+	(*JobRow)(nil),       // 7: reeve.record.v1.JobRow
+	(*Task)(nil),         // 8: reeve.record.v1.Task
+	(*Element)(nil),      // 9: reeve.record.v1.Element
+	(*Retry)(nil),        // 10: reeve.record.v1.Retry
+	(*Attempt)(nil),      // 11: reeve.record.v1.Attempt
+	(*ChunkRow)(nil),     // 12: reeve.record.v1.ChunkRow
+	(*PastRow)(nil),      // 13: reeve.record.v1.PastRow
+	(*OutputRow)(nil),    // 14: reeve.record.v1.OutputRow
+	nil,                  // 15: reeve.record.v1.Attempt.DevicesEntry
+	(*NamespaceSet)(nil), // 16: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),     // 17: reeve.record.v1.QueueSet
+	(*Token)(nil),        // 18: reeve.record.v1.Token
+	(*Hello)(nil),        // 19: reeve.record.v1.Hello
+	(*Cause)(nil),        // 20: reeve.record.v1.Cause
+	(*Wait)(nil),         // 21: reeve.record.v1.Wait
+	(*KeyOf)(nil),        // 22: reeve.record.v1.KeyOf
+	(*Usage)(nil),        // 23: reeve.record.v1.Usage
+	(*Spent)(nil),        // 24: reeve.record.v1.Spent
+	(*Span)(nil),         // 25: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
-	15, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
-	16, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
-	17, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
-	18, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
-	19, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
-	19, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
-	19, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
-	20, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
-	7,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
-	19, // 9: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
-	8,  // 10: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
-	9,  // 11: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
-	10, // 12: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
-	19, // 13: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	21, // 14: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
-	22, // 15: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	19, // 16: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	14, // 17: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
-	23, // 18: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	9,  // 19: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	10, // 20: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	19, // 21: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	21, // 22: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	16, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
+	17, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
+	18, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
+	19, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
+	20, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
+	20, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
+	20, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
+	21, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
+	8,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
+	22, // 9: reeve.record.v1.JobRow.keys:type_name -> reeve.record.v1.KeyOf
+	20, // 10: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
+	9,  // 11: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
+	10, // 12: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
+	11, // 13: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
+	20, // 14: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
+	23, // 15: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	24, // 16: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	20, // 17: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	15, // 18: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
+	25, // 19: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	10, // 20: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	11, // 21: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	20, // 22: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	23, // 23: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_row_proto_init() }
@@ -1565,17 +1690,17 @@ func file_reeve_record_v1_row_proto_init() {
 	}
 	file_reeve_record_v1_event_proto_init()
 	file_reeve_record_v1_part_proto_init()
-	file_reeve_record_v1_row_proto_msgTypes[6].OneofWrappers = []any{}
 	file_reeve_record_v1_row_proto_msgTypes[7].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[11].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[13].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[8].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[12].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_row_proto_rawDesc), len(file_reeve_record_v1_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
