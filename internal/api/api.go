@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -192,7 +193,7 @@ func (s *server) fail(err error) error {
 	}
 	out := connect.NewError(codes[e.Code], errors.New(e.Message))
 	if e.Code == job.Busy {
-		out.Meta().Set("Retry-After", "1")
+		out.Meta().Set("Retry-After", strconv.Itoa(int(max(e.After/time.Second, 1))))
 	}
 	return out
 }

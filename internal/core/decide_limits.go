@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
+
+// quotaPause is what a submit waits for that a quota refuses: until something has started.
+const quotaPause = 5 * time.Second
 
 // MaxKeys bounds the concurrency keys that are known at the same time.
 const MaxKeys = 1_000_000
@@ -125,7 +129,9 @@ func (a *admission) check() error {
 	case a.sum > most:
 		return refuse(job.Refused, "a submit of %d elements; in namespace %s at most %d may wait: submit fewer at a time", a.sum, a.n.name, most)
 	}
-	return refuse(job.Busy, "namespace %s has %d elements waiting, of at most %d: there is no room for %d more; try again later", a.n.name, a.n.pending, most, a.sum)
+	return &job.Error{Code: job.Busy, After: quotaPause, Message: fmt.Sprintf(
+		"namespace %s has %s waiting, of at most %d: there is no room for %d more; try again later",
+		a.n.name, plural(int(a.n.pending), "element", "elements"), most, a.sum)}
 }
 
 // decideRelease takes a slot from its holder.

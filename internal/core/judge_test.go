@@ -48,6 +48,8 @@ func (g *judge) applied(l *lab, e Event) {
 		}
 		g.given(l, e)
 		g.limits(l, e)
+	case QueueSet:
+		delete(g.starts, "queue") // there is one, and its rate may be another now
 	case JobEnded:
 		if old, ok := g.ended[e.Job]; ok {
 			l.fail("job %d ended as %s and again as %s", e.Job, old, e.State)

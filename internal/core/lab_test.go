@@ -366,6 +366,8 @@ func (l *lab) checkPayloads(s *State) {
 func (l *lab) advance(ms int64) {
 	until := l.now + ms
 	for {
+		l.place() // what a rate holds back says when it may start
+		l.close()
 		at := l.s.NextTimer()
 		if at == 0 || at > until {
 			break

@@ -203,9 +203,9 @@ func (s *State) limited(j *jobState, ti uint32, shared, alone int64) (int64, int
 }
 
 // direct reports whether attempts of a task are not to be sent ahead of their place: they
-// would hold, or have been counted as starts, while they wait.
+// would hold a key while they wait.
 func (s *State) direct(j *jobState, ti uint32) bool {
-	return j.queue.policy.Rate.Count > 0 || j.slotOf(ti) != nil || j.state == job.JobPending && j.slotOf(NoTask) != nil
+	return j.slotOf(ti) != nil || j.state == job.JobPending && j.slotOf(NoTask) != nil
 }
 
 // settleLimits tells the plan of groups anew whose turn may have come, or is over.

@@ -31,6 +31,8 @@ func (s *State) Describe(e Event) (Notice, bool) {
 		return s.jobNotice("elements_ended", e.Job, e.Task, e.At, e.State.String(), e.Cause), true
 	case CancelRequested:
 		return s.jobNotice("cancel_requested", e.Job, e.Task, e.At, "", e.Cause), true
+	case SlotReleased:
+		return s.releaseNotice(e), true
 	case HoldSet:
 		kind := "released"
 		if e.Held {
@@ -92,6 +94,15 @@ func (s *State) attemptNotice(kind string, a *attempt) Notice {
 		return Notice{Kind: kind, Ref: job.Ref{Index: job.NoIndex}}
 	}
 	return Notice{Kind: kind, Namespace: a.job.queue.space.name, Ref: s.refOf(a), Worker: a.worker.hello.Name}
+}
+
+func (s *State) releaseNotice(e SlotReleased) Notice {
+	n := s.jobNotice("slot_released", e.Job, NoTask, e.At, "", job.Cause{})
+	if a := s.attempts[e.Fence]; a != nil {
+		n = s.attemptNotice(n.Kind, a)
+		n.At = e.At
+	}
+	return n
 }
 
 func (s *State) workerNotice(kind string, id uint64) Notice {

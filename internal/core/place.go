@@ -16,9 +16,10 @@ func (s *State) Place(now int64, most int) Decision {
 	if s.Due(now) {
 		return d
 	}
+	const mostRefused = 1000 // each is kept aside, or its queue closed, until something changes
 	s.openDue(now)
 	byWorker := map[uint64]int{}
-	for refused := 0; len(d.Events) < most && refused < most; {
+	for refused := 0; len(d.Events) < most && refused < mostRefused; {
 		p, ok := s.plan.Next(now)
 		if !ok {
 			s.recall(&d, most)
@@ -27,7 +28,7 @@ func (s *State) Place(now int64, most int) Decision {
 		}
 		e, ok := s.check(p, now)
 		if !ok {
-			refused++ // it does not come again before something has changed
+			refused++
 			continue
 		}
 		s.Apply(e)

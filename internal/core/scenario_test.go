@@ -31,7 +31,8 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 //	start REF... | end REF RESULT [outputs=JSON] | return REF
 //	tick 10s | cancel REF [elements=0-3] [reason=WHY] | kill REF | hold REF | release REF
 //	drain NAME [stop|off] | pause QUEUE | resume QUEUE | namespace NAME
-//	show JOB... | explain JOB | explain ELEMENT | workers | flush | fail-over
+//	format | queue NAME [limit=running/2+cpu/3] [rate=2/10s] [burst=3] | space NAME [limit=] [pending=] | let-go KEY REF
+//	limits | show JOB... | explain JOB | explain ELEMENT | workers | flush | fail-over
 //
 // Indented lines are messages that a worker hears. After each command what a
 // server would recover from the tables and the journal is held against the state.
@@ -139,6 +140,15 @@ func (sc *scenario) run(words []string, body string) {
 		_, err = sc.turn(PutQueue{Namespace: DefaultName, Name: rest[0], Paused: new(name == "pause")})
 	case "namespace":
 		_, err = sc.turn(PutNamespace{Name: rest[0], Create: true})
+	case "format":
+		_, err = sc.turn(RaiseFormat{To: FormatLimits})
+	case "queue", "space":
+		err = sc.runPolicy(name, rest[0], opts)
+	case "let-go":
+		var ref job.Ref
+		if ref, err = job.ParseRef(rest[1]); err == nil {
+			_, err = sc.turn(ReleaseSlot{Namespace: DefaultName, Key: rest[0], Holder: ref, By: "anna"})
+		}
 	case "tick":
 		sc.advance(sc.duration(rest[0]))
 	default:
@@ -149,6 +159,61 @@ func (sc *scenario) run(words []string, body string) {
 		fmt.Fprintf(&sc.out, "error: %v\n", err)
 	case reply != nil:
 		fmt.Fprintf(&sc.out, "= %+v\n", reply)
+	}
+}
+
+// runPolicy makes a queue, unless there is one, or changes a namespace.
+func (sc *scenario) runPolicy(kind, name string, opts map[string]string) error {
+	must := func(err error) {
+		if err != nil {
+			sc.fail("%v", err)
+		}
+	}
+	var most *job.Limit
+	if text := opts["limit"]; text != "" {
+		l, err := job.ParseLimit(strings.NewReplacer("/", "=", "+", ",").Replace(text))
+		must(err)
+		most = &l
+	}
+	if kind == "space" {
+		c := PutNamespace{Name: name, Change: job.NamespaceChange{Limit: most}}
+		if text := opts["pending"]; text != "" {
+			n, err := strconv.ParseInt(text, 10, 64)
+			must(err)
+			c.Change.Pending = &n
+		}
+		_, err := sc.turn(c)
+		return err
+	}
+	c := PutQueue{Namespace: DefaultName, Name: name, Create: sc.s.CheckQueue(DefaultName, name) != nil, Change: job.QueueChange{Limit: most}}
+	if text := opts["rate"]; text != "" {
+		r, err := job.ParseRate(text)
+		must(err)
+		if burst := opts["burst"]; burst != "" {
+			r.Burst, err = strconv.ParseInt(burst, 10, 64)
+			must(err)
+		}
+		c.Change.Rate = &r
+	}
+	_, err := sc.turn(c)
+	return err
+}
+
+// keys prints the keys of the default namespace.
+func (sc *scenario) keys() {
+	all, err := sc.s.Keys(DefaultName, "", 100)
+	if err != nil {
+		sc.fail("%v", err)
+	}
+	for _, k := range all {
+		fmt.Fprintf(&sc.out, "%s%s: %d of %d held, %d wait, %d name it%s\n", when(k.Each, "each "), k.Key, k.Held, k.Limit, k.Waiting, k.Jobs,
+			when(k.Opens > 0, ", closed until "+sc.clock(k.Opens)))
+		for _, u := range k.Holders {
+			fmt.Fprintf(&sc.out, "  %s since %s\n", u.Ref, sc.clock(u.Since))
+		}
+		for _, u := range k.Waiters {
+			fmt.Fprintf(&sc.out, "  %s waits, submitted at %s\n", u.Ref, sc.clock(u.Since))
+		}
 	}
 }
 
@@ -182,6 +247,8 @@ func (sc *scenario) runLook(name string, rest []string) {
 				fmt.Fprintf(&sc.out, "%s: %s: %s\n", x.Task, r.Kind, r.Text)
 			}
 		}
+	case "limits":
+		sc.keys()
 	case "workers":
 		for _, w := range sc.s.Workers() {
 			fmt.Fprintf(&sc.out, "%s runs %d with %d cpu, %d ahead%s%s\n", w.Hello.Name, w.Running, w.Used.CPU/1000, w.Prefetched,

@@ -1,6 +1,9 @@
 package job
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Code is what a caller can do about an error; the door translates it once to the
 // wire's codes.
@@ -35,6 +38,8 @@ type Error struct {
 	Code Code
 	// Message is one line.
 	Message string
+	// After is when to repeat what was refused as Busy, 0 for a second.
+	After time.Duration
 	// Cause is for the operator's log, never shown to the user.
 	Cause error
 }

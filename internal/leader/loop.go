@@ -52,13 +52,15 @@ type loop struct {
 	crowd     int       // the events of that
 	digests   digests
 	ripens    *time.Timer // fires when the forming batch need not wait any more
+	rings     *time.Timer // fires when the state has something to do that can't wait for a tick
 }
 
 func newLoop(l *Leader) *loop {
-	ripens := time.NewTimer(time.Hour)
+	ripens, rings := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	ripens.Stop()
+	rings.Stop()
 	return &loop{
-		ripens: ripens,
+		ripens: ripens, rings: rings,
 		Leader: l, appends: make(chan store.Batch, 1), appended: make(chan error, 1), unsettled: true,
 		projects: make(chan *flushJob, 1), flushed: make(chan flushResult, 1), began: time.Now(), anchored: time.Now(),
 	}
@@ -136,10 +138,15 @@ func (p *loop) await(ctx context.Context, wake <-chan struct{}, tick <-chan time
 			return nil
 		}
 	}
+	if at := time.Duration(p.state.NextTimer()-p.clock.Now()) * time.Millisecond; at > 0 && at < tickEvery {
+		p.rings.Reset(at) // rates count in milliseconds
+	}
 	select {
 	case <-wake:
 		return nil
 	case <-tick:
+		return nil
+	case <-p.rings.C:
 		return nil
 	case <-p.ripens.C:
 		return nil

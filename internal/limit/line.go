@@ -58,8 +58,8 @@ func (x *Keys) join(k *Key, w *waiter) {
 		l = newLine("")
 		k.rivals = l
 	}
-	if w.Cancels && len(l.first) == 0 {
-		x.stir(k) // what does not cancel stands back
+	if w.Cancels {
+		x.stir(k) // what does not cancel stands back, and what is older may be superseded
 	}
 	n := len(l.first)
 	if n == Window && l.first[n-1].before(&w.Claim) {

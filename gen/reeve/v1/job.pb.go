@@ -2321,7 +2321,8 @@ func (x *Explanation) GetReasons() []*Reason {
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A stable word: dependency, after, start_after, hold, queue_paused, namespace_paused,
-	// throttle, backoff, no_worker, no_room, turn, cancel, settling, ended, running.
+	// throttle, backoff, concurrency, rate, queue_limit, namespace_limit, no_worker, no_room,
+	// turn, cancel, settling, ended, running.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
