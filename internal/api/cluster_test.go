@@ -1,10 +1,13 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/record"
@@ -94,5 +97,88 @@ func TestOwnQuota(t *testing.T) {
 	_, err := own.namespaces.Update(t.Context(), connect.NewRequest(&reevev1.NamespaceServiceUpdateRequest{Name: "default", Policy: &reevev1.NamespacePolicy{Weight: new(int64(9))}}))
 	if connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("it gives itself a weight: %v", err)
+	}
+}
+
+// TestKeys lists concurrency keys page by page, with who holds them, and takes a slot away.
+func TestKeys(t *testing.T) {
+	r, c := raised(t)
+	worker := r.join(c, "w1", 3)
+	ids := make([]string, 4)
+	for i := range ids {
+		ids[i] = r.submit(c, "concurrency: deploy\nrun: x\n")
+	}
+	r.submit(c, "tasks: {a: {array: 0-4, run: x, concurrency: {key: deploy, limit: 2}}}\n")
+	r.submit(c, "concurrency: {key: api, rate: 1/h}\nrun: x\n")
+	for range 3 { // as much as it takes
+		worker.take()
+	}
+	var got []string
+	q := &reevev1.LimitServiceListRequest{PageSize: 1}
+	for {
+		page := do(t, c.limits.List, q)
+		for _, k := range page.GetKeys() {
+			got = append(got, fmt.Sprintf("%s of %s: %d/%d, %d wait, %d jobs", k.GetKey(), k.GetOf(), k.GetHeld(), k.GetLimit(), k.GetWaiting(), k.GetJobs()))
+		}
+		if q.PageToken = page.GetNextPageToken(); q.PageToken == "" {
+			break
+		}
+	}
+	want := []string{"api of jobs: 0/0, 1 wait, 1 jobs", "deploy of jobs: 1/1, 3 wait, 4 jobs", "deploy of attempts: 2/2, 1 wait, 1 jobs"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the keys (-want +got):\n%s", diff)
+	}
+	both := do(t, c.limits.List, &reevev1.LimitServiceListRequest{Key: "deploy"}).GetKeys()
+	if len(both) != 2 || both[0].GetHolders()[0].GetRef() != ids[0] || both[0].GetWaiters()[0].GetRef() != ids[1]+".main" || both[0].GetHolders()[0].GetSince() == nil ||
+		len(both[1].GetHolders()) != 2 {
+		t.Fatalf("the key's users are %v", both)
+	}
+	release := func(key, holder string) error {
+		_, err := c.limits.Release(t.Context(), connect.NewRequest(&reevev1.LimitServiceReleaseRequest{Key: key, Holder: holder}))
+		return err
+	}
+	for _, test := range []struct {
+		key, holder string
+		code        connect.Code
+		says        string
+	}{
+		{"deploy", "everybody", connect.CodeInvalidArgument, "holder: "},
+		{"deploy", ids[1], connect.CodeNotFound, `holds no slot of concurrency key "deploy"; held by ` + ids[0]},
+		{"none", ids[0], connect.CodeNotFound, `no unfinished job of namespace default names concurrency key "none"`},
+	} {
+		if err := release(test.key, test.holder); connect.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%v; want %s that says %q", err, test.code, test.says)
+		}
+	}
+	for _, holder := range []string{ids[0], both[1].GetHolders()[0].GetRef()} {
+		if err := release("deploy", holder); err != nil {
+			t.Errorf("release of %s: %v", holder, err)
+		}
+	}
+	if k := do(t, c.limits.List, &reevev1.LimitServiceListRequest{Key: "deploy"}).GetKeys()[1]; k.GetHeld() > 2 || len(k.GetHolders()) == 0 || k.GetHolders()[0].GetRef() == both[1].GetHolders()[0].GetRef() {
+		t.Errorf("after it was released, the key is %v", k)
+	}
+	if _, err := c.limits.List(t.Context(), connect.NewRequest(&reevev1.LimitServiceListRequest{PageToken: "?"})); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("a page token of nobody: %v", err)
+	}
+}
+
+// TestTooMuchWaits: a submit beyond what may wait is refused with when to come back.
+func TestTooMuchWaits(t *testing.T) {
+	r, c := raised(t)
+	do(t, c.namespaces.Update, &reevev1.NamespaceServiceUpdateRequest{Name: "default", Policy: &reevev1.NamespacePolicy{Pending: new(int64(2))}})
+	r.submit(c, "run: x\n")
+	_, err := c.jobs.Submit(t.Context(), connect.NewRequest(file("array: 0-1\nrun: x\n")))
+	refused, ok := errors.AsType[*connect.Error](err)
+	if !ok || refused.Code() != connect.CodeResourceExhausted || refused.Meta().Get("Retry-After") != "5" ||
+		!strings.Contains(refused.Message(), "namespace default has 1 element waiting, of at most 2: there is no room for 2 more") {
+		t.Errorf("%v, after %q", err, refused.Meta().Get("Retry-After"))
+	}
+	if _, err := c.jobs.Submit(t.Context(), connect.NewRequest(file("array: 0-2\nrun: x\n"))); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+		t.Errorf("a submit that never fits: %v", err)
+	}
+	_, err = c.jobs.Submit(t.Context(), connect.NewRequest(file("concurrency: {key: bill, conflict: refuse}\nrun: x\n")))
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -39,6 +39,8 @@ type (
 	Attempt        = reevev1.Attempt
 	Queue          = reevev1.Queue
 	Namespace      = reevev1.Namespace
+	ConcurrencyKey = reevev1.ConcurrencyKey
+	KeyUser        = reevev1.KeyUser
 	Worker         = reevev1.Worker
 	Server         = reevev1.Server
 	Servers        = reevev1.ServerServiceListResponse
@@ -101,6 +103,7 @@ type Client struct {
 	jobs       reevev1connect.JobServiceClient
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
+	limits     reevev1connect.LimitServiceClient
 	workers    reevev1connect.WorkerServiceClient
 	servers    reevev1connect.ServerServiceClient
 	tokens     reevev1connect.TokenServiceClient
@@ -145,6 +148,7 @@ func New(o Options) (*Client, error) {
 		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
+		limits:     reevev1connect.NewLimitServiceClient(hc, base, opts...),
 		workers:    reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
 		servers:    reevev1connect.NewServerServiceClient(hc, base, opts...),
 		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),

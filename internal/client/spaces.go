@@ -108,6 +108,32 @@ func (c *Client) PauseNamespace(ctx context.Context, name string, paused bool) e
 	return err
 }
 
+// Keys calls fn for each concurrency key of a namespace, by key, or for those with a text.
+func (c *Client) Keys(ctx context.Context, namespace, only string, fn func(*ConcurrencyKey) error) error {
+	q := &reevev1.LimitServiceListRequest{Namespace: namespace, Key: only, PageSize: 1000}
+	for {
+		page, err := call(ctx, c, c.limits.List, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.GetKeys() {
+			if err := fn(k); err != nil {
+				return err
+			}
+		}
+		if q.PageToken = page.GetNextPageToken(); q.PageToken == "" {
+			return nil
+		}
+	}
+}
+
+// ReleaseSlot takes a slot of a concurrency key from its holder, a job or the element whose
+// attempt has it.
+func (c *Client) ReleaseSlot(ctx context.Context, namespace, key, holder string) error {
+	_, err := call(ctx, c, c.limits.Release, &reevev1.LimitServiceReleaseRequest{Namespace: namespace, Key: key, Holder: holder})
+	return err
+}
+
 // one finds what has a name among all of its kind.
 func one[M interface{ GetName() string }](all []M, name, kind string) (m M, err error) {
 	const most = 20

@@ -201,7 +201,7 @@ func (sc *scenario) runPolicy(kind, name string, opts map[string]string) error {
 
 // keys prints the keys of the default namespace.
 func (sc *scenario) keys() {
-	all, err := sc.s.Keys(DefaultName, "", 100)
+	all, err := sc.s.Keys(DefaultName, "", "", 100)
 	if err != nil {
 		sc.fail("%v", err)
 	}

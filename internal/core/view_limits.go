@@ -35,16 +35,25 @@ type KeyUser struct {
 const MaxKeyUsers = 20
 
 // Keys returns up to most concurrency keys of a namespace that unfinished jobs name, by key,
-// from after the row of an earlier one on. It takes time in proportion to all keys.
-func (s *State) Keys(space, after string, most int) ([]KeyView, error) {
+// from after the row of an earlier one on; or only those with a text. It takes time in
+// proportion to all keys.
+func (s *State) Keys(space, only, after string, most int) ([]KeyView, error) {
 	if _, err := s.space(space); err != nil {
 		return nil, err
+	}
+	var out []KeyView
+	if only != "" {
+		for _, each := range [...]bool{false, true} {
+			if k := s.limits.Find(limit.Name{Namespace: space, Key: only, Each: each}); k != nil && k.Uses() > 0 {
+				out = append(out, s.keyView(k))
+			}
+		}
+		return out, nil
 	}
 	var last limit.Name
 	if after != "" {
 		last = keyName(after)
 	}
-	var out []KeyView
 	for _, k := range s.limits.List(space, last, most) {
 		out = append(out, s.keyView(k))
 	}

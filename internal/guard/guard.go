@@ -34,7 +34,7 @@ func policy() []auth.Entry {
 		auth.Authenticated: {"HealthService/Status", "NamespaceService/List"},
 		auth.ReadJobs: {
 			"JobService/Get", "JobService/List", "JobService/ListElements", "JobService/ListAttempts", "JobService/Explain", "JobService/Outputs",
-			"QueueService/List", "WatchService/Watch", "WorkerService/List", "ServerService/List", "LogService/Read", "ArtifactService/Get", "ArtifactService/List",
+			"QueueService/List", "LimitService/List", "WatchService/Watch", "WorkerService/List", "ServerService/List", "LogService/Read", "ArtifactService/Get", "ArtifactService/List",
 			"ArtifactService/GetItems",
 		},
 		auth.SubmitJobs: {
@@ -44,7 +44,7 @@ func policy() []auth.Entry {
 		auth.Administer: {
 			"QueueService/Create", "QueueService/Update", "QueueService/Pause", "QueueService/Resume",
 			"NamespaceService/Create", "NamespaceService/Update", "NamespaceService/Pause", "NamespaceService/Resume",
-			"TokenService/Create", "TokenService/List", "TokenService/Revoke", "WorkerService/Drain", "WorkerService/Undrain",
+			"LimitService/Release", "TokenService/Create", "TokenService/List", "TokenService/Revoke", "WorkerService/Drain", "WorkerService/Undrain",
 			"ServerService/Finalize",
 		},
 	}

@@ -183,3 +183,20 @@ func NamespaceChange(m *reevev1.NamespacePolicy) (job.NamespaceChange, error) {
 	}
 	return out, c.err
 }
+
+// ConcurrencyKey writes a key of a namespace with who holds it and what waits.
+func ConcurrencyKey(namespace string, v *core.KeyView) *reevev1.ConcurrencyKey {
+	out := &reevev1.ConcurrencyKey{
+		Namespace: namespace, Key: v.Key, Of: "jobs", Limit: v.Limit, Held: v.Held, Waiting: v.Waiting, Jobs: v.Jobs, OpensAt: Time(v.Opens),
+	}
+	if v.Each {
+		out.Of = "attempts"
+	}
+	for _, u := range v.Holders {
+		out.Holders = append(out.Holders, &reevev1.KeyUser{Ref: u.Ref.String(), Since: Time(u.Since)})
+	}
+	for _, u := range v.Waiters {
+		out.Waiters = append(out.Waiters, &reevev1.KeyUser{Ref: u.Ref.String(), Since: Time(u.Since)})
+	}
+	return out
+}

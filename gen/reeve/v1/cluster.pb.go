@@ -1458,6 +1458,405 @@ func (*NamespaceServiceResumeResponse) Descriptor() ([]byte, []int) {
 	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
+// ConcurrencyKey is a key of jobs, or one of attempts.
+type ConcurrencyKey struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Key       string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// What holds its slots: jobs or attempts.
+	Of string `protobuf:"bytes,3,opt,name=of,proto3" json:"of,omitempty"`
+	// How many slots there are, 0 for any number. Where jobs say different limits, it is that
+	// of the first holder.
+	Limit int64 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Held  int64 `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
+	// Tasks that wait for a slot, and unfinished jobs that name the key.
+	Waiting int64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Jobs    int64 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	// When its rate lets the next one start; absent for now.
+	OpensAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
+	// The first 20 of each: holders by age, what waits queue by queue in order.
+	Holders       []*KeyUser `protobuf:"bytes,9,rep,name=holders,proto3" json:"holders,omitempty"`
+	Waiters       []*KeyUser `protobuf:"bytes,10,rep,name=waiters,proto3" json:"waiters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConcurrencyKey) Reset() {
+	*x = ConcurrencyKey{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConcurrencyKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConcurrencyKey) ProtoMessage() {}
+
+func (x *ConcurrencyKey) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConcurrencyKey.ProtoReflect.Descriptor instead.
+func (*ConcurrencyKey) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ConcurrencyKey) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ConcurrencyKey) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ConcurrencyKey) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *ConcurrencyKey) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ConcurrencyKey) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *ConcurrencyKey) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *ConcurrencyKey) GetJobs() int64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+func (x *ConcurrencyKey) GetOpensAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpensAt
+	}
+	return nil
+}
+
+func (x *ConcurrencyKey) GetHolders() []*KeyUser {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+func (x *ConcurrencyKey) GetWaiters() []*KeyUser {
+	if x != nil {
+		return x.Waiters
+	}
+	return nil
+}
+
+// KeyUser holds a slot of a key, or waits for one.
+type KeyUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job, task or attempt.
+	Ref string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	// When the holder was given its slot; when what waits was submitted.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyUser) Reset() {
+	*x = KeyUser{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyUser) ProtoMessage() {}
+
+func (x *KeyUser) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyUser.ProtoReflect.Descriptor instead.
+func (*KeyUser) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *KeyUser) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *KeyUser) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type LimitServiceListRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Only this key.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// 1 to 1000, 100 by default.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last response's next_page_token.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitServiceListRequest) Reset() {
+	*x = LimitServiceListRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitServiceListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitServiceListRequest) ProtoMessage() {}
+
+func (x *LimitServiceListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitServiceListRequest.ProtoReflect.Descriptor instead.
+func (*LimitServiceListRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *LimitServiceListRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *LimitServiceListRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *LimitServiceListRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *LimitServiceListRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type LimitServiceListResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  []*ConcurrencyKey      `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitServiceListResponse) Reset() {
+	*x = LimitServiceListResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitServiceListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitServiceListResponse) ProtoMessage() {}
+
+func (x *LimitServiceListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitServiceListResponse.ProtoReflect.Descriptor instead.
+func (*LimitServiceListResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LimitServiceListResponse) GetKeys() []*ConcurrencyKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *LimitServiceListResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type LimitServiceReleaseRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Key       string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The job that holds the slot, or the element whose attempt does.
+	Holder        string `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitServiceReleaseRequest) Reset() {
+	*x = LimitServiceReleaseRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitServiceReleaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitServiceReleaseRequest) ProtoMessage() {}
+
+func (x *LimitServiceReleaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitServiceReleaseRequest.ProtoReflect.Descriptor instead.
+func (*LimitServiceReleaseRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LimitServiceReleaseRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *LimitServiceReleaseRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *LimitServiceReleaseRequest) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+type LimitServiceReleaseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitServiceReleaseResponse) Reset() {
+	*x = LimitServiceReleaseResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitServiceReleaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitServiceReleaseResponse) ProtoMessage() {}
+
+func (x *LimitServiceReleaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitServiceReleaseResponse.ProtoReflect.Descriptor instead.
+func (*LimitServiceReleaseResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
+}
+
 // Token is a credential.
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1477,7 +1876,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1888,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[27]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1901,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Token) GetId() string {
@@ -1578,7 +1977,7 @@ type TokenServiceCreateRequest struct {
 
 func (x *TokenServiceCreateRequest) Reset() {
 	*x = TokenServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1989,7 @@ func (x *TokenServiceCreateRequest) String() string {
 func (*TokenServiceCreateRequest) ProtoMessage() {}
 
 func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[28]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +2002,7 @@ func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TokenServiceCreateRequest) GetName() string {
@@ -1652,7 +2051,7 @@ type TokenServiceCreateResponse struct {
 
 func (x *TokenServiceCreateResponse) Reset() {
 	*x = TokenServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +2063,7 @@ func (x *TokenServiceCreateResponse) String() string {
 func (*TokenServiceCreateResponse) ProtoMessage() {}
 
 func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[29]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +2076,7 @@ func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TokenServiceCreateResponse) GetToken() *Token {
@@ -1709,7 +2108,7 @@ type TokenServiceListRequest struct {
 
 func (x *TokenServiceListRequest) Reset() {
 	*x = TokenServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +2120,7 @@ func (x *TokenServiceListRequest) String() string {
 func (*TokenServiceListRequest) ProtoMessage() {}
 
 func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[30]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +2133,7 @@ func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 type TokenServiceListResponse struct {
@@ -1746,7 +2145,7 @@ type TokenServiceListResponse struct {
 
 func (x *TokenServiceListResponse) Reset() {
 	*x = TokenServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +2157,7 @@ func (x *TokenServiceListResponse) String() string {
 func (*TokenServiceListResponse) ProtoMessage() {}
 
 func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[31]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2170,7 @@ func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TokenServiceListResponse) GetTokens() []*Token {
@@ -1791,7 +2190,7 @@ type TokenServiceRevokeRequest struct {
 
 func (x *TokenServiceRevokeRequest) Reset() {
 	*x = TokenServiceRevokeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +2202,7 @@ func (x *TokenServiceRevokeRequest) String() string {
 func (*TokenServiceRevokeRequest) ProtoMessage() {}
 
 func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[32]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2215,7 @@ func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TokenServiceRevokeRequest) GetId() string {
@@ -1834,7 +2233,7 @@ type TokenServiceRevokeResponse struct {
 
 func (x *TokenServiceRevokeResponse) Reset() {
 	*x = TokenServiceRevokeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2245,7 @@ func (x *TokenServiceRevokeResponse) String() string {
 func (*TokenServiceRevokeResponse) ProtoMessage() {}
 
 func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2258,7 @@ func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 type CheckRequest struct {
@@ -1870,7 +2269,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2281,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +2294,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 type CheckResponse struct {
@@ -1908,7 +2307,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +2319,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +2332,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CheckResponse) GetStatus() string {
@@ -1951,7 +2350,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2362,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2375,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 type StatusResponse struct {
@@ -2000,7 +2399,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2411,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2424,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -2135,7 +2534,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2546,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2559,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Server) GetAddress() string {
@@ -2220,7 +2619,7 @@ type ServerServiceListRequest struct {
 
 func (x *ServerServiceListRequest) Reset() {
 	*x = ServerServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2631,7 @@ func (x *ServerServiceListRequest) String() string {
 func (*ServerServiceListRequest) ProtoMessage() {}
 
 func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2644,7 @@ func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ServerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 type ServerServiceListResponse struct {
@@ -2261,7 +2660,7 @@ type ServerServiceListResponse struct {
 
 func (x *ServerServiceListResponse) Reset() {
 	*x = ServerServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2672,7 @@ func (x *ServerServiceListResponse) String() string {
 func (*ServerServiceListResponse) ProtoMessage() {}
 
 func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2685,7 @@ func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ServerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ServerServiceListResponse) GetServers() []*Server {
@@ -2318,7 +2717,7 @@ type FinalizeRequest struct {
 
 func (x *FinalizeRequest) Reset() {
 	*x = FinalizeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2729,7 @@ func (x *FinalizeRequest) String() string {
 func (*FinalizeRequest) ProtoMessage() {}
 
 func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2742,7 @@ func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeRequest.ProtoReflect.Descriptor instead.
 func (*FinalizeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 type FinalizeResponse struct {
@@ -2357,7 +2756,7 @@ type FinalizeResponse struct {
 
 func (x *FinalizeResponse) Reset() {
 	*x = FinalizeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2768,7 @@ func (x *FinalizeResponse) String() string {
 func (*FinalizeResponse) ProtoMessage() {}
 
 func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2781,7 @@ func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeResponse.ProtoReflect.Descriptor instead.
 func (*FinalizeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FinalizeResponse) GetBefore() uint32 {
@@ -2413,7 +2812,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2824,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2837,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -2475,7 +2874,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2886,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2899,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WatchResponse) GetCursor() string {
@@ -2531,7 +2930,7 @@ type WatchEvent struct {
 	Cursor string                 `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// job_submitted, job_ended, task_ready, elements_ended, attempt_assigned,
-	// attempt_started, attempt_ended, cancel_requested, held, released; of workers,
+	// attempt_started, attempt_ended, cancel_requested, held, released, slot_released; of workers,
 	// for those who may see all namespaces: worker_joined, worker_changed,
 	// worker_away, worker_left, worker_lost. Others may come.
 	Kind      string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -2547,7 +2946,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2958,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2971,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WatchEvent) GetCursor() string {
@@ -2738,7 +3137,36 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x1dNamespaceServicePauseResponse\"3\n" +
 	"\x1dNamespaceServiceResumeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\" \n" +
-	"\x1eNamespaceServiceResumeResponse\"\xb3\x02\n" +
+	"\x1eNamespaceServiceResumeResponse\"\xb9\x02\n" +
+	"\x0eConcurrencyKey\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\tR\x02of\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\x03R\x04held\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\x03R\awaiting\x12\x12\n" +
+	"\x04jobs\x18\a \x01(\x03R\x04jobs\x125\n" +
+	"\bopens_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aopensAt\x12+\n" +
+	"\aholders\x18\t \x03(\v2\x11.reeve.v1.KeyUserR\aholders\x12+\n" +
+	"\awaiters\x18\n" +
+	" \x03(\v2\x11.reeve.v1.KeyUserR\awaiters\"M\n" +
+	"\aKeyUser\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x85\x01\n" +
+	"\x17LimitServiceListRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
+	"\x18LimitServiceListResponse\x12,\n" +
+	"\x04keys\x18\x01 \x03(\v2\x18.reeve.v1.ConcurrencyKeyR\x04keys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x1aLimitServiceReleaseRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
+	"\x06holder\x18\x03 \x01(\tR\x06holder\"\x1d\n" +
+	"\x1bLimitServiceReleaseResponse\"\xb3\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -2843,7 +3271,10 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x06Update\x12'.reeve.v1.NamespaceServiceUpdateRequest\x1a(.reeve.v1.NamespaceServiceUpdateResponse\x12U\n" +
 	"\x04List\x12%.reeve.v1.NamespaceServiceListRequest\x1a&.reeve.v1.NamespaceServiceListResponse\x12X\n" +
 	"\x05Pause\x12&.reeve.v1.NamespaceServicePauseRequest\x1a'.reeve.v1.NamespaceServicePauseResponse\x12[\n" +
-	"\x06Resume\x12'.reeve.v1.NamespaceServiceResumeRequest\x1a(.reeve.v1.NamespaceServiceResumeResponse2\x87\x02\n" +
+	"\x06Resume\x12'.reeve.v1.NamespaceServiceResumeRequest\x1a(.reeve.v1.NamespaceServiceResumeResponse2\xb5\x01\n" +
+	"\fLimitService\x12M\n" +
+	"\x04List\x12!.reeve.v1.LimitServiceListRequest\x1a\".reeve.v1.LimitServiceListResponse\x12V\n" +
+	"\aRelease\x12$.reeve.v1.LimitServiceReleaseRequest\x1a%.reeve.v1.LimitServiceReleaseResponse2\x87\x02\n" +
 	"\fTokenService\x12S\n" +
 	"\x06Create\x12#.reeve.v1.TokenServiceCreateRequest\x1a$.reeve.v1.TokenServiceCreateResponse\x12M\n" +
 	"\x04List\x12!.reeve.v1.TokenServiceListRequest\x1a\".reeve.v1.TokenServiceListResponse\x12S\n" +
@@ -2869,7 +3300,7 @@ func file_reeve_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_cluster_proto_rawDescData
 }
 
-var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*Queue)(nil),                          // 0: reeve.v1.Queue
 	(*QueuePolicy)(nil),                    // 1: reeve.v1.QueuePolicy
@@ -2898,43 +3329,49 @@ var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*NamespaceServicePauseResponse)(nil),  // 24: reeve.v1.NamespaceServicePauseResponse
 	(*NamespaceServiceResumeRequest)(nil),  // 25: reeve.v1.NamespaceServiceResumeRequest
 	(*NamespaceServiceResumeResponse)(nil), // 26: reeve.v1.NamespaceServiceResumeResponse
-	(*Token)(nil),                          // 27: reeve.v1.Token
-	(*TokenServiceCreateRequest)(nil),      // 28: reeve.v1.TokenServiceCreateRequest
-	(*TokenServiceCreateResponse)(nil),     // 29: reeve.v1.TokenServiceCreateResponse
-	(*TokenServiceListRequest)(nil),        // 30: reeve.v1.TokenServiceListRequest
-	(*TokenServiceListResponse)(nil),       // 31: reeve.v1.TokenServiceListResponse
-	(*TokenServiceRevokeRequest)(nil),      // 32: reeve.v1.TokenServiceRevokeRequest
-	(*TokenServiceRevokeResponse)(nil),     // 33: reeve.v1.TokenServiceRevokeResponse
-	(*CheckRequest)(nil),                   // 34: reeve.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 35: reeve.v1.CheckResponse
-	(*StatusRequest)(nil),                  // 36: reeve.v1.StatusRequest
-	(*StatusResponse)(nil),                 // 37: reeve.v1.StatusResponse
-	(*Server)(nil),                         // 38: reeve.v1.Server
-	(*ServerServiceListRequest)(nil),       // 39: reeve.v1.ServerServiceListRequest
-	(*ServerServiceListResponse)(nil),      // 40: reeve.v1.ServerServiceListResponse
-	(*FinalizeRequest)(nil),                // 41: reeve.v1.FinalizeRequest
-	(*FinalizeResponse)(nil),               // 42: reeve.v1.FinalizeResponse
-	(*WatchRequest)(nil),                   // 43: reeve.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 44: reeve.v1.WatchResponse
-	(*WatchEvent)(nil),                     // 45: reeve.v1.WatchEvent
-	nil,                                    // 46: reeve.v1.Amounts.ResourcesEntry
-	nil,                                    // 47: reeve.v1.Limit.ResourcesEntry
-	(*timestamppb.Timestamp)(nil),          // 48: google.protobuf.Timestamp
+	(*ConcurrencyKey)(nil),                 // 27: reeve.v1.ConcurrencyKey
+	(*KeyUser)(nil),                        // 28: reeve.v1.KeyUser
+	(*LimitServiceListRequest)(nil),        // 29: reeve.v1.LimitServiceListRequest
+	(*LimitServiceListResponse)(nil),       // 30: reeve.v1.LimitServiceListResponse
+	(*LimitServiceReleaseRequest)(nil),     // 31: reeve.v1.LimitServiceReleaseRequest
+	(*LimitServiceReleaseResponse)(nil),    // 32: reeve.v1.LimitServiceReleaseResponse
+	(*Token)(nil),                          // 33: reeve.v1.Token
+	(*TokenServiceCreateRequest)(nil),      // 34: reeve.v1.TokenServiceCreateRequest
+	(*TokenServiceCreateResponse)(nil),     // 35: reeve.v1.TokenServiceCreateResponse
+	(*TokenServiceListRequest)(nil),        // 36: reeve.v1.TokenServiceListRequest
+	(*TokenServiceListResponse)(nil),       // 37: reeve.v1.TokenServiceListResponse
+	(*TokenServiceRevokeRequest)(nil),      // 38: reeve.v1.TokenServiceRevokeRequest
+	(*TokenServiceRevokeResponse)(nil),     // 39: reeve.v1.TokenServiceRevokeResponse
+	(*CheckRequest)(nil),                   // 40: reeve.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 41: reeve.v1.CheckResponse
+	(*StatusRequest)(nil),                  // 42: reeve.v1.StatusRequest
+	(*StatusResponse)(nil),                 // 43: reeve.v1.StatusResponse
+	(*Server)(nil),                         // 44: reeve.v1.Server
+	(*ServerServiceListRequest)(nil),       // 45: reeve.v1.ServerServiceListRequest
+	(*ServerServiceListResponse)(nil),      // 46: reeve.v1.ServerServiceListResponse
+	(*FinalizeRequest)(nil),                // 47: reeve.v1.FinalizeRequest
+	(*FinalizeResponse)(nil),               // 48: reeve.v1.FinalizeResponse
+	(*WatchRequest)(nil),                   // 49: reeve.v1.WatchRequest
+	(*WatchResponse)(nil),                  // 50: reeve.v1.WatchResponse
+	(*WatchEvent)(nil),                     // 51: reeve.v1.WatchEvent
+	nil,                                    // 52: reeve.v1.Amounts.ResourcesEntry
+	nil,                                    // 53: reeve.v1.Limit.ResourcesEntry
+	(*timestamppb.Timestamp)(nil),          // 54: google.protobuf.Timestamp
 }
 var file_reeve_v1_cluster_proto_depIdxs = []int32{
-	48, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
+	54, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: reeve.v1.Queue.policy:type_name -> reeve.v1.QueuePolicy
 	2,  // 2: reeve.v1.QueuePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 3: reeve.v1.QueuePolicy.limit:type_name -> reeve.v1.Limit
 	4,  // 4: reeve.v1.QueuePolicy.rate:type_name -> reeve.v1.Rate
-	46, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
-	47, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
+	52, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
+	53, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
 	1,  // 7: reeve.v1.QueueServiceCreateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 8: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
 	1,  // 9: reeve.v1.QueueServiceUpdateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 10: reeve.v1.QueueServiceUpdateResponse.queue:type_name -> reeve.v1.Queue
 	0,  // 11: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
-	48, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
+	54, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
 	16, // 13: reeve.v1.Namespace.policy:type_name -> reeve.v1.NamespacePolicy
 	2,  // 14: reeve.v1.NamespacePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 15: reeve.v1.NamespacePolicy.limit:type_name -> reeve.v1.Limit
@@ -2943,58 +3380,67 @@ var file_reeve_v1_cluster_proto_depIdxs = []int32{
 	16, // 18: reeve.v1.NamespaceServiceUpdateRequest.policy:type_name -> reeve.v1.NamespacePolicy
 	15, // 19: reeve.v1.NamespaceServiceUpdateResponse.namespace:type_name -> reeve.v1.Namespace
 	15, // 20: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
-	48, // 21: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	48, // 22: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	48, // 23: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	27, // 24: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
-	27, // 25: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
-	48, // 26: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	48, // 27: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
-	48, // 28: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
-	38, // 29: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
-	45, // 30: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
-	48, // 31: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
-	5,  // 32: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
-	7,  // 33: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
-	9,  // 34: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
-	11, // 35: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
-	13, // 36: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
-	17, // 37: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
-	19, // 38: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
-	21, // 39: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
-	23, // 40: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
-	25, // 41: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
-	28, // 42: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
-	30, // 43: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
-	32, // 44: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
-	34, // 45: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
-	36, // 46: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
-	39, // 47: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
-	41, // 48: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
-	43, // 49: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
-	6,  // 50: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
-	8,  // 51: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
-	10, // 52: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
-	12, // 53: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
-	14, // 54: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
-	18, // 55: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
-	20, // 56: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
-	22, // 57: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
-	24, // 58: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
-	26, // 59: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
-	29, // 60: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
-	31, // 61: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
-	33, // 62: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
-	35, // 63: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
-	37, // 64: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
-	40, // 65: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
-	42, // 66: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
-	44, // 67: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
-	50, // [50:68] is the sub-list for method output_type
-	32, // [32:50] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	54, // 21: reeve.v1.ConcurrencyKey.opens_at:type_name -> google.protobuf.Timestamp
+	28, // 22: reeve.v1.ConcurrencyKey.holders:type_name -> reeve.v1.KeyUser
+	28, // 23: reeve.v1.ConcurrencyKey.waiters:type_name -> reeve.v1.KeyUser
+	54, // 24: reeve.v1.KeyUser.since:type_name -> google.protobuf.Timestamp
+	27, // 25: reeve.v1.LimitServiceListResponse.keys:type_name -> reeve.v1.ConcurrencyKey
+	54, // 26: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	54, // 27: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	54, // 28: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	33, // 29: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
+	33, // 30: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
+	54, // 31: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	54, // 32: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
+	54, // 33: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 34: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
+	51, // 35: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
+	54, // 36: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
+	5,  // 37: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
+	7,  // 38: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
+	9,  // 39: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
+	11, // 40: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
+	13, // 41: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
+	17, // 42: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
+	19, // 43: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
+	21, // 44: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
+	23, // 45: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
+	25, // 46: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
+	29, // 47: reeve.v1.LimitService.List:input_type -> reeve.v1.LimitServiceListRequest
+	31, // 48: reeve.v1.LimitService.Release:input_type -> reeve.v1.LimitServiceReleaseRequest
+	34, // 49: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
+	36, // 50: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
+	38, // 51: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
+	40, // 52: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
+	42, // 53: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
+	45, // 54: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
+	47, // 55: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
+	49, // 56: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
+	6,  // 57: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
+	8,  // 58: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
+	10, // 59: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
+	12, // 60: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
+	14, // 61: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
+	18, // 62: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
+	20, // 63: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
+	22, // 64: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
+	24, // 65: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
+	26, // 66: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
+	30, // 67: reeve.v1.LimitService.List:output_type -> reeve.v1.LimitServiceListResponse
+	32, // 68: reeve.v1.LimitService.Release:output_type -> reeve.v1.LimitServiceReleaseResponse
+	35, // 69: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
+	37, // 70: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
+	39, // 71: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
+	41, // 72: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
+	43, // 73: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
+	46, // 74: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
+	48, // 75: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
+	50, // 76: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
+	57, // [57:77] is the sub-list for method output_type
+	37, // [37:57] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_cluster_proto_init() }
@@ -3004,16 +3450,16 @@ func file_reeve_v1_cluster_proto_init() {
 	}
 	file_reeve_v1_cluster_proto_msgTypes[1].OneofWrappers = []any{}
 	file_reeve_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{}
-	file_reeve_v1_cluster_proto_msgTypes[38].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_cluster_proto_rawDesc), len(file_reeve_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   54,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   7,
 		},
 		GoTypes:           file_reeve_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_reeve_v1_cluster_proto_depIdxs,

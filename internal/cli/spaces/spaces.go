@@ -24,7 +24,9 @@ type Env struct {
 }
 
 // Commands returns the commands.
-func (e Env) Commands() []*cobra.Command { return []*cobra.Command{e.queues(), e.namespaces()} }
+func (e Env) Commands() []*cobra.Command {
+	return []*cobra.Command{e.queues(), e.namespaces(), e.limits()}
+}
 
 func openOrPaused(paused bool) string {
 	if paused {

@@ -94,7 +94,7 @@ func TestCommandsAskNobody(t *testing.T) {
 			return func(*cobra.Command, []string) error { asked = true; return nil }
 		},
 	}
-	for _, c := range e.Commands() {
+	for _, c := range []*cobra.Command{e.queues(), e.namespaces()} {
 		for _, args := range [][]string{{"set", "x"}, {"set"}, {"show"}, {"create"}, {"create", "x", "--limit", "much"}, {"pause"}} {
 			if err := run(c, args...); err == nil || asked || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s %v: %v, asked %v", c.Name(), args, err, asked)
@@ -128,5 +128,35 @@ func TestRows(t *testing.T) {
 	got = strings.Join(e.namespaceRow(&client.Namespace{Name: "team", Jobs: 1}), "|")
 	if want := "team|open|1|-|1|none|none|none"; got != want {
 		t.Errorf("a namespace is %s, want %s", got, want)
+	}
+}
+
+func TestKeyTables(t *testing.T) {
+	k := &client.ConcurrencyKey{
+		Key: "deploy", Of: "jobs", Limit: 5, Held: 4, Waiting: 30, Jobs: 40,
+		Holders: []*client.KeyUser{{Ref: "1"}, {Ref: "2"}, {Ref: "3"}, {Ref: "4"}}, Waiters: []*client.KeyUser{{Ref: "5.main"}},
+	}
+	if got, want := strings.Join(keyRow(k), "|"), "deploy|jobs|4/5|30|1 2 3 1 more"; got != want {
+		t.Errorf("a key is %s, want %s", got, want)
+	}
+	if got, want := strings.Join(keyRow(&client.ConcurrencyKey{Key: "api", Of: "attempts"}), "|"), "api|attempts|0|0|-"; got != want {
+		t.Errorf("a key is %s, want %s", got, want)
+	}
+	for quiet, want := range map[bool]string{
+		true:  "1\n2\n3\n4\n5.main\n",
+		false: "OF    REF      STATE  SINCE\njobs  1        holds  -\njobs  2        holds  -\njobs  3        holds  -\njobs  4        holds  -\njobs  5.main   waits  -\njobs  29 more  waits  -\n",
+	} {
+		var out bytes.Buffer
+		e := Env{Printer: &render.Printer{Out: &out, Format: "table", Quiet: quiet}}
+		if err := e.keyTable([]*client.ConcurrencyKey{k}); err != nil || out.String() != want {
+			t.Errorf("quiet %v: %v\n%s\nwant\n%s", quiet, err, out.String(), want)
+		}
+	}
+	asked := false
+	e := Env{Printer: &render.Printer{Out: io.Discard}, On: func(func(context.Context, *client.Client, []string) error) func(*cobra.Command, []string) error {
+		return func(*cobra.Command, []string) error { asked = true; return nil }
+	}}
+	if err := run(e.limits(), "release", "deploy"); err == nil || asked || err.Error() != "limits release: name the holder, such as --holder 4217; reeve limits KEY lists them" {
+		t.Errorf("a release from nobody: %v", err)
 	}
 }

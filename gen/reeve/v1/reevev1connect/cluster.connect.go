@@ -25,6 +25,8 @@ const (
 	QueueServiceName = "reeve.v1.QueueService"
 	// NamespaceServiceName is the fully-qualified name of the NamespaceService service.
 	NamespaceServiceName = "reeve.v1.NamespaceService"
+	// LimitServiceName is the fully-qualified name of the LimitService service.
+	LimitServiceName = "reeve.v1.LimitService"
 	// TokenServiceName is the fully-qualified name of the TokenService service.
 	TokenServiceName = "reeve.v1.TokenService"
 	// HealthServiceName is the fully-qualified name of the HealthService service.
@@ -63,6 +65,10 @@ const (
 	NamespaceServicePauseProcedure = "/reeve.v1.NamespaceService/Pause"
 	// NamespaceServiceResumeProcedure is the fully-qualified name of the NamespaceService's Resume RPC.
 	NamespaceServiceResumeProcedure = "/reeve.v1.NamespaceService/Resume"
+	// LimitServiceListProcedure is the fully-qualified name of the LimitService's List RPC.
+	LimitServiceListProcedure = "/reeve.v1.LimitService/List"
+	// LimitServiceReleaseProcedure is the fully-qualified name of the LimitService's Release RPC.
+	LimitServiceReleaseProcedure = "/reeve.v1.LimitService/Release"
 	// TokenServiceCreateProcedure is the fully-qualified name of the TokenService's Create RPC.
 	TokenServiceCreateProcedure = "/reeve.v1.TokenService/Create"
 	// TokenServiceListProcedure is the fully-qualified name of the TokenService's List RPC.
@@ -447,6 +453,106 @@ func (UnimplementedNamespaceServiceHandler) Pause(context.Context, *connect.Requ
 
 func (UnimplementedNamespaceServiceHandler) Resume(context.Context, *connect.Request[v1.NamespaceServiceResumeRequest]) (*connect.Response[v1.NamespaceServiceResumeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.NamespaceService.Resume is not implemented"))
+}
+
+// LimitServiceClient is a client for the reeve.v1.LimitService service.
+type LimitServiceClient interface {
+	// List returns a page of the keys that unfinished jobs name, by key.
+	List(context.Context, *connect.Request[v1.LimitServiceListRequest]) (*connect.Response[v1.LimitServiceListResponse], error)
+	// Release takes a slot from its holder, which goes on without one.
+	Release(context.Context, *connect.Request[v1.LimitServiceReleaseRequest]) (*connect.Response[v1.LimitServiceReleaseResponse], error)
+}
+
+// NewLimitServiceClient constructs a client for the reeve.v1.LimitService service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewLimitServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) LimitServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	limitServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("LimitService").Methods()
+	return &limitServiceClient{
+		list: connect.NewClient[v1.LimitServiceListRequest, v1.LimitServiceListResponse](
+			httpClient,
+			baseURL+LimitServiceListProcedure,
+			connect.WithSchema(limitServiceMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+		release: connect.NewClient[v1.LimitServiceReleaseRequest, v1.LimitServiceReleaseResponse](
+			httpClient,
+			baseURL+LimitServiceReleaseProcedure,
+			connect.WithSchema(limitServiceMethods.ByName("Release")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// limitServiceClient implements LimitServiceClient.
+type limitServiceClient struct {
+	list    *connect.Client[v1.LimitServiceListRequest, v1.LimitServiceListResponse]
+	release *connect.Client[v1.LimitServiceReleaseRequest, v1.LimitServiceReleaseResponse]
+}
+
+// List calls reeve.v1.LimitService.List.
+func (c *limitServiceClient) List(ctx context.Context, req *connect.Request[v1.LimitServiceListRequest]) (*connect.Response[v1.LimitServiceListResponse], error) {
+	return c.list.CallUnary(ctx, req)
+}
+
+// Release calls reeve.v1.LimitService.Release.
+func (c *limitServiceClient) Release(ctx context.Context, req *connect.Request[v1.LimitServiceReleaseRequest]) (*connect.Response[v1.LimitServiceReleaseResponse], error) {
+	return c.release.CallUnary(ctx, req)
+}
+
+// LimitServiceHandler is an implementation of the reeve.v1.LimitService service.
+type LimitServiceHandler interface {
+	// List returns a page of the keys that unfinished jobs name, by key.
+	List(context.Context, *connect.Request[v1.LimitServiceListRequest]) (*connect.Response[v1.LimitServiceListResponse], error)
+	// Release takes a slot from its holder, which goes on without one.
+	Release(context.Context, *connect.Request[v1.LimitServiceReleaseRequest]) (*connect.Response[v1.LimitServiceReleaseResponse], error)
+}
+
+// NewLimitServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewLimitServiceHandler(svc LimitServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	limitServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("LimitService").Methods()
+	limitServiceListHandler := connect.NewUnaryHandler(
+		LimitServiceListProcedure,
+		svc.List,
+		connect.WithSchema(limitServiceMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	limitServiceReleaseHandler := connect.NewUnaryHandler(
+		LimitServiceReleaseProcedure,
+		svc.Release,
+		connect.WithSchema(limitServiceMethods.ByName("Release")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/reeve.v1.LimitService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case LimitServiceListProcedure:
+			limitServiceListHandler.ServeHTTP(w, r)
+		case LimitServiceReleaseProcedure:
+			limitServiceReleaseHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedLimitServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedLimitServiceHandler struct{}
+
+func (UnimplementedLimitServiceHandler) List(context.Context, *connect.Request[v1.LimitServiceListRequest]) (*connect.Response[v1.LimitServiceListResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.LimitService.List is not implemented"))
+}
+
+func (UnimplementedLimitServiceHandler) Release(context.Context, *connect.Request[v1.LimitServiceReleaseRequest]) (*connect.Response[v1.LimitServiceReleaseResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.LimitService.Release is not implemented"))
 }
 
 // TokenServiceClient is a client for the reeve.v1.TokenService service.
