@@ -71,16 +71,18 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
 		return out
 	}
-	s.places(j, ti, s.bounds(j, ti, now, add), add)
+	if !s.bounds(j, ti, now, add) {
+		s.places(j, ti, add)
+	}
 	if len(out) == 0 { // a copy may be between two batches
 		add("settling", "nothing keeps it any more; what follows from that is being decided")
 	}
 	return out
 }
 
-// places are the reasons that lie with the workers, for what is ready; what is bounded by a
-// limit may be none of the plan's business.
-func (s *State) places(j *jobState, ti uint32, bounded bool, add func(kind, format string, args ...any)) {
+// places are the reasons that lie with the workers, for what is ready and kept by no limit:
+// of what is, the plan need not know.
+func (s *State) places(j *jobState, ti uint32, add func(kind, format string, args ...any)) {
 	t := &j.tasks[ti]
 	shared, alone := t.startable()
 	if j.held || shared+alone == 0 {
@@ -99,14 +101,8 @@ func (s *State) places(j *jobState, ti uint32, bounded bool, add func(kind, form
 		if group.Alone && alone == 0 || !group.Alone && shared == 0 {
 			continue
 		}
-		why := s.plan.Explain(group)
-		if bounded && why.Ready == 0 {
-			continue
-		}
-		for _, r := range why.Reasons() {
-			if !bounded || r.Kind != "turn" { // it has not come while a limit keeps it
-				add(r.Kind, "%s", r.Text)
-			}
+		for _, r := range s.plan.Explain(group).Reasons() {
+			add(r.Kind, "%s", r.Text)
 		}
 	}
 }

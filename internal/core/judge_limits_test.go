@@ -70,8 +70,8 @@ func (g *judge) rate(l *lab, of string, r job.Rate, at int64) {
 	if g.starts == nil {
 		g.starts = starts{}
 	}
-	all := append(g.starts[of], at)
-	g.starts[of] = all
+	g.starts[of] = append(g.starts[of], at)
+	all := g.starts[of]
 	per := time.Duration(r.Per).Microseconds()
 	between := (per + r.Count - 1) / r.Count
 	for i := range all {
@@ -245,17 +245,4 @@ func (g *judge) startable(l *lab, j *jobState, ti uint32) (shared, alone int64) 
 		shared, alone = min(shared, room), min(alone, room)
 	}
 	return shared, alone
-}
-
-// loosen lets the plan have what was kept aside: that is no part of the state that servers
-// share, and what may not start Place finds out again.
-func (s *State) loosen() {
-	for _, name := range s.spaceNames {
-		n := s.spaces[name]
-		s.limits.retry(&n.load)
-		for _, queue := range n.names {
-			s.limits.retry(&n.queues[queue].load)
-		}
-	}
-	s.settleLimits()
 }

@@ -126,7 +126,7 @@ func (g *judge) settled(l *lab) {
 	if !g.deep {
 		return
 	}
-	s.loosen()
+	s.takeBack()
 	if err := s.plan.Check(); err != nil {
 		l.fail("%v", err)
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -295,12 +296,32 @@ func (s *State) openQueue(q *queue) {
 
 // openDue lets go on what a rate held back until now.
 func (s *State) openDue(now int64) {
-	for i := len(s.limits.closed) - 1; i >= 0; i-- {
-		if q := s.limits.closed[i]; q.opens <= now {
+	for _, q := range slices.Clone(s.limits.closed) {
+		if q.opens <= now {
 			s.openQueue(q)
 		}
 	}
 	s.limits.Open(now)
+	s.settleLimits()
+}
+
+// Reconsider lets everything start again that a rate or a quota holds back at the moment: what
+// may not, Place finds out again. That is the leader's business and no part of the state that
+// servers share: whoever compares two copies of it calls this for both.
+func (s *State) Reconsider() {
+	s.takeBack()
+	s.openDue(math.MaxInt64)
+}
+
+// takeBack has the plan told again of all that was kept aside.
+func (s *State) takeBack() {
+	for _, name := range s.spaceNames {
+		n := s.spaces[name]
+		s.limits.retry(&n.load)
+		for _, queue := range n.names {
+			s.limits.retry(&n.queues[queue].load)
+		}
+	}
 	s.settleLimits()
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -251,8 +250,7 @@ type dumpedJob struct {
 }
 
 func (s *State) dump() dumped {
-	s.loosen()
-	s.openDue(math.MaxInt64) // nor are the moments at which rates let something start
+	s.Reconsider()
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
 		Spaces: s.Namespaces(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},

@@ -103,7 +103,8 @@ func (p *parser) concurrencyKey(n *tree.Node) string {
 
 // rate reads 10/s, or a mapping of count, per and burst.
 func (p *parser) rate(n *tree.Node) *job.Rate {
-	r, err := job.Rate{Burst: 1}, error(nil)
+	r := job.Rate{Burst: 1}
+	var err error
 	switch n.Kind {
 	case tree.Sequence:
 		p.Bad(n, "want a number in a time such as 10/s or 3/10m, or a mapping of count, per and burst")

@@ -39,6 +39,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)
+	h.judgeKeys(e)
 	if !e.Prefetched {
 		h.promote(a)
 		h.judgeRoom(at, h.workers[e.Worker])

@@ -21,14 +21,15 @@ const (
 	BugNoKill Bug = "keeper does not kill"
 	// BugStartTwice starts a process a second time when it has ended.
 	BugStartTwice Bug = "start twice"
-	// BugNoNeeds, BugNoThrottle, BugNoBudget and BugNoResources hide a part of each job
-	// from the server.
+	// BugNoNeeds, BugNoThrottle, BugNoBudget, BugNoResources and BugNoKeys hide a part of each
+	// job from the server.
 	BugNoNeeds     Bug = "hide needs"
 	BugNoThrottle  Bug = "hide throttles"
 	BugNoBudget    Bug = "hide retry budgets"
 	BugNoResources Bug = "hide resources"
 	// BugSameDevice tells attempts of the first device of their worker, whichever is theirs.
 	BugSameDevice Bug = "tell of the same device"
+	BugNoKeys      Bug = "hide concurrency keys"
 	// BugNoTimeout is a keeper that does not know the time.
 	BugNoTimeout Bug = "keeper forgets timeouts"
 	// BugNoRenewal is a keeper that is not told of renewed leases.
@@ -118,6 +119,7 @@ func Bugs() []Breach {
 		{BugNoBudget, Budgets, nil},
 		{BugNoResources, Room, nil},
 		{BugSameDevice, Room, nil},
+		{BugNoKeys, Exclusive, nil},
 		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Held, also(Ends)},
@@ -143,7 +145,7 @@ func Bugs() []Breach {
 		{BugStaleReads, Reads, also(OneEnd)},
 		{BugNoExpiry, Renewed, nil},
 		{BugIdle, Progress, nil},
-		{BugNoFencing, Fenced, nil},
+		{BugNoFencing, Fenced, also(NoPanic)},
 		{BugHoldOn, Silent, also(Reads)},
 		{BugNoReadIndex, Reads, also(Law, Durable)},
 		{BugNoGrace, NoTwins, nil},

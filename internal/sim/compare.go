@@ -16,6 +16,7 @@ import (
 // must agree on both.
 func export(s *core.State) (*store.Flush, []string) {
 	rows := record.NewRows()
+	s.Reconsider()
 	s.Export(rows)
 	f := rows.Flush(0, store.Mark{Seq: s.Seq()})
 	var says []string

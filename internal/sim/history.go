@@ -42,6 +42,9 @@ type history struct {
 	// many there were of those.
 	waits  float64
 	waited int
+	// paced is when attempts started by keys with a rate, in the term pacedIn.
+	paced   map[string][]int64
+	pacedIn uint64
 	// hungry is since when a queue has had work and an idle worker that takes it.
 	hungry map[string]time.Duration
 	// told is what watchers are to be told, and first where each batch begins in it.
@@ -92,6 +95,8 @@ type pastJob struct {
 	// startAfter, startBefore and deadline are 0 for none.
 	startAfter, startBefore, deadline int64
 	begun                             bool
+	// given: an attempt of it was given to a worker.
+	given bool
 }
 
 type pastTask struct {

@@ -57,6 +57,9 @@ func (w *world) makeFile(after []job.ID) string {
 	if on != nil {
 		d.add("after: {%s}", strings.Join(on, ", "))
 	}
+	if w.oneIn(6) {
+		d.add("concurrency: {key: %s, limit: %d, conflict: %s}", pick(w, "one", "two"), pick(w, 1, 1, 3), pick(w, "queue", "queue", "cancel"))
+	}
 	d.add("tasks:")
 	for i := range 1 + w.rnd.IntN(5) {
 		d.task(i)
@@ -90,6 +93,9 @@ func (d *draft) task(i int) {
 	d.add("    grace: %s", pick(w, "100ms", "1s", "3s", "30s"))
 	if w.oneIn(4) {
 		d.add("    lost_after: %s", pick(w, "2s", "5s", "20s", "never"))
+	}
+	if w.oneIn(6) {
+		d.add("    concurrency: {key: %s, limit: 2%s}", pick(w, "one", "two"), pick(w, "", ", rate: {count: 5, per: 10s, burst: 2}"))
 	}
 	d.needs(i)
 	d.room()
@@ -202,9 +208,14 @@ func (u *users) hide(canonical []byte) *job.Spec {
 	if err != nil {
 		u.w.fail(NoPanic, "%v", err)
 	}
+	if u.w.opt.Bug == BugNoKeys {
+		spec.Concurrency = nil
+	}
 	for i := range spec.Tasks {
 		t := &spec.Tasks[i]
 		switch u.w.opt.Bug {
+		case BugNoKeys:
+			t.Concurrency = nil
 		case BugNoNeeds:
 			if t.Array == nil || t.Array.From == "" {
 				t.Needs = nil

@@ -143,6 +143,9 @@ const (
 	atTimes   = "command: [\"true\"]\nstart_after: 5s\nstart_before: 30s\ndeadline: 1m\n"
 	limited   = "command: [\"true\"]\ntimeout: 5s\ngrace: 1s\n"
 	failsOnce = "command: [\"true\"]\narray: 0-9\nmax_fails: {count: 0, running: finish, pending: skip}\n"
+	wholeKey  = "command: [\"true\"]\nconcurrency: one\n"
+	keyedTask = "tasks:\n  a: {command: [\"true\"], array: 0-9, concurrency: {key: one, limit: 2}}\n"
+	paced     = "tasks:\n  a: {command: [\"true\"], array: 0-9, concurrency: {key: one, rate: 1/s}}\n"
 	large     = "command: [\"true\"]\nresources: {cpu: 5}\n"
 )
 
@@ -195,6 +198,19 @@ func TestGoodHistories(t *testing.T) {
 			s.pass(time.Second)
 			s.commit(core.ElementWoken{Job: id})
 			s.start(s.assign(id, 0, 0, 2))
+		},
+		"keys are held by one after the other": func(s *stage) {
+			for range 2 {
+				id := s.submit(wholeKey)
+				f := s.assign(id, 0, 0, 1)
+				s.start(f)
+				s.end(f, 0, job.Succeeded)
+				s.jobEnded(id, job.JobSucceeded, 0)
+			}
+			id := s.submit(paced)
+			s.assign(id, 0, 0, 1)
+			s.pass(time.Second)
+			s.assign(id, 0, 1, 1)
 		},
 		"a cancel ends what runs within its grace": func(s *stage) {
 			id := s.submit(graceful)
@@ -450,6 +466,22 @@ func badAttempts() []bad {
 			for p := range int64(3) {
 				s.assign(id, 0, p, 1)
 			}
+		}},
+		{Exclusive, "two jobs with one key", func(s *stage) {
+			s.assign(s.submit(wholeKey), 0, 0, 1)
+			s.assign(s.submit(wholeKey), 0, 0, 1)
+		}},
+		{Exclusive, "three attempts with a key of two slots", func(s *stage) {
+			id := s.submit(keyedTask)
+			for p := range int64(3) {
+				s.assign(id, 0, p, 1)
+			}
+		}},
+		{Exclusive, "two attempts within a second", func(s *stage) {
+			id := s.submit(paced)
+			s.assign(id, 0, 0, 1)
+			s.pass(999 * time.Millisecond)
+			s.assign(id, 0, 1, 1)
 		}},
 		{Budgets, "a third attempt of two", func(s *stage) {
 			id := s.submit(retried)

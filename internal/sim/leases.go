@@ -99,6 +99,9 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 	}
 	for ti := range j.tasks {
 		t, spec := &j.tasks[ti], &j.spec.Tasks[ti]
+		if spec.Concurrency != nil || j.spec.Concurrency != nil && !j.given {
+			continue // whose turn it is, is the keys' business: that it comes Ends sees to
+		}
 		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || !h.idleFor(spec) {
 			continue
 		}

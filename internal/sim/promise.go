@@ -27,6 +27,9 @@ const (
 	Room Promise = "resources hold"
 	// Throttled: no array runs more elements at a time than it says.
 	Throttled Promise = "throttles hold"
+	// Exclusive: no concurrency key is held more often than it has slots, or started by more
+	// often than its rate says.
+	Exclusive Promise = "concurrency keys hold"
 	// Budgets: no element is tried more often than its rules allow.
 	Budgets Promise = "retry budgets hold"
 	// Backoff: an element waits as long as its rules say before it is tried again.
@@ -76,7 +79,7 @@ const (
 // Promises lists every promise.
 func Promises() []Promise {
 	return []Promise{
-		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
+		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Exclusive, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
 		Stopped, Steady, Law, Codec, Truthful, Says, Streams, Reads, Silent, Leapt, Renewed, Progress, OneJob, Ends,
 	}
 }
