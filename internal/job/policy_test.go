@@ -145,8 +145,8 @@ func TestCheckOfPolicies(t *testing.T) {
 
 func TestChangesOfPolicies(t *testing.T) {
 	p := QueuePolicy{Order: ByAge, Weight: 2, Rate: Rate{Count: 1, Per: Duration(time.Second), Burst: 1}}
-	change := QueueChange{Order: new(ByShare), Limit: &Limit{Running: 3}, Rate: &Rate{}, HalfLife: new(Duration(time.Hour))}
-	want := QueuePolicy{Order: ByShare, Weight: 2, Limit: Limit{Running: 3}, HalfLife: Duration(time.Hour)}
+	change := QueueChange{Order: new(ByShare), Limit: &Limit{Running: 3}, Rate: &Rate{}, HalfLife: new(Duration(time.Hour)), Preempt: new(true)}
+	want := QueuePolicy{Order: ByShare, Weight: 2, Limit: Limit{Running: 3}, HalfLife: Duration(time.Hour), Preempt: true}
 	if got := change.Apply(p); got != want || p.Order != ByAge {
 		t.Errorf("changed to %+v, want %+v", got, want)
 	}

@@ -22,6 +22,7 @@ type QueueChange struct {
 	Limit     *Limit
 	Rate      *Rate
 	HalfLife  *Duration
+	Preempt   *bool
 }
 
 // Apply returns the policy after the change.
@@ -34,6 +35,7 @@ func (c *QueueChange) Apply(p QueuePolicy) QueuePolicy {
 	change(&p.Limit, c.Limit)
 	change(&p.Rate, c.Rate)
 	change(&p.HalfLife, c.HalfLife)
+	change(&p.Preempt, c.Preempt)
 	return p
 }
 

@@ -19,6 +19,7 @@ func putQueuePolicy(b []byte, f field, p *job.QueuePolicy) []byte {
 	b = putLimit(b, 6, p.Limit)
 	b = putRate(b, 7, p.Rate)
 	b = putInt(b, 8, int64(p.HalfLife))
+	b = putBool(b, 9, p.Preempt)
 	return end(b, at)
 }
 
@@ -42,6 +43,8 @@ func (r *reader) queuePolicy() (p job.QueuePolicy) {
 			p.Rate = m.rate()
 		case 8:
 			p.HalfLife = job.Duration(m.int())
+		case 9:
+			p.Preempt = m.bool()
 		default:
 			m.unknown()
 		}

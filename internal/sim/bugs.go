@@ -29,7 +29,7 @@ const (
 	BugNoResources Bug = "hide resources"
 	// BugSameDevice tells attempts of the first device of their worker, whichever is theirs.
 	BugSameDevice Bug = "tell of the same device"
-	BugNoKeys      Bug = "hide concurrency keys"
+	BugNoKeys     Bug = "hide concurrency keys"
 	// BugNoTimeout is a keeper that does not know the time.
 	BugNoTimeout Bug = "keeper forgets timeouts"
 	// BugNoRenewal is a keeper that is not told of renewed leases.

@@ -16,7 +16,8 @@ func (k sink) Job(j core.JobImage) {
 
 func (sink) Counters(core.CountersImage, uint64)      {}
 func (sink) Namespace(core.NamespaceSet, uint64)      {}
-func (sink) Queue(core.QueueSet, uint64)              {}
+func (sink) Queue(core.QueueImage, uint64)            {}
+func (sink) Key(string, *core.KeyImage, uint64)       {}
 func (sink) Token(core.Token, uint64)                 {}
 func (sink) Worker(uint64, *core.WorkerImage, uint64) {}
 func (sink) Spec(job.ID, core.Hash, []byte)           {}

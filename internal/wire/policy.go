@@ -26,7 +26,7 @@ func Namespace(v *core.NamespaceView) *reevev1.Namespace {
 func queuePolicy(p *job.QueuePolicy) *reevev1.QueuePolicy {
 	return QueuePolicy(&job.QueueChange{
 		Order: &p.Order, Backfill: &p.Backfill, Weight: new(max(p.Weight, 1)), Ageing: set(p.Ageing), Guarantee: set(p.Guarantee),
-		Limit: set(p.Limit), Rate: set(p.Rate), HalfLife: set(p.HalfLife),
+		Limit: set(p.Limit), Rate: set(p.Rate), HalfLife: set(p.HalfLife), Preempt: set(p.Preempt),
 	})
 }
 
@@ -49,7 +49,7 @@ func set[T comparable](v T) *T {
 func QueuePolicy(c *job.QueueChange) *reevev1.QueuePolicy {
 	return &reevev1.QueuePolicy{
 		Order: word(c.Order), Backfill: word(c.Backfill), Ageing: word(c.Ageing), Weight: c.Weight, Guarantee: amounts(c.Guarantee),
-		Limit: limit(c.Limit), Rate: rate(c.Rate), HalfLife: word(c.HalfLife),
+		Limit: limit(c.Limit), Rate: rate(c.Rate), HalfLife: word(c.HalfLife), Preempt: c.Preempt,
 	}
 }
 
@@ -154,7 +154,7 @@ func QueueChange(m *reevev1.QueuePolicy) (job.QueueChange, error) {
 	}
 	out := job.QueueChange{
 		Ageing: c.duration("ageing", m.Ageing), Weight: m.Weight, Guarantee: c.guarantee(m.GetGuarantee()),
-		Limit: c.limit(m.GetLimit()), Rate: c.rate(m.GetRate()), HalfLife: c.duration("half_life", m.HalfLife),
+		Limit: c.limit(m.GetLimit()), Rate: c.rate(m.GetRate()), HalfLife: c.duration("half_life", m.HalfLife), Preempt: m.Preempt,
 	}
 	if m.Order != nil {
 		o, err := job.ParseOrder(m.GetOrder())

@@ -50,7 +50,7 @@ func TestChangesTravel(t *testing.T) {
 			Order:    some(t, "order", func() job.Order { return rapid.SampledFrom([]job.Order{job.ByPriority, job.ByShare}).Draw(t, "order") }),
 			Backfill: some(t, "backfill", func() job.Backfill { return job.BackfillNone }), Ageing: some(t, "ageing", span), Weight: some(t, "weight", weight),
 			Guarantee: some(t, "guarantee", amounts), Limit: some(t, "limit", limit), Rate: some(t, "rate", func() job.Rate { return drawRate(t) }),
-			HalfLife: some(t, "half-life", span),
+			HalfLife: some(t, "half-life", span), Preempt: some(t, "preempt", func() bool { return rapid.Bool().Draw(t, "yes") }),
 		}
 		if got, err := QueueChange(QueuePolicy(&q)); err != nil || !cmp.Equal(q, got) {
 			t.Fatalf("%v (-want +got):\n%s", err, cmp.Diff(q, got))

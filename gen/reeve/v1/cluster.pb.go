@@ -142,7 +142,9 @@ type QueuePolicy struct {
 	Limit     *Limit   `protobuf:"bytes,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	Rate      *Rate    `protobuf:"bytes,7,opt,name=rate,proto3" json:"rate,omitempty"`
 	// How fast the use of users is forgotten where they take turns.
-	HalfLife      *string `protobuf:"bytes,8,opt,name=half_life,json=halfLife,proto3,oneof" json:"half_life,omitempty"`
+	HalfLife *string `protobuf:"bytes,8,opt,name=half_life,json=halfLife,proto3,oneof" json:"half_life,omitempty"`
+	// Whether it may stop attempts of a lower class, in any queue of its namespace, to have their room.
+	Preempt       *bool `protobuf:"varint,9,opt,name=preempt,proto3,oneof" json:"preempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,6 +233,13 @@ func (x *QueuePolicy) GetHalfLife() string {
 		return *x.HalfLife
 	}
 	return ""
+}
+
+func (x *QueuePolicy) GetPreempt() bool {
+	if x != nil && x.Preempt != nil {
+		return *x.Preempt
+	}
+	return false
 }
 
 // Amounts is resources by name: cpu, memory, gpu and others.
@@ -3044,7 +3053,7 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x04jobs\x18\x05 \x01(\x03R\x04jobs\x12\x18\n" +
 	"\apending\x18\x06 \x01(\x03R\apending\x12\x18\n" +
 	"\arunning\x18\a \x01(\x03R\arunning\x12-\n" +
-	"\x06policy\x18\b \x01(\v2\x15.reeve.v1.QueuePolicyR\x06policy\"\xdc\x02\n" +
+	"\x06policy\x18\b \x01(\v2\x15.reeve.v1.QueuePolicyR\x06policy\"\x87\x03\n" +
 	"\vQueuePolicy\x12\x19\n" +
 	"\x05order\x18\x01 \x01(\tH\x00R\x05order\x88\x01\x01\x12\x1f\n" +
 	"\bbackfill\x18\x02 \x01(\tH\x01R\bbackfill\x88\x01\x01\x12\x1b\n" +
@@ -3053,13 +3062,16 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\tguarantee\x18\x05 \x01(\v2\x11.reeve.v1.AmountsR\tguarantee\x12%\n" +
 	"\x05limit\x18\x06 \x01(\v2\x0f.reeve.v1.LimitR\x05limit\x12\"\n" +
 	"\x04rate\x18\a \x01(\v2\x0e.reeve.v1.RateR\x04rate\x12 \n" +
-	"\thalf_life\x18\b \x01(\tH\x04R\bhalfLife\x88\x01\x01B\b\n" +
+	"\thalf_life\x18\b \x01(\tH\x04R\bhalfLife\x88\x01\x01\x12\x1d\n" +
+	"\apreempt\x18\t \x01(\bH\x05R\apreempt\x88\x01\x01B\b\n" +
 	"\x06_orderB\v\n" +
 	"\t_backfillB\t\n" +
 	"\a_ageingB\t\n" +
 	"\a_weightB\f\n" +
 	"\n" +
-	"_half_life\"\x87\x01\n" +
+	"_half_lifeB\n" +
+	"\n" +
+	"\b_preempt\"\x87\x01\n" +
 	"\aAmounts\x12>\n" +
 	"\tresources\x18\x01 \x03(\v2 .reeve.v1.Amounts.ResourcesEntryR\tresources\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +

@@ -34,7 +34,12 @@ func (p *part[T]) Set(text string) error {
 func (p *part[T]) String() string { return "" }
 
 // Type is what the help calls the value, where its text does not.
-func (p *part[T]) Type() string { return "string" }
+func (p *part[T]) Type() string {
+	if _, ok := any(p).(*part[bool]); ok {
+		return "bool"
+	}
+	return "string"
+}
 
 func flag[T any](f *pflag.FlagSet, to **T, name, what string, parse func(string) (T, error), usage string) {
 	f.Var(&part[T]{to, parse, what}, name, usage)
@@ -64,6 +69,14 @@ func duration(text string) (job.Duration, error) {
 	return job.Duration(d), err
 }
 
+func yes(text string) (bool, error) {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		err = errors.New("want true or false")
+	}
+	return b, err
+}
+
 // ageing is a duration, or never.
 func ageing(text string) (job.Duration, error) {
 	if text == "never" {
@@ -90,6 +103,8 @@ func (p *queueFlags) add(c *cobra.Command) {
 	flag(f, &p.change.Rate, "rate", "rate", job.ParseRate, "how many attempts may start, a `rate` such as 10/s, 100/h or 3/10m, or none")
 	flag(f, &p.burst, "burst", "", whole, "the `number` that may start at once after a pause, beside --rate (default 1)")
 	flag(f, &p.change.HalfLife, "half-life", "", duration, "the `time` after which use counts half where users take turns (default 1h)")
+	flag(f, &p.change.Preempt, "preempt", "", yes, "whether it may stop attempts of a lower class to have their room")
+	f.Lookup("preempt").NoOptDefVal = "true"
 	c.PreRunE = func(*cobra.Command, []string) error { return p.check() }
 }
 

@@ -3,6 +3,7 @@ package spaces
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -101,7 +102,7 @@ func (e Env) showQueue() *cobra.Command {
 				{"queue", q.GetName()}, {"namespace", q.GetNamespace()}, {"state", openOrPaused(q.GetPaused())}, {"jobs", fmt.Sprint(q.GetJobs())},
 				{"order", p.Order.String()}, {"backfill", p.Backfill.String()}, {"ageing", durationText(p.Ageing, "never")},
 				{"weight", fmt.Sprint(p.Weight)}, {"guarantee", job.FormatResources(p.Guarantee)}, {"limit", p.Limit.String()},
-				{"rate", rateText(p.Rate)}, {"half-life", durationText(p.HalfLife, durationText(job.DefaultHalfLife, ""))},
+				{"rate", rateText(p.Rate)}, {"half-life", durationText(p.HalfLife, durationText(job.DefaultHalfLife, ""))}, {"preempt", strconv.FormatBool(p.Preempt)},
 			})
 		}),
 	}

@@ -37,17 +37,17 @@ func changing(add func(*cobra.Command)) *cobra.Command {
 func TestQueueFlags(t *testing.T) {
 	var p queueFlags
 	err := run(changing(p.add), "night", "--order", "fair", "--backfill", "none", "--ageing", "10m", "--weight", "3", "--guarantee", "cpu=8",
-		"--limit", "running=10,cpu=16,gpu=2", "--rate", "10/s", "--burst", "20", "--half-life", "1h")
+		"--limit", "running=10,cpu=16,gpu=2", "--rate", "10/s", "--burst", "20", "--half-life", "1h", "--preempt")
 	want := job.QueueChange{
 		Order: new(job.ByShare), Backfill: new(job.BackfillNone), Ageing: new(job.Duration(10 * time.Minute)), Weight: new(int64(3)),
 		Guarantee: &job.Resources{CPU: 8000}, Limit: &job.Limit{Running: 10, Resources: job.Resources{CPU: 16_000, Other: job.AmountsOf(map[string]int64{"gpu": 2})}},
-		Rate: &job.Rate{Count: 10, Per: job.Duration(time.Second), Burst: 20}, HalfLife: new(job.Duration(time.Hour)),
+		Rate: &job.Rate{Count: 10, Per: job.Duration(time.Second), Burst: 20}, HalfLife: new(job.Duration(time.Hour)), Preempt: new(true),
 	}
 	if diff := cmp.Diff(want, p.change); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	p = queueFlags{}
-	if err := run(changing(p.add), "night", "--limit", "none", "--rate=none", "--ageing", "never"); err != nil || *p.change.Limit != (job.Limit{}) || *p.change.Rate != (job.Rate{}) || *p.change.Ageing != 0 || p.change.Order != nil {
+	if err := run(changing(p.add), "night", "--limit", "none", "--rate=none", "--ageing", "never", "--preempt=false"); err != nil || *p.change.Limit != (job.Limit{}) || *p.change.Rate != (job.Rate{}) || *p.change.Ageing != 0 || *p.change.Preempt || p.change.Order != nil {
 		t.Errorf("%v, %+v", err, p.change)
 	}
 }
@@ -60,6 +60,7 @@ func TestBadFlags(t *testing.T) {
 		`--weight "-1": want a whole number (see reeve set --help)`:                                         {"--weight", "-1"},
 		`--limit "10": want pairs such as cpu=16,gpu=2, or none (see reeve set --help)`:                     {"--limit", "10"},
 		`--rate "10": want a number in a time such as 10/s, 100/h or 3/10m, or none (see reeve set --help)`: {"--rate", "10"},
+		`--preempt "maybe": want true or false (see reeve set --help)`:                                      {"--preempt=maybe"},
 		`--burst 20: name the rate as well, such as --rate 10/s`:                                            {"--burst", "20"},
 		`set: nothing is to change; name what, such as --weight 2 (see reeve set --help)`:                   {},
 	} {

@@ -748,6 +748,7 @@ type QueuePolicy struct {
 	Limit         *Limit                 `protobuf:"bytes,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	Rate          *Rate                  `protobuf:"bytes,7,opt,name=rate,proto3" json:"rate,omitempty"`
 	HalfLife      int64                  `protobuf:"varint,8,opt,name=half_life,json=halfLife,proto3" json:"half_life,omitempty"`
+	Preempt       bool                   `protobuf:"varint,9,opt,name=preempt,proto3" json:"preempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -836,6 +837,13 @@ func (x *QueuePolicy) GetHalfLife() int64 {
 		return x.HalfLife
 	}
 	return 0
+}
+
+func (x *QueuePolicy) GetPreempt() bool {
+	if x != nil {
+		return x.Preempt
+	}
+	return false
 }
 
 // NamespacePolicy is job.NamespacePolicy. Durations are nanoseconds.
@@ -1104,7 +1112,7 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\n" +
 	"OtherEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x9f\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xb9\x02\n" +
 	"\vQueuePolicy\x12\x14\n" +
 	"\x05order\x18\x01 \x01(\rR\x05order\x12\x1a\n" +
 	"\bbackfill\x18\x02 \x01(\rR\bbackfill\x12\x16\n" +
@@ -1113,7 +1121,8 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\tguarantee\x18\x05 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tguarantee\x12,\n" +
 	"\x05limit\x18\x06 \x01(\v2\x16.reeve.record.v1.LimitR\x05limit\x12)\n" +
 	"\x04rate\x18\a \x01(\v2\x15.reeve.record.v1.RateR\x04rate\x12\x1b\n" +
-	"\thalf_life\x18\b \x01(\x03R\bhalfLife\"\xc8\x01\n" +
+	"\thalf_life\x18\b \x01(\x03R\bhalfLife\x12\x18\n" +
+	"\apreempt\x18\t \x01(\bR\apreempt\"\xc8\x01\n" +
 	"\x0fNamespacePolicy\x12\x16\n" +
 	"\x06weight\x18\x01 \x01(\x03R\x06weight\x128\n" +
 	"\tguarantee\x18\x02 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tguarantee\x12,\n" +
