@@ -7,7 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
@@ -176,7 +176,7 @@ func weave(parsed *job.Spec) *spec {
 		}
 		sp.ups = append(sp.ups, ups)
 		var uses []uint32
-		for _, name := range jobfile.Uses(parsed, t) {
+		for _, name := range expr.Uses(parsed, t) {
 			uses = append(uses, uint32(places[name]))
 		}
 		sp.uses = append(sp.uses, uses)

@@ -7,6 +7,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 )
 
 func (s *State) decideSubmit(in Input, c Submit) (Decision, error) {
@@ -245,15 +246,15 @@ func evalArray(j *jobState, ti uint32) (int64, []string, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return jobfile.EvalArray(j.spec.spec.Tasks[ti].Array.From, scope)
+	return expr.Array(j.spec.spec.Tasks[ti].Array.From, scope)
 }
 
-func scopeOf(j *jobState, ti uint32) (*jobfile.Scope, error) {
+func scopeOf(j *jobState, ti uint32) (*expr.Scope, error) {
 	params, err := jobfile.DecodeParams(j.params)
 	if err != nil {
 		return nil, err
 	}
-	scope := &jobfile.Scope{
+	scope := &expr.Scope{
 		JobID: j.id, JobName: j.spec.spec.Name, Params: params, Index: job.NoIndex,
 		Outputs: map[string]map[string]string{},
 	}

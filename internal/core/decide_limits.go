@@ -8,6 +8,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -77,7 +78,7 @@ func (a *admission) take(c *Submit, i int) ([]KeyOf, error) {
 				return nil, fault("parameters of a submit: %v", err)
 			}
 		}
-		key, err := jobfile.ExpandKey(of, a.spec.Name, params)
+		key, err := expr.Key(of, a.spec.Name, params)
 		if err != nil {
 			return nil, refuse(job.Invalid, "%s%s", which, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -25,7 +26,7 @@ func (p *parser) array(n *tree.Node) *job.Array {
 
 // arrayText reads the short forms: indexes, or an expression.
 func (p *parser) arrayText(n *tree.Node, a *job.Array) {
-	if strings.Contains(n.Text, exprOpen) {
+	if strings.Contains(n.Text, expr.Open) {
 		a.From = p.arrayFrom(n)
 		return
 	}
@@ -99,7 +100,7 @@ func (p *parser) arrayEach(n *tree.Node, a *job.Array) {
 	const want = "a list of items, {lines: TEXT}, or an expression such as ${{ params.shards }}"
 	switch n.Kind {
 	case tree.Scalar:
-		if !strings.Contains(n.Text, exprOpen) {
+		if !strings.Contains(n.Text, expr.Open) {
 			p.Bad(n, "want %s", want)
 			return
 		}
@@ -109,7 +110,7 @@ func (p *parser) arrayEach(n *tree.Node, a *job.Array) {
 		a.Items = make([]string, len(n.Items))
 		for i, item := range n.Items {
 			a.Items[i], _ = p.anyText(item, "an item")
-			if strings.Contains(a.Items[i], exprOpen) {
+			if strings.Contains(a.Items[i], expr.Open) {
 				p.Bad(item, "expressions are not evaluated in single items; let one expression yield the whole list")
 			}
 		}
@@ -143,10 +144,10 @@ func lines(text string) []string {
 // arrayFrom reads the expression that an array is made from.
 func (p *parser) arrayFrom(n *tree.Node) string {
 	text := strings.TrimSpace(n.Text)
-	if e, ok := whole(text); ok {
-		return e.wrapped()
+	if e, ok := expr.Whole(text); ok {
+		return e.Wrapped()
 	}
-	if _, err := parseTemplate(text); err != nil {
+	if _, err := expr.Parse(text); err != nil {
 		p.exprError(n, err)
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -13,9 +14,9 @@ func (p *parser) exprError(n *tree.Node, err error) { p.Fail(n, "%s", err.Error(
 
 // exprInScript reports an expression where its value would be read as code.
 func (p *parser) exprInScript(n *tree.Node, text string) {
-	at := text[strings.Index(text, exprOpen):] //nolint:gocritic // the caller found it
-	if end := strings.Index(at, exprClose); end >= 0 {
-		at = at[:end+len(exprClose)]
+	at := text[strings.Index(text, expr.Open):] //nolint:gocritic // the caller found it
+	if end := strings.Index(at, expr.Close); end >= 0 {
+		at = at[:end+len(expr.Close)]
 	}
 	at = tree.Excerpt(at)
 	p.Fail(n, `%s is not evaluated in a script, where its value would be read as code; write env: {VALUE: "%s"} and use "$VALUE"`, at, at)
@@ -67,7 +68,7 @@ func (c exprChecker) env(n *tree.Node, env map[string]string) {
 // an interpreter reads as code.
 func (c exprChecker) command(n *tree.Node, t *job.Task) {
 	for i, arg := range t.Command {
-		if !strings.Contains(arg, exprOpen) {
+		if !strings.Contains(arg, expr.Open) {
 			continue
 		}
 		at := n.Items[i]
@@ -87,18 +88,18 @@ func (c exprChecker) key(n *tree.Node, of *job.Concurrency) {
 	if at := n.Get("key"); at != nil {
 		n = at
 	}
-	segments, err := parseTemplate(of.Key)
+	segments, err := expr.Parse(of.Key)
 	if err != nil {
 		c.p.exprError(n, err)
 		return
 	}
 	for _, s := range segments {
 		switch {
-		case !s.isExpr:
-		case s.expr.root == rootParam, s.expr.root == rootJobName:
-			c.one(n, s.expr)
+		case !s.IsPath:
+		case s.Path.Root == expr.Param, s.Path.Root == expr.JobName:
+			c.one(n, s.Path)
 		default:
-			c.p.Fail(n, "%s is not known when the job is submitted, as a key must be; want params or job.name", s.expr)
+			c.p.Fail(n, "%s is not known when the job is submitted, as a key must be; want params or job.name", s.Path)
 		}
 	}
 }
@@ -118,32 +119,32 @@ func readsCode(program, flag string) bool {
 
 // text checks every expression of a text.
 func (c exprChecker) text(n *tree.Node, text string) {
-	segments, err := parseTemplate(text)
+	segments, err := expr.Parse(text)
 	if err != nil {
 		c.p.exprError(n, err)
 		return
 	}
 	for _, s := range segments {
-		if s.isExpr {
-			c.one(n, s.expr)
+		if s.IsPath {
+			c.one(n, s.Path)
 		}
 	}
 }
 
-func (c exprChecker) one(n *tree.Node, e expr) {
-	switch e.root {
-	case rootParam:
-		if _, ok := c.p.spec.Params[e.key]; !ok {
-			c.p.Fail(n, "%s: the job has no such parameter; %s", e, tree.Suggest(e.key, sortedKeys(c.p.spec.Params)))
+func (c exprChecker) one(n *tree.Node, e expr.Path) {
+	switch e.Root {
+	case expr.Param:
+		if _, ok := c.p.spec.Params[e.Key]; !ok {
+			c.p.Fail(n, "%s: the job has no such parameter; %s", e, tree.Suggest(e.Key, sortedKeys(c.p.spec.Params)))
 		}
-	case rootOutput:
+	case expr.Output:
 		c.output(n, e)
-	case rootIndex, rootItem:
+	case expr.Index, expr.Item:
 		c.element(n, e)
 	}
 }
 
-func (c exprChecker) element(n *tree.Node, e expr) {
+func (c exprChecker) element(n *tree.Node, e expr.Path) {
 	if c.task < 0 {
 		c.p.Fail(n, "%s is not known to the job as a whole; put it into the env of a task that is an array", e)
 		return
@@ -154,28 +155,28 @@ func (c exprChecker) element(n *tree.Node, e expr) {
 		c.p.Fail(n, "%s is not known before the array is made", e)
 	case t.Array == nil:
 		c.p.Fail(n, "%s: the task is not an array; give it array, such as array: 0-31", e)
-	case e.root == rootItem && t.Array.Ranges != nil:
+	case e.Root == expr.Item && t.Array.Ranges != nil:
 		c.p.Fail(n, "%s: the array has indexes but no items; use array.index, or give it each", e)
 	}
 }
 
-func (c exprChecker) output(n *tree.Node, e expr) {
+func (c exprChecker) output(n *tree.Node, e expr.Path) {
 	if c.task < 0 {
-		c.p.Fail(n, "%s is not known to the job as a whole; put it into the env of a task that needs %s", e, e.task)
+		c.p.Fail(n, "%s is not known to the job as a whole; put it into the env of a task that needs %s", e, e.Task)
 		return
 	}
-	to, ok := c.g.index[e.task]
+	to, ok := c.g.index[e.Task]
 	switch {
 	case !ok:
 		names := make([]string, len(c.p.spec.Tasks))
 		for i, t := range c.p.spec.Tasks {
 			names[i] = t.Name
 		}
-		c.p.Fail(n, "%s: no task has this name; %s", e, tree.Suggest(e.task, names))
+		c.p.Fail(n, "%s: no task has this name; %s", e, tree.Suggest(e.Task, names))
 	case !c.g.needsTask(c.task, to):
-		c.p.Fail(n, "%s: the task does not wait for %s; add it to needs", e, e.task)
+		c.p.Fail(n, "%s: the task does not wait for %s; add it to needs", e, e.Task)
 	case c.p.spec.Tasks[to].Array != nil:
 		c.p.Fail(n, "%s: %s is an array, whose outputs are a list of one per element; use fetch: [%s] and read $REEVE_INPUTS/%s/outputs.jsonl",
-			e, e.task, e.task, e.task)
+			e, e.Task, e.Task, e.Task)
 	}
 }

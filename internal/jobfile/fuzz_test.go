@@ -41,33 +41,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzExpand: expressions neither panic nor grow without bound, and a text
-// without any is left alone.
-func FuzzExpand(f *testing.F) {
-	for _, text := range []string{"", "${{ params.n }}", "$${{ x }}", "a${{ tasks.extract.outputs.rows }}", `${{ tasks["my-task"].outputs.x }}`, "${{ array.index }}}}", "${{${{", "${{ params['n'] }}"} {
-		f.Add(text)
-	}
-	scope := testScope()
-	f.Fuzz(func(t *testing.T, text string) {
-		got, err := Expand(text, scope)
-		if err == nil && len(got) > MaxExpanded {
-			t.Fatalf("grew to %d bytes", len(got))
-		}
-		if err == nil && !strings.Contains(text, exprOpen) && got != text {
-			t.Fatalf("%q became %q", text, got)
-		}
-		if e, ok := whole(text); ok {
-			again, ok := whole(e.wrapped())
-			if !ok || again != e {
-				t.Fatalf("%q is spelled %q, which reads as %v", text, e.wrapped(), again)
-			}
-		}
-		if _, _, err := EvalArray(text, scope); err == nil && !strings.Contains(text, exprOpen) {
-			t.Fatalf("%q makes an array", text)
-		}
-	})
-}
-
 // FuzzBind: whatever is given, what is bound is JSON that binds to itself.
 func FuzzBind(f *testing.F) {
 	for _, value := range []string{`"x"`, "5", "1.50", "true", "null", `["a",1]`, `"a,b"`, "{}", `"[1]"`, "-0", "1e999"} {

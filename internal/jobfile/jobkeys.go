@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -92,7 +93,7 @@ func (p *parser) concurrency(n *tree.Node, whole bool) *job.Concurrency {
 
 func (p *parser) concurrencyKey(n *tree.Node) string {
 	text, ok := p.text(n, "a key such as deploy or customer-${{ params.customer }}")
-	if !ok || strings.Contains(text, exprOpen) {
+	if !ok || strings.Contains(text, expr.Open) {
 		return text // what it comes to is known when the job is submitted
 	}
 	if err := job.CheckKey(text); err != nil {
@@ -220,7 +221,7 @@ func (p *parser) labelValue(n *tree.Node) string {
 	case !ok:
 	case len(text) > maxLabelValue || strings.IndexFunc(text, unicode.IsControl) >= 0:
 		p.Bad(n, "want a label's value: one line of at most %d bytes", maxLabelValue)
-	case strings.Contains(text, exprOpen):
+	case strings.Contains(text, expr.Open):
 		p.Bad(n, "expressions are not evaluated in labels")
 	}
 	return text

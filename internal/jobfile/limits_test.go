@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -35,7 +36,7 @@ func TestLimits(t *testing.T) {
 		{"where", "run: x\nwhere: [" + repeat(maxWhere+1, "l%d,") + "]\n", "at most 64"},
 		{"key", "run: x\nidempotency_key: " + strings.Repeat("x", maxKey+1), "at most 256"},
 		{"parameter", "run: x\nparams: {a: " + strings.Repeat("x", maxParam) + "}", "at most 65536"},
-		{"expression", "run: x\nenv: {A: \"${{ params." + strings.Repeat("x", maxExpr) + " }}\"}", "at most 256"},
+		{"expression", "run: x\nenv: {A: \"${{ params." + strings.Repeat("x", expr.Max) + " }}\"}", "at most 256"},
 		{"path", "run: x\nfiles: {" + strings.Repeat("x", maxPath+1) + ": x}", "at most 255"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -26,7 +27,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 func (p *parser) params(n *tree.Node) map[string]job.Param {
 	params := map[string]job.Param{}
 	p.pairs(n, "a mapping of parameters such as day: \"2026-01-01\"", func(key, value *tree.Node) {
-		if !outputKey(key.Text) {
+		if !expr.OutputKey(key.Text) {
 			p.Bad(key, "want a parameter's name of small letters, digits and underscores, such as first_day")
 		}
 		params[key.Text] = p.param(value)
@@ -65,7 +66,7 @@ func (p *parser) param(n *tree.Node) job.Param {
 	switch {
 	case err != nil:
 		p.Bad(given, "%s", err.Error())
-	case strings.Contains(string(value), exprOpen):
+	case strings.Contains(string(value), expr.Open):
 		p.Bad(given, "expressions are not evaluated in parameters")
 	}
 	declared.Default = value
@@ -149,7 +150,7 @@ func bindText(declared *job.Param, text string) (json.RawMessage, error) {
 		out = json.RawMessage(text)
 	case "list":
 		if strings.HasPrefix(text, "[") {
-			items, err := stringList(text)
+			items, err := expr.StringList(text)
 			if err != nil {
 				return nil, want
 			}
@@ -262,7 +263,7 @@ func asGiven(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// DecodeParams reads what BindParams wrote, for Scope.
+// DecodeParams reads what BindParams wrote, for expr.Scope.
 func DecodeParams(bound []byte) (map[string]json.RawMessage, error) {
 	params := map[string]json.RawMessage{}
 	if len(bound) == 0 {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 )
 
@@ -50,8 +51,8 @@ func drawName() *rapid.Generator[string] {
 func drawText() *rapid.Generator[string] {
 	return rapid.StringOfN(rapid.RuneFrom([]rune("ab \n\t\"\\'{}:#&*!|>%@`,[]?-$é😀\u2028\u0085\u007f0159.~")), 0, 20, -1).
 		Filter(func(s string) bool {
-			segments, err := parseTemplate(s)
-			return err == nil && len(segments) == 1 && !segments[0].isExpr
+			segments, err := expr.Parse(s)
+			return err == nil && len(segments) == 1 && !segments[0].IsPath
 		})
 }
 

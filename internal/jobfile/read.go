@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
@@ -126,7 +127,7 @@ func (p *parser) filled(n *tree.Node, want string, most int) string {
 		p.Bad(n, "want %s", want)
 	case len(text) > most:
 		p.Bad(n, "has %d bytes; at most %d are allowed", len(text), most)
-	case strings.Contains(text, exprOpen):
+	case strings.Contains(text, expr.Open):
 		p.Bad(n, "expressions are not evaluated here; they may stand in env, command, array and concurrency")
 	}
 	return text

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -172,7 +173,7 @@ func (p *parser) run(n *tree.Node) string {
 		p.Bad(n, "want a shell script")
 	case len(text) > maxScript:
 		p.Fail(n, "has %d bytes; at most %d are allowed", len(text), maxScript)
-	case strings.Contains(text, exprOpen):
+	case strings.Contains(text, expr.Open):
 		p.exprInScript(n, text)
 	}
 	return text
@@ -227,7 +228,7 @@ func (p *parser) inputExpr(n *tree.Node) {
 	for _, item := range n.Items {
 		p.inputExpr(item)
 	}
-	if n.Kind == tree.Scalar && strings.Contains(n.Text, exprOpen) {
+	if n.Kind == tree.Scalar && strings.Contains(n.Text, expr.Open) {
 		p.Bad(n, "expressions are not evaluated in input; put them into env")
 	}
 }
@@ -256,7 +257,7 @@ func (p *parser) stdin(n *tree.Node) string {
 	if len(n.Text) > job.MaxFiles {
 		p.Fail(n, "has %d bytes; at most %d are allowed", len(n.Text), job.MaxFiles)
 	}
-	if strings.Contains(n.Text, exprOpen) {
+	if strings.Contains(n.Text, expr.Open) {
 		p.Bad(n, "expressions are not evaluated in stdin; put them into env and let the process read that")
 	}
 	return n.Text

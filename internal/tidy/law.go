@@ -16,7 +16,8 @@ type room struct {
 func rooms() []room {
 	return []room{
 		{dir: "internal/job", floor: 0, pure: true, says: "jobs, tasks, attempts, resources, dependencies, retry rules; legal transitions and the truth table; error codes"},
-		{dir: "internal/jobfile", floor: 0, pure: true, says: "text to a checked canonical spec: grammar, positions, defaults, expressions, schema"},
+		{dir: "internal/jobfile", floor: 0, pure: true, says: "text to a checked canonical spec: grammar, positions, defaults, schema"},
+		{dir: "internal/jobfile/expr", floor: 0, pure: true, says: "expressions in job files: paths to parameters, outputs and elements, and their values"},
 		{dir: "internal/jobfile/foreign", floor: 0, pure: true, says: "the words of other systems' job files, and what Reeve says for them"},
 		{dir: "internal/jobfile/tree", floor: 0, pure: true, says: "YAML and JSON to one tree of values with their positions"},
 		{dir: "internal/element", floor: 0, pure: true, says: "packed sets and chunks of array elements"},
@@ -106,6 +107,9 @@ func rooms() []room {
 func sideways() map[[2]string]string {
 	return map[[2]string]string{
 		{"internal/jobfile", "internal/job"}:                                          "a job file is parsed into the nouns",
+		{"internal/jobfile", "internal/jobfile/expr"}:                                 "expressions are checked where they stand",
+		{"internal/jobfile/expr", "internal/job"}:                                     "they stand in specs",
+		{"internal/jobfile/expr", "internal/jobfile/tree"}:                            "numbers are read, and texts shown, as in the file",
 		{"internal/jobfile", "internal/jobfile/foreign"}:                              "an unknown key may be known elsewhere",
 		{"internal/jobfile", "internal/jobfile/tree"}:                                 "the grammar is written over the tree",
 		{"internal/jobfile/tree", "internal/job"}:                                     "a wrong file is among the error codes",

@@ -13,6 +13,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -37,7 +38,7 @@ type builder struct {
 	task *job.Task
 	// item is the element's, nil if the array has none.
 	item  *string
-	scope *jobfile.Scope
+	scope *expr.Scope
 }
 
 func newBuilder(worker string, base map[string]string, w *link.Assignment) *builder {
@@ -67,15 +68,15 @@ func (b *builder) expand(where, text string) (string, job.Cause) {
 		}
 		b.scope = s
 	}
-	value, err := jobfile.Expand(text, b.scope)
+	value, err := expr.Expand(text, b.scope)
 	if err != nil {
 		return "", failure(job.CauseExpression, "%s: %v", where, err)
 	}
 	return value, job.Cause{}
 }
 
-func (b *builder) newScope() (*jobfile.Scope, error) {
-	s := &jobfile.Scope{
+func (b *builder) newScope() (*expr.Scope, error) {
+	s := &expr.Scope{
 		JobID: b.w.Job, JobName: b.w.Spec.Name, Index: b.w.Index, Item: b.item,
 		Outputs: map[string]map[string]string{},
 	}

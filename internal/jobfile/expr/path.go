@@ -1,4 +1,6 @@
-package jobfile
+// Package expr is the expressions in the texts of a job file, such as
+// ${{ params.day }}: what they may be, and their values when a task is run. It is pure.
+package expr
 
 import (
 	"errors"
@@ -9,157 +11,163 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
-// An expression is a path between ${{ and }}: a strict subset of CEL. $${{ stands
+// An expression is a path between Open and Close: a strict subset of CEL. $${{ stands
 // for ${{ itself.
 const (
-	exprOpen    = "${{"
-	exprClose   = "}}"
-	exprLiteral = "$${{"
-	// maxExpr bounds one expression in bytes.
-	maxExpr = 256
+	Open        = "${{"
+	Close       = "}}"
+	literalOpen = "$${{"
+	// Max bounds one expression in bytes.
+	Max = 256
 )
 
-// root is what a path begins with.
-type root uint8
+// Root is what a path begins with.
+type Root uint8
 
 const (
-	rootParam root = iota
-	rootOutput
-	rootIndex
-	rootItem
-	rootJobID
-	rootJobName
+	// Param is a parameter of the job.
+	Param Root = iota
+	// Output is an output of a task before.
+	Output
+	// Index is the index of an element of an array.
+	Index
+	// Item is the item of an element of an array.
+	Item
+	// JobID is the number of the job.
+	JobID
+	// JobName is the name of the job.
+	JobName
 )
 
-// expr is one path. It is a value and compares with ==.
-type expr struct {
-	root root
-	// task and key name an output; key alone names a parameter.
-	task, key string
+// Path is one path. It is a value and compares with ==.
+type Path struct {
+	Root Root
+	// Task and Key name an output; Key alone names a parameter.
+	Task, Key string
 }
 
 // String spells the path as the grammar wants it.
-func (e expr) String() string {
-	switch e.root {
-	case rootParam:
-		return "params." + e.key
-	case rootOutput:
-		if strings.Contains(e.task, "-") {
-			return fmt.Sprintf("tasks[%q].outputs.%s", e.task, e.key)
+func (e Path) String() string {
+	switch e.Root {
+	case Param:
+		return "params." + e.Key
+	case Output:
+		if strings.Contains(e.Task, "-") {
+			return fmt.Sprintf("tasks[%q].outputs.%s", e.Task, e.Key)
 		}
-		return "tasks." + e.task + ".outputs." + e.key
-	case rootIndex:
+		return "tasks." + e.Task + ".outputs." + e.Key
+	case Index:
 		return "array.index"
-	case rootItem:
+	case Item:
 		return "array.item"
-	case rootJobID:
+	case JobID:
 		return "job.id"
 	}
 	return "job.name"
 }
 
-// wrapped is the path as an expression in a text.
-func (e expr) wrapped() string { return exprOpen + " " + e.String() + " " + exprClose }
+// Wrapped is the path as an expression in a text.
+func (e Path) Wrapped() string { return Open + " " + e.String() + " " + Close }
 
-// segment is a piece of a template: literal text, or an expression.
-type segment struct {
-	literal string
-	isExpr  bool
-	expr    expr
+// Segment is a piece of a template: literal text, or an expression.
+type Segment struct {
+	Literal string
+	IsPath  bool
+	Path    Path
 }
 
-// whole returns the one expression that a text consists of.
-func whole(text string) (expr, bool) {
-	segments, err := parseTemplate(text)
-	if err != nil || len(segments) != 1 || !segments[0].isExpr {
-		return expr{}, false
+// Whole returns the one expression that a text consists of.
+func Whole(text string) (Path, bool) {
+	segments, err := Parse(text)
+	if err != nil || len(segments) != 1 || !segments[0].IsPath {
+		return Path{}, false
 	}
-	return segments[0].expr, true
+	return segments[0].Path, true
 }
 
-// parseTemplate splits a text into literals and expressions.
-func parseTemplate(text string) ([]segment, error) {
-	if !strings.Contains(text, exprOpen) {
-		return []segment{{literal: text}}, nil
+// Parse splits a text into literals and expressions.
+func Parse(text string) ([]Segment, error) {
+	if !strings.Contains(text, Open) {
+		return []Segment{{Literal: text}}, nil
 	}
-	var out []segment
+	var out []Segment
 	var literal strings.Builder
 	flush := func() {
 		if literal.Len() > 0 {
-			out = append(out, segment{literal: literal.String()})
+			out = append(out, Segment{Literal: literal.String()})
 			literal.Reset()
 		}
 	}
 	for rest := text; rest != ""; {
-		at := strings.Index(rest, exprOpen)
+		at := strings.Index(rest, Open)
 		if at < 0 {
 			literal.WriteString(rest)
 			break
 		}
 		if at > 0 && rest[at-1] == '$' {
-			literal.WriteString(rest[:at-1] + exprOpen)
-			rest = rest[at+len(exprOpen):]
+			literal.WriteString(rest[:at-1] + Open)
+			rest = rest[at+len(Open):]
 			continue
 		}
 		literal.WriteString(rest[:at])
 		flush()
-		body, tail, closed := strings.Cut(rest[at+len(exprOpen):], exprClose)
+		body, tail, closed := strings.Cut(rest[at+len(Open):], Close)
 		if !closed {
 			return nil, fmt.Errorf("expression %q is not closed; want %s at its end, or %s for the characters %s themselves",
-				tree.Excerpt(rest[at:]), exprClose, exprLiteral, exprOpen)
+				tree.Excerpt(rest[at:]), Close, literalOpen, Open)
 		}
-		e, err := parseExpr(body)
+		e, err := parsePath(body)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, segment{isExpr: true, expr: e})
+		out = append(out, Segment{IsPath: true, Path: e})
 		rest = tail
 	}
 	flush()
 	return out, nil
 }
 
-const wantExpr = "want a path such as params.day, tasks.extract.outputs.rows, array.index, array.item, job.id or job.name"
+const wantPath = "want a path such as params.day, tasks.extract.outputs.rows, array.index, array.item, job.id or job.name"
 
-// parseExpr reads a path.
-func parseExpr(body string) (expr, error) {
+// parsePath reads a path.
+func parsePath(body string) (Path, error) {
 	body = strings.TrimSpace(body)
-	fail := func(format string, args ...any) (expr, error) {
-		return expr{}, fmt.Errorf("expression %q: %s", tree.Excerpt(body), fmt.Sprintf(format, args...))
+	fail := func(format string, args ...any) (Path, error) {
+		return Path{}, fmt.Errorf("expression %q: %s", tree.Excerpt(body), fmt.Sprintf(format, args...))
 	}
-	if len(body) > maxExpr {
-		return fail("has %d bytes; at most %d are allowed", len(body), maxExpr)
+	if len(body) > Max {
+		return fail("has %d bytes; at most %d are allowed", len(body), Max)
 	}
 	steps, err := pathSteps(body)
 	if err != nil {
-		return fail("%s; %s", err.Error(), wantExpr)
+		return fail("%s; %s", err.Error(), wantPath)
 	}
 	switch {
 	case steps[0] == "params" && len(steps) == 2:
-		if !outputKey(steps[1]) {
+		if !OutputKey(steps[1]) {
 			return fail("parameters have names of small letters, digits and underscores, such as first_day")
 		}
-		return expr{root: rootParam, key: steps[1]}, nil
+		return Path{Root: Param, Key: steps[1]}, nil
 	case steps[0] == "tasks" && len(steps) == 4 && steps[2] == "outputs":
 		if err := job.CheckName(steps[1]); err != nil {
 			return fail("%s", err.Error())
 		}
-		if !outputKey(steps[3]) {
+		if !OutputKey(steps[3]) {
 			return fail("outputs have names of small letters, digits and underscores, such as rows")
 		}
-		return expr{root: rootOutput, task: steps[1], key: steps[3]}, nil
+		return Path{Root: Output, Task: steps[1], Key: steps[3]}, nil
 	case len(steps) == 2:
-		for _, known := range []expr{{root: rootIndex}, {root: rootItem}, {root: rootJobID}, {root: rootJobName}} {
+		for _, known := range []Path{{Root: Index}, {Root: Item}, {Root: JobID}, {Root: JobName}} {
 			if known.String() == steps[0]+"."+steps[1] {
 				return known, nil
 			}
 		}
 	}
-	return fail("%s", wantExpr)
+	return fail("%s", wantPath)
 }
 
-// outputKey reports whether s may name an output: [a-z_][a-z0-9_]*.
-func outputKey(s string) bool {
+// OutputKey reports whether s may name an output: [a-z_][a-z0-9_]*.
+func OutputKey(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if c != '_' && (c < 'a' || c > 'z') && (i == 0 || c < '0' || c > '9') {

@@ -1,8 +1,9 @@
-package jobfile
+package expr
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,15 +33,15 @@ type Scope struct {
 // Expand replaces every expression in text by its value. An error says which
 // expression has no value and why; it becomes a job.CauseExpression.
 func Expand(text string, scope *Scope) (string, error) {
-	segments, err := parseTemplate(text)
+	segments, err := Parse(text)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	for _, s := range segments {
-		value := s.literal
-		if s.isExpr {
-			if value, err = scope.text(s.expr); err != nil {
+		value := s.Literal
+		if s.IsPath {
+			if value, err = scope.text(s.Path); err != nil {
 				return "", err
 			}
 		}
@@ -52,8 +53,8 @@ func Expand(text string, scope *Scope) (string, error) {
 	return b.String(), nil
 }
 
-// ExpandKey works out a concurrency key of a job that is submitted.
-func ExpandKey(c *job.Concurrency, name string, params map[string]json.RawMessage) (string, error) {
+// Key works out a concurrency key of a job that is submitted.
+func Key(c *job.Concurrency, name string, params map[string]json.RawMessage) (string, error) {
 	key, err := Expand(c.Key, &Scope{JobName: name, Params: params, Index: job.NoIndex})
 	if err == nil {
 		err = job.CheckKey(key)
@@ -65,13 +66,13 @@ func ExpandKey(c *job.Concurrency, name string, params map[string]json.RawMessag
 }
 
 // text is an expression's value as text: lists are compact JSON.
-func (s *Scope) text(e expr) (string, error) {
+func (s *Scope) text(e Path) (string, error) {
 	fail := func(format string, args ...any) (string, error) {
 		return "", fmt.Errorf("%s: %s", e, fmt.Sprintf(format, args...))
 	}
-	switch e.root {
-	case rootParam:
-		raw, ok := s.Params[e.key]
+	switch e.Root {
+	case Param:
+		raw, ok := s.Params[e.Key]
 		if !ok {
 			return fail("the job has no such parameter")
 		}
@@ -80,36 +81,36 @@ func (s *Scope) text(e expr) (string, error) {
 			text = string(raw)
 		}
 		return text, nil
-	case rootOutput:
-		value, ok := s.Outputs[e.task][e.key]
+	case Output:
+		value, ok := s.Outputs[e.Task][e.Key]
 		if !ok {
-			return fail("task %s wrote no such output; it has to write %s=VALUE to the file $REEVE_OUTPUT", e.task, e.key)
+			return fail("task %s wrote no such output; it has to write %s=VALUE to the file $REEVE_OUTPUT", e.Task, e.Key)
 		}
 		if strings.IndexByte(value, 0) >= 0 {
 			return fail("the output has a NUL character, which no process can be given")
 		}
 		return value, nil
-	case rootIndex:
+	case Index:
 		if s.Index == job.NoIndex {
 			return fail("the task is not an array")
 		}
 		return strconv.FormatInt(s.Index, 10), nil
-	case rootItem:
+	case Item:
 		if s.Item == nil {
 			return fail("the array has indexes but no items")
 		}
 		return *s.Item, nil
-	case rootJobID:
+	case JobID:
 		return s.JobID.String(), nil
 	}
 	return s.JobName, nil
 }
 
-// EvalArray works out an array's From. A number is a count of elements without
+// Array works out an array's From. A number is a count of elements without
 // items; a list, given or as JSON text in an output, is the items, and count is
 // their number. Both may be zero.
-func EvalArray(from string, scope *Scope) (count int64, items []string, err error) {
-	e, ok := whole(strings.TrimSpace(from))
+func Array(from string, scope *Scope) (count int64, items []string, err error) {
+	e, ok := Whole(strings.TrimSpace(from))
 	if !ok {
 		return 0, nil, fmt.Errorf("array %q: want one whole expression", tree.Excerpt(from))
 	}
@@ -124,7 +125,7 @@ func EvalArray(from string, scope *Scope) (count int64, items []string, err erro
 		}
 		return count, nil, nil
 	}
-	if items, err = stringList(trimmed); err != nil {
+	if items, err = StringList(trimmed); err != nil {
 		return 0, nil, fmt.Errorf(`%s: %q: want a number of elements, or a JSON list such as ["a","b"]`, e, tree.Excerpt(text))
 	}
 	if len(items) > job.MaxElements {
@@ -133,9 +134,9 @@ func EvalArray(from string, scope *Scope) (count int64, items []string, err erro
 	return int64(len(items)), items, nil
 }
 
-// stringList reads a JSON list of strings and numbers as strings. It is never nil
+// StringList reads a JSON list of strings and numbers as strings. It is never nil
 // without an error.
-func stringList(text string) ([]string, error) {
+func StringList(text string) ([]string, error) {
 	var raw []json.RawMessage
 	if !strings.HasPrefix(text, "[") {
 		return nil, strconv.ErrSyntax
@@ -164,21 +165,21 @@ func stringList(text string) ([]string, error) {
 func Uses(spec *job.Spec, task *job.Task) []string {
 	var out []string
 	add := func(text string) {
-		if !strings.Contains(text, exprOpen) {
+		if !strings.Contains(text, Open) {
 			return
 		}
-		segments, err := parseTemplate(text)
+		segments, err := Parse(text)
 		if err != nil {
 			return
 		}
 		for _, s := range segments {
-			if s.isExpr && s.expr.root == rootOutput {
-				out = append(out, s.expr.task)
+			if s.IsPath && s.Path.Root == Output {
+				out = append(out, s.Path.Task)
 			}
 		}
 	}
 	for _, env := range []map[string]string{spec.Env, task.Env} {
-		for _, key := range sortedKeys(env) {
+		for _, key := range slices.Sorted(maps.Keys(env)) {
 			add(env[key])
 		}
 	}

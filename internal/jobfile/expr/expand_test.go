@@ -1,4 +1,4 @@
-package jobfile
+package expr
 
 import (
 	"encoding/json"
@@ -84,7 +84,7 @@ func TestExpandIsBounded(t *testing.T) {
 	}
 }
 
-func TestEvalArray(t *testing.T) {
+func TestArray(t *testing.T) {
 	for _, c := range []struct {
 		from  string
 		count int64
@@ -106,50 +106,40 @@ func TestEvalArray(t *testing.T) {
 		{"5", 0, nil, "one whole expression"},
 		{"a${{ params.n }}", 0, nil, "one whole expression"},
 	} {
-		count, items, err := EvalArray(c.from, testScope())
+		count, items, err := Array(c.from, testScope())
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("EvalArray(%q) fails with %v, want %q", c.from, err, c.err)
+				t.Errorf("Array(%q) fails with %v, want %q", c.from, err, c.err)
 			}
 			continue
 		}
 		if err != nil || count != c.count || !cmp.Equal(items, c.items) {
-			t.Errorf("EvalArray(%q) = %d, %q, %v, want %d, %q", c.from, count, items, err, c.count, c.items)
+			t.Errorf("Array(%q) = %d, %q, %v, want %d, %q", c.from, count, items, err, c.count, c.items)
 		}
 	}
 }
 
 func TestUses(t *testing.T) {
-	result, err := Parse("x.yaml", []byte(`
-env: {DAY: "${{ job.id }}"}
-tasks:
-  list: {run: "true"}
-  a-b: {run: "true"}
-  c: {run: "true"}
-  work:
-    needs: [list, a-b, c]
-    array: ${{ tasks.list.outputs.count }}
-    command: [x, '${{ tasks["a-b"].outputs.x }}', "${{ tasks.list.outputs.y }}"]
-    env: {A: '${{ tasks["a-b"].outputs.z }}', B: "$${{ tasks.c.outputs.x }}"}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"a-b", "list"}, Uses(result.Spec, &result.Spec.Tasks[3])); diff != "" {
+	spec := &job.Spec{Env: map[string]string{"DAY": "${{ job.id }}"}, Tasks: []job.Task{{
+		Name: "work", Array: &job.Array{From: "${{ tasks.list.outputs.count }}"},
+		Command: []string{"x", `${{ tasks["a-b"].outputs.x }}`, "${{ tasks.list.outputs.y }}"},
+		Env:     map[string]string{"A": `${{ tasks["a-b"].outputs.z }}`, "B": "$${{ tasks.c.outputs.x }}"},
+	}, {Name: "list", Command: []string{"true"}}}}
+	if diff := cmp.Diff([]string{"a-b", "list"}, Uses(spec, &spec.Tasks[0])); diff != "" {
 		t.Errorf("uses (-want +got):\n%s", diff)
 	}
-	if got := Uses(result.Spec, &result.Spec.Tasks[0]); len(got) != 0 {
+	if got := Uses(spec, &spec.Tasks[1]); len(got) != 0 {
 		t.Errorf("a task without expressions uses %q", got)
 	}
 }
 
-func TestExpandKey(t *testing.T) {
+func TestKey(t *testing.T) {
 	params := map[string]json.RawMessage{"customer": json.RawMessage(`"acme"`), "n": json.RawMessage(`7`), "empty": json.RawMessage(`""`), "lines": json.RawMessage(`"a\nb"`),
 		"long": json.RawMessage(`"` + strings.Repeat("x", job.MaxKey+1) + `"`)}
 	for text, want := range map[string]string{
 		"deploy": "deploy", "bill-${{ params.customer }}-${{params.n}}": "bill-acme-7", "${{ job.name }}": "night", "$${{ params.n }}": "${{ params.n }}",
 	} {
-		if got, err := ExpandKey(&job.Concurrency{Key: text}, "night", params); err != nil || got != want {
+		if got, err := Key(&job.Concurrency{Key: text}, "night", params); err != nil || got != want {
 			t.Errorf("%s is %q, %v; want %q", text, got, err, want)
 		}
 	}
@@ -160,8 +150,35 @@ func TestExpandKey(t *testing.T) {
 		"${{ params.none }}":  "params.none: the job has no such parameter",
 		"${{ job.name }}":     `concurrency key "": want one line of text`,
 	} {
-		if got, err := ExpandKey(&job.Concurrency{Key: text}, "", params); err == nil || !strings.Contains(err.Error(), want) || got != "" {
+		if got, err := Key(&job.Concurrency{Key: text}, "", params); err == nil || !strings.Contains(err.Error(), want) || got != "" {
 			t.Errorf("%s is %q, %v; want an error with %q", text, got, err, want)
 		}
 	}
+}
+
+// FuzzExpand: expressions neither panic nor grow without bound, and a text
+// without any is left alone.
+func FuzzExpand(f *testing.F) {
+	for _, text := range []string{"", "${{ params.n }}", "$${{ x }}", "a${{ tasks.extract.outputs.rows }}", `${{ tasks["my-task"].outputs.x }}`, "${{ array.index }}}}", "${{${{", "${{ params['n'] }}"} {
+		f.Add(text)
+	}
+	scope := testScope()
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := Expand(text, scope)
+		if err == nil && len(got) > MaxExpanded {
+			t.Fatalf("grew to %d bytes", len(got))
+		}
+		if err == nil && !strings.Contains(text, Open) && got != text {
+			t.Fatalf("%q became %q", text, got)
+		}
+		if e, ok := Whole(text); ok {
+			again, ok := Whole(e.Wrapped())
+			if !ok || again != e {
+				t.Fatalf("%q is spelled %q, which reads as %v", text, e.Wrapped(), again)
+			}
+		}
+		if _, _, err := Array(text, scope); err == nil && !strings.Contains(text, Open) {
+			t.Fatalf("%q makes an array", text)
+		}
+	})
 }
