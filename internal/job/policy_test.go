@@ -63,7 +63,7 @@ func TestLimitTexts(t *testing.T) {
 		"gpu=1.5":           `gpu "1.5"`,
 		"Gpu=1":             `resource: name "Gpu"`,
 		"cpu=1,, gpu=1":     "want pairs",
-		"running=1,disk=-1": `size "-1"`,
+		"running=1,disk=-1": `disk "-1": want a size`,
 	} {
 		if got, err := ParseLimit(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("limit %q is %v, %v; want an error with %q", text, got, err, want)

@@ -94,7 +94,9 @@ func ResourcesOf(words map[string]string) (Resources, error) {
 		default:
 			var n int64
 			if err = CheckResource(name); err == nil {
-				n, err = ParseAmount(name, text)
+				if n, err = ParseAmount(name, text); err != nil {
+					err = fmt.Errorf("%s %q: %w", name, text, err)
+				}
 			}
 			r.Other = r.Other.Set(name, n)
 		}
