@@ -46,7 +46,7 @@ race: ## all tests but the black-box ones, under the race detector
 blackbox: ## tests of the built binary
 	@if [ -d test ]; then \
 	  if [ -d cmd ]; then $(MAKE) build TRIM=; fi; \
-	  echo 'go test ./test/...'; go test ./test/...; \
+	  echo 'go test ./test/...'; go test -timeout 20m ./test/...; \
 	fi
 	cd bench && go test ./...
 

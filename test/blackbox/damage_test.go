@@ -15,7 +15,7 @@ func TestDamagedRecord(t *testing.T) {
 	c := newCluster(t)
 	c.worker("w1")
 	good := c.submit("name: good\nrun: echo good")
-	bad := c.submit("name: xyzzy-xyzzy\nrun: echo bad")
+	bad := c.submit("labels: {what: xyzzy-xyzzy}\nrun: echo bad")
 	c.ends(good, "succeeded")
 	c.ends(bad, "succeeded")
 	if code := c.server.stop(t); code != 0 {
@@ -28,7 +28,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	after := bytes.ReplaceAll(before, []byte("xyzzy-xyzzy"), []byte("xyzzy-xyzzx"))
 	if bytes.Equal(before, after) {
-		t.Fatal("the tables don't hold the job's name")
+		t.Fatal("the tables don't hold the job's label")
 	}
 	if err := os.WriteFile(path, after, 0o600); err != nil {
 		t.Fatal(err)

@@ -19,9 +19,9 @@ func TestForecast(t *testing.T) {
 		t.Fatalf("submit: exit %d, %s", r.code, r.err)
 	}
 	c.submit(file, "--hold")
-	const want = `(?s)\nTASK +STATE +DONE +TOOK +EXPECTED +WORKER +CAUSE\n` +
-		`load +pending +0/20 +- +about [0-9.]+m?s \([0-9.]+m?s to [0-9.]+m?s, of 20 runs\) +- +-\n` +
-		`report +pending +0/1 +- +- +- +-\n\nload: requested 4 GiB, p99 of 20 runs [0-9.]+ MiB; [0-9]+ MiB would do\n$`
+	const want = `(?s)\nTASK +STATE +DONE +TOOK +EXPECTED +WORKER +CAUSE +RESOURCES\n` +
+		`load +pending +0/20 +- +about [0-9.]+m?s \([0-9.]+m?s to [0-9.]+m?s, of 20 runs\) +- +- +cpu 0.1, memory 4Gi\n` +
+		`report +pending +0/1 +- +- +- +- +cpu 1\n\nload: requested 4 GiB, p99 of 20 runs [0-9.]+ MiB; [0-9]+ MiB would do\n$`
 	r := run(t, c.dir, c.env, "", "show", "last")
 	if !regexp.MustCompile(want).MatchString(r.out) {
 		t.Errorf("show (exit %d, %s):\n%s\nwant %s", r.code, r.err, r.out, want)
