@@ -12,7 +12,7 @@ import "github.com/reeve-scheduler/reeve/internal/plan/tournament"
 // It only changes caches: a caller that does not apply the proposal, or take the
 // group away, gets it again.
 func (x *Index) Next(now int64) (Placement, bool) {
-	if !x.changed {
+	if !x.changed && now < x.relook {
 		return Placement{}, false
 	}
 	x.begin(now)
@@ -84,14 +84,7 @@ func (x *Index) begin(now int64) {
 		return
 	}
 	x.passing, x.now = true, now
-	for _, w := range x.again {
-		if w.profile != nil {
-			x.gain(w)
-			x.refresh(w)
-		}
-	}
-	clear(x.again)
-	x.again = x.again[:0]
+	x.regain()
 }
 
 // sendAhead proposes what a worker may take although it has no place.
@@ -234,7 +227,12 @@ func (x *Index) settled() {
 	}
 	x.stale = closed
 	x.retry()
-	x.keeps, x.stirred = len(x.holds) > 0, true
+	x.keeps, x.stirred, x.relook = len(x.holds) > 0, true, never
+	for _, w := range x.reserved {
+		if ends := x.endsOf(w); len(ends) > 0 {
+			x.relook = min(x.relook, ends[0].at)
+		}
+	}
 	x.unhold()
 	x.changed, x.passing = false, false
 }

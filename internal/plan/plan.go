@@ -133,6 +133,9 @@ type Index struct {
 	// changed: there may be something to place. passing: Next looks for it, at the moment now.
 	changed, passing bool
 	now              int64
+	// relook is when something is expected to end on a worker on which a place was kept: if it
+	// has not, that place is kept for nothing, or for later.
+	relook int64
 	// holds are the places that are kept in this pass, on the workers in reserved; kept is
 	// what they were at the end of the last one, and again its workers.
 	holds           []hold
@@ -196,6 +199,7 @@ type Index struct {
 func New() *Index {
 	x := &Index{
 		root:     &node{},
+		relook:   never,
 		width:    otherColumn,
 		columns:  map[string]int{},
 		workers:  map[uint64]*worker{},

@@ -269,11 +269,36 @@ func (x *Index) unhold() {
 	x.barred = x.barred[:0]
 }
 
-// letGo ends what is kept when a group goes for which something is.
+// letGo ends what is kept when a group goes for which something is. If it did not take that, but
+// was sent ahead, say, others may.
 func (x *Index) letGo(record uint32) {
-	if slices.ContainsFunc(x.holds, func(h hold) bool { return h.record == record }) {
+	at := slices.IndexFunc(x.holds, func(h hold) bool { return h.record == record })
+	switch {
+	case at < 0:
+	case x.holds[at].from > x.now:
+		x.rehold()
+	default:
 		x.unhold()
 	}
+}
+
+// rehold ends what is kept in the middle of a pass, and lets what was held back be looked at
+// again.
+func (x *Index) rehold() {
+	x.unhold()
+	x.regain()
+}
+
+// regain lets the workers be looked at again on which something was kept.
+func (x *Index) regain() {
+	for _, w := range x.again {
+		if w.profile != nil {
+			x.gain(w)
+			x.refresh(w)
+		}
+	}
+	clear(x.again)
+	x.again = x.again[:0]
 }
 
 // Kept is a place that was kept for a group when there was nothing more to place.

@@ -236,7 +236,7 @@ func (x *Index) SetWorker(v Worker) {
 	} else {
 		same := slices.Equal(w.Executors, v.Executors) && slices.Equal(w.Functions, v.Functions) && slices.Equal(w.Labels, v.Labels)
 		if w.reserved {
-			x.unhold()
+			x.rehold()
 		}
 		x.count(w, -1)
 		w.Worker = v
@@ -280,7 +280,7 @@ func (x *Index) RemoveWorker(id uint64) {
 	}
 	w.holdings = nil
 	if w.reserved {
-		x.unhold()
+		x.rehold()
 	}
 	x.count(w, -1)
 	x.dismiss(w)
