@@ -19,6 +19,7 @@ type Explanation struct {
 	Task    string
 	State   job.ElementState
 	Reasons []Reason
+	Foresight
 }
 
 // Explain says why the tasks of a job wait, one of them or all. now is in Unix
@@ -35,7 +36,7 @@ func (s *State) Explain(id job.ID, only string, now int64) []Explanation {
 			continue
 		}
 		out = append(out, Explanation{
-			Task: name, State: j.tasks[i].counts().TaskState(), Reasons: s.reasons(j, uint32(i), now),
+			Task: name, State: j.tasks[i].counts().TaskState(), Reasons: s.reasons(j, uint32(i), now), Foresight: s.foresight(j, uint32(i)),
 		})
 	}
 	return out

@@ -17,6 +17,9 @@ func (s *State) ExplainElement(id job.ID, ti uint32, p, now int64) (Explanation,
 	}
 	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
 	out := Explanation{Task: spec.Name, State: t.state(p)}
+	if out.State == job.Pending {
+		out.Foresight = s.foresight(j, ti)
+	}
 	if t.arr == nil {
 		out.Reasons = s.reasons(j, ti, now)
 		return out, true

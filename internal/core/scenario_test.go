@@ -26,13 +26,13 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 // semicolons; what follows up to the dashes is the text of a job file.
 //
 //	submit [key= body= existing=JOB ended=JOB read=SEQ] [held] [retry=JOB] [n=COUNT]
-//	worker NAME [slots= cpu= prefetch= labels=a=b,c functions=f]
+//	worker NAME [slots= cpu= memory= prefetch= labels=a=b,c functions=f]
 //	restart NAME | reconnect NAME | away NAME | leave NAME | silent NAME 70s
 //	start REF... | end REF RESULT [outputs=JSON] | return REF
 //	tick 10s | cancel REF [elements=0-3] [reason=WHY] | kill REF | hold REF | release REF
 //	drain NAME [stop|off] | pause QUEUE | resume QUEUE | namespace NAME
 //	format | queue NAME [limit=running/2+cpu/3] [rate=2/10s] [burst=3] | space NAME [limit=] [pending=] | let-go KEY REF
-//	limits | show JOB... | explain JOB | explain ELEMENT | workers | flush | fail-over
+//	limits | show JOB... | explain JOB | explain ELEMENT | outlook JOB | plan | workers | flush | fail-over
 //
 // Indented lines are messages that a worker hears. After each command what a
 // server would recover from the tables and the journal is held against the state.
@@ -107,7 +107,7 @@ func runScenario(t *testing.T, path, text string) string {
 }
 
 func (sc *scenario) checkRecovery() {
-	if diff := cmp.Diff(sc.s.dump(), sc.recovered().dump(), byValue()); diff != "" {
+	if diff := cmp.Diff(sc.s.dumpAt(sc.now), sc.recovered().dumpAt(sc.now), byValue()); diff != "" {
 		sc.fail("what would be recovered differs (-state +recovered):\n%s", diff)
 	}
 }
@@ -151,6 +151,8 @@ func (sc *scenario) run(words []string, body string) {
 		}
 	case "tick":
 		sc.advance(sc.duration(rest[0]))
+	case "plan":
+		sc.plan(body)
 	default:
 		sc.runLook(name, rest)
 	}
@@ -249,6 +251,8 @@ func (sc *scenario) runLook(name string, rest []string) {
 		}
 	case "limits":
 		sc.keys()
+	case "outlook":
+		sc.outlook(sc.id(rest[0]))
 	case "workers":
 		for _, w := range sc.s.Workers() {
 			fmt.Fprintf(&sc.out, "%s runs %d with %d cpu, %d ahead%s%s\n", w.Hello.Name, w.Running, w.Used.CPU/1000, w.Prefetched,
@@ -440,6 +444,9 @@ func (sc *scenario) hello(name string, opts map[string]string) link.Hello {
 	}
 	if v, ok := opts["cpu"]; ok {
 		h.Capacity.CPU = sc.number(v) * 1000
+	}
+	if v, ok := opts["memory"]; ok {
+		h.Capacity.Memory = sc.number(v) << 30
 	}
 	if v, ok := opts["prefetch"]; ok {
 		h.Prefetch = int(sc.number(v))

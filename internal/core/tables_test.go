@@ -249,7 +249,10 @@ type dumpedJob struct {
 	Gated  []bool
 }
 
-func (s *State) dump() dumped {
+func (s *State) dump() dumped { return s.dumpAt(0) }
+
+// dumpAt is dump with what the plan would propose at a moment.
+func (s *State) dumpAt(now int64) dumped {
 	s.Reconsider()
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
@@ -293,7 +296,7 @@ func (s *State) dump() dumped {
 			}
 		}
 	}
-	d.Next, d.More = s.plan.Next(0)
+	d.Next, d.More = s.plan.Next(now)
 	return d
 }
 

@@ -1,11 +1,14 @@
 package forecast
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
 // Change is one that would let a group start now.
@@ -17,33 +20,54 @@ type Change struct {
 	Label string
 	// Length is the time limit that it would have to keep, in milliseconds, if set.
 	Length int64
+	// Limit is one that would have to be higher, To instead of From of Resource, if its namespace
+	// is set.
+	Limit why.AtLimit
 }
 
+// String is the change in words: would start now with 6Gi of memory instead of 8Gi.
+func (c Change) String() string {
+	switch {
+	case c.Limit.Namespace != "":
+		return "would start now if " + c.Limit.Raised(c.To)
+	case c.Label != "":
+		return "would start now without where: " + c.Label
+	case c.Length > 0:
+		return "would start now with timeout: " + job.FormatDuration(time.Duration(c.Length)*time.Millisecond)
+	case c.Resource == "memory" || c.Resource == job.Disk:
+		return fmt.Sprintf("would start now with %s of %s instead of %s", c.amount(c.To), c.Resource, c.amount(c.From))
+	}
+	return fmt.Sprintf("would start now with %s %s instead of %s", c.amount(c.To), c.Resource, c.amount(c.From))
+}
+
+// Amounts writes From and To as job files do.
+func (c Change) Amounts() (from, to string) {
+	if c.Resource == "" {
+		return "", ""
+	}
+	return c.amount(c.From), c.amount(c.To)
+}
+
+func (c Change) amount(n int64) string { return why.Amount(c.Resource, n) }
+
 // Changes says what would let a waiting group start now, each alone: less of a resource, one
-// label fewer, or a time limit that ends it before its place is needed for another.
-func (c *Cluster) Changes(id plan.GroupID) []Change {
-	at := slices.IndexFunc(c.Waiting, func(w plan.Ready) bool { return w.Group.ID == id })
-	if at < 0 {
+// label fewer, a time limit that ends it before its place is needed for another, or a higher
+// limit of its queue or namespace. Where it was learned how long it runs no time limit is
+// proposed: it would not keep it.
+func (m *Moment) Changes(id plan.GroupID, learned bool) []Change {
+	w := m.e.groups[id]
+	if w == nil || w.N <= 0 {
 		return nil
 	}
-	g := c.Waiting[at].Group
-	if c.startsNow(g) {
-		return nil
-	}
+	g := w.Group
 	var out []Change
 	need := g.Shape.Resources
-	try := func(ch Change, to plan.Group) bool {
-		ok := c.startsNow(to)
-		if ok {
-			out = append(out, ch)
-		}
-		return ok
-	}
 	for _, r := range amounts(need) {
-		for _, less := range c.lesser(&g, r) {
+		for _, less := range m.lesser(&g, r) {
 			to := g
 			to.Shape.Resources = with(need, r, less)
-			if try(Change{Resource: r, From: amountOf(need, r), To: less}, to) {
+			if m.starts(to) {
+				out = append(out, Change{Resource: r, From: amountOf(need, r), To: less})
 				break
 			}
 		}
@@ -51,38 +75,79 @@ func (c *Cluster) Changes(id plan.GroupID) []Change {
 	for label := range strings.SplitSeq(g.Shape.Where, "\n") {
 		to := g
 		to.Shape.Where = without(g.Shape.Where, label)
-		if label != "" {
-			try(Change{Label: label}, to)
+		if label != "" && m.starts(to) {
+			out = append(out, Change{Label: label})
 		}
 	}
-	for _, length := range c.gaps(&g) {
-		to := g
-		to.Length = length
-		if try(Change{Length: length}, to) {
-			break
+	if !learned {
+		for _, length := range m.gaps(&g) {
+			to := g
+			if to.Length = length; m.starts(to) {
+				out = append(out, Change{Length: length})
+				break
+			}
 		}
 	}
-	return out
+	return append(out, m.raises(g)...)
 }
 
-// startsNow reports whether one element of a group, changed as it is given, would start at once.
-func (c *Cluster) startsNow(g plan.Group) bool {
-	e := c.engine()
-	w := *e.groups[g.ID]
-	w.Group = g
-	e.wait(w)
-	for e.steps < MaxSteps {
-		p, ok := e.x.Next(e.now)
-		if !ok {
-			return false
-		}
-		if p.Group == g.ID {
-			return true
-		}
-		e.steps++
-		e.start(p)
+// starts reports whether an element of a group, changed as it is given, would start at once. It
+// leaves the moment as it was.
+func (m *Moment) starts(to plan.Group) bool {
+	w := m.e.groups[to.ID]
+	m.e.x.SetGroup(to, w.N)
+	ok := m.next(to.ID)
+	m.e.x.SetGroup(w.Group, w.N)
+	m.next(to.ID)
+	return ok
+}
+
+// next reports whether an element of a group is the next to start. What would start before it
+// does so only since the group asks for something else, and comes later in order.
+func (m *Moment) next(id plan.GroupID) bool {
+	p, ok := m.e.x.Next(m.e.now)
+	return ok && p.Group == id
+}
+
+// raises finds limits that keep a group from starting, each alone.
+func (m *Moment) raises(g plan.Group) []Change {
+	limits := m.Why(g.ID).Limits
+	if len(limits) != 1 {
+		return nil // no single one would do
 	}
-	return false
+	l := limits[0]
+	c := Change{Limit: l, Resource: l.Resource, From: l.Most, To: l.Used + l.Need}
+	raised := func(of job.Limit) job.Limit {
+		if l.Resource == "" {
+			of.Running = c.To
+		} else {
+			of.Resources = with(of.Resources, l.Resource, c.To)
+		}
+		return of
+	}
+	ok := false
+	if l.Queue == "" {
+		for _, n := range m.c.Namespaces {
+			if n.Name == l.Namespace {
+				to := n.Policy
+				to.Limit = raised(to.Limit)
+				m.e.x.SetNamespace(n.Name, to)
+				ok = m.next(g.ID)
+				m.e.x.SetNamespace(n.Name, n.Policy)
+			}
+		}
+	} else if q := m.c.queue(l.Namespace, l.Queue); q != nil {
+		to := q.Policy
+		to.Limit = raised(to.Limit)
+		m.e.x.SetQueue(q.Namespace, q.Name, to)
+		ok = m.next(g.ID)
+		m.e.x.SetQueue(q.Namespace, q.Name, q.Policy)
+	}
+	m.next(g.ID)
+	if !ok {
+		return nil
+	}
+	return []Change{c}
 }
 
 // maxTries bounds the amounts that are tried of one resource.
@@ -90,18 +155,16 @@ const maxTries = 3
 
 // lesser is amounts of a resource that some worker has free, less than a group asks for, most
 // first.
-func (c *Cluster) lesser(g *plan.Group, resource string) []int64 {
-	free := make(map[uint64]job.Resources, len(c.Workers))
-	for _, r := range c.Runs {
-		if !r.Attempt.Prefetch {
-			free[r.Worker] = free[r.Worker].Minus(r.Attempt.Shape.Resources)
-		}
-	}
+func (m *Moment) lesser(g *plan.Group, resource string) []int64 {
 	var out []int64
 	need := g.Shape.Resources
-	for i := range c.Workers {
-		w := &c.Workers[i]
-		left := w.Capacity.Plus(free[w.ID])
+	for i := range m.c.Workers {
+		w := &m.c.Workers[i]
+		if !m.e.x.Fit(g.ID, w.ID).Kind {
+			continue
+		}
+		used, _, _ := m.e.x.Usage(w.ID)
+		left := w.Capacity.Minus(used)
 		n := amountOf(left, resource)
 		if n > 0 && n < amountOf(need, resource) && with(need, resource, n).Fits(left) {
 			out = append(out, rounded(resource, n))
@@ -123,16 +186,15 @@ func rounded(resource string, n int64) int64 {
 }
 
 // gaps is how long it is until places are needed that are kept, for what is longer.
-func (c *Cluster) gaps(g *plan.Group) []int64 {
-	e := c.engine()
-	e.settle()
+func (m *Moment) gaps(g *plan.Group) []int64 {
 	var out []int64
-	for _, k := range e.x.Kept() {
-		if gap := k.From - c.Now; k.Known() && gap >= 1000 && (g.Length == 0 || gap < g.Length) {
+	for _, k := range m.kept {
+		if gap := k.From - m.c.Now; k.Known() && k.Group != g.ID && gap >= 1000 && (g.Length == 0 || gap < g.Length) {
 			out = append(out, gap/1000*1000)
 		}
 	}
 	slices.Sort(out)
+	out = slices.Compact(out)
 	slices.Reverse(out)
 	return out[:min(len(out), maxTries)]
 }

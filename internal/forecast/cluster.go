@@ -3,8 +3,6 @@
 package forecast
 
 import (
-	"slices"
-
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
@@ -16,12 +14,17 @@ type Cluster struct {
 	Now        int64
 	Namespaces []Namespace
 	Queues     []Queue
-	Workers    []plan.Worker
-	// Runs is what workers were given.
-	Runs []Run
-	// Waiting is groups that are ready, of which there may be More.
+	// Workers is by id.
+	Workers []plan.Worker
+	// Runs is what workers were given. Ahead is what they were sent ahead of a place, which is
+	// in Runs too, as if it waited.
+	Runs  []Run
+	Ahead []plan.Ready
+	// Waiting is groups that are ready. There may be More, and jobs that are not in Jobs.
 	Waiting []plan.Ready
 	More    bool
+	// Jobs is those of which more will wait than does, and those that have a deadline.
+	Jobs []Job
 }
 
 // Namespace is how one is served.
@@ -42,6 +45,7 @@ type Queue struct {
 type Run struct {
 	Worker  uint64
 	Attempt plan.Attempt
+	Of      plan.GroupID
 }
 
 // Bounds of a forecast. Beyond them nothing is said.
@@ -64,24 +68,68 @@ type Start struct {
 	Started int64
 }
 
+// JobCourse is what is expected of a job. Its zero value is nothing.
+type JobCourse struct {
+	// Start is when the first of what waits of it starts, 0 for unknown.
+	Start int64
+	// End is the last moment of it that is known, and Task the place of the task that it is of.
+	End  int64
+	Task uint32
+	// Open: there may be more of it, of which nobody knows.
+	Open bool
+}
+
 // Course is what is expected to happen.
 type Course struct {
 	Now    int64
 	Starts map[plan.GroupID]Start
-	// Kept is the places that are kept now.
-	Kept []plan.Kept
-	// Endless is how many attempts run of which nobody knows the end.
-	Endless int
-	// Whole: everything that waits was followed to its start, or to where only what has no
-	// known end is in its way.
-	Whole bool
+	// Jobs is what waits or runs, by job.
+	Jobs map[job.ID]JobCourse
+	// Late is the jobs that are expected to miss their deadline.
+	Late []Late
+	// Evicted is attempts that make room, in the order in which they are asked to.
+	Evicted []Eviction
+	// Endless is how many attempts run of which nobody knows the end, Further how many more
+	// there are among those that start.
+	Endless, Further int
+	Extent           Extent
 }
 
-// Forecast follows the cluster until everything that waits has started, or the bounds.
-func (c *Cluster) Forecast() *Course {
-	e := c.engine()
+// Eviction is an attempt of a job that makes room for another.
+type Eviction struct{ Of, For job.ID }
+
+// Extent is how far a forecast looked.
+type Extent uint8
+
+const (
+	// Whole: everything that waits was followed to its start, or to where only what has no
+	// known end is in its way.
+	Whole Extent = iota
+	// TooMany: MaxSteps ended it.
+	TooMany
+	// TooFar: MaxAhead did.
+	TooFar
+	// TooLong: who asked did.
+	TooLong
+)
+
+// Late is a job that is expected to miss its deadline. Times are Unix milliseconds.
+type Late struct {
+	Job      job.ID
+	Deadline int64
+	// At is when it is expected to end; AtLeast says that it may be later.
+	At      int64
+	AtLeast bool
+	// Task is the name of what is the last of it, as far as is known.
+	Task string
+}
+
+// Forecast follows the cluster until everything that waits has started, or the bounds, or until
+// stop, which may be nil and is asked now and then, says so.
+func (c *Cluster) Forecast(stop func() bool) *Course {
+	e := c.engine(true)
+	e.stop = stop
 	e.settle()
-	e.course.Kept = slices.Clone(e.x.Kept())
 	e.follow()
-	return e.course
+	return e.finish(c)
 }

@@ -3,6 +3,7 @@ package forecast
 import (
 	"container/heap"
 
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -11,25 +12,55 @@ type engine struct {
 	x      *plan.Index
 	now    int64
 	steps  int
+	stop   func() bool
+	cut    bool // stop has said so
 	groups map[plan.GroupID]*plan.Ready
 	ends   ends
 	course *Course
-	graph  *graph // nil, or a job that is asked about
+	graphs map[job.ID]*graph
+	// tagged are attempts that may have to make room, by the plan's name for them.
+	tagged map[uint64]*attempt
 }
 
-// end is the expected end of an attempt.
+// attempt is one that runs.
+type attempt struct {
+	run  *plan.Run
+	id   plan.GroupID
+	of   place
+	over bool
+}
+
+// end is a moment at which something changes: an attempt ends, or elements become ready.
 type end struct {
-	at    int64
-	order int // of attempts that end at one moment
-	run   *plan.Run
-	// task is the place in the graph whose element ends, -1 for none.
-	task int
+	at      int64
+	order   int // of those at one moment
+	attempt *attempt
+	of      place
+	// ready is how many elements become ready, if nothing ends.
+	ready int64
 }
 
-func (c *Cluster) engine() *engine {
+const (
+	// virtual marks the tags of attempts that run in a forecast alone.
+	virtual = 1 << 63
+	// leaves is how long an attempt takes that is asked to make room, in milliseconds: it may
+	// be less, and at most its grace.
+	leaves = 1000
+)
+
+// place is a task of a job that is followed; without a graph it is none.
+type place struct {
+	graph *graph
+	task  int
+}
+
+// engine makes a plan of the copy. What was sent ahead is the worker's, or waits: then it is
+// known when it starts.
+func (c *Cluster) engine(aheadWaits bool) *engine {
 	e := &engine{
-		x: plan.New(), now: c.Now, groups: make(map[plan.GroupID]*plan.Ready, len(c.Waiting)),
-		course: &Course{Now: c.Now, Starts: make(map[plan.GroupID]Start, len(c.Waiting))},
+		x: plan.New(), now: c.Now, groups: make(map[plan.GroupID]*plan.Ready, len(c.Waiting)), graphs: make(map[job.ID]*graph, len(c.Jobs)),
+		tagged: map[uint64]*attempt{},
+		course: &Course{Now: c.Now, Starts: make(map[plan.GroupID]Start, len(c.Waiting)), Jobs: make(map[job.ID]JobCourse, len(c.Waiting))},
 	}
 	for _, n := range c.Namespaces {
 		e.x.SetNamespace(n.Name, n.Policy)
@@ -42,40 +73,109 @@ func (c *Cluster) engine() *engine {
 	for _, w := range c.Workers {
 		e.x.SetWorker(w)
 	}
+	for i := range c.Jobs {
+		e.follows(&c.Jobs[i])
+	}
 	for _, r := range c.Runs {
-		e.run(r.Attempt, e.x.Take(r.Worker, r.Attempt), -1)
+		switch {
+		case !r.Attempt.Prefetch:
+			e.run(r.Attempt, &attempt{run: e.x.Take(r.Worker, r.Attempt), id: r.Of, of: e.began(r.Of, 1)})
+		case !aheadWaits:
+			e.began(r.Of, 1)
+			e.x.Take(r.Worker, r.Attempt)
+		}
+	}
+	if aheadWaits {
+		for _, w := range c.Ahead {
+			e.wait(w)
+		}
 	}
 	for _, w := range c.Waiting {
 		e.wait(w)
 	}
+	for i := range c.Jobs {
+		e.graphs[c.Jobs[i].ID].begin(e)
+	}
 	return e
 }
 
+// follows lets a job be followed from task to task.
+func (e *engine) follows(j *Job) { e.graphs[j.ID] = newGraph(j) }
+
+// began notes that elements of a group wait or run, and returns its place.
+func (e *engine) began(id plan.GroupID, n int64) place {
+	p := e.placeOf(id)
+	if p.graph != nil {
+		p.graph.at[p.task].out += n
+	}
+	return p
+}
+
+func (e *engine) placeOf(id plan.GroupID) place {
+	if g := e.graphs[id.Job]; g != nil && int(id.Task) < len(g.at) {
+		return place{g, int(id.Task)}
+	}
+	return place{}
+}
+
+// wait is what waits at the beginning.
 func (e *engine) wait(w plan.Ready) {
-	// What is sent ahead starts when a worker says so, which nobody knows better than this.
-	w.Group.NoPrefetch = true
-	e.groups[w.Group.ID] = &w
+	e.began(w.Group.ID, w.N)
+	e.ready(w.Group, w.N)
+}
+
+// ready lets elements of a group wait.
+func (e *engine) ready(g plan.Group, n int64) {
+	w := e.groups[g.ID]
+	if w == nil {
+		// What is sent ahead starts when a worker says so, which nobody knows better than this.
+		g.NoPrefetch = true
+		w = &plan.Ready{Group: g}
+		e.groups[g.ID] = w
+	}
+	w.N += n
 	e.x.SetGroup(w.Group, w.N)
 }
 
 // run notes when an attempt ends.
-func (e *engine) run(a plan.Attempt, r *plan.Run, task int) {
+func (e *engine) run(a plan.Attempt, of *attempt) {
 	at := a.Ends
 	if at <= e.now {
 		at = a.Limit
 	}
+	c := e.course.Jobs[of.id.Job]
 	if at <= e.now {
-		e.course.Endless++
-		return
+		c.Open = true
+	} else if at >= c.End {
+		c.End, c.Task = at, of.id.Task
 	}
-	heap.Push(&e.ends, end{at, e.steps, r, task})
+	e.course.Jobs[of.id.Job] = c
+	e.tagged[a.Tag] = of
+	switch {
+	case at > e.now:
+		heap.Push(&e.ends, end{at: at, order: e.steps, attempt: of})
+	case e.steps > 0:
+		e.course.Further++
+	default:
+		e.course.Endless++
+	}
+}
+
+// on reports whether the bounds let it go on.
+func (e *engine) on() bool {
+	const often = 64
+	if e.stop != nil && !e.cut && e.steps%often == 0 {
+		e.cut = e.stop()
+	}
+	return e.steps < MaxSteps && !e.cut
 }
 
 // settle starts all that can start at this moment.
 func (e *engine) settle() {
-	for e.steps < MaxSteps {
+	for e.on() {
 		p, ok := e.x.Next(e.now)
 		if !ok {
+			e.makeRoom()
 			return
 		}
 		e.steps++
@@ -83,14 +183,45 @@ func (e *engine) settle() {
 	}
 }
 
+// makeRoom asks attempts to end for what comes first. That they run again is not followed.
+func (e *engine) makeRoom() {
+	for e.on() {
+		p, ok := e.x.Evict(e.now)
+		if !ok {
+			return
+		}
+		e.steps++
+		for _, tag := range p.Tags {
+			a := e.tagged[tag]
+			if a == nil {
+				continue
+			}
+			e.x.Leave(a.run, leaves)
+			heap.Push(&e.ends, end{at: e.now + leaves, order: e.steps, attempt: a})
+			e.course.Evicted = append(e.course.Evicted, Eviction{Of: a.id.Job, For: p.Group.Job})
+			e.open(a.id.Job)
+		}
+	}
+}
+
+// open notes that nobody knows all of a job.
+func (e *engine) open(id job.ID) {
+	c := e.course.Jobs[id]
+	c.Open = true
+	e.course.Jobs[id] = c
+}
+
 func (e *engine) start(p plan.Placement) {
 	w := e.groups[p.Group]
 	g := &w.Group
-	a := plan.Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone}
+	a := plan.Attempt{
+		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone,
+		Tier: g.Tier, Began: e.now, Tag: virtual | uint64(e.steps),
+	}
 	if g.Length > 0 {
 		a.Ends, a.Limit = e.now+g.Length, e.now+g.Length
 	}
-	r := e.x.Take(p.Worker, a)
+	r := &attempt{run: e.x.Take(p.Worker, a), id: p.Group, of: e.placeOf(p.Group)}
 	w.N--
 	e.x.SetReady(p.Group, w.N)
 	s := e.course.Starts[p.Group]
@@ -100,32 +231,76 @@ func (e *engine) start(p plan.Placement) {
 	s.Started++
 	s.Last, s.Ends = e.now, a.Ends
 	e.course.Starts[p.Group] = s
-	e.run(a, r, e.graph.started(p.Group, e.now, p.Worker, a.Ends))
+	c := e.course.Jobs[p.Group.Job]
+	if c.Start == 0 {
+		c.Start = e.now
+	}
+	if e.now >= c.End {
+		c.End, c.Task = e.now, p.Group.Task
+	}
+	e.course.Jobs[p.Group.Job] = c
+	e.run(a, r)
 }
 
-// follow goes from end to end.
+// follow goes from moment to moment.
 func (e *engine) follow() {
-	until := e.now + MaxAhead
-	for len(e.ends) > 0 && e.steps < MaxSteps && e.ends[0].at <= until {
+	until := e.course.Now + MaxAhead
+	for len(e.ends) > 0 && e.ends[0].at <= until && e.on() {
 		e.now = e.ends[0].at
 		for len(e.ends) > 0 && e.ends[0].at == e.now {
 			next, _ := heap.Pop(&e.ends).(end)
-			e.x.Give(next.run)
-			e.ended(next.task)
+			e.comes(&next)
 		}
 		e.settle()
 	}
-	e.course.Whole = e.steps < MaxSteps && len(e.ends) == 0
 }
 
-// ended makes ready what an element of the graph was waited for.
-func (e *engine) ended(task int) {
-	if task < 0 {
-		return
+// comes carries out what happens at a moment.
+func (e *engine) comes(next *end) {
+	g := next.of.graph
+	switch a := next.attempt; {
+	case a != nil && a.over:
+	case a != nil:
+		a.over = true
+		e.x.Give(a.run)
+		if a.of.graph != nil {
+			a.of.graph.ended(e, a.of.task)
+		}
+	case next.ready > 0:
+		g.again(e, next.of.task, next.ready)
+	default:
+		g.open(e)
 	}
-	for _, w := range e.graph.ended(task) {
-		e.wait(w)
+}
+
+// finish is the course, once it was followed as far as it goes.
+func (e *engine) finish(c *Cluster) *Course {
+	out := e.course
+	switch {
+	case e.cut:
+		out.Extent = TooLong
+	case e.steps >= MaxSteps:
+		out.Extent = TooMany
+	case len(e.ends) > 0:
+		out.Extent = TooFar
 	}
+	for _, list := range [][]plan.Ready{c.Waiting, c.Ahead} {
+		for _, w := range list {
+			if e.groups[w.Group.ID].N > 0 {
+				e.open(w.Group.ID.Job)
+			}
+		}
+	}
+	for i := range c.Jobs {
+		j := &c.Jobs[i]
+		if !e.graphs[j.ID].over() {
+			e.open(j.ID)
+		}
+		if is := out.Jobs[j.ID]; j.Deadline > 0 && is.End > j.Deadline {
+			out.Late = append(out.Late, Late{Job: j.ID, Deadline: j.Deadline, At: is.End, AtLeast: is.Open, Task: j.Tasks[is.Task].Name})
+		}
+	}
+	return out
 }
 
 // ends is a heap by moment.

@@ -1,10 +1,12 @@
 package forecast
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -19,7 +21,7 @@ func shape(cpu, memory int64) plan.Shape {
 
 func worker(id uint64, cpu, memory int64) plan.Worker {
 	return plan.Worker{
-		ID: id, Capacity: job.Resources{CPU: cpu * 1000, Memory: memory << 30}, Slots: 100, Executors: []string{"process"}, Accepts: true,
+		ID: id, Name: fmt.Sprintf("w%d", id), Capacity: job.Resources{CPU: cpu * 1000, Memory: memory << 30}, Slots: 100, Executors: []string{"process"}, Accepts: true,
 	}
 }
 
@@ -30,7 +32,7 @@ func ready(id job.ID, s plan.Shape, length, n int64) plan.Ready {
 }
 
 func running(id uint64, s plan.Shape, ends int64) Run {
-	return Run{id, plan.Attempt{Shape: s, Namespace: "default", Queue: "default", Ends: ends, Limit: ends}}
+	return Run{Worker: id, Attempt: plan.Attempt{Shape: s, Namespace: "default", Queue: "default", Ends: ends, Limit: ends}}
 }
 
 func TestForecast(t *testing.T) {
@@ -43,7 +45,7 @@ func TestForecast(t *testing.T) {
 			ready(3, shape(1, 0), 0, 1),
 		},
 	}
-	got := c.Forecast()
+	got := c.Forecast(nil)
 	want := map[plan.GroupID]Start{
 		{Job: 1}: {First: 140 * second, Last: 140 * second, Ends: 200 * second, Worker: 1, Started: 1},
 		{Job: 2}: {First: 100 * second, Last: 120 * second, Ends: 140 * second, Worker: 1, Started: 2},
@@ -56,12 +58,16 @@ func TestForecast(t *testing.T) {
 	if diff := cmp.Diff(want, got.Starts); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	kept := []plan.Kept{{Group: plan.GroupID{Job: 1}, Worker: 1, From: 130 * second}}
-	if diff := cmp.Diff(kept, got.Kept); diff != "" {
-		t.Errorf("kept: -want +got\n%s", diff)
+	jobs := map[job.ID]JobCourse{
+		1: {Start: 130 * second, End: 190 * second},
+		2: {Start: 100 * second, End: 210 * second},
+		3: {Start: 190 * second, End: 190 * second, Open: true},
 	}
-	if !got.Whole || got.Endless != 1 {
-		t.Errorf("whole %v, %d without an end; want all of it, and job 3", got.Whole, got.Endless)
+	if diff := cmp.Diff(jobs, got.Jobs, cmpopts.IgnoreMapEntries(func(id job.ID, _ JobCourse) bool { return id == 0 })); diff != "" {
+		t.Errorf("jobs: -want +got\n%s", diff)
+	}
+	if got.Extent != Whole || got.Endless != 0 || got.Further != 1 {
+		t.Errorf("extent %d, %d and %d without an end; want all of it, and job 3", got.Extent, got.Endless, got.Further)
 	}
 }
 
@@ -71,8 +77,8 @@ func TestUnknown(t *testing.T) {
 		Now: 1, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{running(1, shape(2, 0), 0)},
 		Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1)},
 	}
-	got := c.Forecast()
-	if len(got.Starts) != 0 || !got.Whole || got.Endless != 1 {
+	got := c.Forecast(nil)
+	if len(got.Starts) != 0 || got.Extent != Whole || got.Endless != 1 {
 		t.Errorf("%+v; want no start, for one attempt without an end", got)
 	}
 }
@@ -85,7 +91,7 @@ func TestOverrun(t *testing.T) {
 		Now: 100 * second, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{late},
 		Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1)},
 	}
-	if got := c.Forecast().Starts[plan.GroupID{Job: 1}]; got.First != 200*second {
+	if got := c.Forecast(nil).Starts[plan.GroupID{Job: 1}]; got.First != 200*second {
 		t.Errorf("it starts at %d; want the limit of what runs, 200 s", got.First)
 	}
 }
@@ -102,22 +108,23 @@ func TestWhatIf(t *testing.T) {
 		return g
 	}
 	j := &Job{ID: 9, Tasks: []Task{
-		{Name: "extract", Group: group(0, shape(1, 0), 30*second), Count: 1},
-		{Name: "load", Group: group(1, shape(1, 0), 5*second), Count: 3, Needs: []int{0}},
-		{Name: "tidy", Group: group(2, shape(1, 0), 0), Count: 1, Needs: []int{0, 1}},
+		{Name: "extract", Group: group(0, shape(1, 0), 30*second), Count: 1, Left: 1},
+		{Name: "load", Group: group(1, shape(1, 0), 5*second), Count: 3, Left: 3, Needs: []Need{{Task: 0}}},
+		{Name: "tidy", Group: group(2, shape(1, 0), 0), Count: 1, Left: 1, Needs: []Need{{Task: 0}, {Task: 1}}},
+		{Name: "alarm", Group: group(3, shape(1, 0), 0), Count: 1, Left: 1, Needs: []Need{{Task: 1, Condition: job.OnFailed}}},
 	}}
-	got := c.WhatIf(j, c.Forecast())
+	got := c.WhatIf(j, c.Forecast(nil), nil)
 	want := &Effect{
 		Tasks: []TaskCourse{
-			{Name: "extract", Started: 1, Count: 1, First: 100 * second, Last: 100 * second, Ends: 130 * second, Worker: 1},
-			{Name: "load", Started: 3, Count: 3, First: 130 * second, Last: 135 * second, Ends: 140 * second, Worker: 1},
-			{Name: "tidy", Started: 1, Count: 1, First: 140 * second, Last: 140 * second, Worker: 1},
+			{Name: "extract", Started: 1, Count: 1, First: 100 * second, Last: 100 * second, Ends: 130 * second, Worker: "w1"},
+			{Name: "load", Started: 3, Count: 3, First: 130 * second, Last: 135 * second, Ends: 140 * second, Worker: "w1"},
+			{Name: "tidy", Started: 1, Count: 1, First: 140 * second, Last: 140 * second, Worker: "w1"},
+			{Name: "alarm", Count: 1, Skipped: true},
 		},
 		Delays: []Delay{
-			{Group: plan.GroupID{Job: 1}, From: 110 * second}, // the end of tidy is not known
-			{Group: plan.GroupID{Job: 2}, From: 120 * second, To: 140 * second},
+			{Job: 1, From: 110 * second}, // the end of tidy is not known
+			{Job: 2, From: 120 * second, To: 140 * second},
 		},
-		Delayed: 2, Endless: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -125,7 +132,7 @@ func TestWhatIf(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	labelled := worker(2, 8, 2)
+	labelled := worker(2, 8, 4)
 	labelled.Labels = []string{"zone=a"}
 	zone := shape(2, 1)
 	zone.Where = "zone=b"
@@ -146,13 +153,13 @@ func TestChanges(t *testing.T) {
 		3: {{Label: "zone=b"}},
 		4: nil, // it starts now, on worker 2
 	} {
-		if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: id})); diff != "" {
+		if diff := cmp.Diff(want, c.Moment().Changes(plan.GroupID{Job: id}, false)); diff != "" {
 			t.Errorf("job %d: -want +got\n%s", id, diff)
 		}
 	}
 	c.Waiting = c.Waiting[1:2]
 	want := []Change{{Resource: "memory", From: 8 << 30, To: 6 << 30}}
-	if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: 2})); diff != "" {
+	if diff := cmp.Diff(want, c.Moment().Changes(plan.GroupID{Job: 2}, false)); diff != "" {
 		t.Errorf("memory: -want +got\n%s", diff)
 	}
 }
@@ -164,7 +171,7 @@ func TestShorterStartsNow(t *testing.T) {
 		Waiting: []plan.Ready{ready(1, shape(4, 0), 60*second, 1), ready(2, shape(1, 0), 0, 1)},
 	}
 	want := []Change{{Length: 60 * second}}
-	if diff := cmp.Diff(want, c.Changes(plan.GroupID{Job: 2})); diff != "" {
+	if diff := cmp.Diff(want, c.Moment().Changes(plan.GroupID{Job: 2}, false)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -184,7 +191,7 @@ func TestForecastComesTrue(t *testing.T) {
 		}
 		want := happens(c)
 		got := map[plan.GroupID][]int64{}
-		for id, s := range c.Forecast().Starts {
+		for id, s := range c.Forecast(nil).Starts {
 			got[id] = []int64{s.First, s.Last}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

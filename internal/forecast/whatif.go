@@ -6,24 +6,20 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
-// Job is one that has not been submitted: its tasks in the order of its file.
-type Job struct {
-	ID    job.ID
-	Tasks []Task
-}
+// Verdict is what would become of a job.
+type Verdict uint8
 
-// Task is a node of a job that is asked about.
-type Task struct {
-	Name string
-	// Group is what its elements are for planning; its ID is the job's and the task's place.
-	Group plan.Group
-	// Count is its elements, at least 1 even where that is not known yet.
-	Count int64
-	// Needs is the places of the tasks that must have ended before.
-	Needs []int
-}
+const (
+	// Starts: all of it that waits for nothing else in it would start at once.
+	Starts Verdict = iota
+	// Waits: some of that would wait.
+	Waits
+	// Never: some task of it could not start as the cluster is, even if nothing else ran.
+	Never
+)
 
 // TaskCourse is what would happen to a task. Times are Unix milliseconds, 0 for unknown.
 type TaskCourse struct {
@@ -33,61 +29,158 @@ type TaskCourse struct {
 	First, Last    int64
 	// Ends is when the last element would end.
 	Ends int64
-	// Worker is where the first element would start, by id.
-	Worker uint64
+	// Worker names where the first element would start.
+	Worker string
+	// Skipped: it would run only if something else did not succeed.
+	Skipped bool
+	// Reasons is why it would not start at once, though it needs nothing else, or never, and
+	// Changes what would let it.
+	Reasons []why.Reason
+	Changes []Change
 }
 
-// Delay is what a waiting group would lose by a job.
+// Delay is what a job that waits would lose by another.
 type Delay struct {
-	Group plan.GroupID
-	// From is its expected start without the job, To with it, 0 for later than is known.
+	Job job.ID
+	// From is the expected start of some of it without the other, To with it, 0 for later than is
+	// known.
 	From, To int64
 }
 
 // Effect is what would happen if a job were submitted now.
 type Effect struct {
-	Tasks []TaskCourse
-	// Delays is the groups that would start later, the most delayed first, at most
-	// MaxDelays of them; Delayed is how many there are.
-	Delays  []Delay
-	Delayed int
-	// Endless is how many attempts run, or would, of which nobody knows the end.
-	Endless int
+	Verdict Verdict
+	Tasks   []TaskCourse
+	// End is when it would end, 0 for unknown, and Late that this is after its deadline.
+	End  int64
+	Late *Late
+	// Delays is the jobs that would start later, the most delayed first.
+	Delays []Delay
+	// Evicts is jobs of which attempts would have to make room.
+	Evicts []job.ID
 }
 
-// MaxDelays bounds the delayed groups that an effect names.
-const MaxDelays = 20
-
 // WhatIf says what would happen if a job were submitted now, beside what would happen
-// otherwise.
-func (c *Cluster) WhatIf(j *Job, otherwise *Course) *Effect {
-	e := c.engine()
-	e.graph = newGraph(j)
-	for i := range j.Tasks {
-		if len(j.Tasks[i].Needs) == 0 {
-			e.wait(plan.Ready{Group: j.Tasks[i].Group, N: j.Tasks[i].Count})
+// otherwise. stop is as in Forecast.
+func (c *Cluster) WhatIf(j *Job, otherwise *Course, stop func() bool) *Effect {
+	asked, known := *j, true
+	for _, id := range j.After {
+		is, ok := otherwise.Jobs[id]
+		known = known && ok && !is.Open
+		asked.From = max(asked.From, is.End)
+	}
+	if !known {
+		asked.Tasks = slices.Clone(asked.Tasks)
+		for i := range asked.Tasks {
+			asked.Tasks[i].Held = true
 		}
 	}
+	with := *c
+	with.Jobs = append(slices.Clone(c.Jobs), asked)
+	e := with.engine(true)
+	e.stop = stop
 	e.settle()
 	e.follow()
-	out := &Effect{Tasks: e.graph.tasks, Endless: e.course.Endless}
-	out.Delays = delays(c, otherwise, e.course)
-	out.Delayed = len(out.Delays)
-	out.Delays = out.Delays[:min(len(out.Delays), MaxDelays)]
+	course, m := e.finish(&with), with.Moment()
+	out := &Effect{Tasks: make([]TaskCourse, len(j.Tasks))}
+	if len(j.After) > 0 || asked.From > c.Now {
+		out.Verdict = Waits
+	}
+	for i := range j.Tasks {
+		out.Verdict = max(out.Verdict, m.askedTask(&out.Tasks[i], &j.Tasks[i], course, e.graphs[j.ID].at[i].skipped))
+	}
+	if is := course.Jobs[j.ID]; !is.Open {
+		out.End = is.End
+	}
+	for i := range course.Late {
+		if course.Late[i].Job == j.ID {
+			out.Late = &course.Late[i]
+		}
+	}
+	out.Delays = delays(c, otherwise, course)
+	for _, v := range course.Evicted {
+		if v.For == j.ID && !slices.Contains(out.Evicts, v.Of) {
+			out.Evicts = append(out.Evicts, v.Of)
+		}
+	}
 	return out
 }
 
-// delays compares two courses of what waits.
+// askedTask says what becomes of a task of a job that is asked about.
+func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Verdict {
+	id := t.Group.ID
+	s := c.Starts[id]
+	*out = TaskCourse{Name: t.Name, Count: t.Count, Started: s.Started, First: s.First, Last: s.Last, Skipped: skipped}
+	if s.Started > 0 {
+		out.Worker = m.c.worker(s.Worker)
+	}
+	if s.Started == t.Count {
+		out.Ends = s.Ends
+	}
+	if reasons := m.hopeless(t.Group); reasons != nil && !skipped {
+		out.Reasons = reasons
+		return Never
+	}
+	if !m.Waits(id) {
+		return Starts
+	}
+	out.Reasons = append(m.Why(id).Reasons(), m.Kept(id)...)
+	if r := m.unknown(c, id); s.Started == 0 && r.Text != "" {
+		out.Reasons = append(out.Reasons, r)
+	}
+	out.Changes = m.Changes(id, t.Learned)
+	return Waits
+}
+
+// hopeless is why a group could never start as the cluster is, nil if it could.
+func (m *Moment) hopeless(g plan.Group) []why.Reason {
+	waits := m.e.groups[g.ID]
+	n := int64(1)
+	if waits != nil && waits.N > 0 {
+		n = waits.N
+	}
+	m.e.x.SetGroup(g, n)
+	y := m.Why(g.ID)
+	if waits != nil && waits.N > 0 {
+		m.e.x.SetGroup(waits.Group, n)
+	} else {
+		m.e.x.SetReady(g.ID, 0)
+	}
+	var out []why.Reason
+	for _, l := range y.Limits {
+		if l.Need > l.Most {
+			out = append(out, why.Reason{Kind: "limit", Text: l.String()})
+		}
+	}
+	if y.Busy+y.Open == 0 {
+		for _, r := range y.Reasons() {
+			if r.Kind == "no_worker" {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// delays compares two courses of what waits, by job.
 func delays(c *Cluster, before, after *Course) []Delay {
 	var out []Delay
+	at := map[job.ID]int{}
 	for _, w := range c.Waiting {
 		was, is := before.Starts[w.Group.ID], after.Starts[w.Group.ID]
-		if was.Started > 0 && (is.Started == 0 || is.First > was.First) {
-			d := Delay{Group: w.Group.ID, From: was.First}
-			if is.Started > 0 {
-				d.To = is.First
-			}
+		if was.Started == 0 || is.Started > 0 && is.First <= was.First {
+			continue
+		}
+		d := Delay{Job: w.Group.ID.Job, From: was.First}
+		if is.Started > 0 {
+			d.To = is.First
+		}
+		switch i, ok := at[d.Job]; {
+		case !ok:
+			at[d.Job] = len(out)
 			out = append(out, d)
+		case d.lost() > out[i].lost():
+			out[i] = d
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Delay) int { return cmp.Compare(b.lost(), a.lost()) })
@@ -99,56 +192,4 @@ func (d Delay) lost() int64 {
 		return MaxAhead
 	}
 	return d.To - d.From
-}
-
-// graph follows the tasks of a job.
-type graph struct {
-	job   *Job
-	tasks []TaskCourse
-	left  []int64 // elements that have not ended
-	waits []int   // needs that have not ended
-}
-
-func newGraph(j *Job) *graph {
-	g := &graph{job: j, tasks: make([]TaskCourse, len(j.Tasks)), left: make([]int64, len(j.Tasks)), waits: make([]int, len(j.Tasks))}
-	for i := range j.Tasks {
-		t := &j.Tasks[i]
-		g.tasks[i] = TaskCourse{Name: t.Name, Count: t.Count}
-		g.left[i], g.waits[i] = t.Count, len(t.Needs)
-	}
-	return g
-}
-
-// started notes that an element started, and returns the place of its task, -1 for none.
-func (g *graph) started(id plan.GroupID, now int64, worker uint64, ends int64) int {
-	if g == nil || id.Job != g.job.ID {
-		return -1
-	}
-	t := &g.tasks[id.Task]
-	if t.Started == 0 {
-		t.First, t.Worker = now, worker
-	}
-	t.Started++
-	t.Last = now
-	if t.Started == t.Count {
-		t.Ends = ends
-	}
-	return int(id.Task)
-}
-
-// ended notes that an element ended, and returns what may start because of that.
-func (g *graph) ended(task int) (ready []plan.Ready) {
-	if g.left[task]--; g.left[task] > 0 {
-		return nil
-	}
-	for i := range g.job.Tasks {
-		t := &g.job.Tasks[i]
-		if !slices.Contains(t.Needs, task) {
-			continue
-		}
-		if g.waits[i]--; g.waits[i] == 0 {
-			ready = append(ready, plan.Ready{Group: t.Group, N: t.Count})
-		}
-	}
-	return ready
 }

@@ -1,6 +1,6 @@
 package plan
 
-import "slices"
+import "github.com/reeve-scheduler/reeve/internal/plan/tournament"
 
 // Ready is a group and how many of its elements are ready.
 type Ready struct {
@@ -8,65 +8,74 @@ type Ready struct {
 	N     int64
 }
 
-// Waiting is the groups that come first in each class, so many of each, and whether there are
-// more.
-func (x *Index) Waiting(each int) (list []Ready, more bool) {
-	for _, c := range x.classes {
-		if c == nil {
-			continue
-		}
-		more = more || len(c.groups) > each
-		u := c.flow.account
-		g := Group{
-			Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
-			Shape: c.shape.Shape, NoPrefetch: c.form == direct,
-		}
-		for id := range x.ranked(c, each) {
-			r := x.groups.Get(id)
-			g.ID, g.Score, g.Length = x.nameOf(c, id), r.Score, r.Lasts()
-			list = append(list, Ready{g, r.Ready})
-		}
+// Classes is how many classes of groups there are, some of them without any. Waiting is asked
+// of each below that.
+func (x *Index) Classes() int { return len(x.classes) }
+
+// Waiting appends the groups that come first in a class to a list, at most so many, and reports
+// whether there are more.
+func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
+	c := x.classes[class]
+	if c == nil || len(c.groups) == 0 {
+		return list, false
 	}
-	return list, more
+	u := c.flow.account
+	g := Group{
+		Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
+		Shape: c.shape.Shape, NoPrefetch: c.form == direct,
+	}
+	for id := range x.ranked(c, most) {
+		r := x.groups.Get(id)
+		g.ID, g.Score, g.Length = x.nameOf(c, id), r.Score, r.Lasts()
+		list = append(list, Ready{g, r.Ready})
+	}
+	return list, len(c.groups) > most
 }
 
-// Workers is the workers by id. What is in them must not be changed.
-func (x *Index) Workers() []Worker {
-	list := make([]Worker, 0, len(x.workerList))
-	for _, w := range x.workerList {
-		list = append(list, w.Worker)
+// Worker is what was told of a worker, nothing if it is not known. What is in it must not be
+// changed.
+func (x *Index) Worker(id uint64) Worker {
+	if w := x.workers[id]; w != nil {
+		return w.Worker
 	}
-	return list
+	return Worker{}
 }
 
-// Running is what a worker was given, the one that is expected to end first at the front.
-func (x *Index) Running(id uint64) []Attempt {
-	w := x.workers[id]
-	if w == nil {
-		return nil
+// Attempt is what was told of an attempt that a worker was given.
+func (r *Run) Attempt() Attempt {
+	a := Attempt{
+		Shape: r.shape.Shape, Namespace: r.flow.up.up.name, Queue: r.flow.up.name, User: r.flow.name,
+		Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began,
 	}
-	list := make([]Attempt, 0, len(w.runs))
-	for _, r := range w.runs {
-		a := Attempt{
-			Shape: r.shape.Shape, Namespace: r.flow.up.up.name, Queue: r.flow.up.name, User: r.flow.name,
-			Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began,
-		}
-		if a.Ends == never {
-			a.Ends = 0
-		}
-		if a.Limit == never {
-			a.Limit = 0
-		}
-		list = append(list, a)
+	if a.Ends == never {
+		a.Ends = 0
 	}
-	slices.SortStableFunc(list, func(a, b Attempt) int {
-		switch {
-		case a.Ends == b.Ends:
-			return 0
-		case b.Ends == 0 || a.Ends != 0 && a.Ends < b.Ends:
-			return -1
-		}
-		return 1
-	})
-	return list
+	if a.Limit == never {
+		a.Limit = 0
+	}
+	return a
+}
+
+// Fit is what a worker has to do with a group.
+type Fit struct {
+	// Kind: it accepts attempts, and has the executor, the function and the labels.
+	Kind bool
+	// Could: beside that, it could run an element if it did nothing else.
+	Could bool
+	// Now: it has a place for one now, whether that is kept for another or not.
+	Now bool
+}
+
+// Fit says whether a worker could run an element of a group.
+func (x *Index) Fit(id GroupID, worker uint64) (f Fit) {
+	at, ok := x.find(id)
+	w := x.workers[worker]
+	if !ok || w == nil {
+		return f
+	}
+	c := x.classes[x.groups.Get(at).Class]
+	f.Kind = w.Accepts && c.shape.kind.match(&w.Worker) == matched
+	f.Could = f.Kind && w.Slots > 0 && c.shape.short == "" && tournament.Within(c.shape.need, w.capacity)
+	f.Now = f.Could && w.takes(c.shape, c.form)
+	return f
 }

@@ -3,7 +3,6 @@ package predict
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -15,10 +14,10 @@ func (e Estimate) String() string {
 		return ""
 	}
 	of := runs(e.Runs, e.Others)
-	if low, high := length(e.Low), length(e.High); low != high {
+	if low, high := job.FormatAbout(e.Low), job.FormatAbout(e.High); low != high {
 		of = low + " to " + high + ", " + of
 	}
-	return "about " + length(e.Run) + " (" + of + ")"
+	return "about " + job.FormatAbout(e.Run) + " (" + of + ")"
 }
 
 // String is advice in words: requested 4 GiB, p99 of 212 runs 610 MiB; 768 MiB would do.
@@ -39,34 +38,6 @@ func runs(n int64, others bool) string {
 		text += " by others"
 	}
 	return text
-}
-
-// length is milliseconds as people say them: to two digits or so.
-func length(ms int64) string {
-	const (
-		second = 1000
-		minute = 60 * second
-		hour   = 60 * minute
-		day    = 24 * hour
-		most   = 100 * 365 * day // far, and less than a time.Duration can hold
-	)
-	step := int64(1)
-	for _, s := range []struct{ from, step int64 }{
-		{100, 10}, {second, 100}, {10 * second, second}, {2 * minute, 10 * second}, {10 * minute, minute}, {2 * hour, 10 * minute},
-		{10 * hour, hour}, {10 * day, day},
-	} {
-		if ms >= s.from {
-			step = s.step
-		}
-	}
-	ms = (min(ms, most) + step/2) / step * step
-	if tenths := ms % second / 100; ms >= second && ms < 10*second && tenths > 0 {
-		return fmt.Sprintf("%d.%ds", ms/second, tenths)
-	}
-	if ms == 0 {
-		return "0ms"
-	}
-	return job.FormatDuration(time.Duration(ms) * time.Millisecond)
 }
 
 // size is bytes as people say them: 610 MiB, 4 GiB, 1.5 GiB.

@@ -158,15 +158,12 @@ func (y Why) ahead() string {
 
 // String says what is at its limit, and by what.
 func (l AtLimit) String() string {
-	who := "namespace " + l.Namespace
-	if l.Queue != "" {
-		who = "queue " + l.Queue
-	}
+	who := l.who()
 	if l.Resource == "" {
 		return fmt.Sprintf("%s may run %d at a time, and %d do", who, l.Most, l.Used)
 	}
-	return fmt.Sprintf("%s may use %s %s; %s are in use, and it needs %s", who, amount(l.Resource, l.Most), l.Resource,
-		amount(l.Resource, l.Used), amount(l.Resource, l.Need))
+	return fmt.Sprintf("%s may use %s %s; %s are in use, and it needs %s", who, Amount(l.Resource, l.Most), l.Resource,
+		Amount(l.Resource, l.Used), Amount(l.Resource, l.Need))
 }
 
 // String names whose turn it is.
@@ -180,8 +177,23 @@ func (t Turn) String() string {
 	return "namespace " + t.Namespace
 }
 
-// amount writes an amount of a resource as job files do.
-func amount(name string, n int64) string {
+// Raised says of a limit that it were higher: queue batch might run 6 at a time instead of 5.
+func (l AtLimit) Raised(to int64) string {
+	if l.Resource == "" {
+		return fmt.Sprintf("%s might run %d at a time instead of %d", l.who(), to, l.Most)
+	}
+	return fmt.Sprintf("%s might use %s %s instead of %s", l.who(), Amount(l.Resource, to), l.Resource, Amount(l.Resource, l.Most))
+}
+
+func (l AtLimit) who() string {
+	if l.Queue != "" {
+		return "queue " + l.Queue
+	}
+	return "namespace " + l.Namespace
+}
+
+// Amount writes an amount of a resource as job files do.
+func Amount(name string, n int64) string {
 	switch name {
 	case "cpu":
 		return job.FormatCPU(n)
@@ -213,7 +225,7 @@ func (y Why) busy() string {
 	if y.NoOther > 0 {
 		var others []string
 		for name, n := range need.Other.All {
-			others = append(others, fmt.Sprintf("%s %s, the most free is %s", amount(name, n), name, amount(name, max(0, y.MostFree.Other.Get(name)))))
+			others = append(others, fmt.Sprintf("%s %s, the most free is %s", Amount(name, n), name, Amount(name, max(0, y.MostFree.Other.Get(name)))))
 		}
 		if others == nil {
 			others = []string{"nothing else, and more is given away there than there is"}
@@ -258,7 +270,7 @@ func (y Why) short() string {
 	}
 	for name, n := range need.Other.All {
 		if most := y.Largest.Other.Get(name); n > most {
-			parts = append(parts, fmt.Sprintf("needs %s %s, the largest has %s", amount(name, n), name, amount(name, most)))
+			parts = append(parts, fmt.Sprintf("needs %s %s, the largest has %s", Amount(name, n), name, Amount(name, most)))
 		}
 	}
 	if parts == nil {

@@ -1,0 +1,61 @@
+package core
+
+import (
+	"github.com/reeve-scheduler/reeve/internal/forecast"
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+)
+
+// Foresight is what a forecast says of what waits of a task.
+type Foresight struct {
+	// Groups is what planning calls that, Pending how many elements it is.
+	Groups  []plan.GroupID
+	Pending int64
+	// Learned: how long it runs is known from earlier ones.
+	Learned bool
+	// Expected is when it starts, as far as is known.
+	Expected forecast.Expectation
+	// Changes is what would let it start now.
+	Changes []forecast.Change
+}
+
+// foresight is what to ask a forecast of a task.
+func (s *State) foresight(j *jobState, ti uint32) Foresight {
+	t := &j.tasks[ti]
+	f := Foresight{Pending: t.counts()[job.Pending]}
+	if f.Pending == 0 || t.over() {
+		return f
+	}
+	_, f.Learned = s.predict(j, ti)
+	shared, alone := t.startable()
+	if alone > 0 {
+		f.Groups = append(f.Groups, plan.GroupID{Job: j.id, Task: ti, Alone: true})
+	}
+	if shared > 0 || alone == 0 {
+		f.Groups = append(f.Groups, plan.GroupID{Job: j.id, Task: ti})
+	}
+	return f
+}
+
+// Foresee adds to an explanation what a forecast says: when the task is expected to start, for
+// whom places are kept that it could have, and what would let it start now. m may be a moment
+// before or after the explanation's.
+func (x *Explanation) Foresee(c *forecast.Course, m *forecast.Moment) {
+	for _, id := range x.Groups {
+		for _, r := range m.Kept(id) {
+			x.Reasons = append(x.Reasons, Reason(r))
+		}
+		e := m.Expect(c, id, x.Pending)
+		if e.Reason.Text != "" {
+			x.Reasons = append(x.Reasons, Reason(e.Reason))
+		}
+		if x.Expected.Started == 0 || e.Started > 0 && e.First < x.Expected.First {
+			x.Expected = e
+		}
+		changes := m.Changes(id, x.Learned)
+		for _, change := range changes {
+			x.Reasons = append(x.Reasons, Reason{"would_start", change.String()})
+		}
+		x.Changes = append(x.Changes, changes...)
+	}
+}

@@ -1,0 +1,100 @@
+package forecast
+
+import (
+	"fmt"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
+)
+
+// Expectation is when elements of a group are expected to start, as far as is known.
+type Expectation struct {
+	// Start is what is known of that, nothing if Started is 0.
+	Start
+	// Worker names where the first starts.
+	Worker string
+	// Reason says the same in words, or why nobody knows. It is empty where other reasons say
+	// that it does not start as things are.
+	Reason why.Reason
+}
+
+// Expect says when the elements of a group start that wait or will, of which there are n.
+func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
+	out := Expectation{Start: c.Starts[id]}
+	if out.Started == 0 {
+		out.Reason = m.unknown(c, id)
+		return out
+	}
+	out.Worker = m.c.worker(out.Start.Worker)
+	text := "it is expected to start " + when(out.First, c.Now)
+	switch {
+	case n <= 1:
+		text += ", on worker " + out.Worker
+	case out.Started < n:
+		text = "the first of its elements is expected to start " + when(out.First, c.Now) + ", on worker " + out.Worker + "; when the last does nobody knows"
+	case out.Last == out.First:
+		text = "its elements are expected to start " + when(out.First, c.Now) + ", the first on worker " + out.Worker
+	default:
+		text = "its elements are expected to start from now"
+		if out.First > c.Now {
+			text = "its elements are expected to start from " + span(out.First, c.Now)
+		}
+		text += " to " + span(out.Last, c.Now) + ", the first on worker " + out.Worker
+	}
+	if m.c.More {
+		text += "; it may be later, since more waits than a forecast looks at"
+	}
+	out.Reason = why.Reason{Kind: "expected", Text: text}
+	return out
+}
+
+// when is a moment from another: in about 12m (14:03 UTC).
+func when(at, now int64) string {
+	if at <= now {
+		return "now"
+	}
+	return "in about " + span(at, now)
+}
+
+func span(at, now int64) string {
+	return job.FormatAbout(at-now) + " (" + job.FormatClock(at, now) + ")"
+}
+
+// unknown says why nobody knows when a group starts.
+func (m *Moment) unknown(c *Course, id plan.GroupID) why.Reason {
+	say := func(format string, args ...any) why.Reason {
+		return why.Reason{Kind: "unknown_start", Text: "nobody knows when it starts: " + fmt.Sprintf(format, args...)}
+	}
+	if !m.Waits(id) {
+		return why.Reason{}
+	}
+	if y := m.Why(id); y.Busy+y.Open == 0 || y.NamespacePaused || y.QueuePaused {
+		return why.Reason{}
+	}
+	switch n := m.endless(id); {
+	case c.Extent == TooMany:
+		return say("%d attempts start before, and no forecast looks further", MaxSteps)
+	case c.Extent == TooLong:
+		return say("there is so much to do that the forecast was given up")
+	case c.Extent == TooFar:
+		return say("it is more than %s away", job.FormatAbout(MaxAhead))
+	case n == 0 && c.Further == 0:
+		return why.Reason{}
+	case n == 1:
+		return say("1 attempt runs of which nobody knows how long it takes; a timeout: or a few runs of a named job would tell")
+	case n > 1:
+		return say("%d attempts run of which nobody knows how long they take; a timeout: or a few runs of a named job would tell", n)
+	}
+	return say("attempts start before of which nobody knows how long they take; a timeout: or a few runs of a named job would tell")
+}
+
+// String says by how much a job misses its deadline, as seen at a moment in Unix milliseconds.
+func (l *Late) String(now int64) string {
+	by := "about "
+	if l.AtLeast {
+		by = "at least "
+	}
+	return fmt.Sprintf("will miss its deadline %s by %s%s: task %s is not expected to end before %s",
+		job.FormatClock(l.Deadline, now), by, job.FormatAbout(l.At-l.Deadline), l.Task, job.FormatClock(l.At, now))
+}
