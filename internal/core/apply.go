@@ -237,6 +237,7 @@ func (s *State) adopt(j *jobState) {
 	}
 	s.watchWindow(j)
 	if j.deadline > 0 {
+		s.deadlines++
 		s.timers.push(timer{at: j.deadline, job: j.id, kind: timerDeadline})
 	}
 }
@@ -339,6 +340,9 @@ func (s *State) applyJobEnded(e JobEnded) {
 	}
 	s.disclaim(j)
 	s.live--
+	if j.deadline > 0 {
+		s.deadlines--
+	}
 	j.spec.live--
 	j.queue.jobs--
 	j.queue.space.jobs--

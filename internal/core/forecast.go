@@ -10,19 +10,38 @@ import (
 
 // Survey copies what planning knows, for forecasts, a slice at a time, so that no look at the
 // state takes long. What happens between two looks may be in the copy in part: an attempt that
-// has begun may be missing or still wait. Its zero value is a survey that has not begun.
+// has begun may be missing or still wait.
 type Survey struct {
-	// Cluster is the copy, whole once Look has said so.
-	Cluster forecast.Cluster
-	stage   surveyStage
+	now   int64
+	stage surveyStage
 	// at is how far the stage has come: an id of a worker, a class, a place in jobs.
-	at     uint64
-	each   int
-	jobs   []job.ID
-	seen   map[job.ID]bool
-	queues map[[2]string]bool
-	tasks  int
-	left   int // of the look
+	at   uint64
+	left int // of the look
+	// pieces is what each look has copied: a list that grows would be copied again and again.
+	pieces []*forecast.Cluster
+	*forecast.Cluster
+	// each is how many groups of a class are copied, waiting and tasks how many groups and tasks
+	// were.
+	each, waiting, tasks int
+	jobs                 []job.ID
+	seen                 map[job.ID]bool
+	queues               map[[2]string]bool
+}
+
+// NewSurvey returns a survey that has not begun. now is in Unix milliseconds.
+func NewSurvey(now int64) *Survey {
+	return &Survey{now: now, seen: map[job.ID]bool{}, queues: map[[2]string]bool{}}
+}
+
+// Whole is the copy, once Look has said that it is whole. It takes no look at the state.
+func (v *Survey) Whole() *forecast.Cluster {
+	c := &forecast.Cluster{Now: v.now}
+	for _, p := range v.pieces {
+		c.Namespaces, c.Queues = append(c.Namespaces, p.Namespaces...), append(c.Queues, p.Queues...)
+		c.Workers, c.Runs, c.Ahead = append(c.Workers, p.Workers...), append(c.Runs, p.Runs...), append(c.Ahead, p.Ahead...)
+		c.Waiting, c.Jobs, c.More = append(c.Waiting, p.Waiting...), append(c.Jobs, p.Jobs...), c.More || p.More
+	}
+	return c
 }
 
 type surveyStage uint8
@@ -46,9 +65,8 @@ const (
 // Look goes on with a survey for about so many workers, attempts, groups and tasks, and reports
 // whether it is whole.
 func (s *State) Look(v *Survey, most int) (done bool) {
-	if v.seen == nil {
-		v.seen, v.queues = map[job.ID]bool{}, map[[2]string]bool{}
-	}
+	v.Cluster = &forecast.Cluster{}
+	v.pieces = append(v.pieces, v.Cluster)
 	for v.left = most; v.left > 0 && v.stage < surveyDone; {
 		more := false
 		switch v.stage {
@@ -69,7 +87,7 @@ func (s *State) Look(v *Survey, most int) (done bool) {
 
 // lookAtWorkers copies workers and what they were given.
 func (s *State) lookAtWorkers(v *Survey) (more bool) {
-	c := &v.Cluster
+	c := v.Cluster
 	from, _ := slices.BinarySearch(s.workerIDs, v.at)
 	for _, id := range s.workerIDs[from:] {
 		if v.left <= 0 {
@@ -83,7 +101,7 @@ func (s *State) lookAtWorkers(v *Survey) (more bool) {
 			of := plan.GroupID{Job: a.job.id, Task: a.task, Alone: a.alone}
 			run := forecast.Run{Worker: id, Attempt: a.run.Attempt(), Of: of}
 			if a.stop.Kind != job.CauseNone { // it was asked to end
-				run.Attempt.Ends = c.Now + max(a.grace, 1)
+				run.Attempt.Ends = v.now + max(a.grace, 1)
 			}
 			c.Runs = append(c.Runs, run)
 			if run.Attempt.Prefetch {
@@ -97,7 +115,7 @@ func (s *State) lookAtWorkers(v *Survey) (more bool) {
 
 // lookAtWaiting copies groups that wait, some of each class.
 func (s *State) lookAtWaiting(v *Survey) (more bool) {
-	c, classes := &v.Cluster, s.plan.Classes()
+	c, classes := v.Cluster, s.plan.Classes()
 	if v.each == 0 {
 		v.each = max(1, min(maxAlike, maxWaiting/max(classes, 1)))
 	}
@@ -107,7 +125,7 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 			return true
 		}
 		v.left--
-		most := min(v.each, maxWaiting-len(c.Waiting))
+		most := min(v.each, maxWaiting-v.waiting)
 		if most <= 0 {
 			c.More = true
 			return false
@@ -115,6 +133,7 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 		from, over := len(c.Waiting), false
 		c.Waiting, over = s.plan.Waiting(c.Waiting, class, most)
 		c.More = c.More || over
+		v.waiting += len(c.Waiting) - from
 		v.left -= len(c.Waiting) - from
 		for _, w := range c.Waiting[from:] {
 			if j := s.jobs.get(w.Group.ID.Job); j != nil {
@@ -132,7 +151,7 @@ func (v *Survey) meet(j *jobState) {
 	}
 	v.seen[j.id] = true
 	v.jobs = append(v.jobs, j.id)
-	c, n, q := &v.Cluster, j.queue.space, j.queue
+	c, n, q := v.Cluster, j.queue.space, j.queue
 	if key := [2]string{n.name}; !v.queues[key] {
 		v.queues[key] = true
 		c.Namespaces = append(c.Namespaces, forecast.Namespace{Name: n.name, Paused: n.paused, Policy: n.policy})
@@ -155,12 +174,12 @@ func (s *State) lookAtJobs(v *Survey) (more bool) {
 			continue
 		}
 		if v.tasks+len(j.tasks) > maxGraph {
-			v.Cluster.More = true
+			v.More = true
 			continue
 		}
 		v.tasks += len(j.tasks)
 		v.left -= len(j.tasks)
-		v.Cluster.Jobs = append(v.Cluster.Jobs, s.graphOf(j))
+		v.Jobs = append(v.Jobs, s.graphOf(j))
 	}
 	return false
 }
@@ -220,6 +239,9 @@ func (s *State) graphTask(j *jobState, ti uint32) forecast.Task {
 	_, out.Learned = s.predict(j, ti)
 	return out
 }
+
+// Deadlines is how many unfinished jobs have a deadline.
+func (s *State) Deadlines() int64 { return s.deadlines }
 
 // Asked is what would be decided of a submit.
 type Asked struct {

@@ -16,10 +16,10 @@ import (
 // survey copies the cluster in looks of so many, and wants the same from any number.
 func (l *lab) survey() *forecast.Cluster {
 	look := func(most int) *forecast.Cluster {
-		v := Survey{Cluster: forecast.Cluster{Now: l.now}}
-		for !l.s.Look(&v, most) {
+		v := NewSurvey(l.now)
+		for !l.s.Look(v, most) {
 		}
-		return &v.Cluster
+		return v.Whole()
 	}
 	c := look(1 << 30)
 	if diff := cmp.Diff(c, look(1)); diff != "" {

@@ -138,12 +138,18 @@ func (g *judge) settled(l *lab) {
 	for _, id := range s.workerIDs {
 		g.worker(l, s.workers[id])
 	}
-	var live, attempts int64
+	var live, attempts, deadlines int64
 	for j := range s.jobs.all {
 		attempts += g.job(l, j, rooms)
 		if !j.state.Terminal() {
 			live++
+			if j.deadline > 0 {
+				deadlines++
+			}
 		}
+	}
+	if deadlines != s.Deadlines() {
+		l.fail("%d jobs have a deadline, the state counts %d", deadlines, s.Deadlines())
 	}
 	if p := &s.plain; p.job.says() || p.job.own || p.task.own || p.task.stop != (job.Cause{}) || p.task.items != nil || p.task.outputs != nil || p.one != (single{}) {
 		l.fail("what plain jobs share was written to: %+v", *p)

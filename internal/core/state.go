@@ -63,6 +63,8 @@ type State struct {
 	evict   []eviction
 	horizon uint64
 	live    int64
+	// deadlines is how many of the live jobs have one.
+	deadlines int64
 
 	// plain is what most jobs, tasks and elements are like; see seldom.
 	plain struct {

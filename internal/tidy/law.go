@@ -67,6 +67,7 @@ func rooms() []room {
 		{dir: "internal/member", floor: 2, says: "one server's part among several: it follows, leads when it holds the lease, and answers as either"},
 		{dir: "internal/session", floor: 2, says: "the server's end of a worker: reconciliation and heartbeats"},
 		{dir: "internal/tail", floor: 2, says: "the logs of many attempts at once, as they are written"},
+		{dir: "internal/outlook", floor: 2, says: "forecasts of a server's own copy, as often as that may be, for who asks"},
 		{dir: "internal/agent", floor: 2, says: "the worker: it does what its will decides, ships logs, repeats results"},
 		{dir: "internal/agent/inventory", floor: 2, says: "what a machine has to give: processors, memory, disk, network, devices"},
 		{dir: "internal/agent/will", floor: 2, pure: true, says: "what a worker decides: places, leases, reports, as a step machine"},
