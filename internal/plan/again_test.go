@@ -46,3 +46,22 @@ func TestOverdue(t *testing.T) {
 		t.Errorf("it goes on to propose %v", p)
 	}
 }
+
+// TestLeaves: nobody knows when what runs ends, until it is asked to: then there is room beside
+// the place that is kept.
+func TestLeaves(t *testing.T) {
+	b := newBatch(job.QueuePolicy{}, 4)
+	b.submit(1, &batchJob{cpu: 3})
+	b.place()
+	b.submit(2, &batchJob{cpu: 3})
+	b.submit(3, &batchJob{cpu: 1})
+	b.place()
+	if len(b.started) != 1 {
+		t.Fatalf("started: %v; want job 1 alone", b.started)
+	}
+	b.x.Leave(b.runs[0].run, 5000)
+	b.place()
+	if _, ok := b.started[3]; !ok || len(b.started) != 2 {
+		t.Errorf("started: %v; want job 3 too", b.started)
+	}
+}

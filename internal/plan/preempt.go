@@ -61,7 +61,7 @@ func (x *Index) mayEvict(c *class) bool {
 func (x *Index) Leave(r *Run, grace int64) {
 	if r != nil && r.worker != nil {
 		r.grace = grace
-		r.worker.known = false
+		x.shift(r.worker)
 		x.leave(r, true)
 	}
 }

@@ -373,12 +373,20 @@ func (x *Index) Promote(r *Run) {
 // Expect says when an attempt is expected to end and when it will have at the latest, in
 // Unix milliseconds, 0 for unknown.
 func (x *Index) Expect(r *Run, ends, limit int64) {
-	if r != nil {
-		r.ends, r.limit = moment(ends), moment(limit)
-		if r.worker != nil {
-			r.worker.known = false
-		}
+	if r == nil || r.ends == moment(ends) && r.limit == moment(limit) {
+		return
 	}
+	r.ends, r.limit = moment(ends), moment(limit)
+	if r.worker != nil {
+		x.shift(r.worker)
+	}
+}
+
+// shift notes that something ends on a worker at another time. Where a place was kept there,
+// what was held back may start now.
+func (x *Index) shift(w *worker) {
+	w.known = false
+	x.changed = x.changed || slices.Contains(x.again, w)
 }
 
 // Usage is what attempts use of a worker, how many run, and how many are held
