@@ -5,6 +5,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/forecast"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -40,6 +41,7 @@ func (v *Survey) Whole() *forecast.Cluster {
 		c.Namespaces, c.Queues = append(c.Namespaces, p.Namespaces...), append(c.Queues, p.Queues...)
 		c.Workers, c.Runs, c.Ahead = append(c.Workers, p.Workers...), append(c.Runs, p.Runs...), append(c.Ahead, p.Ahead...)
 		c.Waiting, c.Jobs, c.More = append(c.Waiting, p.Waiting...), append(c.Jobs, p.Jobs...), c.More || p.More
+		c.Behind = append(c.Behind, p.Behind...)
 	}
 	return c
 }
@@ -138,6 +140,24 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 		for _, w := range c.Waiting[from:] {
 			if j := s.jobs.get(w.Group.ID.Job); j != nil {
 				v.meet(j)
+				if s.behind(j, w.Group.ID.Task) {
+					c.Behind = append(c.Behind, w.Group.ID)
+				}
+			}
+		}
+	}
+	return false
+}
+
+// behind reports whether others get a concurrency key before a task that waits for it.
+func (s *State) behind(j *jobState, ti uint32) bool {
+	if len(j.slots) == 0 {
+		return false
+	}
+	for _, of := range []uint32{NoTask, ti} {
+		if k := j.slotOf(of); k != nil {
+			if n, waits := k.key.Before(limit.Group{Job: j.id, Task: ti}, 1); waits && n > 0 {
+				return true
 			}
 		}
 	}
@@ -158,7 +178,7 @@ func (v *Survey) meet(j *jobState) {
 	}
 	if key := [2]string{n.name, q.name}; !v.queues[key] {
 		v.queues[key] = true
-		c.Queues = append(c.Queues, forecast.Queue{Namespace: n.name, Name: q.name, Paused: q.paused, Policy: q.policy})
+		c.Queues = append(c.Queues, forecast.Queue{Namespace: n.name, Name: q.name, Paused: q.paused, Policy: q.policy, Meter: q.meter})
 	}
 }
 
@@ -186,7 +206,7 @@ func (s *State) lookAtJobs(v *Survey) (more bool) {
 
 // unfolds reports whether more will wait of a job than does, or whether it matters when it ends.
 func (j *jobState) unfolds() bool {
-	if j.deadline > 0 {
+	if j.deadline > 0 || len(j.slots) > 0 {
 		return true
 	}
 	for i := range j.tasks {
@@ -236,72 +256,12 @@ func (s *State) graphTask(j *jobState, ti uint32) forecast.Task {
 	if spec.Array != nil {
 		out.Throttle = spec.Array.Throttle
 	}
+	if c := spec.Concurrency; c != nil && (out.Throttle == 0 || c.Limit < out.Throttle) {
+		out.Throttle = c.Limit
+	}
 	_, out.Learned = s.predict(j, ti)
 	return out
 }
 
 // Deadlines is how many unfinished jobs have a deadline.
 func (s *State) Deadlines() int64 { return s.deadlines }
-
-// Asked is what would be decided of a submit.
-type Asked struct {
-	// Job is the job as a forecast follows it.
-	Job forecast.Job
-	// Existing is the job that its key stands for already, 0 for none: then there would be no
-	// other.
-	Existing job.ID
-	// Doomed is why it would end at once.
-	Doomed job.Cause
-}
-
-// WhatIf says what would be decided if a submit of one job were a command now: what it would be
-// refused with, or what planning would see. It changes nothing.
-func (s *State) WhatIf(in Input, c Submit) (Asked, error) {
-	d, err := s.Decide(in, c)
-	if err != nil {
-		return Asked{}, err
-	}
-	if done, ok := d.Reply.([]Submitted); ok && len(done) == 1 && done[0].Existed {
-		return Asked{Existing: done[0].ID}, nil
-	}
-	var out Asked
-	for _, e := range d.Events {
-		switch e := e.(type) {
-		case JobSubmitted:
-			out.Job = s.asked(&e, c.Spec)
-		case CancelRequested:
-			if e.Job == out.Job.ID {
-				out.Doomed = e.Cause
-			}
-		}
-	}
-	return out, nil
-}
-
-// asked is a job that is not there as planning would see it.
-func (s *State) asked(e *JobSubmitted, spec *job.Spec) forecast.Job {
-	j := s.newJob(len(spec.Tasks))
-	j.id, j.spec, j.submitted = e.ID, weave(spec), e.At
-	j.queue, j.input = s.spaces[e.Namespace].queues[queueName(spec)], &input{params: e.Params, by: e.By}
-	j.jobSeldom = &jobSeldom{startAfter: e.StartAfter, startBefore: e.StartBefore, deadline: e.Deadline}
-	out := forecast.Job{ID: e.ID, Deadline: e.Deadline, From: e.StartAfter}
-	for _, w := range e.Waits {
-		out.After = append(out.After, w.Job)
-	}
-	for i := range j.tasks {
-		t := &j.tasks[i]
-		t.prepare(&spec.Tasks[i], spec.Tasks[i].Array.Len(), nil)
-		if t.n < 0 && len(spec.Tasks[i].Needs) == 0 { // it depends on parameters alone
-			if n, _, err := s.elements(j, uint32(i)); err == nil {
-				t.n = n
-			}
-		}
-		one := s.graphTask(j, uint32(i))
-		one.Left = one.Count
-		if t.n == 0 {
-			one.Left, one.State = 0, job.Succeeded
-		}
-		out.Tasks = append(out.Tasks, one)
-	}
-	return out
-}

@@ -72,10 +72,10 @@ func (sc *scenario) plan(text string) {
 	}
 	c := sc.survey()
 	effect := c.WhatIf(&asked.Job, c.Forecast(nil), nil)
-	fmt.Fprintf(&sc.out, "%s, ends %s\n", [...]string{"starts", "waits", "never"}[effect.Verdict], sc.clock(effect.End))
+	fmt.Fprintf(&sc.out, "%s, ends %s\n", [...]string{"starts", "waits", "never"}[effect.Verdict], sc.hence(effect.End))
 	for _, t := range effect.Tasks {
 		fmt.Fprintf(&sc.out, "%s: %d of %d from %s to %s on %s, ends %s%s\n",
-			t.Name, t.Started, t.Count, sc.clock(t.First), sc.clock(t.Last), t.Worker, sc.clock(t.Ends), when(t.Skipped, ", skipped"))
+			t.Name, t.Started, t.Count, sc.hence(t.First), sc.hence(t.Last), t.Worker, sc.hence(t.Ends), when(t.Skipped, ", skipped"))
 		for _, r := range t.Reasons {
 			fmt.Fprintf(&sc.out, "  %s: %s\n", r.Kind, r.Text)
 		}
@@ -87,12 +87,12 @@ func (sc *scenario) plan(text string) {
 		fmt.Fprintln(&sc.out, effect.Late.String(sc.now))
 	}
 	for _, d := range effect.Delays {
-		fmt.Fprintf(&sc.out, "delays job %d from %s to %s\n", d.Job, sc.clock(d.From), sc.clock(d.To))
+		fmt.Fprintf(&sc.out, "delays job %d from %s to %s\n", d.Job, sc.hence(d.From), sc.hence(d.To))
 	}
 }
 
-// clock is a moment as seconds from now.
-func (sc *scenario) clock(at int64) string {
+// hence is a moment as seconds from now.
+func (sc *scenario) hence(at int64) string {
 	if at == 0 {
 		return "?"
 	}
@@ -105,7 +105,7 @@ func waitingFiles(t *rapid.T) string {
 	if length := rapid.SampledFrom([]string{"", "10s", "1m", "10m"}).Draw(t, "timeout"); length != "" {
 		text += "timeout: " + length + "\n"
 	}
-	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	switch rapid.IntRange(0, 8).Draw(t, "kind") {
 	case 0:
 		text += "priority: high\n"
 	case 1:
@@ -116,6 +116,12 @@ func waitingFiles(t *rapid.T) string {
 		text += "array: 0-5%3\n"
 	case 4:
 		text += "where: zone=b\n"
+	case 6:
+		text += "concurrency: {key: deploy, limit: 2}\n"
+	case 7:
+		text += "concurrency: {key: deploy, rate: 1/10s}\n"
+	case 8:
+		text = "tasks: {main: {run: \"true\", array: 0-3, resources: {cpu: 1}, concurrency: {key: each, limit: 2}}}\n"
 	}
 	return text
 }
@@ -130,15 +136,16 @@ func TestExplainSaysWhatKeepsIt(t *testing.T) {
 			t.Helper()
 			t.Fatalf(format, args...)
 		})
+		m.raise(FormatLimits)
 		submit := func(t *rapid.T) {
-			if _, err := m.submit(waitingFiles(t), nil); err != nil {
+			if _, err := m.submit(waitingFiles(t), nil); err != nil && job.CodeOf(err) != job.Busy {
 				t.Fatal(err)
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"submit": submit, "submit2": submit, "worker": m.joinSome, "start": m.startSome, "end": m.endSome, "end2": m.endSome,
 			"break": m.breakSome, "reconnect": m.reconnectSome, "silence": m.silenceSome, "drain": m.drainSome, "hold": m.holdSome,
-			"pause": m.pauseSome, "tick": m.tickSome, "give back": m.returnSome,
+			"pause": m.pauseSome, "tick": m.tickSome, "give back": m.returnSome, "policy": m.policySome, "let go": m.releaseSome, "cancel": m.cancelSome,
 			"": m.checkReasons,
 		})
 	})
@@ -164,5 +171,8 @@ func (m *machine) checkReasons(t *rapid.T) {
 
 // decisive reports whether a reason says what keeps something from starting.
 func decisive(r Reason) bool {
-	return slices.Contains([]string{"no_room", "no_worker", "kept", "queue_paused", "namespace_paused", "throttle", "hold", "cancel"}, r.Kind)
+	return slices.Contains([]string{
+		"no_room", "no_worker", "kept", "queue_paused", "namespace_paused", "throttle", "hold", "cancel",
+		"concurrency", "rate", "queue_limit", "namespace_limit",
+	}, r.Kind)
 }

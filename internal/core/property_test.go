@@ -175,7 +175,7 @@ func (m *machine) checkRecovery(t *rapid.T) {
 	recovered := m.recovered()
 	m.checkPayloads(m.s)
 	m.checkPayloads(recovered)
-	if diff := cmp.Diff(m.s.dump(), recovered.dump(), byValue()); diff != "" {
+	if diff := cmp.Diff(m.s.dumpAt(m.now), recovered.dumpAt(m.now), byValue()); diff != "" {
 		t.Fatalf("what would be recovered at %d from the tables of %d differs (-state +recovered):\n%s", m.s.Seq(), m.tables.seq, diff)
 	}
 }

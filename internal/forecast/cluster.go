@@ -4,6 +4,7 @@ package forecast
 
 import (
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -23,6 +24,9 @@ type Cluster struct {
 	// Waiting is groups that are ready. There may be More, and jobs that are not in Jobs.
 	Waiting []plan.Ready
 	More    bool
+	// Behind is groups of those for which others go first, for a concurrency key: nobody knows
+	// when they get it.
+	Behind []plan.GroupID
 	// Jobs is those of which more will wait than does, and those that have a deadline.
 	Jobs []Job
 }
@@ -39,6 +43,8 @@ type Queue struct {
 	Namespace, Name string
 	Paused          bool
 	Policy          job.QueuePolicy
+	// Meter is how far its rate is used up.
+	Meter limit.Meter
 }
 
 // Run is an attempt that a worker was given.

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/limit"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -20,6 +21,14 @@ type engine struct {
 	graphs map[job.ID]*graph
 	// tagged are attempts that may have to make room, by the plan's name for them.
 	tagged map[uint64]*attempt
+	// rated are the queues that have a rate.
+	rated []*rated
+}
+
+// rated is a queue of which so many may start in a while.
+type rated struct {
+	*Queue
+	meter limit.Meter
 }
 
 // attempt is one that runs.
@@ -36,8 +45,10 @@ type end struct {
 	order   int // of those at one moment
 	attempt *attempt
 	of      place
-	// ready is how many elements become ready, if nothing ends.
+	// ready is how many elements become ready, if nothing ends, and opens the queue that does
+	// then.
 	ready int64
+	opens *rated
 }
 
 const (
@@ -66,9 +77,15 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 		e.x.SetNamespace(n.Name, n.Policy)
 		e.x.SetPaused(n.Name, "", n.Paused)
 	}
-	for _, q := range c.Queues {
+	for i := range c.Queues {
+		q := &c.Queues[i]
 		e.x.SetQueue(q.Namespace, q.Name, q.Policy)
 		e.x.SetPaused(q.Namespace, q.Name, q.Paused)
+		if q.Policy.Rate.Count > 0 {
+			r := &rated{q, q.Meter}
+			e.rated = append(e.rated, r)
+			e.close(r)
+		}
 	}
 	for _, w := range c.Workers {
 		e.x.SetWorker(w)
@@ -90,8 +107,16 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 			e.wait(w)
 		}
 	}
+	behind := map[plan.GroupID]bool{}
+	if aheadWaits { // who looks at now alone knows as much of keys as the leader
+		for _, id := range c.Behind {
+			behind[id] = true
+		}
+	}
 	for _, w := range c.Waiting {
-		e.wait(w)
+		if !behind[w.Group.ID] {
+			e.wait(w)
+		}
 	}
 	for i := range c.Jobs {
 		e.graphs[c.Jobs[i].ID].begin(e)
@@ -183,6 +208,14 @@ func (e *engine) settle() {
 	}
 }
 
+// close keeps a queue from starting more until its rate allows it.
+func (e *engine) close(r *rated) {
+	if next := r.meter.Next(r.Policy.Rate, e.now); next > e.now {
+		e.x.SetClosed(r.Namespace, r.Name, true)
+		heap.Push(&e.ends, end{at: next, order: e.steps, opens: r})
+	}
+}
+
 // makeRoom asks attempts to end for what comes first. That they run again is not followed.
 func (e *engine) makeRoom() {
 	for e.on() {
@@ -224,6 +257,12 @@ func (e *engine) start(p plan.Placement) {
 	r := &attempt{run: e.x.Take(p.Worker, a), id: p.Group, of: e.placeOf(p.Group)}
 	w.N--
 	e.x.SetReady(p.Group, w.N)
+	for _, q := range e.rated {
+		if q.Name == g.Queue && q.Namespace == g.Namespace {
+			q.meter = q.meter.Take(q.Policy.Rate, e.now)
+			e.close(q)
+		}
+	}
 	s := e.course.Starts[p.Group]
 	if s.Started == 0 {
 		s.First, s.Worker = e.now, p.Worker
@@ -266,6 +305,8 @@ func (e *engine) comes(next *end) {
 		if a.of.graph != nil {
 			a.of.graph.ended(e, a.of.task)
 		}
+	case next.opens != nil:
+		e.x.SetClosed(next.opens.Namespace, next.opens.Name, false)
 	case next.ready > 0:
 		g.again(e, next.of.task, next.ready)
 	default:
@@ -286,7 +327,7 @@ func (e *engine) finish(c *Cluster) *Course {
 	}
 	for _, list := range [][]plan.Ready{c.Waiting, c.Ahead} {
 		for _, w := range list {
-			if e.groups[w.Group.ID].N > 0 {
+			if g := e.groups[w.Group.ID]; g == nil || g.N > 0 {
 				e.open(w.Group.ID.Job)
 			}
 		}

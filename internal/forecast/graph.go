@@ -5,6 +5,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
 // Job is one that is followed from task to task: its tasks in the order of its file.
@@ -38,6 +39,8 @@ type Task struct {
 	// waits for that; Backoff is how many elements of an array do, nobody knows until when.
 	Again   int64
 	Backoff int64
+	// Blocked is what keeps a task from starting, Held as it is, that nobody knows the end of.
+	Blocked []why.Reason
 	// Learned: how long it runs is known from earlier ones.
 	Learned bool
 }

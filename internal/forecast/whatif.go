@@ -121,6 +121,10 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 		out.Reasons = reasons
 		return Never
 	}
+	if len(t.Blocked) > 0 && !skipped {
+		out.Reasons = t.Blocked
+		return Waits
+	}
 	if !m.Waits(id) {
 		return Starts
 	}

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
@@ -73,6 +74,8 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) why.Reason {
 		return why.Reason{}
 	}
 	switch n := m.endless(id); {
+	case slices.Contains(m.c.Behind, id):
+		return say("others go before it for a concurrency key, and no forecast follows those")
 	case c.Extent == TooMany:
 		return say("%d attempts start before, and no forecast looks further", MaxSteps)
 	case c.Extent == TooLong:

@@ -325,7 +325,7 @@ func TestLooksAhead(t *testing.T) {
 			wait(3 * ahead)
 			want := "will miss its deadline"
 			if n := strings.Count(log.String(), want); n != 1 || late.Load() != 1 || o.kept().Late[id] == nil {
-				t.Errorf("%d jobs late, told %d times:\n%s", late, n, log.String())
+				t.Errorf("%d jobs late, told %d times:\n%s", late.Load(), n, log.String())
 			}
 			e.do(t, core.Cancel{Job: id, Task: core.NoTask})
 			wait(2 * ahead)

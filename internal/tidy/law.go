@@ -120,6 +120,7 @@ func sideways() map[[2]string]string {
 		{"internal/plan/pile", "internal/job"}:                                        "groups are named by jobs",
 		{"internal/plan/why", "internal/job"}:                                         "needs and room are resources",
 		{"internal/forecast", "internal/plan"}:                                        "a forecast is the plan let run on a copy",
+		{"internal/forecast", "internal/limit"}:                                       "queues open in a forecast when their rates let them",
 		{"internal/core", "internal/forecast"}:                                        "the core makes the copy that a forecast looks at",
 		{"internal/core", "internal/plan"}:                                            "the core asks for proposals and checks them",
 		{"internal/core", "internal/limit"}:                                           "what is committed keeps to the limits",
