@@ -142,10 +142,25 @@ func TestExplainSaysWhatKeepsIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		for range rapid.IntRange(1, 3).Draw(t, "workers") {
+			m.joinSome(t)
+		}
+		for range rapid.IntRange(0, 8).Draw(t, "jobs") {
+			submit(t)
+		}
+		rare := func(do func(*rapid.T)) func(*rapid.T) {
+			return func(t *rapid.T) {
+				if rapid.IntRange(0, 4).Draw(t, "really") > 0 {
+					t.Skip("not this time")
+				}
+				do(t)
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"submit": submit, "submit2": submit, "worker": m.joinSome, "start": m.startSome, "end": m.endSome, "end2": m.endSome,
-			"break": m.breakSome, "reconnect": m.reconnectSome, "silence": m.silenceSome, "drain": m.drainSome, "hold": m.holdSome,
-			"pause": m.pauseSome, "tick": m.tickSome, "give back": m.returnSome, "policy": m.policySome, "let go": m.releaseSome, "cancel": m.cancelSome,
+			"submit": submit, "submit2": submit, "submit3": submit, "submit4": submit, "worker": m.joinSome, "start": m.startSome,
+			"end": m.endSome, "end2": m.endSome, "tick": m.tickSome, "give back": m.returnSome,
+			"break": rare(m.breakSome), "reconnect": m.reconnectSome, "silence": rare(m.silenceSome), "drain": rare(m.drainSome),
+			"hold": rare(m.holdSome), "pause": rare(m.pauseSome), "policy": rare(m.policySome), "let go": rare(m.releaseSome), "cancel": rare(m.cancelSome),
 			"": m.checkReasons,
 		})
 	})

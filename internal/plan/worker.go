@@ -382,11 +382,11 @@ func (x *Index) Expect(r *Run, ends, limit int64) {
 	}
 }
 
-// shift notes that something ends on a worker at another time. Where a place was kept there,
-// what was held back may start now.
+// shift notes that something ends on a worker at another time. Where places were kept, one may be
+// better kept there, or shorter, and what was held back may start now.
 func (x *Index) shift(w *worker) {
 	w.known = false
-	x.changed = x.changed || slices.Contains(x.again, w)
+	x.changed = x.changed || len(x.again) > 0
 }
 
 // Usage is what attempts use of a worker, how many run, and how many are held
