@@ -24,6 +24,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
+	"github.com/reeve-scheduler/reeve/internal/outlook"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store"
@@ -74,6 +75,8 @@ type Options struct {
 	Servers func(ctx context.Context) (member.Peers, error)
 	// Leads says whether this server decides; nil is one that is alone.
 	Leads func() bool
+	// Outlook is what the server expects of what waits; nil for one that makes no forecasts.
+	Outlook *outlook.Outlook
 	// Version is what the server says it is.
 	Version string
 	// Started is when the process began.

@@ -17,6 +17,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/reeve-scheduler/reeve/internal/api/intake"
 	"github.com/reeve-scheduler/reeve/internal/auth"
 	"github.com/reeve-scheduler/reeve/internal/blob"
 	"github.com/reeve-scheduler/reeve/internal/guard"
@@ -302,11 +303,8 @@ func (s *artifacts) PutItems(ctx context.Context, stream *connect.ClientStream[r
 	if err != nil {
 		return nil, errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), key))
 	}
-	return connect.NewResponse(&reevev1.PutItemsResponse{Blob: key + digestMark + hex.EncodeToString(digest.Sum(nil)[:16]), Count: count.n}), nil
+	return connect.NewResponse(&reevev1.PutItemsResponse{Blob: key + intake.DigestMark + hex.EncodeToString(digest.Sum(nil)[:16]), Count: count.n}), nil
 }
-
-// digestMark stands between the key under which items are stored and their digest.
-const digestMark = "."
 
 type itemCount struct {
 	n   int64
@@ -358,7 +356,7 @@ func (s *artifacts) GetItems(ctx context.Context, req *connect.Request[reevev1.G
 		return err
 	}
 	key := req.Msg.GetBlob()
-	stored, _, _ := strings.Cut(key, digestMark)
+	stored, _, _ := strings.Cut(key, intake.DigestMark)
 	id, ok := strings.CutPrefix(stored, itemsPrefix)
 	if _, err := hex.DecodeString(id); !ok || err != nil || len(id) != 2*itemsID {
 		return invalid("blob %.60q: want one that PutItems gave", key)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/api/intake"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
@@ -29,7 +30,7 @@ func TestDocumentedLimits(t *testing.T) {
 		"one message, decompressed":       fmt.Sprintf("%d MiB", MaxMessage>>20),
 		"items of one submit":             number(core.MaxItems) + ", and " + number(core.MaxSubmitTasks) + " tasks in all their jobs",
 		"a payload":                       kib(job.MaxPayload),
-		"an idempotency key":              fmt.Sprintf("%d bytes", maxKey),
+		"an idempotency key":              fmt.Sprintf("%d bytes", intake.MaxKey),
 		"outputs of a task or an element": kib(job.MaxOutput),
 		"elements of an array":            number(job.MaxElements),
 		"items of an array that are stored apart (`PutItems`)": fmt.Sprintf("%d GiB together, %s each", maxItems>>30, kib(maxItem)),

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/forecast"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/wire"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -39,14 +42,44 @@ func (s *jobs) Explain(ctx context.Context, req *connect.Request[reevev1.Explain
 	if c := f.image.Cause.String(); c != "" {
 		out.Summary += ": " + c
 	}
-	for _, w := range why {
-		e := &reevev1.Explanation{Task: w.Task, State: w.State.String()}
-		for _, r := range w.Reasons {
-			e.Reasons = append(e.Reasons, &reevev1.Reason{Kind: r.Kind, Text: r.Text})
-		}
-		out.Tasks = append(out.Tasks, e)
+	out.DeadlineWarning = s.foresee(ctx, &f.image, why)
+	for i := range why {
+		out.Tasks = append(out.Tasks, wire.Explanation(&why[i]))
 	}
 	return connect.NewResponse(out), nil
+}
+
+// forecastWait is how long who asks why something waits, or what would happen, waits for a
+// forecast that is of now.
+const forecastWait = 3 * time.Second
+
+// foresee adds to what is said of an unfinished job what a forecast says, if there is one, and
+// returns the warning that it will miss its deadline.
+func (s *server) foresee(ctx context.Context, m *core.JobImage, why []core.Explanation) string {
+	const most = 50 // tasks
+	asks := m.Deadline > 0
+	for i := range why {
+		asks = asks || len(why[i].Groups) > 0
+	}
+	if m.State.Terminal() || !asks {
+		return ""
+	}
+	soon, cancel := context.WithTimeout(ctx, forecastWait)
+	defer cancel()
+	f, err := s.Outlook.Fresh(soon)
+	if err != nil {
+		return ""
+	}
+	_ = s.Outlook.Moment(soon, f, func(moment *forecast.Moment) { // without it there is less to say
+		left := most
+		for i := range why {
+			if len(why[i].Groups) > 0 && left > 0 {
+				why[i].Foresee(f.Course, moment)
+				left--
+			}
+		}
+	})
+	return f.Warning(m.ID)
 }
 
 // explainElement explains an element of an array. One that has ended may be in the

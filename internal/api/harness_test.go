@@ -23,6 +23,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
+	"github.com/reeve-scheduler/reeve/internal/outlook"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store"
@@ -161,8 +162,12 @@ func (r *rig) lead() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(ctx) }()
+	ahead := outlook.New(outlook.Options{Engine: l, Log: r.logger()})
+	looked := make(chan struct{})
+	go func() { ahead.Run(ctx); close(looked) }()
 	r.stop = func() {
 		cancel()
+		<-looked
 		if err := <-ended; err != nil {
 			t.Errorf("the leader ended: %v", err)
 		}
@@ -171,7 +176,7 @@ func (r *rig) lead() {
 		Engine: l, Leader: l, History: r.store.History(), Sessions: sessions, Logs: func() *logstore.Store { return r.logs }, Blobs: r.blobs, Log: r.logger(), Open: r.open,
 		Join:    func(credential string) (string, error) { return "rvj1_" + credential, nil },
 		Servers: func(context.Context) (member.Peers, error) { return r.servers() },
-		Version: "test", Started: time.Now(), Config: r.settings.Core,
+		Version: "test", Started: time.Now(), Config: r.settings.Core, Outlook: ahead,
 	})
 	if err != nil {
 		t.Fatal(err)

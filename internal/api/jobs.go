@@ -3,13 +3,11 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
-	"slices"
-	"strings"
 
 	"connectrpc.com/connect"
 
+	"github.com/reeve-scheduler/reeve/internal/api/intake"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/guard"
@@ -31,42 +29,9 @@ func (s *jobs) Submit(ctx context.Context, req *connect.Request[reevev1.SubmitRe
 			return nil, err
 		}
 	}
-	m := req.Msg
-	parsed, err := parse(m)
+	c, err := read(ctx, req.Msg)
 	if err != nil {
 		return nil, err
-	}
-	namespace := parsed.Namespace
-	switch {
-	case m.GetNamespace() == "" && namespace == "":
-		namespace = core.DefaultName
-	case namespace == "":
-		namespace = m.GetNamespace()
-	case m.GetNamespace() != "" && m.GetNamespace() != namespace:
-		return nil, invalid("the job file says namespace %s, the request %s; leave one out", namespace, m.GetNamespace())
-	}
-	if err := guard.Allow(ctx, namespace); err != nil {
-		return nil, err
-	}
-	c := core.Submit{
-		Namespace: namespace, Spec: parsed.Spec, Hash: parsed.Hash, Canonical: parsed.Canonical, By: guard.Caller(ctx), Held: m.GetHold(),
-	}
-	items := m.GetItems()
-	if len(items) > core.MaxItems {
-		return nil, invalid("%d items in one submit; at most %d are allowed: send several", len(items), core.MaxItems)
-	}
-	if len(items) == 0 {
-		items = []*reevev1.SubmitItem{{}}
-	}
-	for i, item := range items {
-		made, err := makeItem(parsed, item, m.GetHold())
-		if err != nil && len(items) > 1 {
-			return nil, invalid("item %d: %s", i, err)
-		}
-		if err != nil {
-			return nil, invalid("%s", err)
-		}
-		c.Items = append(c.Items, made)
 	}
 	done, err := s.submit(ctx, c)
 	if err != nil {
@@ -79,107 +44,13 @@ func (s *jobs) Submit(ctx context.Context, req *connect.Request[reevev1.SubmitRe
 	return connect.NewResponse(out), nil
 }
 
-func parse(m *reevev1.SubmitRequest) (*jobfile.Result, error) {
-	var text []byte
-	switch {
-	case m.GetFile() != "":
-		text = []byte(m.GetFile())
-	case m.GetSpec() != nil:
-		var err error
-		if text, err = m.GetSpec().MarshalJSON(); err != nil {
-			return nil, invalid("spec: %s", err)
-		}
-	default:
-		return nil, invalid("the request has neither file nor spec; send a job file's text as file, or the job as a JSON object as spec")
-	}
-	parsed, err := jobfile.Parse(m.GetFileName(), text)
+// read makes the command of a submit that the caller may make.
+func read(ctx context.Context, m *reevev1.SubmitRequest) (core.Submit, error) {
+	c, err := intake.Read(m, guard.Caller(ctx))
 	if err != nil {
-		return nil, invalid("%s", err)
+		return c, err
 	}
-	return parsed, nil
-}
-
-func makeItem(parsed *jobfile.Result, m *reevev1.SubmitItem, hold bool) (core.Item, error) {
-	given, err := wire.Values(m.GetParams())
-	if err != nil {
-		return core.Item{}, err
-	}
-	bound, err := jobfile.BindParams(parsed.Spec, given)
-	if err != nil {
-		return core.Item{}, err
-	}
-	if len(m.GetPayload()) > job.MaxPayload {
-		return core.Item{}, invalid("its payload has %d bytes; at most %d are allowed", len(m.GetPayload()), job.MaxPayload)
-	}
-	item := core.Item{Params: bound, Payload: m.GetPayload(), Key: m.GetIdempotencyKey()}
-	if item.Key == "" {
-		item.Key = parsed.Spec.IdempotencyKey
-	}
-	if err := checkKey(item.Key); err != nil {
-		return core.Item{}, err
-	}
-	_, _ = rand.Read(item.UID[:]) // never fails: crypto/rand ends the program instead
-	content, err := contentHash(parsed)
-	if err != nil {
-		return core.Item{}, err
-	}
-	item.Body = bodyHash(content, bound, item.Payload, yesNo(hold))
-	return item, nil
-}
-
-// contentHash tells different specs under one key apart. Items that were stored
-// twice are the same items.
-func contentHash(parsed *jobfile.Result) ([]byte, error) {
-	spec, stored := *parsed.Spec, false
-	for i := range spec.Tasks {
-		a := spec.Tasks[i].Array
-		if a == nil {
-			continue
-		}
-		if _, digest, ok := strings.Cut(a.Blob, digestMark); ok {
-			if !stored {
-				spec.Tasks, stored = slices.Clone(spec.Tasks), true
-			}
-			same := *a
-			same.Blob = digest
-			spec.Tasks[i].Array = &same
-		}
-	}
-	if !stored {
-		return parsed.Hash[:], nil
-	}
-	_, hash, err := jobfile.Canonical(&spec)
-	return hash[:], err
-}
-
-// maxKey bounds an idempotency key in bytes.
-const maxKey = 256
-
-func checkKey(key string) error {
-	if len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {
-		return invalid("idempotency key %.40q: want at most %d bytes without control characters", key, maxKey)
-	}
-	return nil
-}
-
-// bodyHash tells different bodies under one key apart.
-func bodyHash(parts ...[]byte) uint64 {
-	h := sha256.New()
-	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write(p)
-	}
-	return binary.BigEndian.Uint64(h.Sum(nil))
-}
-
-// flag is a part of a body that says yes or no.
-func yesNo(set bool) []byte {
-	if set {
-		return []byte{1}
-	}
-	return nil
+	return c, guard.Allow(ctx, c.Namespace)
 }
 
 // submit looks up what the command needs to know and has it decided; facts that
@@ -224,6 +95,7 @@ func (s *jobs) Get(ctx context.Context, req *connect.Request[reevev1.GetRequest]
 	}); err != nil {
 		return nil, err
 	}
+	s.expect(ctx, []*reevev1.Job{out}, []core.JobImage{found.image})
 	if req.Msg.GetSpec() {
 		canonical, _, err := jobfile.Canonical(found.spec)
 		if err != nil {
@@ -322,7 +194,7 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	if !f.image.State.Terminal() {
 		return nil, &job.Error{Code: job.Refused, Message: "job " + m.GetId() + " has not ended; only what has ended can be retried"}
 	}
-	if err := checkKey(m.GetIdempotencyKey()); err != nil {
+	if err := intake.CheckKey(m.GetIdempotencyKey()); err != nil {
 		return nil, err
 	}
 	spec := *f.spec
@@ -334,7 +206,7 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	item := core.Item{Params: f.image.Params, Key: m.GetIdempotencyKey(), RetryOf: id}
 	item.Payload, err = session.PayloadOf(ctx, s.History, &f.image)
 	_, _ = rand.Read(item.UID[:]) // never fails: crypto/rand ends the program instead
-	item.Body = bodyHash(hash[:], item.Params, item.Payload, binary.BigEndian.AppendUint64(nil, uint64(id)), yesNo(m.GetAll()))
+	item.Body = intake.BodyHash(hash[:], item.Params, item.Payload, binary.BigEndian.AppendUint64(nil, uint64(id)), intake.Flag(m.GetAll()))
 	if err == nil && !m.GetAll() {
 		item.Carry, err = s.carry(ctx, f)
 	}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/reeve-scheduler/reeve/internal/api/intake"
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 
@@ -80,7 +81,7 @@ func TestBadInput(t *testing.T) {
 	bad("an unknown parameter", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{Params: params(t, map[string]any{"day": "x"})}}}), invalidCode, "day")
 	bad("a parameter of the second item", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{}, {Params: params(t, map[string]any{"day": "x"})}}}), invalidCode, "item 1:")
 	bad("a large payload", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{Payload: make([]byte, job.MaxPayload+1)}}}), invalidCode, fmt.Sprintf("its payload has %d bytes; at most %d are allowed", job.MaxPayload+1, job.MaxPayload))
-	bad("a long key", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{IdempotencyKey: strings.Repeat("k", maxKey+1)}}}), invalidCode, "want at most 256 bytes")
+	bad("a long key", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{IdempotencyKey: strings.Repeat("k", intake.MaxKey+1)}}}), invalidCode, "want at most 256 bytes")
 	bad("a key of two lines", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: []*reevev1.SubmitItem{{IdempotencyKey: "a\nb"}}}), invalidCode, "without control characters")
 	bad("too many items", submit(&reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x"}, Items: make([]*reevev1.SubmitItem, core.MaxItems+1)}), invalidCode, "10001 items in one submit; at most 10000 are allowed: send several")
 	var labels strings.Builder

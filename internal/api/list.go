@@ -111,11 +111,11 @@ func (s *jobs) List(ctx context.Context, req *connect.Request[reevev1.ListReques
 	if err != nil {
 		return nil, err
 	}
+	images = slices.DeleteFunc(images, func(m core.JobImage) bool { return !guard.Reaches(ctx, m.Namespace) })
 	for i := range images {
-		if guard.Reaches(ctx, images[i].Namespace) {
-			out.Jobs = append(out.Jobs, listedJob(&images[i]))
-		}
+		out.Jobs = append(out.Jobs, listedJob(&images[i]))
 	}
+	s.expect(ctx, out.GetJobs(), images)
 	if next != 0 {
 		out.NextPageToken = pageToken(m, uint64(next))
 	}

@@ -177,6 +177,8 @@ func fill(m protoreflect.Message, values map[string]any) {
 		f := fields.Get(i)
 		v, ok := values[string(f.Name())]
 		switch {
+		case f.Name() == "submit":
+			fill(m.Mutable(f).Message(), values)
 		case !ok || f.Kind() != protoreflect.StringKind:
 		case f.IsList():
 			m.Mutable(f).List().Append(protoreflect.ValueOf(v))

@@ -31,6 +31,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/logstore"
 	"github.com/reeve-scheduler/reeve/internal/member"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
+	"github.com/reeve-scheduler/reeve/internal/outlook"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
@@ -370,10 +371,12 @@ const (
 // serve answers and leads until ctx ends or either can't go on.
 func (s *server) serve(ctx context.Context) error {
 	c := &s.config
+	leads := func() bool { return s.standing().Leads }
+	ahead := outlook.New(outlook.Options{Engine: s.engine, Log: c.Log, Leads: leads, Made: s.metrics.Foreseen})
 	handler, err := api.New(api.Options{
 		Engine: s.engine, Leader: s.chief, History: s.store.History(), Sessions: s.sessions, Logs: s.logs.Load, Blobs: s.blobs, Log: c.Log,
 		ProofKey: s.proofKey, Open: c.Dev, Join: s.join, Version: c.Version, Started: s.started, Config: s.settings.Core, Calls: s.metrics, Full: s.full,
-		Forward: s.forward(), Servers: s.servers, Leads: func() bool { return s.standing().Leads },
+		Forward: s.forward(), Servers: s.servers, Leads: leads, Outlook: ahead,
 	})
 	if err != nil {
 		return err
@@ -398,6 +401,7 @@ func (s *server) serve(ctx context.Context) error {
 		led <- err
 	}()
 	go func() { served <- hs.Serve(listener) }()
+	defer lookAhead(leading, ahead)()
 	leadsAlready, err := s.begin(beginning)
 	if err == nil && beginning.Err() == nil {
 		var later sync.WaitGroup
@@ -427,6 +431,17 @@ func (s *server) serve(ctx context.Context) error {
 		err = errors.Join(err, serveErr)
 	}
 	return err
+}
+
+// lookAhead has forecasts made until stop is called, which waits for the end of that.
+func lookAhead(ctx context.Context, o *outlook.Outlook) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() { o.Run(ctx); close(over) }()
+	return func() {
+		cancel()
+		<-over
+	}
 }
 
 // shutdown takes no more calls, lets those under way end, and then ends the streams:

@@ -73,6 +73,11 @@ func (c *Client) Retry(ctx context.Context, id string, all bool, key string) (st
 	return a.GetId(), err
 }
 
+// Plan says what would happen if a job were submitted now, and submits nothing.
+func (c *Client) Plan(ctx context.Context, q *SubmitRequest) (*Plan, error) {
+	return call(ctx, c, c.jobs.Plan, &reevev1.PlanRequest{Submit: q})
+}
+
 // Explain says why a job, task or element waits.
 func (c *Client) Explain(ctx context.Context, ref string) (*Explanation, error) {
 	return call(ctx, c, c.jobs.Explain, &reevev1.ExplainRequest{Ref: ref})

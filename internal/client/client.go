@@ -48,6 +48,8 @@ type (
 	Token          = reevev1.Token
 	Status         = reevev1.StatusResponse
 	Explanation    = reevev1.ExplainResponse
+	Plan           = reevev1.PlanResponse
+	PlannedTask    = reevev1.PlannedTask
 	WatchEvent     = reevev1.WatchEvent
 	WatchResponse  = reevev1.WatchResponse
 	LogPiece       = reevev1.LogReadResponse

@@ -15,9 +15,11 @@ import (
 type Survey struct {
 	now   int64
 	stage surveyStage
-	// at is how far the stage has come: an id of a worker, a class, a place in jobs.
-	at   uint64
-	left int // of the look
+	// at is how far the stage has come: an id of a worker, a class, a place in jobs; space is the
+	// next namespace.
+	at    uint64
+	space string
+	left  int // of the look
 	// pieces is what each look has copied: a list that grows would be copied again and again.
 	pieces []*forecast.Cluster
 	*forecast.Cluster
@@ -26,12 +28,11 @@ type Survey struct {
 	each, waiting, tasks int
 	jobs                 []job.ID
 	seen                 map[job.ID]bool
-	queues               map[[2]string]bool
 }
 
 // NewSurvey returns a survey that has not begun. now is in Unix milliseconds.
 func NewSurvey(now int64) *Survey {
-	return &Survey{now: now, seen: map[job.ID]bool{}, queues: map[[2]string]bool{}}
+	return &Survey{now: now, seen: map[job.ID]bool{}}
 }
 
 // Whole is the copy, once Look has said that it is whole. It takes no look at the state.
@@ -49,7 +50,8 @@ func (v *Survey) Whole() *forecast.Cluster {
 type surveyStage uint8
 
 const (
-	surveyWorkers surveyStage = iota
+	surveyQueues surveyStage = iota
+	surveyWorkers
 	surveyWaiting
 	surveyJobs
 	surveyDone
@@ -72,6 +74,8 @@ func (s *State) Look(v *Survey, most int) (done bool) {
 	for v.left = most; v.left > 0 && v.stage < surveyDone; {
 		more := false
 		switch v.stage {
+		case surveyQueues:
+			more = s.lookAtQueues(v)
 		case surveyWorkers:
 			more = s.lookAtWorkers(v)
 		case surveyWaiting:
@@ -85,6 +89,26 @@ func (s *State) Look(v *Survey, most int) (done bool) {
 		}
 	}
 	return v.stage == surveyDone
+}
+
+// lookAtQueues copies namespaces and queues.
+func (s *State) lookAtQueues(v *Survey) (more bool) {
+	c := v.Cluster
+	from, _ := slices.BinarySearch(s.spaceNames, v.space)
+	for _, name := range s.spaceNames[from:] {
+		if v.left <= 0 {
+			v.space = name
+			return true
+		}
+		n := s.spaces[name]
+		c.Namespaces = append(c.Namespaces, forecast.Namespace{Name: name, Paused: n.paused, Policy: n.policy})
+		for _, name := range n.names {
+			q := n.queues[name]
+			c.Queues = append(c.Queues, forecast.Queue{Namespace: n.name, Name: name, Paused: q.paused, Policy: q.policy, Meter: q.meter})
+		}
+		v.left -= 1 + len(n.names)
+	}
+	return false
 }
 
 // lookAtWorkers copies workers and what they were given.
@@ -164,21 +188,11 @@ func (s *State) behind(j *jobState, ti uint32) bool {
 	return false
 }
 
-// meet notes a job and its queue.
+// meet notes a job.
 func (v *Survey) meet(j *jobState) {
-	if v.seen[j.id] {
-		return
-	}
-	v.seen[j.id] = true
-	v.jobs = append(v.jobs, j.id)
-	c, n, q := v.Cluster, j.queue.space, j.queue
-	if key := [2]string{n.name}; !v.queues[key] {
-		v.queues[key] = true
-		c.Namespaces = append(c.Namespaces, forecast.Namespace{Name: n.name, Paused: n.paused, Policy: n.policy})
-	}
-	if key := [2]string{n.name, q.name}; !v.queues[key] {
-		v.queues[key] = true
-		c.Queues = append(c.Queues, forecast.Queue{Namespace: n.name, Name: q.name, Paused: q.paused, Policy: q.policy, Meter: q.meter})
+	if !v.seen[j.id] {
+		v.seen[j.id] = true
+		v.jobs = append(v.jobs, j.id)
 	}
 }
 

@@ -72,7 +72,18 @@ func (s *State) asked(e *JobSubmitted, spec *job.Spec) forecast.Job {
 				one.Blocked = append(one.Blocked, s.keyTaken(limit.Name{Namespace: e.Namespace, Key: key.Key, Each: key.Task != NoTask}, of)...)
 			}
 		}
+		if e.Held {
+			one.Blocked = append(one.Blocked, why.Reason{Kind: "hold", Text: "the job is held until it is released"})
+		}
 		one.Held = len(one.Blocked) > 0
+		if len(one.Needs) == 0 {
+			for _, w := range e.Waits {
+				one.Waits = append(one.Waits, why.Reason{Kind: "after", Text: fmt.Sprintf("job %d has not ended (after: %s)", w.Job, w.Condition)})
+			}
+			if e.StartAfter > e.At {
+				one.Waits = append(one.Waits, why.Reason{Kind: "start_after", Text: "start_after is " + away(e.StartAfter, e.At) + " away"})
+			}
+		}
 		out.Tasks = append(out.Tasks, one)
 	}
 	return out

@@ -42,7 +42,7 @@ func (c Change) String() string {
 
 // Amounts writes From and To as job files do.
 func (c Change) Amounts() (from, to string) {
-	if c.Resource == "" {
+	if c.Resource == "" && c.Limit.Namespace == "" {
 		return "", ""
 	}
 	return c.amount(c.From), c.amount(c.To)

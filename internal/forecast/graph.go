@@ -39,6 +39,8 @@ type Task struct {
 	// waits for that; Backoff is how many elements of an array do, nobody knows until when.
 	Again   int64
 	Backoff int64
+	// Waits is what it waits for outside of the job, in words.
+	Waits []why.Reason
 	// Blocked is what keeps a task from starting, Held as it is, that nobody knows the end of.
 	Blocked []why.Reason
 	// Learned: how long it runs is known from earlier ones.

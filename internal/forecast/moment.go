@@ -45,7 +45,7 @@ func (m *Moment) Kept(id plan.GroupID) []why.Reason {
 		return nil
 	}
 	if s := m.e.course.Starts[id]; w.N == 0 && s.Started > 0 {
-		return []why.Reason{{Kind: "settling", Text: "it is about to start, on worker " + m.c.worker(s.Worker)}}
+		return []why.Reason{{Kind: "settling", Text: "it is about to start, on worker " + m.c.WorkerName(s.Worker)}}
 	}
 	var out []why.Reason
 	add := func(format string, args ...any) {
@@ -55,10 +55,10 @@ func (m *Moment) Kept(id plan.GroupID) []why.Reason {
 	for _, k := range m.kept {
 		switch {
 		case k.Group == id:
-			add("a place is kept for it on worker %s, which %s", m.c.worker(k.Worker), m.until(k, "is to be free at about ", "is free nobody knows when"))
+			add("a place is kept for it on worker %s, which %s", m.c.WorkerName(k.Worker), m.until(k, "is to be free at about ", "is free nobody knows when"))
 		case !m.e.x.Fit(id, k.Worker).Now:
 		case others < maxKept:
-			add("worker %s has room and is kept for %s, which comes first, %s", m.c.worker(k.Worker), whose(k.Group, id),
+			add("worker %s has room and is kept for %s, which comes first, %s", m.c.WorkerName(k.Worker), whose(k.Group, id),
 				m.until(k, "until about ", "nobody knows until when"))
 			others++
 		default:
@@ -107,8 +107,8 @@ func (m *Moment) endless(id plan.GroupID) int {
 	return n
 }
 
-// worker names a worker by its id.
-func (c *Cluster) worker(id uint64) string {
+// WorkerName names a worker by its id.
+func (c *Cluster) WorkerName(id uint64) string {
 	at, ok := slices.BinarySearchFunc(c.Workers, id, func(w plan.Worker, id uint64) int { return cmp.Compare(w.ID, id) })
 	if !ok {
 		return fmt.Sprintf("worker-%d", id)

@@ -33,6 +33,8 @@ type TaskCourse struct {
 	Worker string
 	// Skipped: it would run only if something else did not succeed.
 	Skipped bool
+	// Never: it could not start as the cluster is, even if nothing else ran.
+	Never bool
 	// Reasons is why it would not start at once, though it needs nothing else, or never, and
 	// Changes what would let it.
 	Reasons []why.Reason
@@ -83,9 +85,6 @@ func (c *Cluster) WhatIf(j *Job, otherwise *Course, stop func() bool) *Effect {
 	e.follow()
 	course, m := e.finish(&with), with.Moment()
 	out := &Effect{Tasks: make([]TaskCourse, len(j.Tasks))}
-	if len(j.After) > 0 || asked.From > c.Now {
-		out.Verdict = Waits
-	}
 	for i := range j.Tasks {
 		out.Verdict = max(out.Verdict, m.askedTask(&out.Tasks[i], &j.Tasks[i], course, e.graphs[j.ID].at[i].skipped))
 	}
@@ -112,17 +111,16 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 	s := c.Starts[id]
 	*out = TaskCourse{Name: t.Name, Count: t.Count, Started: s.Started, First: s.First, Last: s.Last, Skipped: skipped}
 	if s.Started > 0 {
-		out.Worker = m.c.worker(s.Worker)
+		out.Worker = m.c.WorkerName(s.Worker)
 	}
 	if s.Started == t.Count {
 		out.Ends = s.Ends
 	}
 	if reasons := m.hopeless(t.Group); reasons != nil && !skipped {
-		out.Reasons = reasons
+		out.Never, out.Reasons = true, reasons
 		return Never
 	}
-	if len(t.Blocked) > 0 && !skipped {
-		out.Reasons = t.Blocked
+	if out.Reasons = slices.Concat(t.Waits, t.Blocked); len(out.Reasons) > 0 && !skipped {
 		return Waits
 	}
 	if !m.Waits(id) {

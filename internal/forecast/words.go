@@ -27,7 +27,7 @@ func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
 		out.Reason = m.unknown(c, id)
 		return out
 	}
-	out.Worker = m.c.worker(out.Start.Worker)
+	out.Worker = m.c.WorkerName(out.Start.Worker)
 	text := "it is expected to start " + when(out.First, c.Now)
 	switch {
 	case n <= 1:
@@ -100,4 +100,34 @@ func (l *Late) String(now int64) string {
 	}
 	return fmt.Sprintf("will miss its deadline %s by %s%s: task %s is not expected to end before %s",
 		job.FormatClock(l.Deadline, now), by, job.FormatAbout(l.At-l.Deadline), l.Task, job.FormatClock(l.At, now))
+}
+
+// Summary is the effect in one line, as seen at a moment in Unix milliseconds.
+func (e *Effect) Summary(now int64) string {
+	if e.Verdict == Never {
+		for _, t := range e.Tasks {
+			if t.Never {
+				return fmt.Sprintf("it could never start as the cluster is: task %s: %s", t.Name, t.Reasons[len(t.Reasons)-1].Text)
+			}
+		}
+	}
+	text, first := "it would start at once", int64(0)
+	for _, t := range e.Tasks {
+		if t.Started > 0 && (first == 0 || t.First < first) {
+			first = t.First
+		}
+	}
+	switch {
+	case e.Verdict == Starts:
+	case first == 0:
+		text = "it would wait, and nobody knows for how long"
+	case first <= now:
+		text = "some of it would start at once"
+	default:
+		text = "it would wait and start " + when(first, now)
+	}
+	if e.End > 0 {
+		text += ", and end " + when(e.End, now)
+	}
+	return text
 }

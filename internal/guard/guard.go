@@ -33,7 +33,7 @@ func policy() []auth.Entry {
 		auth.Open:          {"HealthService/Check"},
 		auth.Authenticated: {"HealthService/Status", "NamespaceService/List"},
 		auth.ReadJobs: {
-			"JobService/Get", "JobService/List", "JobService/ListElements", "JobService/ListAttempts", "JobService/Explain", "JobService/Outputs",
+			"JobService/Get", "JobService/List", "JobService/ListElements", "JobService/ListAttempts", "JobService/Explain", "JobService/Plan", "JobService/Outputs",
 			"QueueService/List", "LimitService/List", "WatchService/Watch", "WorkerService/List", "ServerService/List", "LogService/Read", "ArtifactService/Get", "ArtifactService/List",
 			"ArtifactService/GetItems",
 		},

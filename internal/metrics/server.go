@@ -25,6 +25,9 @@ type Server struct {
 	attemptsEnded [job.LastCause + 1]prometheus.Counter
 	jobsEnded     [job.JobCancelled + 1]prometheus.Counter
 
+	forecasts prometheus.Histogram
+	late      prometheus.Gauge
+
 	open     *prometheus.GaugeVec
 	calls    *prometheus.CounterVec
 	callTime *prometheus.HistogramVec
@@ -46,6 +49,8 @@ func NewServer(version string) *Server {
 		rows:        f.counter("reeve_tables_rows_total", "Rows written to the tables."),
 		submitted:   f.counter("reeve_jobs_submitted_total", "Jobs accepted."),
 		assigned:    f.counter("reeve_attempts_assigned_total", "Attempts given to workers."),
+		forecasts:   f.histogram("reeve_forecast_seconds", "How long forecasts take, with the copying.", seconds),
+		late:        f.gauge("reeve_jobs_expected_late", "Jobs that are expected to miss their deadline, by this server's last forecast; the leader makes one every half minute."),
 		open:        f.gauges("reeve_calls_open", "Calls and streams under way, by method.", "method"),
 		calls:       f.counters("reeve_calls_total", "Calls and streams that have ended, by method and code.", "method", "code"),
 		callTime:    f.histograms("reeve_call_seconds", "How long calls and streams take, by method.", seconds, "method"),
@@ -88,6 +93,15 @@ func (s *Server) Flushed(rows int, took time.Duration) {
 
 // Refused counts a request that was turned away.
 func (s *Server) Refused(lane string) { s.refused.WithLabelValues(lane).Inc() }
+
+// Foreseen counts a forecast: how many jobs are expected to miss their deadline, and how long it
+// took, 0 for none that was made.
+func (s *Server) Foreseen(late int, took time.Duration) {
+	s.late.Set(float64(late))
+	if took > 0 {
+		s.forecasts.Observe(took.Seconds())
+	}
+}
 
 // Applied counts what an event says.
 func (s *Server) Applied(e core.Event) {

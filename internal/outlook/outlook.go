@@ -84,6 +84,14 @@ type Forecast struct {
 	moment *forecast.Moment // once it was asked for; whoever is busy may use it
 }
 
+// Warning says that a job is expected to miss its deadline, in words; empty if it is not.
+func (f *Forecast) Warning(id job.ID) string {
+	if l := f.Late[id]; l != nil {
+		return l.String(f.Course.Now)
+	}
+	return ""
+}
+
 // New returns an outlook that makes nothing until it runs.
 func New(o Options) *Outlook {
 	return &Outlook{options: o, asked: make(chan struct{}, 1), busy: make(chan struct{}, 1), changed: make(chan struct{})}

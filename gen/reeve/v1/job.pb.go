@@ -441,9 +441,15 @@ type Job struct {
 	// The jobs it waits for.
 	WaitsFor []string `protobuf:"bytes,24,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	// All tasks' elements together; set in lists, where the tasks are left out.
-	Counts        *Counts `protobuf:"bytes,25,opt,name=counts,proto3" json:"counts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Counts *Counts `protobuf:"bytes,25,opt,name=counts,proto3" json:"counts,omitempty"`
+	// When the first of what waits of it is expected to start, and when all of it to have ended, as far as
+	// is known. A forecast may be some seconds old, and does not yet have the newest jobs.
+	ExpectedStart *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
+	ExpectedEnd   *timestamppb.Timestamp `protobuf:"bytes,27,opt,name=expected_end,json=expectedEnd,proto3" json:"expected_end,omitempty"`
+	// In words that it will miss its deadline, and by how much, if that is expected.
+	DeadlineWarning string `protobuf:"bytes,28,opt,name=deadline_warning,json=deadlineWarning,proto3" json:"deadline_warning,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
@@ -651,6 +657,27 @@ func (x *Job) GetCounts() *Counts {
 	return nil
 }
 
+func (x *Job) GetExpectedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedStart
+	}
+	return nil
+}
+
+func (x *Job) GetExpectedEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedEnd
+	}
+	return nil
+}
+
+func (x *Job) GetDeadlineWarning() string {
+	if x != nil {
+		return x.DeadlineWarning
+	}
+	return ""
+}
+
 // Task is one node of a job's graph.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -672,9 +699,13 @@ type Task struct {
 	// rest what is asked for.
 	Resources map[string]string `protobuf:"bytes,12,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What earlier attempts say of the next; absent where nothing is known, and in lists.
-	Forecast      *Forecast `protobuf:"bytes,13,opt,name=forecast,proto3" json:"forecast,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Forecast *Forecast `protobuf:"bytes,13,opt,name=forecast,proto3" json:"forecast,omitempty"`
+	// When the first of its elements that wait is expected to start, and on which worker, as far
+	// as is known.
+	ExpectedStart  *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
+	ExpectedWorker string                 `protobuf:"bytes,15,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
@@ -796,6 +827,20 @@ func (x *Task) GetForecast() *Forecast {
 		return x.Forecast
 	}
 	return nil
+}
+
+func (x *Task) GetExpectedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedStart
+	}
+	return nil
+}
+
+func (x *Task) GetExpectedWorker() string {
+	if x != nil {
+		return x.ExpectedWorker
+	}
+	return ""
 }
 
 // Forecast is what is known of tasks of the same name in the submitter's jobs of the same
@@ -2206,10 +2251,12 @@ func (x *ExplainRequest) GetRef() string {
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One line on the job as a whole.
-	Summary       string         `protobuf:"bytes,1,opt,name=summary,proto3" json:"summary,omitempty"`
-	Tasks         []*Explanation `protobuf:"bytes,2,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Summary string         `protobuf:"bytes,1,opt,name=summary,proto3" json:"summary,omitempty"`
+	Tasks   []*Explanation `protobuf:"bytes,2,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// In words that it will miss its deadline, and by how much, if that is expected.
+	DeadlineWarning string `protobuf:"bytes,3,opt,name=deadline_warning,json=deadlineWarning,proto3" json:"deadline_warning,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -2256,14 +2303,28 @@ func (x *ExplainResponse) GetTasks() []*Explanation {
 	return nil
 }
 
+func (x *ExplainResponse) GetDeadlineWarning() string {
+	if x != nil {
+		return x.DeadlineWarning
+	}
+	return ""
+}
+
 // Explanation is why one task waits, or one element: state is then the element's.
 type Explanation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	Reasons       []*Reason              `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Task    string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	State   string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Reasons []*Reason              `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// When the first of what waits is expected to start and the last, as far as is known.
+	ExpectedStart     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
+	ExpectedLastStart *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expected_last_start,json=expectedLastStart,proto3" json:"expected_last_start,omitempty"`
+	// Where the first is expected to start.
+	ExpectedWorker string `protobuf:"bytes,6,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
+	// What would let it start now, each alone.
+	WouldStartWith []*Change `protobuf:"bytes,7,rep,name=would_start_with,json=wouldStartWith,proto3" json:"would_start_with,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Explanation) Reset() {
@@ -2317,12 +2378,149 @@ func (x *Explanation) GetReasons() []*Reason {
 	return nil
 }
 
+func (x *Explanation) GetExpectedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedStart
+	}
+	return nil
+}
+
+func (x *Explanation) GetExpectedLastStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedLastStart
+	}
+	return nil
+}
+
+func (x *Explanation) GetExpectedWorker() string {
+	if x != nil {
+		return x.ExpectedWorker
+	}
+	return ""
+}
+
+func (x *Explanation) GetWouldStartWith() []*Change {
+	if x != nil {
+		return x.WouldStartWith
+	}
+	return nil
+}
+
+// Change is one that would let a task start at once: less of a resource, no label, a time
+// limit, or a higher limit of its queue or namespace.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In words, such as: would start now with 6Gi of memory instead of 8Gi.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// What there would have to be less of, as in a job file; of limits, what they limit, empty for
+	// a number of attempts.
+	Resource string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	From     string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To       string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// What it must not ask for: an entry of where.
+	Label string `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`
+	// The time limit that it must keep.
+	TimeoutMs int64 `protobuf:"varint,6,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// Whose limit would have to be higher: from and to are of that.
+	Namespace     string `protobuf:"bytes,7,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Queue         string `protobuf:"bytes,8,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Change) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Change) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Change) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Change) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Change) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Change) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *Change) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Change) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
 // Reason is one thing that is waited for.
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A stable word: dependency, after, start_after, hold, queue_paused, namespace_paused,
-	// throttle, backoff, concurrency, rate, queue_limit, namespace_limit, no_worker, no_room,
-	// turn, cancel, settling, ended, running.
+	// throttle, backoff, concurrency, rate, queue_limit, namespace_limit, limit, no_worker,
+	// no_room, preemption, turn, kept, alone, cancel, settling, ended, running, and of what is
+	// expected: expected, unknown_start, would_start.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2331,7 +2529,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2541,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2554,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Reason) GetKind() string {
@@ -2373,6 +2571,381 @@ func (x *Reason) GetText() string {
 	return ""
 }
 
+// PlanRequest asks about a submit.
+type PlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it would be sent, with one item at most.
+	Submit        *SubmitRequest `protobuf:"bytes,1,opt,name=submit,proto3" json:"submit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRequest) Reset() {
+	*x = PlanRequest{}
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRequest) ProtoMessage() {}
+
+func (x *PlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
+func (*PlanRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PlanRequest) GetSubmit() *SubmitRequest {
+	if x != nil {
+		return x.Submit
+	}
+	return nil
+}
+
+// PlanResponse is what would happen.
+type PlanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// starts: all that waits for nothing else in the job would start at once. waits: some of it
+	// would wait. never: some task could not start as the cluster is, even if nothing else ran.
+	// refused: the submit would be refused. exists: it would answer with a job that there is.
+	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// The same in words.
+	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Where it would be.
+	Namespace string         `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Queue     string         `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
+	Tasks     []*PlannedTask `protobuf:"bytes,5,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// When all of it would have ended, if that is known.
+	ExpectedEnd *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expected_end,json=expectedEnd,proto3" json:"expected_end,omitempty"`
+	// In words that it would miss its deadline, and by how much.
+	DeadlineWarning string `protobuf:"bytes,7,opt,name=deadline_warning,json=deadlineWarning,proto3" json:"deadline_warning,omitempty"`
+	// The jobs that would start later, the most delayed first, those alone that the caller may
+	// see, and at most a hundred; delayed is how many there are of all.
+	Delays  []*Delay `protobuf:"bytes,8,rep,name=delays,proto3" json:"delays,omitempty"`
+	Delayed int64    `protobuf:"varint,9,opt,name=delayed,proto3" json:"delayed,omitempty"`
+	// Jobs of which attempts would have to make room, likewise.
+	Preempts []string `protobuf:"bytes,10,rep,name=preempts,proto3" json:"preempts,omitempty"`
+	// The job that there is already, if the submit's key stands for one.
+	Id            string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanResponse) Reset() {
+	*x = PlanResponse{}
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanResponse) ProtoMessage() {}
+
+func (x *PlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
+func (*PlanResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *PlanResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetTasks() []*PlannedTask {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+func (x *PlanResponse) GetExpectedEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedEnd
+	}
+	return nil
+}
+
+func (x *PlanResponse) GetDeadlineWarning() string {
+	if x != nil {
+		return x.DeadlineWarning
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetDelays() []*Delay {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
+func (x *PlanResponse) GetDelayed() int64 {
+	if x != nil {
+		return x.Delayed
+	}
+	return 0
+}
+
+func (x *PlanResponse) GetPreempts() []string {
+	if x != nil {
+		return x.Preempts
+	}
+	return nil
+}
+
+func (x *PlanResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// PlannedTask is what would become of a task. Times are absent where they are unknown.
+type PlannedTask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many elements it has, and how many of them start within what a forecast sees.
+	Count             int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Starting          int64                  `protobuf:"varint,3,opt,name=starting,proto3" json:"starting,omitempty"`
+	ExpectedStart     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
+	ExpectedLastStart *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expected_last_start,json=expectedLastStart,proto3" json:"expected_last_start,omitempty"`
+	ExpectedEnd       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expected_end,json=expectedEnd,proto3" json:"expected_end,omitempty"`
+	// Where the first would start.
+	ExpectedWorker string `protobuf:"bytes,7,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
+	// It would run only if something else did not succeed.
+	Skipped bool `protobuf:"varint,8,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// Why it would wait, or never start.
+	Reasons []*Reason `protobuf:"bytes,9,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// What would let it start now, each alone.
+	WouldStartWith []*Change `protobuf:"bytes,10,rep,name=would_start_with,json=wouldStartWith,proto3" json:"would_start_with,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PlannedTask) Reset() {
+	*x = PlannedTask{}
+	mi := &file_reeve_v1_job_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedTask) ProtoMessage() {}
+
+func (x *PlannedTask) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedTask.ProtoReflect.Descriptor instead.
+func (*PlannedTask) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PlannedTask) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlannedTask) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PlannedTask) GetStarting() int64 {
+	if x != nil {
+		return x.Starting
+	}
+	return 0
+}
+
+func (x *PlannedTask) GetExpectedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedStart
+	}
+	return nil
+}
+
+func (x *PlannedTask) GetExpectedLastStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedLastStart
+	}
+	return nil
+}
+
+func (x *PlannedTask) GetExpectedEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedEnd
+	}
+	return nil
+}
+
+func (x *PlannedTask) GetExpectedWorker() string {
+	if x != nil {
+		return x.ExpectedWorker
+	}
+	return ""
+}
+
+func (x *PlannedTask) GetSkipped() bool {
+	if x != nil {
+		return x.Skipped
+	}
+	return false
+}
+
+func (x *PlannedTask) GetReasons() []*Reason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *PlannedTask) GetWouldStartWith() []*Change {
+	if x != nil {
+		return x.WouldStartWith
+	}
+	return nil
+}
+
+// Delay is a job that would start later.
+type Delay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// When some of it is expected to start without the job that is asked about, and with it;
+	// absent for later than is known.
+	ExpectedStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
+	DelayedStart  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=delayed_start,json=delayedStart,proto3" json:"delayed_start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delay) Reset() {
+	*x = Delay{}
+	mi := &file_reeve_v1_job_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delay) ProtoMessage() {}
+
+func (x *Delay) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delay.ProtoReflect.Descriptor instead.
+func (*Delay) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Delay) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Delay) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Delay) GetExpectedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpectedStart
+	}
+	return nil
+}
+
+func (x *Delay) GetDelayedStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DelayedStart
+	}
+	return nil
+}
+
 // OutputsRequest names a task.
 type OutputsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2384,7 +2957,7 @@ type OutputsRequest struct {
 
 func (x *OutputsRequest) Reset() {
 	*x = OutputsRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2969,7 @@ func (x *OutputsRequest) String() string {
 func (*OutputsRequest) ProtoMessage() {}
 
 func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2982,7 @@ func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsRequest.ProtoReflect.Descriptor instead.
 func (*OutputsRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *OutputsRequest) GetId() string {
@@ -2436,7 +3009,7 @@ type OutputsResponse struct {
 
 func (x *OutputsResponse) Reset() {
 	*x = OutputsResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +3021,7 @@ func (x *OutputsResponse) String() string {
 func (*OutputsResponse) ProtoMessage() {}
 
 func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +3034,7 @@ func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsResponse.ProtoReflect.Descriptor instead.
 func (*OutputsResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *OutputsResponse) GetElements() []*ElementOutputs {
@@ -2482,7 +3055,7 @@ type ElementOutputs struct {
 
 func (x *ElementOutputs) Reset() {
 	*x = ElementOutputs{}
-	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	mi := &file_reeve_v1_job_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +3067,7 @@ func (x *ElementOutputs) String() string {
 func (*ElementOutputs) ProtoMessage() {}
 
 func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	mi := &file_reeve_v1_job_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +3080,7 @@ func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementOutputs.ProtoReflect.Descriptor instead.
 func (*ElementOutputs) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{32}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ElementOutputs) GetIndex() int64 {
@@ -2552,7 +3125,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\bR\x04spec\".\n" +
 	"\vGetResponse\x12\x1f\n" +
-	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\x98\b\n" +
+	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xc5\t\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -2582,10 +3155,13 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x04spec\x18\x16 \x01(\v2\x17.google.protobuf.StructR\x04spec\x12\x1b\n" +
 	"\texit_code\x18\x17 \x01(\x05R\bexitCode\x12\x1b\n" +
 	"\twaits_for\x18\x18 \x03(\tR\bwaitsFor\x12(\n" +
-	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x1a9\n" +
+	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x12A\n" +
+	"\x0eexpected_start\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12=\n" +
+	"\fexpected_end\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampR\vexpectedEnd\x12)\n" +
+	"\x10deadline_warning\x18\x1c \x01(\tR\x0fdeadlineWarning\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x05\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -2601,7 +3177,9 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	" \x01(\bR\x04held\x12\x14\n" +
 	"\x05needs\x18\v \x03(\tR\x05needs\x12;\n" +
 	"\tresources\x18\f \x03(\v2\x1d.reeve.v1.Task.ResourcesEntryR\tresources\x12.\n" +
-	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x1a:\n" +
+	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x12A\n" +
+	"\x0eexpected_start\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12'\n" +
+	"\x0fexpected_worker\x18\x0f \x01(\tR\x0eexpectedWorker\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
@@ -2722,17 +3300,64 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aexisted\x18\x02 \x01(\bR\aexisted\"\"\n" +
 	"\x0eExplainRequest\x12\x10\n" +
-	"\x03ref\x18\x01 \x01(\tR\x03ref\"X\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\"\x83\x01\n" +
 	"\x0fExplainResponse\x12\x18\n" +
 	"\asummary\x18\x01 \x01(\tR\asummary\x12+\n" +
-	"\x05tasks\x18\x02 \x03(\v2\x15.reeve.v1.ExplanationR\x05tasks\"c\n" +
+	"\x05tasks\x18\x02 \x03(\v2\x15.reeve.v1.ExplanationR\x05tasks\x12)\n" +
+	"\x10deadline_warning\x18\x03 \x01(\tR\x0fdeadlineWarning\"\xd7\x02\n" +
 	"\vExplanation\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12*\n" +
-	"\areasons\x18\x03 \x03(\v2\x10.reeve.v1.ReasonR\areasons\"0\n" +
+	"\areasons\x18\x03 \x03(\v2\x10.reeve.v1.ReasonR\areasons\x12A\n" +
+	"\x0eexpected_start\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12J\n" +
+	"\x13expected_last_start\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x11expectedLastStart\x12'\n" +
+	"\x0fexpected_worker\x18\x06 \x01(\tR\x0eexpectedWorker\x12:\n" +
+	"\x10would_start_with\x18\a \x03(\v2\x10.reeve.v1.ChangeR\x0ewouldStartWith\"\xc5\x01\n" +
+	"\x06Change\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1a\n" +
+	"\bresource\x18\x02 \x01(\tR\bresource\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x14\n" +
+	"\x05label\x18\x05 \x01(\tR\x05label\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x06 \x01(\x03R\ttimeoutMs\x12\x1c\n" +
+	"\tnamespace\x18\a \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05queue\x18\b \x01(\tR\x05queue\"0\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"4\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\">\n" +
+	"\vPlanRequest\x12/\n" +
+	"\x06submit\x18\x01 \x01(\v2\x17.reeve.v1.SubmitRequestR\x06submit\"\xfc\x02\n" +
+	"\fPlanResponse\x12\x18\n" +
+	"\averdict\x18\x01 \x01(\tR\averdict\x12\x18\n" +
+	"\asummary\x18\x02 \x01(\tR\asummary\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05queue\x18\x04 \x01(\tR\x05queue\x12+\n" +
+	"\x05tasks\x18\x05 \x03(\v2\x15.reeve.v1.PlannedTaskR\x05tasks\x12=\n" +
+	"\fexpected_end\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vexpectedEnd\x12)\n" +
+	"\x10deadline_warning\x18\a \x01(\tR\x0fdeadlineWarning\x12'\n" +
+	"\x06delays\x18\b \x03(\v2\x0f.reeve.v1.DelayR\x06delays\x12\x18\n" +
+	"\adelayed\x18\t \x01(\x03R\adelayed\x12\x1a\n" +
+	"\bpreempts\x18\n" +
+	" \x03(\tR\bpreempts\x12\x0e\n" +
+	"\x02id\x18\v \x01(\tR\x02id\"\xcc\x03\n" +
+	"\vPlannedTask\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x1a\n" +
+	"\bstarting\x18\x03 \x01(\x03R\bstarting\x12A\n" +
+	"\x0eexpected_start\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12J\n" +
+	"\x13expected_last_start\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x11expectedLastStart\x12=\n" +
+	"\fexpected_end\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vexpectedEnd\x12'\n" +
+	"\x0fexpected_worker\x18\a \x01(\tR\x0eexpectedWorker\x12\x18\n" +
+	"\askipped\x18\b \x01(\bR\askipped\x12*\n" +
+	"\areasons\x18\t \x03(\v2\x10.reeve.v1.ReasonR\areasons\x12:\n" +
+	"\x10would_start_with\x18\n" +
+	" \x03(\v2\x10.reeve.v1.ChangeR\x0ewouldStartWith\"\xaf\x01\n" +
+	"\x05Delay\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12A\n" +
+	"\x0eexpected_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12?\n" +
+	"\rdelayed_start\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fdelayedStart\"4\n" +
 	"\x0eOutputsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"G\n" +
@@ -2743,7 +3368,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\aoutputs\x18\x02 \x03(\v2%.reeve.v1.ElementOutputs.OutputsEntryR\aoutputs\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xc2\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xf9\x05\n" +
 	"\n" +
 	"JobService\x12;\n" +
 	"\x06Submit\x12\x17.reeve.v1.SubmitRequest\x1a\x18.reeve.v1.SubmitResponse\x122\n" +
@@ -2755,7 +3380,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x04Hold\x12\x15.reeve.v1.HoldRequest\x1a\x16.reeve.v1.HoldResponse\x12>\n" +
 	"\aRelease\x12\x18.reeve.v1.ReleaseRequest\x1a\x19.reeve.v1.ReleaseResponse\x128\n" +
 	"\x05Retry\x12\x16.reeve.v1.RetryRequest\x1a\x17.reeve.v1.RetryResponse\x12>\n" +
-	"\aExplain\x12\x18.reeve.v1.ExplainRequest\x1a\x19.reeve.v1.ExplainResponse\x12@\n" +
+	"\aExplain\x12\x18.reeve.v1.ExplainRequest\x1a\x19.reeve.v1.ExplainResponse\x125\n" +
+	"\x04Plan\x12\x15.reeve.v1.PlanRequest\x1a\x16.reeve.v1.PlanResponse\x12@\n" +
 	"\aOutputs\x12\x18.reeve.v1.OutputsRequest\x1a\x19.reeve.v1.OutputsResponse0\x01B7Z5github.com/reeve-scheduler/reeve/gen/reeve/v1;reevev1b\x06proto3"
 
 var (
@@ -2770,7 +3396,7 @@ func file_reeve_v1_job_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_job_proto_rawDescData
 }
 
-var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_reeve_v1_job_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: reeve.v1.SubmitRequest
 	(*SubmitItem)(nil),            // 1: reeve.v1.SubmitItem
@@ -2801,86 +3427,110 @@ var file_reeve_v1_job_proto_goTypes = []any{
 	(*ExplainRequest)(nil),        // 26: reeve.v1.ExplainRequest
 	(*ExplainResponse)(nil),       // 27: reeve.v1.ExplainResponse
 	(*Explanation)(nil),           // 28: reeve.v1.Explanation
-	(*Reason)(nil),                // 29: reeve.v1.Reason
-	(*OutputsRequest)(nil),        // 30: reeve.v1.OutputsRequest
-	(*OutputsResponse)(nil),       // 31: reeve.v1.OutputsResponse
-	(*ElementOutputs)(nil),        // 32: reeve.v1.ElementOutputs
-	nil,                           // 33: reeve.v1.Job.LabelsEntry
-	nil,                           // 34: reeve.v1.Task.OutputsEntry
-	nil,                           // 35: reeve.v1.Task.ResourcesEntry
-	nil,                           // 36: reeve.v1.Attempt.DevicesEntry
-	nil,                           // 37: reeve.v1.ElementOutputs.OutputsEntry
-	(*structpb.Struct)(nil),       // 38: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*Change)(nil),                // 29: reeve.v1.Change
+	(*Reason)(nil),                // 30: reeve.v1.Reason
+	(*PlanRequest)(nil),           // 31: reeve.v1.PlanRequest
+	(*PlanResponse)(nil),          // 32: reeve.v1.PlanResponse
+	(*PlannedTask)(nil),           // 33: reeve.v1.PlannedTask
+	(*Delay)(nil),                 // 34: reeve.v1.Delay
+	(*OutputsRequest)(nil),        // 35: reeve.v1.OutputsRequest
+	(*OutputsResponse)(nil),       // 36: reeve.v1.OutputsResponse
+	(*ElementOutputs)(nil),        // 37: reeve.v1.ElementOutputs
+	nil,                           // 38: reeve.v1.Job.LabelsEntry
+	nil,                           // 39: reeve.v1.Task.OutputsEntry
+	nil,                           // 40: reeve.v1.Task.ResourcesEntry
+	nil,                           // 41: reeve.v1.Attempt.DevicesEntry
+	nil,                           // 42: reeve.v1.ElementOutputs.OutputsEntry
+	(*structpb.Struct)(nil),       // 43: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_reeve_v1_job_proto_depIdxs = []int32{
-	38, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
+	43, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
 	1,  // 1: reeve.v1.SubmitRequest.items:type_name -> reeve.v1.SubmitItem
-	38, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
+	43, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
 	3,  // 3: reeve.v1.SubmitResponse.jobs:type_name -> reeve.v1.SubmittedJob
 	6,  // 4: reeve.v1.GetResponse.job:type_name -> reeve.v1.Job
-	33, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
-	39, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	39, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	39, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
-	39, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	39, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
-	39, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
-	39, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
+	38, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
+	44, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	44, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	44, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
+	44, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	44, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
+	44, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
+	44, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
-	38, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
-	38, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
+	43, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
+	43, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
 	9,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
-	9,  // 17: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	39, // 18: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	39, // 19: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
-	34, // 20: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
-	10, // 21: reeve.v1.Task.element:type_name -> reeve.v1.Element
-	35, // 22: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
-	8,  // 23: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
-	39, // 24: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	39, // 25: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	39, // 26: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	39, // 27: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	39, // 28: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	39, // 29: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 30: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
-	39, // 31: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	39, // 32: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 33: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	10, // 34: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	11, // 35: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	28, // 36: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	29, // 37: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	32, // 38: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	37, // 39: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 40: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 41: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	12, // 42: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	14, // 43: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	16, // 44: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	18, // 45: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	20, // 46: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	22, // 47: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	24, // 48: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	26, // 49: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	30, // 50: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 51: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 52: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	13, // 53: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	15, // 54: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	17, // 55: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	19, // 56: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	21, // 57: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	23, // 58: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	25, // 59: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	27, // 60: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	31, // 61: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	51, // [51:62] is the sub-list for method output_type
-	40, // [40:51] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	44, // 17: reeve.v1.Job.expected_start:type_name -> google.protobuf.Timestamp
+	44, // 18: reeve.v1.Job.expected_end:type_name -> google.protobuf.Timestamp
+	9,  // 19: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
+	44, // 20: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	44, // 21: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 22: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
+	10, // 23: reeve.v1.Task.element:type_name -> reeve.v1.Element
+	40, // 24: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
+	8,  // 25: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
+	44, // 26: reeve.v1.Task.expected_start:type_name -> google.protobuf.Timestamp
+	44, // 27: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	44, // 28: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	44, // 29: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	44, // 30: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	44, // 31: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	44, // 32: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	41, // 33: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
+	44, // 34: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	44, // 35: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 36: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	10, // 37: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	11, // 38: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	28, // 39: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	30, // 40: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	44, // 41: reeve.v1.Explanation.expected_start:type_name -> google.protobuf.Timestamp
+	44, // 42: reeve.v1.Explanation.expected_last_start:type_name -> google.protobuf.Timestamp
+	29, // 43: reeve.v1.Explanation.would_start_with:type_name -> reeve.v1.Change
+	0,  // 44: reeve.v1.PlanRequest.submit:type_name -> reeve.v1.SubmitRequest
+	33, // 45: reeve.v1.PlanResponse.tasks:type_name -> reeve.v1.PlannedTask
+	44, // 46: reeve.v1.PlanResponse.expected_end:type_name -> google.protobuf.Timestamp
+	34, // 47: reeve.v1.PlanResponse.delays:type_name -> reeve.v1.Delay
+	44, // 48: reeve.v1.PlannedTask.expected_start:type_name -> google.protobuf.Timestamp
+	44, // 49: reeve.v1.PlannedTask.expected_last_start:type_name -> google.protobuf.Timestamp
+	44, // 50: reeve.v1.PlannedTask.expected_end:type_name -> google.protobuf.Timestamp
+	30, // 51: reeve.v1.PlannedTask.reasons:type_name -> reeve.v1.Reason
+	29, // 52: reeve.v1.PlannedTask.would_start_with:type_name -> reeve.v1.Change
+	44, // 53: reeve.v1.Delay.expected_start:type_name -> google.protobuf.Timestamp
+	44, // 54: reeve.v1.Delay.delayed_start:type_name -> google.protobuf.Timestamp
+	37, // 55: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	42, // 56: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 57: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 58: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	12, // 59: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	14, // 60: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	16, // 61: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	18, // 62: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	20, // 63: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	22, // 64: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	24, // 65: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	26, // 66: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	31, // 67: reeve.v1.JobService.Plan:input_type -> reeve.v1.PlanRequest
+	35, // 68: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 69: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 70: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	13, // 71: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	15, // 72: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	17, // 73: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	19, // 74: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	21, // 75: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	23, // 76: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	25, // 77: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	27, // 78: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	32, // 79: reeve.v1.JobService.Plan:output_type -> reeve.v1.PlanResponse
+	36, // 80: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	69, // [69:81] is the sub-list for method output_type
+	57, // [57:69] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }
@@ -2898,7 +3548,7 @@ func file_reeve_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_job_proto_rawDesc), len(file_reeve_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

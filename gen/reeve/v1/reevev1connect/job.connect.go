@@ -53,6 +53,8 @@ const (
 	JobServiceRetryProcedure = "/reeve.v1.JobService/Retry"
 	// JobServiceExplainProcedure is the fully-qualified name of the JobService's Explain RPC.
 	JobServiceExplainProcedure = "/reeve.v1.JobService/Explain"
+	// JobServicePlanProcedure is the fully-qualified name of the JobService's Plan RPC.
+	JobServicePlanProcedure = "/reeve.v1.JobService/Plan"
 	// JobServiceOutputsProcedure is the fully-qualified name of the JobService's Outputs RPC.
 	JobServiceOutputsProcedure = "/reeve.v1.JobService/Outputs"
 )
@@ -81,6 +83,8 @@ type JobServiceClient interface {
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 	// Explain says every reason why a job, task or element waits.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
+	// Plan says what would happen if a job were submitted now, and submits nothing.
+	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// Outputs streams the outputs of a task's elements, by index.
 	Outputs(context.Context, *connect.Request[v1.OutputsRequest]) (*connect.ServerStreamForClient[v1.OutputsResponse], error)
 }
@@ -156,6 +160,12 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("Explain")),
 			connect.WithClientOptions(opts...),
 		),
+		plan: connect.NewClient[v1.PlanRequest, v1.PlanResponse](
+			httpClient,
+			baseURL+JobServicePlanProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("Plan")),
+			connect.WithClientOptions(opts...),
+		),
 		outputs: connect.NewClient[v1.OutputsRequest, v1.OutputsResponse](
 			httpClient,
 			baseURL+JobServiceOutputsProcedure,
@@ -177,6 +187,7 @@ type jobServiceClient struct {
 	release      *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
 	retry        *connect.Client[v1.RetryRequest, v1.RetryResponse]
 	explain      *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
+	plan         *connect.Client[v1.PlanRequest, v1.PlanResponse]
 	outputs      *connect.Client[v1.OutputsRequest, v1.OutputsResponse]
 }
 
@@ -230,6 +241,11 @@ func (c *jobServiceClient) Explain(ctx context.Context, req *connect.Request[v1.
 	return c.explain.CallUnary(ctx, req)
 }
 
+// Plan calls reeve.v1.JobService.Plan.
+func (c *jobServiceClient) Plan(ctx context.Context, req *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
+	return c.plan.CallUnary(ctx, req)
+}
+
 // Outputs calls reeve.v1.JobService.Outputs.
 func (c *jobServiceClient) Outputs(ctx context.Context, req *connect.Request[v1.OutputsRequest]) (*connect.ServerStreamForClient[v1.OutputsResponse], error) {
 	return c.outputs.CallServerStream(ctx, req)
@@ -259,6 +275,8 @@ type JobServiceHandler interface {
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 	// Explain says every reason why a job, task or element waits.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
+	// Plan says what would happen if a job were submitted now, and submits nothing.
+	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// Outputs streams the outputs of a task's elements, by index.
 	Outputs(context.Context, *connect.Request[v1.OutputsRequest], *connect.ServerStream[v1.OutputsResponse]) error
 }
@@ -330,6 +348,12 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("Explain")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServicePlanHandler := connect.NewUnaryHandler(
+		JobServicePlanProcedure,
+		svc.Plan,
+		connect.WithSchema(jobServiceMethods.ByName("Plan")),
+		connect.WithHandlerOptions(opts...),
+	)
 	jobServiceOutputsHandler := connect.NewServerStreamHandler(
 		JobServiceOutputsProcedure,
 		svc.Outputs,
@@ -358,6 +382,8 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 			jobServiceRetryHandler.ServeHTTP(w, r)
 		case JobServiceExplainProcedure:
 			jobServiceExplainHandler.ServeHTTP(w, r)
+		case JobServicePlanProcedure:
+			jobServicePlanHandler.ServeHTTP(w, r)
 		case JobServiceOutputsProcedure:
 			jobServiceOutputsHandler.ServeHTTP(w, r)
 		default:
@@ -407,6 +433,10 @@ func (UnimplementedJobServiceHandler) Retry(context.Context, *connect.Request[v1
 
 func (UnimplementedJobServiceHandler) Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.JobService.Explain is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.JobService.Plan is not implemented"))
 }
 
 func (UnimplementedJobServiceHandler) Outputs(context.Context, *connect.Request[v1.OutputsRequest], *connect.ServerStream[v1.OutputsResponse]) error {
