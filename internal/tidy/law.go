@@ -207,7 +207,7 @@ func bans() []ban {
 		terminal = "how things look on a terminal is the command line's business; a server has none"
 		testing  = "a test library in the product is weight and licence that nobody asked for"
 	)
-	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/api/spaces", "internal/client", "gen/..."}
+	messages := []string{"internal/wire", "internal/guard", "internal/api", "internal/api/intake", "internal/api/spaces", "internal/client", "gen/..."}
 	return []ban{
 		{prefix: "C", reason: "one static binary for every platform: cgo would tie it to a C library and a compiler"},
 		{prefix: "database/sql", except: []string{"internal/store/sqlstore/..."}, tests: true, reason: driver},
