@@ -401,7 +401,8 @@ func (s *server) serve(ctx context.Context) error {
 		led <- err
 	}()
 	go func() { served <- hs.Serve(listener) }()
-	defer lookAhead(leading, ahead)()
+	stopLooking := lookAhead(leading, ahead)
+	defer stopLooking()
 	leadsAlready, err := s.begin(beginning)
 	if err == nil && beginning.Err() == nil {
 		var later sync.WaitGroup

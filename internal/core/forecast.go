@@ -156,7 +156,8 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 			c.More = true
 			return false
 		}
-		from, over := len(c.Waiting), false
+		from := len(c.Waiting)
+		var over bool
 		c.Waiting, over = s.plan.Waiting(c.Waiting, class, most)
 		c.More = c.More || over
 		v.waiting += len(c.Waiting) - from

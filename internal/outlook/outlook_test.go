@@ -283,7 +283,7 @@ func TestPanics(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			n := 0
-			if err := o.Moment(t.Context(), f, func(m *forecast.Moment) { n++ }); err != nil || n != 1 {
+			if err := o.Moment(t.Context(), f, func(*forecast.Moment) { n++ }); err != nil || n != 1 {
 				t.Errorf("afterwards: %v", err)
 			}
 			busy, done := make(chan struct{}), make(chan struct{})
