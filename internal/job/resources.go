@@ -216,27 +216,10 @@ func (r *Resources) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	*r = Resources{}
+	if _, ok := in["cpu"]; !ok {
+		return errors.New("resources without cpu")
+	}
 	var err error
-	if r.CPU, err = ParseCPU(in["cpu"]); err != nil {
-		return err
-	}
-	if text, ok := in["memory"]; ok {
-		if r.Memory, err = ParseSize(text); err != nil {
-			return err
-		}
-	}
-	delete(in, "cpu")
-	delete(in, "memory")
-	amounts := make(map[string]int64, len(in))
-	for _, name := range slices.Sorted(maps.Keys(in)) {
-		if err = CheckResource(name); err != nil {
-			return err
-		}
-		if amounts[name], err = ParseAmount(name, in[name]); err != nil {
-			return fmt.Errorf("%s %q: %w", name, in[name], err)
-		}
-	}
-	r.Other = AmountsOf(amounts)
-	return nil
+	*r, err = ResourcesOf(in)
+	return err
 }

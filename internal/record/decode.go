@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -14,40 +15,39 @@ func DecodeBatch(b []byte) ([]core.Event, error) {
 	const typical = 32 // bytes of an event
 	r := open(b)
 	events := make([]core.Event, 0, len(b)/typical+1)
-	for r.next() {
-		if r.field != eventsField {
+	for r.Next() {
+		if r.Field != eventsField {
 			r.unknown()
 			break
 		}
-		if e := r.event(); r.d.err == nil {
+		if e := r.event(); r.Err() == nil {
 			events = append(events, e)
 		}
 	}
-	if r.d.err != nil {
-		return nil, fmt.Errorf("record: event %d of a batch: %w", len(events), r.d.err)
+	if r.Err() != nil {
+		return nil, fmt.Errorf("record: event %d of a batch: %w", len(events), r.Err())
 	}
 	return events, nil
 }
 
 // Decoder reads single events back. It belongs to one goroutine; the zero value is
 // ready. Strings that most jobs have in common are the same in all that it reads.
-type Decoder struct{ d decoding }
+type Decoder struct{ payload field.Payload }
 
 // Event returns the event that AppendEvent appended as b. Nothing in it aliases b.
 func (d *Decoder) Event(b []byte) (core.Event, error) {
-	d.d.err = nil
-	r := reader{d: &d.d, b: b}
+	r := reader{d.payload.Read(b)}
 	var e core.Event
-	if r.next() && r.field == eventsField {
+	if r.Next() && r.Field == eventsField {
 		e = r.event()
 	} else {
-		r.damaged()
+		r.Damaged()
 	}
-	if len(r.b) > 0 {
-		r.damaged()
+	if r.Left() > 0 {
+		r.Damaged()
 	}
-	if d.d.err != nil {
-		return nil, fmt.Errorf("record: an event of %d bytes: %w", len(b), d.d.err)
+	if d.payload.Err != nil {
+		return nil, fmt.Errorf("record: an event of %d bytes: %w", len(b), d.payload.Err)
 	}
 	return e, nil
 }
@@ -55,22 +55,20 @@ func (d *Decoder) Event(b []byte) (core.Event, error) {
 // event reads the message Event, which has exactly one field.
 func (r *reader) event() core.Event {
 	one := r.message()
-	if !one.next() {
-		if r.d.err == nil {
-			r.d.err = fmt.Errorf("an event of no kind: %w", store.ErrCorrupt)
-		}
+	if !one.Next() {
+		r.Fail(fmt.Errorf("an event of no kind: %w", store.ErrCorrupt))
 		return nil
 	}
 	e := one.kindOfEvent()
-	if one.next() {
-		one.damaged()
+	if one.Next() {
+		one.Damaged()
 	}
 	return e
 }
 
 func (r *reader) kindOfEvent() core.Event {
 	m := r.message()
-	switch r.field {
+	switch r.Field {
 	case kindEpochStarted:
 		return m.epochStarted()
 	case kindStateDigested:
@@ -110,7 +108,7 @@ func (r *reader) kindOfEvent() core.Event {
 }
 
 func (r *reader) kindOfJobEvent(m reader) core.Event {
-	switch r.field {
+	switch r.Field {
 	case kindSpecAdded:
 		return m.specAdded()
 	case kindJobSubmitted:

@@ -7,14 +7,14 @@ import (
 )
 
 func (r *reader) epochStarted() (e core.EpochStarted) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Epoch = r.uint()
+			e.Epoch = r.Uint()
 		case 2:
-			e.Generation = r.uint()
+			e.Generation = r.Uint()
 		case 3:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -23,14 +23,14 @@ func (r *reader) epochStarted() (e core.EpochStarted) {
 }
 
 func (r *reader) formatRaised() (e core.FormatRaised) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Format = r.uint()
+			e.Format = r.Uint()
 		case 2:
-			e.By = r.string()
+			e.By = r.String()
 		case 3:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -39,18 +39,18 @@ func (r *reader) formatRaised() (e core.FormatRaised) {
 }
 
 func (r *reader) stateDigested() (e core.StateDigested) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Round = r.uint()
+			e.Round = r.Uint()
 		case 2:
-			e.Slice = r.uint()
+			e.Slice = r.Uint()
 		case 3:
-			e.From = job.ID(r.uint())
+			e.From = job.ID(r.Uint())
 		case 4:
-			e.To = job.ID(r.uint())
+			e.To = job.ID(r.Uint())
 		case 5:
-			r.fill(e.Sum[:])
+			r.Fill(e.Sum[:])
 		default:
 			r.unknown()
 		}
@@ -59,14 +59,14 @@ func (r *reader) stateDigested() (e core.StateDigested) {
 }
 
 func (r *reader) namespaceSet() (e core.NamespaceSet) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Name = r.string()
+			e.Name = r.String()
 		case 2:
-			e.Paused = r.bool()
+			e.Paused = r.Bool()
 		case 3:
-			e.Created = r.int()
+			e.Created = r.Int()
 		case 4:
 			e.Policy = r.namespacePolicy()
 		default:
@@ -77,16 +77,16 @@ func (r *reader) namespaceSet() (e core.NamespaceSet) {
 }
 
 func (r *reader) queueSet() (e core.QueueSet) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Namespace = r.string()
+			e.Namespace = r.String()
 		case 2:
-			e.Name = r.string()
+			e.Name = r.String()
 		case 3:
-			e.Paused = r.bool()
+			e.Paused = r.Bool()
 		case 4:
-			e.Created = r.int()
+			e.Created = r.Int()
 		case 5:
 			e.Policy = r.queuePolicy()
 		default:
@@ -97,8 +97,8 @@ func (r *reader) queueSet() (e core.QueueSet) {
 }
 
 func (r *reader) tokenSet() (e core.TokenSet) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
 			e.Token = r.token()
 		default:
@@ -109,12 +109,12 @@ func (r *reader) tokenSet() (e core.TokenSet) {
 }
 
 func (r *reader) specAdded() (e core.SpecAdded) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			r.fill(e.Hash[:])
+			r.Fill(e.Hash[:])
 		case 2:
-			e.Canonical = r.bytes()
+			e.Canonical = r.Bytes()
 		default:
 			r.unknown()
 		}
@@ -123,40 +123,40 @@ func (r *reader) specAdded() (e core.SpecAdded) {
 }
 
 func (r *reader) jobSubmitted() (e core.JobSubmitted) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = job.ID(r.uint())
+			e.ID = job.ID(r.Uint())
 		case 2:
-			r.fill(e.UID[:])
+			r.Fill(e.UID[:])
 		case 3:
-			e.Namespace = r.shared(&r.d.namespace)
+			e.Namespace = r.Shared(sharedNamespace)
 		case 4:
-			r.fill(e.Spec[:])
+			r.Fill(e.Spec[:])
 		case 5:
-			e.Params = r.bytes()
+			e.Params = r.Bytes()
 		case 6:
-			e.Payload = r.bytes()
+			e.Payload = r.Bytes()
 		case 7:
-			e.Key = r.string()
+			e.Key = r.String()
 		case 8:
-			e.Body = r.random()
+			e.Body = r.Random()
 		case 9:
-			e.By = r.shared(&r.d.by)
+			e.By = r.Shared(sharedBy)
 		case 10:
-			e.At = r.int()
+			e.At = r.Int()
 		case 11:
-			e.Held = r.bool()
+			e.Held = r.Bool()
 		case 12:
-			e.StartAfter = r.int()
+			e.StartAfter = r.Int()
 		case 13:
-			e.StartBefore = r.int()
+			e.StartBefore = r.Int()
 		case 14:
-			e.Deadline = r.int()
+			e.Deadline = r.Int()
 		case 15:
 			e.Waits = append(e.Waits, r.wait())
 		case 16:
-			e.RetryOf = job.ID(r.uint())
+			e.RetryOf = job.ID(r.Uint())
 		case 17:
 			e.Carry = append(e.Carry, r.carry())
 		case 18:
@@ -170,18 +170,18 @@ func (r *reader) jobSubmitted() (e core.JobSubmitted) {
 
 func (r *reader) carry() (c core.Carry) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			c.Task = m.uint32()
+			c.Task = m.Uint32()
 		case 2:
-			c.Count = m.int()
+			c.Count = m.Int()
 		case 3:
-			c.Items = append(c.Items, m.string())
+			c.Items = append(c.Items, m.String())
 		case 4:
 			c.Spans = append(c.Spans, m.span())
 		case 5:
-			c.Outputs = m.bytes()
+			c.Outputs = m.Bytes()
 		default:
 			m.unknown()
 		}
@@ -190,10 +190,10 @@ func (r *reader) carry() (c core.Carry) {
 }
 
 func (r *reader) jobWoken() (e core.JobWoken) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		default:
 			r.unknown()
 		}
@@ -202,12 +202,12 @@ func (r *reader) jobWoken() (e core.JobWoken) {
 }
 
 func (r *reader) afterMet() (e core.AfterMet) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.On = job.ID(r.uint())
+			e.On = job.ID(r.Uint())
 		default:
 			r.unknown()
 		}
@@ -216,16 +216,16 @@ func (r *reader) afterMet() (e core.AfterMet) {
 }
 
 func (r *reader) taskReady() (e core.TaskReady) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
-			e.Count = r.int()
+			e.Count = r.Int()
 		case 4:
-			e.Items = append(e.Items, r.string())
+			e.Items = append(e.Items, r.String())
 		default:
 			r.unknown()
 		}
@@ -234,12 +234,12 @@ func (r *reader) taskReady() (e core.TaskReady) {
 }
 
 func (r *reader) elementsOpened() (e core.ElementsOpened) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
 			e.Spans = append(e.Spans, r.span())
 		default:
@@ -250,12 +250,12 @@ func (r *reader) elementsOpened() (e core.ElementsOpened) {
 }
 
 func (r *reader) elementsEnded() (e core.ElementsEnded) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
 			e.Spans = append(e.Spans, r.span())
 		case 4:
@@ -263,7 +263,7 @@ func (r *reader) elementsEnded() (e core.ElementsEnded) {
 		case 5:
 			e.Cause = r.cause()
 		case 6:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -272,14 +272,14 @@ func (r *reader) elementsEnded() (e core.ElementsEnded) {
 }
 
 func (r *reader) elementWoken() (e core.ElementWoken) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
-			e.Position = r.int()
+			e.Position = r.Int()
 		default:
 			r.unknown()
 		}
@@ -288,18 +288,18 @@ func (r *reader) elementWoken() (e core.ElementWoken) {
 }
 
 func (r *reader) jobEnded() (e core.JobEnded) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
 			e.State = r.state()
 		case 3:
 			e.Cause = r.cause()
 		case 4:
-			e.At = r.int()
+			e.At = r.Int()
 		case 5:
-			e.Code = r.int32()
+			e.Code = r.Int32()
 		default:
 			r.unknown()
 		}
@@ -308,28 +308,28 @@ func (r *reader) jobEnded() (e core.JobEnded) {
 }
 
 func (r *reader) attemptAssigned() (e core.AttemptAssigned) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
-			e.Position = r.int()
+			e.Position = r.Int()
 		case 4:
-			e.Attempt = r.uint16()
+			e.Attempt = r.Uint16()
 		case 5:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 6:
-			e.Worker = r.uint()
+			e.Worker = r.Uint()
 		case 7:
-			e.Lease = r.int()
+			e.Lease = r.Int()
 		case 8:
-			e.At = r.int()
+			e.At = r.Int()
 		case 9:
-			e.Prefetched = r.bool()
+			e.Prefetched = r.Bool()
 		case 10:
-			e.Alone = r.bool()
+			e.Alone = r.Bool()
 		case 11:
 			e.Devices = r.devices(e.Devices)
 		default:
@@ -340,12 +340,12 @@ func (r *reader) attemptAssigned() (e core.AttemptAssigned) {
 }
 
 func (r *reader) attemptStarted() (e core.AttemptStarted) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 2:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -354,32 +354,32 @@ func (r *reader) attemptStarted() (e core.AttemptStarted) {
 }
 
 func (r *reader) attemptEnded() (e core.AttemptEnded) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 2:
 			e.Cause = r.cause()
 		case 3:
 			e.Usage = r.usage()
 		case 4:
-			e.Started = r.int()
+			e.Started = r.Int()
 		case 5:
-			e.Ended = r.int()
+			e.Ended = r.Int()
 		case 6:
-			e.At = r.int()
+			e.At = r.Int()
 		case 7:
-			e.Outputs = r.bytes()
+			e.Outputs = r.Bytes()
 		case 8:
-			e.LogSize = r.int()
+			e.LogSize = r.Int()
 		case 9:
 			e.Next = r.elementState()
 		case 10:
-			e.RetryAt = r.int()
+			e.RetryAt = r.Int()
 		case 11:
 			e.Spent = r.spent()
 		case 12:
-			e.Promotes = link.Fence(r.uint())
+			e.Promotes = link.Fence(r.Uint())
 		default:
 			r.unknown()
 		}
@@ -388,12 +388,12 @@ func (r *reader) attemptEnded() (e core.AttemptEnded) {
 }
 
 func (r *reader) attemptReturned() (e core.AttemptReturned) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 2:
-			e.Promotes = link.Fence(r.uint())
+			e.Promotes = link.Fence(r.Uint())
 		default:
 			r.unknown()
 		}
@@ -402,10 +402,10 @@ func (r *reader) attemptReturned() (e core.AttemptReturned) {
 }
 
 func (r *reader) attemptRecalled() (e core.AttemptRecalled) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		default:
 			r.unknown()
 		}
@@ -414,14 +414,14 @@ func (r *reader) attemptRecalled() (e core.AttemptRecalled) {
 }
 
 func (r *reader) attemptStopped() (e core.AttemptStopped) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 2:
 			e.Cause = r.cause()
 		case 3:
-			e.Grace = r.int()
+			e.Grace = r.Int()
 		default:
 			r.unknown()
 		}
@@ -430,18 +430,18 @@ func (r *reader) attemptStopped() (e core.AttemptStopped) {
 }
 
 func (r *reader) cancelRequested() (e core.CancelRequested) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
-			e.Kill = r.bool()
+			e.Kill = r.Bool()
 		case 4:
 			e.Cause = r.cause()
 		case 5:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -450,18 +450,18 @@ func (r *reader) cancelRequested() (e core.CancelRequested) {
 }
 
 func (r *reader) attemptsStopped() (e core.AttemptsStopped) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
 			e.Spans = append(e.Spans, r.span())
 		case 4:
 			e.Cause = r.cause()
 		case 5:
-			e.Grace = r.int()
+			e.Grace = r.Int()
 		default:
 			r.unknown()
 		}
@@ -470,14 +470,14 @@ func (r *reader) attemptsStopped() (e core.AttemptsStopped) {
 }
 
 func (r *reader) holdSet() (e core.HoldSet) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Task = r.uint32()
+			e.Task = r.Uint32()
 		case 3:
-			e.Held = r.bool()
+			e.Held = r.Bool()
 		default:
 			r.unknown()
 		}
@@ -486,14 +486,14 @@ func (r *reader) holdSet() (e core.HoldSet) {
 }
 
 func (r *reader) workerJoined() (e core.WorkerJoined) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = r.uint()
+			e.ID = r.Uint()
 		case 2:
 			e.Hello = r.hello()
 		case 3:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -502,10 +502,10 @@ func (r *reader) workerJoined() (e core.WorkerJoined) {
 }
 
 func (r *reader) workerAway() (e core.WorkerAway) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = r.uint()
+			e.ID = r.Uint()
 		default:
 			r.unknown()
 		}
@@ -514,12 +514,12 @@ func (r *reader) workerAway() (e core.WorkerAway) {
 }
 
 func (r *reader) workerDrained() (e core.WorkerDrained) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = r.uint()
+			e.ID = r.Uint()
 		case 2:
-			e.Draining = r.bool()
+			e.Draining = r.Bool()
 		default:
 			r.unknown()
 		}
@@ -528,12 +528,12 @@ func (r *reader) workerDrained() (e core.WorkerDrained) {
 }
 
 func (r *reader) workerUnfit() (e core.WorkerUnfit) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = r.uint()
+			e.ID = r.Uint()
 		case 2:
-			e.Why = r.string()
+			e.Why = r.String()
 		default:
 			r.unknown()
 		}
@@ -542,12 +542,12 @@ func (r *reader) workerUnfit() (e core.WorkerUnfit) {
 }
 
 func (r *reader) workerForgotten() (e core.WorkerForgotten) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.ID = r.uint()
+			e.ID = r.Uint()
 		case 2:
-			e.Lost = r.bool()
+			e.Lost = r.Bool()
 		default:
 			r.unknown()
 		}

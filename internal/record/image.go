@@ -8,86 +8,87 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 func putJob(b []byte, m *core.JobImage) []byte {
-	b = putUint(b, formatField, needsOfJob(m))
-	b = putBytes(b, 2, m.UID[:])
-	b = putSigned(b, 3, int64(m.Priority))
-	b = putBytes(b, 4, m.Params)
-	b = putBool(b, 5, m.Away || m.Payload != nil)
-	b = putString(b, 6, m.Key)
-	b = putRandom(b, 7, m.Body)
-	b = putString(b, 8, m.By)
-	b = putInt(b, 9, m.Started)
-	b = putInt(b, 10, m.StartAfter)
-	b = putInt(b, 11, m.StartBefore)
-	b = putInt(b, 12, m.Deadline)
+	b = field.Uint(b, formatField, needsOfJob(m))
+	b = field.Bytes(b, 2, m.UID[:])
+	b = field.Signed(b, 3, int64(m.Priority))
+	b = field.Bytes(b, 4, m.Params)
+	b = field.Bool(b, 5, m.Away || m.Payload != nil)
+	b = field.String(b, 6, m.Key)
+	b = field.Random(b, 7, m.Body)
+	b = field.String(b, 8, m.By)
+	b = field.Int(b, 9, m.Started)
+	b = field.Int(b, 10, m.StartAfter)
+	b = field.Int(b, 11, m.StartBefore)
+	b = field.Int(b, 12, m.Deadline)
 	b = putCause(b, 13, m.Cause)
 	b = putCause(b, 14, m.Spoiled)
 	b = putCause(b, 15, m.Stop)
-	b = putSigned(b, 16, int64(m.Code))
-	b = putBool(b, 17, m.Held)
-	b = putBool(b, 18, m.Woken)
-	b = putBool(b, 19, m.Killed)
+	b = field.Signed(b, 16, int64(m.Code))
+	b = field.Bool(b, 17, m.Held)
+	b = field.Bool(b, 18, m.Woken)
+	b = field.Bool(b, 19, m.Killed)
 	b = putWaits(b, 20, m.Waits)
-	b = putUint(b, 21, uint64(m.RetryOf))
+	b = field.Uint(b, 21, uint64(m.RetryOf))
 	for i := range m.Tasks {
 		b = putTaskImage(b, 22, &m.Tasks[i])
 	}
-	b = putBool(b, 23, m.Begun)
+	b = field.Bool(b, 23, m.Begun)
 	b = putKeys(b, 24, m.Keys)
-	return putBool(b, 25, m.Released)
+	return field.Bool(b, 25, m.Released)
 }
 
 // Job returns the image of a job that Rows made the row of. It needs the row's
 // blob; nothing in the image aliases it. A payload is away: store.History.Payloads has it.
-func Job(row store.JobRow) (core.JobImage, error) { return jobOf(&decoding{}, row) }
+func Job(row store.JobRow) (core.JobImage, error) { return jobOf(&field.Payload{}, row) }
 
-func jobOf(d *decoding, row store.JobRow) (core.JobImage, error) {
+func jobOf(d *field.Payload, row store.JobRow) (core.JobImage, error) {
 	m := core.JobImage{
 		ID: job.ID(row.ID), Namespace: row.Namespace, Queue: row.Queue, Name: row.Name, Labels: labelsOf(row.Labels),
 		Spec: row.Spec, Submitted: row.Submitted, Ended: row.Ended, KeepUntil: row.KeepUntil, State: job.State(row.State),
 		Changed: row.Changed,
 	}
 	r := openWith(d, row.Blob)
-	for r.next() {
+	for r.Next() {
 		r.jobField(&m)
 	}
-	if r.d.err == nil && m.State > job.JobCancelled {
-		r.d.err = fmt.Errorf("state %d: %w", m.State, store.ErrCorrupt)
+	if r.Err() == nil && m.State > job.JobCancelled {
+		r.Fail(fmt.Errorf("state %d: %w", m.State, store.ErrCorrupt))
 	}
-	if r.d.err != nil {
-		return core.JobImage{}, fmt.Errorf("record: row of job %d: %w", row.ID, r.d.err)
+	if r.Err() != nil {
+		return core.JobImage{}, fmt.Errorf("record: row of job %d: %w", row.ID, r.Err())
 	}
 	return m, nil
 }
 
 func (r *reader) jobField(m *core.JobImage) {
-	switch r.field {
+	switch r.Field {
 	case 2:
-		r.fill(m.UID[:])
+		r.Fill(m.UID[:])
 	case 3:
-		m.Priority = r.int32()
+		m.Priority = r.Int32()
 	case 4:
-		m.Params = r.bytes()
+		m.Params = r.Bytes()
 	case 5:
-		m.Away = r.bool()
+		m.Away = r.Bool()
 	case 6:
-		m.Key = r.string()
+		m.Key = r.String()
 	case 7:
-		m.Body = r.random()
+		m.Body = r.Random()
 	case 8:
-		m.By = r.shared(&r.d.by)
+		m.By = r.Shared(sharedBy)
 	case 9:
-		m.Started = r.int()
+		m.Started = r.Int()
 	case 10:
-		m.StartAfter = r.int()
+		m.StartAfter = r.Int()
 	case 11:
-		m.StartBefore = r.int()
+		m.StartBefore = r.Int()
 	case 12:
-		m.Deadline = r.int()
+		m.Deadline = r.Int()
 	case 13:
 		m.Cause = r.cause()
 	case 14:
@@ -95,25 +96,25 @@ func (r *reader) jobField(m *core.JobImage) {
 	case 15:
 		m.Stop = r.cause()
 	case 16:
-		m.Code = r.int32()
+		m.Code = r.Int32()
 	case 17:
-		m.Held = r.bool()
+		m.Held = r.Bool()
 	case 18:
-		m.Woken = r.bool()
+		m.Woken = r.Bool()
 	case 19:
-		m.Killed = r.bool()
+		m.Killed = r.Bool()
 	case 20:
 		m.Waits = append(m.Waits, r.wait())
 	case 21:
-		m.RetryOf = job.ID(r.uint())
+		m.RetryOf = job.ID(r.Uint())
 	case 22:
 		m.Tasks = append(m.Tasks, r.taskImage())
 	case 23:
-		m.Begun = r.bool()
+		m.Begun = r.Bool()
 	case 24:
 		m.Keys = append(m.Keys, r.keyOf())
 	case 25:
-		m.Released = r.bool()
+		m.Released = r.Bool()
 	default:
 		r.unknown()
 	}
@@ -131,16 +132,16 @@ func labelsOf(pairs []string) map[string]string {
 	return labels
 }
 
-func putTaskImage(b []byte, f field, t *core.TaskImage) []byte {
-	b, at := begin(b, f)
-	b = putSigned(b, 1, t.N)
-	b = putBool(b, 2, t.Ready)
-	b = putBool(b, 3, t.Held)
+func putTaskImage(b []byte, f field.Number, t *core.TaskImage) []byte {
+	b, at := field.Begin(b, f)
+	b = field.Signed(b, 1, t.N)
+	b = field.Bool(b, 2, t.Ready)
+	b = field.Bool(b, 3, t.Held)
 	b = putCause(b, 4, t.Stop)
-	b = putStrings(b, 5, t.Items)
-	b = putBytes(b, 6, t.Outputs)
-	b = putInt(b, 7, t.Started)
-	b = putInt(b, 8, t.Ended)
+	b = field.Strings(b, 5, t.Items)
+	b = field.Bytes(b, 6, t.Outputs)
+	b = field.Int(b, 7, t.Started)
+	b = field.Int(b, 8, t.Ended)
 	b = putCounts(b, 9, &t.Counts)
 	b = putElement(b, 10, &t.Record)
 	if t.Retry != (core.RetryImage{}) {
@@ -149,30 +150,30 @@ func putTaskImage(b []byte, f field, t *core.TaskImage) []byte {
 	if t.Live != nil {
 		b = putAttempt(b, 12, t.Live)
 	}
-	b = putSigned(b, 13, int64(t.Asked))
-	return end(b, at)
+	b = field.Signed(b, 13, int64(t.Asked))
+	return field.End(b, at)
 }
 
 func (r *reader) taskImage() (t core.TaskImage) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			t.N = m.signed()
+			t.N = m.Signed()
 		case 2:
-			t.Ready = m.bool()
+			t.Ready = m.Bool()
 		case 3:
-			t.Held = m.bool()
+			t.Held = m.Bool()
 		case 4:
 			t.Stop = m.cause()
 		case 5:
-			t.Items = append(t.Items, m.string())
+			t.Items = append(t.Items, m.String())
 		case 6:
-			t.Outputs = m.bytes()
+			t.Outputs = m.Bytes()
 		case 7:
-			t.Started = m.int()
+			t.Started = m.Int()
 		case 8:
-			t.Ended = m.int()
+			t.Ended = m.Int()
 		case 9:
 			t.Counts = m.counts()
 		case 10:
@@ -183,7 +184,7 @@ func (r *reader) taskImage() (t core.TaskImage) {
 			live := m.attempt()
 			t.Live = &live
 		case 13:
-			t.Asked = m.int32()
+			t.Asked = m.Int32()
 		default:
 			m.unknown()
 		}
@@ -191,40 +192,40 @@ func (r *reader) taskImage() (t core.TaskImage) {
 	return t
 }
 
-func putElement(b []byte, f field, e *element.Record) []byte {
+func putElement(b []byte, f field.Number, e *element.Record) []byte {
 	if *e == (element.Record{}) {
 		return b
 	}
-	b, at := begin(b, f)
-	b = putUint(b, 1, uint64(e.State))
-	b = putUint(b, 2, uint64(e.Attempts))
+	b, at := field.Begin(b, f)
+	b = field.Uint(b, 1, uint64(e.State))
+	b = field.Uint(b, 2, uint64(e.Attempts))
 	b = putCause(b, 3, e.Cause)
-	b = putUint(b, 4, e.Worker)
-	b = putInt(b, 5, e.Started)
-	b = putInt(b, 6, e.Ended)
-	b = putBool(b, 7, e.Carried)
+	b = field.Uint(b, 4, e.Worker)
+	b = field.Int(b, 5, e.Started)
+	b = field.Int(b, 6, e.Ended)
+	b = field.Bool(b, 7, e.Carried)
 	b = putUsage(b, 8, e.Usage)
-	return end(b, at)
+	return field.End(b, at)
 }
 
 func (r *reader) element() (e element.Record) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
 			e.State = m.elementState()
 		case 2:
-			e.Attempts = m.uint16()
+			e.Attempts = m.Uint16()
 		case 3:
 			e.Cause = m.cause()
 		case 4:
-			e.Worker = m.uint()
+			e.Worker = m.Uint()
 		case 5:
-			e.Started = m.int()
+			e.Started = m.Int()
 		case 6:
-			e.Ended = m.int()
+			e.Ended = m.Int()
 		case 7:
-			e.Carried = m.bool()
+			e.Carried = m.Bool()
 		case 8:
 			e.Usage = m.usage()
 		default:
@@ -234,24 +235,24 @@ func (r *reader) element() (e element.Record) {
 	return e
 }
 
-func putRetry(b []byte, f field, t *core.RetryImage) []byte {
-	b, at := begin(b, f)
-	b = putInt(b, 1, t.Position)
+func putRetry(b []byte, f field.Number, t *core.RetryImage) []byte {
+	b, at := field.Begin(b, f)
+	b = field.Int(b, 1, t.Position)
 	b = putSpent(b, 2, t.Spent)
-	b = putInt(b, 3, t.At)
-	return end(b, at)
+	b = field.Int(b, 3, t.At)
+	return field.End(b, at)
 }
 
 func (r *reader) retry() (t core.RetryImage) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			t.Position = m.int()
+			t.Position = m.Int()
 		case 2:
 			t.Spent = m.spent()
 		case 3:
-			t.At = m.int()
+			t.At = m.Int()
 		default:
 			m.unknown()
 		}
@@ -259,57 +260,57 @@ func (r *reader) retry() (t core.RetryImage) {
 	return t
 }
 
-func putAttempt(b []byte, f field, a *core.AttemptImage) []byte {
-	b, at := begin(b, f)
-	b = putUint(b, 1, uint64(a.Fence))
-	b = putInt(b, 2, a.Position)
-	b = putUint(b, 3, uint64(a.Number))
-	b = putUint(b, 4, a.Worker)
-	b = putInt(b, 5, a.Lease)
-	b = putInt(b, 6, a.Assigned)
-	b = putInt(b, 7, a.Started)
-	b = putBool(b, 8, a.Prefetched)
-	b = putBool(b, 9, a.Alone)
-	b = putBool(b, 10, a.Recalled)
+func putAttempt(b []byte, f field.Number, a *core.AttemptImage) []byte {
+	b, at := field.Begin(b, f)
+	b = field.Uint(b, 1, uint64(a.Fence))
+	b = field.Int(b, 2, a.Position)
+	b = field.Uint(b, 3, uint64(a.Number))
+	b = field.Uint(b, 4, a.Worker)
+	b = field.Int(b, 5, a.Lease)
+	b = field.Int(b, 6, a.Assigned)
+	b = field.Int(b, 7, a.Started)
+	b = field.Bool(b, 8, a.Prefetched)
+	b = field.Bool(b, 9, a.Alone)
+	b = field.Bool(b, 10, a.Recalled)
 	b = putCause(b, 11, a.Stop)
-	b = putInt(b, 12, a.Grace)
+	b = field.Int(b, 12, a.Grace)
 	b = putDevices(b, 13, a.Devices)
-	b = putBool(b, 14, a.Released)
-	return end(b, at)
+	b = field.Bool(b, 14, a.Released)
+	return field.End(b, at)
 }
 
 func (r *reader) attempt() (a core.AttemptImage) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			a.Fence = link.Fence(m.uint())
+			a.Fence = link.Fence(m.Uint())
 		case 2:
-			a.Position = m.int()
+			a.Position = m.Int()
 		case 3:
-			a.Number = m.uint16()
+			a.Number = m.Uint16()
 		case 4:
-			a.Worker = m.uint()
+			a.Worker = m.Uint()
 		case 5:
-			a.Lease = m.int()
+			a.Lease = m.Int()
 		case 6:
-			a.Assigned = m.int()
+			a.Assigned = m.Int()
 		case 7:
-			a.Started = m.int()
+			a.Started = m.Int()
 		case 8:
-			a.Prefetched = m.bool()
+			a.Prefetched = m.Bool()
 		case 9:
-			a.Alone = m.bool()
+			a.Alone = m.Bool()
 		case 10:
-			a.Recalled = m.bool()
+			a.Recalled = m.Bool()
 		case 11:
 			a.Stop = m.cause()
 		case 12:
-			a.Grace = m.int()
+			a.Grace = m.Int()
 		case 13:
 			a.Devices = m.devices(a.Devices)
 		case 14:
-			a.Released = m.bool()
+			a.Released = m.Bool()
 		default:
 			m.unknown()
 		}

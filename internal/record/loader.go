@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/predict"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -20,7 +21,7 @@ type Loader struct {
 	into     *core.Loaded
 	objects  []store.ObjectRow
 	opened   bool
-	jobs     decoding
+	jobs     field.Payload
 	counters bool
 }
 
@@ -116,17 +117,17 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 		m := r.only()
 		l.into.Namespace(m.namespaceSet())
 	case core.KindQueue:
-		if q := r.queue(); r.d.err == nil {
+		if q := r.queue(); r.Err() == nil {
 			return l.into.Queue(q)
 		}
 	case core.KindKey:
-		if k := r.key(); r.d.err == nil {
+		if k := r.key(); r.Err() == nil {
 			l.into.Key(k)
 		}
 	case core.KindToken:
 		var t core.Token
-		for r.next() {
-			if r.field != 2 {
+		for r.Next() {
+			if r.Field != 2 {
 				r.unknown()
 			}
 			t = r.token()
@@ -135,22 +136,22 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 	case core.KindWorker:
 		l.into.Worker(r.worker())
 	case core.KindLearned:
-		if m := r.learned(); r.d.err == nil {
+		if m := r.learned(); r.Err() == nil {
 			return learnedError(l.into.Learned(m))
 		}
 	default:
 		return ErrFormat
 	}
-	return r.d.err
+	return r.Err()
 }
 
 // only returns a reader of the one message that an object's row holds.
 func (r *reader) only() reader {
-	if !r.next() || r.field != 2 {
+	if !r.Next() || r.Field != 2 {
 		r.unknown()
 	}
 	m := r.message()
-	if r.next() {
+	if r.Next() {
 		r.unknown()
 	}
 	return m
@@ -163,24 +164,24 @@ func Counters(row store.ObjectRow) (m core.CountersImage, ok bool, err error) {
 	}
 	r := open(row.Blob)
 	m = r.counters()
-	return m, true, r.d.err
+	return m, true, r.Err()
 }
 
 func (r *reader) counters() (m core.CountersImage) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Epoch = r.uint()
+			m.Epoch = r.Uint()
 		case 3:
-			m.Generation = r.uint()
+			m.Generation = r.Uint()
 		case 4:
-			m.NextJob = job.ID(r.uint())
+			m.NextJob = job.ID(r.Uint())
 		case 5:
-			m.NextWorker = r.uint()
+			m.NextWorker = r.Uint()
 		case 6:
-			m.NextFence = link.Fence(r.uint())
+			m.NextFence = link.Fence(r.Uint())
 		case 7:
-			m.Format = r.uint()
+			m.Format = r.Uint()
 		default:
 			r.unknown()
 		}
@@ -200,20 +201,20 @@ func learnedError(err error) error {
 }
 
 func (r *reader) learned() (m core.LearnedImage) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Slot = int(r.uint32())
+			m.Slot = int(r.Uint32())
 		case 3:
-			m.Key.Namespace = r.string()
+			m.Key.Namespace = r.String()
 		case 4:
-			m.Key.Job = r.string()
+			m.Key.Job = r.String()
 		case 5:
-			m.Key.Task = r.string()
+			m.Key.Task = r.String()
 		case 6:
-			m.Key.User = r.string()
+			m.Key.User = r.String()
 		case 7:
-			m.State = r.bytes()
+			m.State = r.Bytes()
 		default:
 			r.unknown()
 		}
@@ -222,18 +223,18 @@ func (r *reader) learned() (m core.LearnedImage) {
 }
 
 func (r *reader) worker() (m core.WorkerImage) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.ID = r.uint()
+			m.ID = r.Uint()
 		case 3:
 			m.Hello = r.hello()
 		case 4:
-			m.Joined = r.int()
+			m.Joined = r.Int()
 		case 5:
-			m.Draining = r.bool()
+			m.Draining = r.Bool()
 		case 6:
-			m.Away = r.bool()
+			m.Away = r.Bool()
 		default:
 			r.unknown()
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -12,8 +13,8 @@ import (
 const attemptBits = 16
 
 func putChunk(b []byte, m *core.ChunkImage) []byte {
-	b = putUint(b, formatField, needsOfAttempts(m.Live))
-	b = putBytes(b, 2, m.Columns)
+	b = field.Uint(b, formatField, needsOfAttempts(m.Live))
+	b = field.Bytes(b, 2, m.Columns)
 	b = putSpans(b, 3, m.Open)
 	for i := range m.Retries {
 		b = putRetry(b, 4, &m.Retries[i])
@@ -28,10 +29,10 @@ func putChunk(b []byte, m *core.ChunkImage) []byte {
 func Chunk(row store.PartRow) (core.ChunkImage, error) {
 	m := core.ChunkImage{Job: job.ID(row.Job), Task: row.Task, Chunk: int(row.N)}
 	r := openPart(row, store.PartChunk)
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Columns = r.bytes()
+			m.Columns = r.Bytes()
 		case 3:
 			m.Open = append(m.Open, r.span())
 		case 4:
@@ -47,12 +48,12 @@ func Chunk(row store.PartRow) (core.ChunkImage, error) {
 
 func putPast(b []byte, m *core.PastAttempt) []byte {
 	b = putFormat(b)
-	b = putString(b, 2, m.Worker)
+	b = field.String(b, 2, m.Worker)
 	b = putCause(b, 3, m.Cause)
 	b = putUsage(b, 4, m.Usage)
-	b = putInt(b, 5, m.Assigned)
-	b = putInt(b, 6, m.Started)
-	return putInt(b, 7, m.Ended)
+	b = field.Int(b, 5, m.Assigned)
+	b = field.Int(b, 6, m.Started)
+	return field.Int(b, 7, m.Ended)
 }
 
 // Past returns the image of a part of kind store.PartAttempt.
@@ -61,20 +62,20 @@ func Past(row store.PartRow) (core.PastAttempt, error) {
 		Job: job.ID(row.Job), Task: row.Task, Position: int64(row.N >> attemptBits), Number: uint16(row.N),
 	}
 	r := openPart(row, store.PartAttempt)
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Worker = r.string()
+			m.Worker = r.String()
 		case 3:
 			m.Cause = r.cause()
 		case 4:
 			m.Usage = r.usage()
 		case 5:
-			m.Assigned = r.int()
+			m.Assigned = r.Int()
 		case 6:
-			m.Started = r.int()
+			m.Started = r.Int()
 		case 7:
-			m.Ended = r.int()
+			m.Ended = r.Int()
 		default:
 			r.unknown()
 		}
@@ -83,17 +84,17 @@ func Past(row store.PartRow) (core.PastAttempt, error) {
 }
 
 func putOutput(b []byte, m *core.OutputImage) []byte {
-	return putBytes(putFormat(b), 2, m.Outputs)
+	return field.Bytes(putFormat(b), 2, m.Outputs)
 }
 
 // Output returns the image of a part of kind store.PartOutput.
 func Output(row store.PartRow) (core.OutputImage, error) {
 	m := core.OutputImage{Job: job.ID(row.Job), Task: row.Task, Position: int64(row.N)}
 	r := openPart(row, store.PartOutput)
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Outputs = r.bytes()
+			m.Outputs = r.Bytes()
 		default:
 			r.unknown()
 		}
@@ -104,14 +105,14 @@ func Output(row store.PartRow) (core.OutputImage, error) {
 func openPart(row store.PartRow, kind store.PartKind) reader {
 	r := open(row.Blob)
 	if row.Kind != kind {
-		r.d.err = fmt.Errorf("want kind %d: %w", kind, store.ErrCorrupt)
+		r.Fail(fmt.Errorf("want kind %d: %w", kind, store.ErrCorrupt))
 	}
 	return r
 }
 
 func (r *reader) failure(row store.PartRow) error {
-	if r.d.err == nil {
+	if r.Err() == nil {
 		return nil
 	}
-	return fmt.Errorf("record: part %d of kind %d of job %d task %d: %w", row.N, row.Kind, row.Job, row.Task, r.d.err)
+	return fmt.Errorf("record: part %d of kind %d of job %d task %d: %w", row.N, row.Kind, row.Job, row.Task, r.Err())
 }

@@ -4,37 +4,38 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 )
 
-func putQueuePolicy(b []byte, f field, p *job.QueuePolicy) []byte {
+func putQueuePolicy(b []byte, f field.Number, p *job.QueuePolicy) []byte {
 	if *p == (job.QueuePolicy{}) {
 		return b
 	}
-	b, at := begin(b, f)
-	b = putUint(b, 1, uint64(p.Order))
-	b = putUint(b, 2, uint64(p.Backfill))
-	b = putInt(b, 3, int64(p.Ageing))
-	b = putInt(b, 4, p.Weight)
+	b, at := field.Begin(b, f)
+	b = field.Uint(b, 1, uint64(p.Order))
+	b = field.Uint(b, 2, uint64(p.Backfill))
+	b = field.Int(b, 3, int64(p.Ageing))
+	b = field.Int(b, 4, p.Weight)
 	b = putResources(b, 5, p.Guarantee)
 	b = putLimit(b, 6, p.Limit)
 	b = putRate(b, 7, p.Rate)
-	b = putInt(b, 8, int64(p.HalfLife))
-	b = putBool(b, 9, p.Preempt)
-	return end(b, at)
+	b = field.Int(b, 8, int64(p.HalfLife))
+	b = field.Bool(b, 9, p.Preempt)
+	return field.End(b, at)
 }
 
 func (r *reader) queuePolicy() (p job.QueuePolicy) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			p.Order = job.Order(m.atMost(uint64(job.ByShare)))
+			p.Order = job.Order(m.AtMost(uint64(job.ByShare)))
 		case 2:
-			p.Backfill = job.Backfill(m.atMost(uint64(job.BackfillNone)))
+			p.Backfill = job.Backfill(m.AtMost(uint64(job.BackfillNone)))
 		case 3:
-			p.Ageing = job.Duration(m.int())
+			p.Ageing = job.Duration(m.Int())
 		case 4:
-			p.Weight = m.int()
+			p.Weight = m.Int()
 		case 5:
 			p.Guarantee = m.resources()
 		case 6:
@@ -42,9 +43,9 @@ func (r *reader) queuePolicy() (p job.QueuePolicy) {
 		case 7:
 			p.Rate = m.rate()
 		case 8:
-			p.HalfLife = job.Duration(m.int())
+			p.HalfLife = job.Duration(m.Int())
 		case 9:
-			p.Preempt = m.bool()
+			p.Preempt = m.Bool()
 		default:
 			m.unknown()
 		}
@@ -52,33 +53,33 @@ func (r *reader) queuePolicy() (p job.QueuePolicy) {
 	return p
 }
 
-func putNamespacePolicy(b []byte, f field, p *job.NamespacePolicy) []byte {
+func putNamespacePolicy(b []byte, f field.Number, p *job.NamespacePolicy) []byte {
 	if *p == (job.NamespacePolicy{}) {
 		return b
 	}
-	b, at := begin(b, f)
-	b = putInt(b, 1, p.Weight)
+	b, at := field.Begin(b, f)
+	b = field.Int(b, 1, p.Weight)
 	b = putResources(b, 2, p.Guarantee)
 	b = putLimit(b, 3, p.Limit)
-	b = putInt(b, 4, p.Pending)
-	b = putInt(b, 5, int64(p.HalfLife))
-	return end(b, at)
+	b = field.Int(b, 4, p.Pending)
+	b = field.Int(b, 5, int64(p.HalfLife))
+	return field.End(b, at)
 }
 
 func (r *reader) namespacePolicy() (p job.NamespacePolicy) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			p.Weight = m.int()
+			p.Weight = m.Int()
 		case 2:
 			p.Guarantee = m.resources()
 		case 3:
 			p.Limit = m.limit()
 		case 4:
-			p.Pending = m.int()
+			p.Pending = m.Int()
 		case 5:
-			p.HalfLife = job.Duration(m.int())
+			p.HalfLife = job.Duration(m.Int())
 		default:
 			m.unknown()
 		}
@@ -86,22 +87,22 @@ func (r *reader) namespacePolicy() (p job.NamespacePolicy) {
 	return p
 }
 
-func putLimit(b []byte, f field, l job.Limit) []byte {
+func putLimit(b []byte, f field.Number, l job.Limit) []byte {
 	if l == (job.Limit{}) {
 		return b
 	}
-	b, at := begin(b, f)
-	b = putInt(b, 1, l.Running)
+	b, at := field.Begin(b, f)
+	b = field.Int(b, 1, l.Running)
 	b = putResources(b, 2, l.Resources)
-	return end(b, at)
+	return field.End(b, at)
 }
 
 func (r *reader) limit() (l job.Limit) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			l.Running = m.int()
+			l.Running = m.Int()
 		case 2:
 			l.Resources = m.resources()
 		default:
@@ -111,27 +112,27 @@ func (r *reader) limit() (l job.Limit) {
 	return l
 }
 
-func putRate(b []byte, f field, v job.Rate) []byte {
+func putRate(b []byte, f field.Number, v job.Rate) []byte {
 	if v == (job.Rate{}) {
 		return b
 	}
-	b, at := begin(b, f)
-	b = putInt(b, 1, v.Count)
-	b = putInt(b, 2, int64(v.Per))
-	b = putInt(b, 3, v.Burst)
-	return end(b, at)
+	b, at := field.Begin(b, f)
+	b = field.Int(b, 1, v.Count)
+	b = field.Int(b, 2, int64(v.Per))
+	b = field.Int(b, 3, v.Burst)
+	return field.End(b, at)
 }
 
 func (r *reader) rate() (v job.Rate) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			v.Count = m.int()
+			v.Count = m.Int()
 		case 2:
-			v.Per = job.Duration(m.int())
+			v.Per = job.Duration(m.Int())
 		case 3:
-			v.Burst = m.int()
+			v.Burst = m.Int()
 		default:
 			m.unknown()
 		}
@@ -139,24 +140,24 @@ func (r *reader) rate() (v job.Rate) {
 	return v
 }
 
-func putKeys(b []byte, f field, keys []core.KeyOf) []byte {
+func putKeys(b []byte, f field.Number, keys []core.KeyOf) []byte {
 	for _, k := range keys {
 		var at int
-		b, at = begin(b, f)
-		b = putString(putUint(b, 1, uint64(k.Task)), 2, k.Key)
-		b = end(b, at)
+		b, at = field.Begin(b, f)
+		b = field.String(field.Uint(b, 1, uint64(k.Task)), 2, k.Key)
+		b = field.End(b, at)
 	}
 	return b
 }
 
 func (r *reader) keyOf() (k core.KeyOf) {
 	m := r.message()
-	for m.next() {
-		switch m.field {
+	for m.Next() {
+		switch m.Field {
 		case 1:
-			k.Task = m.uint32()
+			k.Task = m.Uint32()
 		case 2:
-			k.Key = m.string()
+			k.Key = m.String()
 		default:
 			m.unknown()
 		}
@@ -165,16 +166,16 @@ func (r *reader) keyOf() (k core.KeyOf) {
 }
 
 func (r *reader) slotReleased() (e core.SlotReleased) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 1:
-			e.Job = job.ID(r.uint())
+			e.Job = job.ID(r.Uint())
 		case 2:
-			e.Fence = link.Fence(r.uint())
+			e.Fence = link.Fence(r.Uint())
 		case 3:
-			e.By = r.string()
+			e.By = r.String()
 		case 4:
-			e.At = r.int()
+			e.At = r.Int()
 		default:
 			r.unknown()
 		}
@@ -183,16 +184,16 @@ func (r *reader) slotReleased() (e core.SlotReleased) {
 }
 
 func (r *reader) key() (m core.KeyImage) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
-			m.Namespace = r.string()
+			m.Namespace = r.String()
 		case 3:
-			m.Key = r.string()
+			m.Key = r.String()
 		case 4:
-			m.Each = r.bool()
+			m.Each = r.Bool()
 		case 5:
-			m.Paid = r.int()
+			m.Paid = r.Int()
 		default:
 			r.unknown()
 		}
@@ -202,13 +203,13 @@ func (r *reader) key() (m core.KeyImage) {
 
 // queue reads a queue's row.
 func (r *reader) queue() (m core.QueueImage) {
-	for r.next() {
-		switch r.field {
+	for r.Next() {
+		switch r.Field {
 		case 2:
 			q := r.message()
 			m.QueueSet = q.queueSet()
 		case 3:
-			m.Paid = r.int()
+			m.Paid = r.Int()
 		default:
 			r.unknown()
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record/field"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -94,21 +95,21 @@ func (r *Rows) Counters(m core.CountersImage, seq uint64) {
 	if m.Format == 0 {
 		b = putFormat(b)
 	} else {
-		b = putUint(b, formatField, formatRaises)
+		b = field.Uint(b, formatField, formatRaises)
 	}
-	b = putUint(b, 2, m.Epoch)
-	b = putUint(b, 3, m.Generation)
-	b = putUint(b, 4, uint64(m.NextJob))
-	b = putUint(b, 5, m.NextWorker)
-	b = putUint(b, 6, uint64(m.NextFence))
-	b = putUint(b, 7, m.Format)
+	b = field.Uint(b, 2, m.Epoch)
+	b = field.Uint(b, 3, m.Generation)
+	b = field.Uint(b, 4, uint64(m.NextJob))
+	b = field.Uint(b, 5, m.NextWorker)
+	b = field.Uint(b, 6, uint64(m.NextFence))
+	b = field.Uint(b, 7, m.Format)
 	r.object(core.KindCounters, "counters", seq, b)
 }
 
 // Namespace is of core.Sink.
 func (r *Rows) Namespace(m core.NamespaceSet, seq uint64) {
-	b, at := begin(putUint(r.scratch, formatField, Needs(m)), 2)
-	r.object(core.KindNamespace, m.Name, seq, end(putNamespace(b, &m), at))
+	b, at := field.Begin(field.Uint(r.scratch, formatField, Needs(m)), 2)
+	r.object(core.KindNamespace, m.Name, seq, field.End(putNamespace(b, &m), at))
 }
 
 // Queue is of core.Sink.
@@ -117,9 +118,9 @@ func (r *Rows) Queue(m core.QueueImage, seq uint64) {
 	if m.Paid != 0 {
 		need = formatLimits
 	}
-	b, at := begin(putUint(r.scratch, formatField, need), 2)
-	b = end(putQueue(b, &m.QueueSet), at)
-	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, putInt(b, 3, m.Paid))
+	b, at := field.Begin(field.Uint(r.scratch, formatField, need), 2)
+	b = field.End(putQueue(b, &m.QueueSet), at)
+	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, field.Int(b, 3, m.Paid))
 }
 
 // Key is of core.Sink.
@@ -129,8 +130,8 @@ func (r *Rows) Key(row string, m *core.KeyImage, seq uint64) {
 		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindKey, Key: row, Changed: seq, Deleted: true})
 		return
 	}
-	b := putString(putUint(r.scratch, formatField, formatLimits), 2, m.Namespace)
-	r.object(core.KindKey, row, seq, putInt(putBool(putString(b, 3, m.Key), 4, m.Each), 5, m.Paid))
+	b := field.String(field.Uint(r.scratch, formatField, formatLimits), 2, m.Namespace)
+	r.object(core.KindKey, row, seq, field.Int(field.Bool(field.String(b, 3, m.Key), 4, m.Each), 5, m.Paid))
 }
 
 // Token is of core.Sink.
@@ -146,23 +147,23 @@ func (r *Rows) Worker(id uint64, m *core.WorkerImage, seq uint64) {
 		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindWorker, Key: key, Changed: seq, Deleted: true})
 		return
 	}
-	b := putUint(r.scratch, formatField, needsOfHello(&m.Hello))
-	b = putUint(b, 2, m.ID)
+	b := field.Uint(r.scratch, formatField, needsOfHello(&m.Hello))
+	b = field.Uint(b, 2, m.ID)
 	b = putHello(b, 3, &m.Hello)
-	b = putInt(b, 4, m.Joined)
-	b = putBool(b, 5, m.Draining)
-	r.object(core.KindWorker, key, seq, putBool(b, 6, m.Away))
+	b = field.Int(b, 4, m.Joined)
+	b = field.Bool(b, 5, m.Draining)
+	r.object(core.KindWorker, key, seq, field.Bool(b, 6, m.Away))
 }
 
 // Learned is of core.Sink.
 func (r *Rows) Learned(m core.LearnedImage, seq uint64) {
-	b := putUint(r.scratch, formatField, formatLearns)
-	b = putUint(b, 2, uint64(m.Slot))
-	b = putString(b, 3, m.Key.Namespace)
-	b = putString(b, 4, m.Key.Job)
-	b = putString(b, 5, m.Key.Task)
-	b = putString(b, 6, m.Key.User)
-	r.object(core.KindLearned, fmt.Sprintf("%020d", m.Slot), seq, putBytes(b, 7, m.State))
+	b := field.Uint(r.scratch, formatField, formatLearns)
+	b = field.Uint(b, 2, uint64(m.Slot))
+	b = field.String(b, 3, m.Key.Namespace)
+	b = field.String(b, 4, m.Key.Job)
+	b = field.String(b, 5, m.Key.Task)
+	b = field.String(b, 6, m.Key.User)
+	r.object(core.KindLearned, fmt.Sprintf("%020d", m.Slot), seq, field.Bytes(b, 7, m.State))
 }
 
 // Spec is of core.Sink. The text is stored as it is: the hash says what it must be.

@@ -1,0 +1,93 @@
+package core
+
+// files are the jobs that the property tests submit: each feature, in company.
+func files() []string {
+	return []string{
+		`run: "true"`,
+		`name: urgent
+run: "true"
+priority: high
+retry: {max_attempts: 3, on_timeout: 1, on_lost: 2, delay: 2s}`,
+		`run: "true"
+at_most_once: true
+resources: {cpu: 2}`,
+		`run: "true"
+start_after: 5s
+start_before: 20s
+deadline: 60s
+retry: {max_attempts: 5, delay: 30s}
+lost_after: 10s`,
+		`array: 0-5%2
+run: "true"
+max_fails: 1
+retry: {max_attempts: 2, delay: 1s}`,
+		`array: 0-5%3
+run: "true"
+max_fails: {count: 0, running: cancel, pending: run}`,
+		`array: 0-3
+run: "true"
+max_fails: {percent: 50, running: cancel, pending: skip}
+lost_after: never`,
+		`run: "true"
+deadline: 30s
+resources: {cpu: 3}
+grace: 5s`,
+		`name: graph
+tasks:
+  a: {run: "true", retry: {max_attempts: 2, delay: 1s}}
+  b: {needs: a, run: "true"}
+  c: {needs: {a: failed}, run: "true"}
+  d: {needs: {b: done, c: any}, run: "true"}
+  e: {needs: {b: any, d: any}, run: "true"}`,
+		`tasks:
+  gate: {run: "true"}
+  a: {array: 0-4%2, run: "true", max_fails: 2, retry: {max_attempts: 2, delay: 1s}}
+  b: {array: 0-4, run: "true"}
+  c: {array: 0-4%3, needs: {a: {each: succeeded}, b: {each: done}, gate: succeeded}, run: "true", retry: {on_lost: 5}}
+  d: {array: 0-4, needs: {c: {each: any}}, run: "true"}
+  e: {needs: {d: done}, run: "true"}`,
+		`deadline: 2m
+tasks:
+  list: {run: "true", retry: {max_attempts: 2, delay: 1s}}
+  a: {array: "${{ tasks.list.outputs.n }}", needs: list, run: "true", resources: {cpu: 2}}
+  b: {array: "${{ tasks.list.outputs.n }}", needs: {list: succeeded, a: {each: succeeded}}, run: "true"}
+  c: {needs: {a: any, b: any}, run: "true"}
+  d: {array: {each: "${{ tasks.list.outputs.n }}"}, needs: {list: done}, run: "true"}`,
+		`run: "true"
+resources: {gpu: 2}
+retry: {max_attempts: 2, on_lost: 5, delay: 1s}`,
+		`array: 0-4
+run: "true"
+resources: {cpu: 0.5, gpu: 1, licence: 1}`,
+		`array: 0-3%3
+run: "true"
+resources: {cpu: 0, disk: 2}`,
+		`concurrency: one
+run: "true"
+grace: 5s
+retry: {max_attempts: 2, delay: 1s}`,
+		`concurrency: {key: one, conflict: cancel}
+tasks:
+  a: {run: "true", lost_after: 10s}
+  b: {run: "true"}
+  c: {needs: {a: any, b: any}, run: "true"}`,
+		`concurrency: {key: "${{ params.who }}", limit: 2, conflict: cancel}
+params: {who: {default: two}}
+run: "true"`,
+		`concurrency: {key: two, limit: 2, conflict: refuse}
+priority: high
+run: "true"`,
+		`concurrency: {key: one, rate: {count: 1, per: 5s, burst: 2}, limit: 1}
+tasks:
+  a: {array: 0-2, run: "true", concurrency: {key: each, limit: 2}}
+  b: {run: "true", concurrency: {key: each, limit: 2}, lost_after: 10s}`,
+		`array: 0-5%4
+run: "true"
+start_after: 5s
+retry: {max_attempts: 2, delay: 1s}
+concurrency: {key: paced, rate: {count: 3, per: 10s}}`,
+		`tasks:
+  a: {array: 0-5, run: "true", concurrency: {key: each, limit: 2}, retry: {max_attempts: 2, delay: 1s}}
+  b: {run: "true", concurrency: {key: paced, rate: {count: 3, per: 10s}}}`,
+	}
+}
