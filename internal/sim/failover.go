@@ -58,6 +58,9 @@ func (w *world) failOver() {
 func (w *world) lose() {
 	_, last, err := w.disk.Journal().Bounds(w.ctx())
 	least := w.covered
+	if least > 0 { // going back to before a flush would take those that are known of as well
+		least = max(least, w.disk.Kept())
+	}
 	if last > maxTail {
 		least = max(least, last-maxTail)
 	}

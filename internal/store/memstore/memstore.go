@@ -77,6 +77,14 @@ func cloneBatch(b store.Batch) store.Batch {
 	return b
 }
 
+// Kept is the sequence of the flush that a loss of power can't take, 0 for none. GoBack to
+// before it takes all flushes.
+func (s *Store) Kept() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.safe.projected
+}
+
 // GoBack takes from the store every batch after seq, as a database does that was restored
 // from a backup or failed over to a standby which lagged. The tables go back to what they
 // were when the last of the flushes up to seq was safe, or to nothing.
