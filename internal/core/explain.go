@@ -72,23 +72,22 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
 		return out
 	}
-	if !s.bounds(j, ti, now, add) {
-		s.places(j, ti, add)
-	}
+	s.places(j, ti, now, add)
 	if len(out) == 0 { // a copy may be between two batches
 		add("settling", "nothing keeps it any more; what follows from that is being decided")
 	}
 	return out
 }
 
-// places are the reasons that lie with the workers, for what is ready and kept by no limit:
-// of what is, the plan need not know.
-func (s *State) places(j *jobState, ti uint32, add func(kind, format string, args ...any)) {
+// places are the reasons that lie in limits and with the workers, for what is ready. The plan
+// need not know of what a key or a rate binds.
+func (s *State) places(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) {
 	t := &j.tasks[ti]
 	shared, alone := t.startable()
 	if j.held || shared+alone == 0 {
 		return
 	}
+	bound := s.bounds(j, ti, now, add)
 	if alone > 0 {
 		what := "it needs"
 		if t.arr != nil && alone == 1 {
@@ -103,7 +102,9 @@ func (s *State) places(j *jobState, ti uint32, add func(kind, format string, arg
 			continue
 		}
 		for _, r := range s.plan.Explain(group).Reasons() {
-			add(r.Kind, "%s", r.Text)
+			if !bound || r.Kind != "turn" { // a place and a turn are of no use to it
+				add(r.Kind, "%s", r.Text)
+			}
 		}
 	}
 }

@@ -40,8 +40,8 @@ func (s *State) ExplainElement(id job.ID, ti uint32, p, now int64) (Explanation,
 	waits := s.elementGates(j, ti, p, now, add)
 	if a := spec.Array; a.Throttle > 0 && int64(len(t.arr.live)) >= a.Throttle {
 		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
-	} else if !waits && !s.bounds(j, ti, now, add) {
-		s.places(j, ti, add)
+	} else if !waits {
+		s.places(j, ti, now, add)
 	}
 	return out, true
 }

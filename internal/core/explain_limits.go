@@ -9,13 +9,9 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/limit"
 )
 
-// bounds are the reasons that lie in limits, for what could start but for them: keys, rates,
-// and what a queue or a namespace may have. It reports whether there are any.
+// bounds are the reasons that lie in keys and rates, for what could start but for them. It
+// reports whether there are any.
 func (s *State) bounds(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) bool {
-	t := &j.tasks[ti]
-	if shared, alone := t.startable(); j.held || shared+alone == 0 {
-		return false
-	}
 	n := 0
 	told := func(kind, format string, args ...any) {
 		n++
@@ -27,10 +23,7 @@ func (s *State) bounds(j *jobState, ti uint32, now int64, add func(kind, format 
 	if k := j.slotOf(ti); k != nil && n == 0 {
 		s.explainKey(k.key, s.claimOf(j, ti, ti), now, told)
 	}
-	q, need := j.queue, j.spec.spec.Tasks[ti].Resources
-	explainRate("queue "+q.name, q.policy.Rate, q.meter, now, told)
-	explainLoad("queue_limit", "queue "+q.name, &q.policy.Limit, &q.load, need, told)
-	explainLoad("namespace_limit", "namespace "+q.space.name, &q.space.policy.Limit, &q.space.load, need, told)
+	explainRate("queue "+j.queue.name, j.queue.policy.Rate, j.queue.meter, now, told)
 	return n > 0
 }
 
@@ -104,21 +97,3 @@ func rateWords(r job.Rate) string {
 }
 
 func span(ms int64) string { return job.FormatDuration(time.Duration(ms) * time.Millisecond) }
-
-// explainLoad says what of a limit is used up, or too little for what is asked.
-func explainLoad(kind, what string, l *job.Limit, has *load, need job.Resources, add func(kind, format string, args ...any)) {
-	over := l.Over(has.running, has.used, need)
-	if over == "" {
-		return
-	}
-	if over == "running" {
-		add(kind, "%s may run %s, and %d run", what, plural(int(l.Running), "attempt", "attempts"), has.running)
-		return
-	}
-	may, uses, needs := job.AmountsByName(l.Resources)[over], job.AmountsByName(has.used)[over], job.AmountsByName(need)[over]
-	if l.Over(0, job.Resources{}, need) == over {
-		add(kind, "%s may use %s %s at most, and it needs %s: it starts when the limit is raised", what, may, over, needs)
-		return
-	}
-	add(kind, "%s may use %s %s, and uses %s; it needs %s", what, may, over, uses, needs)
-}

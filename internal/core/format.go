@@ -40,7 +40,7 @@ func (s *State) decideRaise(in Input, c RaiseFormat) (d Decision, err error) {
 
 // checkFormat refuses what servers could not read that know the cluster's format and no
 // newer one. what begins the sentence.
-func (s *State) checkFormat(need uint64, what string) error { //nolint:unparam // every format is checked by it, and this is the first
+func (s *State) checkFormat(need uint64, what string) error { //nolint:unparam // formats to come need other numbers
 	if need <= s.format {
 		return nil
 	}

@@ -162,6 +162,10 @@ func (l AtLimit) String() string {
 	if l.Resource == "" {
 		return fmt.Sprintf("%s may run %d at a time, and %d do", who, l.Most, l.Used)
 	}
+	if l.Need > l.Most {
+		return fmt.Sprintf("%s may use %s %s at most, and it needs %s: it starts when the limit is raised", who,
+			Amount(l.Resource, l.Most), l.Resource, Amount(l.Resource, l.Need))
+	}
 	return fmt.Sprintf("%s may use %s %s; %s are in use, and it needs %s", who, Amount(l.Resource, l.Most), l.Resource,
 		Amount(l.Resource, l.Used), Amount(l.Resource, l.Need))
 }
