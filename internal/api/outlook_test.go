@@ -122,7 +122,7 @@ func TestPlanVerdicts(t *testing.T) {
 		{"", "array: 0-3\nrun: x\ntimeout: 1m\n", "waits", `some of it would start at once, and end in about [34]m \(.*\)`},
 		{"", "run: x\nresources: {cpu: 3}\n", "never", "it could never start as the cluster is: task main: the only worker is too small: needs 3 cpu, the largest has 2"},
 		{"", "run: x\nwhere: zone=b\n", "never", "it could never start as the cluster is: task main: the only worker lacks a label it asks for: zone=b"},
-		{"", "run: x\nqueue: narrow\nresources: {cpu: 2}\n", "never", "it could never start as the cluster is: task main: queue narrow may use 1 cpu; 0 are in use, and it needs 2"},
+		{"", "run: x\nqueue: narrow\nresources: {cpu: 2}\n", "never", "it could never start as the cluster is: task main: queue narrow may use 1 cpu at most, and it needs 2: it starts when the limit is raised"},
 		{"", "run: x\nqueue: night\n", "waits", "it would wait, and nobody knows for how long"},
 		{"", "run: x\nqueue: gpu\n", "refused", `the submit would be refused: queue "gpu" does not exist in namespace default; known: default, narrow, night`},
 		{"nowhere", "run: x\n", "refused", `the submit would be refused: namespace "nowhere" does not exist; known: default, full`},

@@ -188,6 +188,6 @@ func (m *machine) checkReasons(t *rapid.T) {
 func decisive(r Reason) bool {
 	return slices.Contains([]string{
 		"no_room", "no_worker", "kept", "queue_paused", "namespace_paused", "throttle", "hold", "cancel",
-		"concurrency", "rate", "queue_limit", "namespace_limit",
+		"concurrency", "rate", "limit",
 	}, r.Kind)
 }
