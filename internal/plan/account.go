@@ -71,7 +71,7 @@ func (x *Index) charge(a *account, need []int64, n int64) {
 		}
 		a.running += n
 		x.weigh(a)
-		if n < 0 && (a.limited() || was) {
+		if n < 0 && (a.limited() || was || a.most > 0 && x.gangs > 0) {
 			x.spoilAll(a)
 		}
 	}

@@ -69,6 +69,14 @@ func (x *Index) checkBoards(c *class) error {
 		}
 	}
 	lawful := c.flow.open() && !c.flow.spoiled() && c.waits() && x.allows(c)
+	if c.gang() {
+		team := x.gather(c)
+		excused := func(w *worker) bool { return w.gained && !c.tried || slices.Contains(x.again, w) }
+		if lawful && team != nil && !slices.ContainsFunc(team, excused) {
+			return fmt.Errorf("plan: class %d waits, tried %v, and %d workers have a place", c.id, c.tried, c.nodes)
+		}
+		return nil
+	}
 	if w := c.best(false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
 		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
@@ -76,18 +84,6 @@ func (x *Index) checkBoards(c *class) error {
 		return fmt.Errorf("plan: class %d is stuck, and one could be sent ahead", c.id)
 	}
 	return nil
-}
-
-// allows reports whether no limit is in the way of a class.
-func (x *Index) allows(c *class) bool {
-	for a := c.flow.account; a != nil; a = a.up {
-		for i := range a.limit {
-			if a.used[i]+c.shape.need[i] > a.limit[i] {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // checkNode checks that the leaves of a node are what its children have.

@@ -24,6 +24,8 @@ type class struct {
 	tier  uint8
 	// lengths is what the groups' lengths have in common: the number of their binary digits.
 	lengths uint8
+	// nodes is how many workers an element takes at once.
+	nodes int
 }
 
 // form is how the elements of a class may be placed.
@@ -43,7 +45,7 @@ func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
-	case g.NoPrefetch:
+	case g.NoPrefetch, g.together() > 1:
 		return direct
 	}
 	return plain
@@ -79,7 +81,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.
@@ -160,7 +162,7 @@ type shape struct {
 // waitsFor reports whether anything of a shape that could take a place is ready.
 func (s *shape) waitsFor(f form) bool {
 	for _, c := range s.classes {
-		if c.form == f && len(c.groups) > 0 && c.flow.open() {
+		if c.form == f && !c.gang() && len(c.groups) > 0 && c.flow.open() {
 			return true
 		}
 	}

@@ -29,7 +29,7 @@ func (x *Index) Explain(id GroupID) why.Why {
 	y := why.Why{
 		Ready: r.Ready, Namespace: q.up.name, Queue: q.name,
 		NamespacePaused: q.up.paused, QueuePaused: q.paused,
-		Need: why.Need(c.shape.Shape), Alone: id.Alone, Workers: len(x.workerList),
+		Need: why.Need(c.shape.Shape), Alone: id.Alone, Nodes: c.nodes, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
 		count(&y, w, c)
@@ -50,13 +50,14 @@ func (x *Index) explainLimits(y *why.Why, c *class) {
 		if a.up != nil {
 			l = why.AtLimit{Namespace: a.up.name, Queue: a.name}
 		}
-		if a.most > 0 && a.running >= a.most {
-			l.Need, l.Used, l.Most = 1, a.running, a.most
+		n := int64(c.nodes)
+		if a.most > 0 && a.running+n > a.most {
+			l.Need, l.Used, l.Most = n, a.running, a.most
 			y.Limits = append(y.Limits, l)
 		}
 		for i := range a.limit {
-			if a.used[i]+c.shape.need[i] > a.limit[i] {
-				l.Resource, l.Need, l.Used, l.Most = x.column(i), c.shape.need[i], a.used[i], a.limit[i]
+			if need := n * c.shape.need[i]; need > 0 && a.used[i]+need > a.limit[i] {
+				l.Resource, l.Need, l.Used, l.Most = x.column(i), need, a.used[i], a.limit[i]
 				y.Limits = append(y.Limits, l)
 			}
 		}

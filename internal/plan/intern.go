@@ -17,6 +17,11 @@ type classKey struct {
 	form    form
 	lengths uint8
 	tier    uint8
+	nodes   int
+}
+
+func (c *class) key() classKey {
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -29,10 +34,15 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together()}
 	c := x.classOf[key]
 	if c == nil {
-		c = &class{shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, flow: flow, slot: flow.slots.Take()}
+		c = &class{
+			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, flow: flow, slot: flow.slots.Take(),
+		}
+		if c.gang() {
+			x.gangs++
+		}
 		c.id, x.freeClasses = take(x.freeClasses, len(x.classes))
 		x.classes = put(x.classes, c.id, c)
 		flow.classes = put(flow.classes, uint32(c.slot), c)
@@ -129,7 +139,10 @@ func (x *Index) sweepClasses() {
 		if c == nil || len(c.groups) > 0 {
 			continue
 		}
-		delete(x.classOf, classKey{c.flow, c.shape, c.form, c.lengths, c.tier})
+		delete(x.classOf, c.key())
+		if c.gang() {
+			x.gangs--
+		}
 		c.shape.classes = slices.DeleteFunc(c.shape.classes, func(o *class) bool { return o == c })
 		c.flow.classes[c.slot] = nil
 		c.flow.slots.Give(c.slot)

@@ -10,7 +10,7 @@ import (
 // explain counts what Why counts, in its order of causes.
 func (m *model) explain(g *modelGroup) why.Why {
 	y := why.Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone,
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone, Nodes: g.together(),
 		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
 		Workers: len(m.workers),
 	}

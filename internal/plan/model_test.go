@@ -126,9 +126,8 @@ func (m *model) barred(g *modelGroup) bool {
 	}
 	for i, l := range []job.Limit{m.spaces[g.Namespace].Limit, m.queues[g.Namespace+"/"+g.Queue].Limit} {
 		used, running := m.part([]string{g.Namespace, g.Queue}[:i+1]...)
-		after := used.Plus(g.Shape.Resources)
-		if l.Running > 0 && running >= l.Running || l.Resources.CPU > 0 && after.CPU > l.Resources.CPU ||
-			l.Resources.Memory > 0 && after.Memory > l.Resources.Memory {
+		n := int64(g.together())
+		if l.Running > 0 && running+n > l.Running || l.Over(0, used, g.Shape.Resources.Times(n)) != "" {
 			return true
 		}
 	}
@@ -204,12 +203,19 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 
 // place is the worker on which a group must go, 0 for tournament.None.
 func (m *model) place(g *modelGroup) uint64 {
-	best, most := uint64(0), 0
+	best, most, have := uint64(0), 0, 0
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		if n := w.Slots - m.use(id, g.Shape).running; n > most && m.free(w, g.Shape, g.ID.Alone) {
+		if !m.free(w, g.Shape, g.ID.Alone) {
+			continue
+		}
+		have++
+		if n := w.Slots - m.use(id, g.Shape).running; n > most {
 			best, most = id, n
 		}
+	}
+	if have < g.together() {
+		return 0
 	}
 	return best
 }
@@ -219,7 +225,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) {
 			continue
 		}
@@ -250,7 +256,11 @@ func (m *model) judge(p Placement, ok bool) string {
 			case at == 0 || !ok:
 			case mine == nil || p.Prefetch && !prefetch:
 				return fmt.Sprintf("%+v could be placed", g)
-			case g == mine && p.Prefetch == prefetch && p.Worker != at:
+			case g == mine && g.Nodes > 1:
+				if wrong := m.judgeTeam(g, p); wrong != "" {
+					return wrong
+				}
+			case g == mine && p.Prefetch == prefetch && (p.Worker != at || p.Team != nil):
 				return fmt.Sprintf("%+v is to go to worker %d", g, at)
 			case p.Prefetch == prefetch && m.before(g, mine):
 				return fmt.Sprintf("%+v goes before", g)
@@ -269,6 +279,21 @@ func (m *model) judge(p Placement, ok bool) string {
 	return ""
 }
 
+// judgeTeam says what is wrong with the workers of a gang.
+func (m *model) judgeTeam(g *modelGroup, p Placement) string {
+	team := append(slices.Clone(p.Team), p.Worker)
+	slices.Sort(team)
+	if len(slices.Compact(slices.Clone(team))) != g.Nodes {
+		return fmt.Sprintf("%+v needs %d workers, not %v", g, g.Nodes, team)
+	}
+	for _, id := range team {
+		if w := m.workers[id]; w == nil || !m.free(w, g.Shape, g.ID.Alone) {
+			return fmt.Sprintf("%+v has no place on worker %d", g, id)
+		}
+	}
+	return ""
+}
+
 // wantRecall reports whether some attempt is held ahead by a worker without a
 // place for it while a worker that holds tournament.None of its shape has one and no group of
 // the shape waits for it.
@@ -280,7 +305,7 @@ func (m *model) wantRecall() bool {
 			_, running := m.part([]string{g.Namespace, g.Queue}[:i+1]...)
 			open = open && (l.Running == 0 || running < l.Running)
 		}
-		if !g.ID.Alone && open {
+		if !g.ID.Alone && open && g.Nodes <= 1 {
 			ready[g.Shape] = true
 		}
 	}
@@ -337,6 +362,7 @@ func (s *machine) setGroup(t *rapid.T) {
 		Background: rapid.IntRange(0, 4).Draw(t, "background") == 0,
 		Shape:      rapid.SampledFrom(someShapes).Draw(t, "shape"),
 		NoPrefetch: rapid.IntRange(0, 3).Draw(t, "direct") == 0,
+		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 5}).Draw(t, "nodes"),
 	}
 	ready := int64(rapid.IntRange(0, 6).Draw(t, "ready"))
 	s.x.SetGroup(g, ready)
@@ -460,7 +486,9 @@ func (s *machine) place(t *rapid.T, n int) bool {
 		}
 		g := s.m.groups[p.Group]
 		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone}
-		s.m.attempts = append(s.m.attempts, modelAttempt{p.Worker, a, s.x.Take(p.Worker, a)})
+		for _, w := range append([]uint64{p.Worker}, p.Team...) {
+			s.m.attempts = append(s.m.attempts, modelAttempt{w, a, s.x.Take(w, a)})
+		}
 		g.ready--
 		s.x.SetReady(p.Group, g.ready)
 		if g.ready == 0 {
@@ -476,7 +504,7 @@ func (s *machine) drain(t *rapid.T) {
 	}
 	s.recalls(t)
 	for _, g := range s.m.groups {
-		if y := s.x.Explain(g.ID); y.Open != 0 && !s.m.barred(g) {
+		if y := s.x.Explain(g.ID); y.Open >= g.together() && !s.m.barred(g) {
 			t.Fatalf("%+v was left, and %d workers have a place", g, y.Open)
 		}
 	}

@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/reeve-scheduler/reeve/internal/plan/tournament"
+import (
+	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
+)
 
 // Next proposes the best placement there is: of the ready groups that fit a free
 // place anywhere the first in order, on the worker with the most free places of
@@ -49,9 +53,13 @@ func (x *Index) start() (Placement, bool) {
 			if best.class == nil || x.goesBefore(c, group, best.class, best.group) {
 				best = proposal{c, w, group}
 			}
-		case w.reserved || !x.keep(c, w):
+		case !x.delays(c, w):
 			x.resume()
-			return Placement{Group: x.nameOf(c, group), Worker: w.ID}, true
+			p := Placement{Group: x.nameOf(c, group), Worker: w.ID}
+			if c.gang() {
+				p.Team = members(x.team)
+			}
+			return p, true
 		}
 		// Else something that comes first was kept a place, or keeps c back.
 	}
@@ -60,6 +68,15 @@ func (x *Index) start() (Placement, bool) {
 		return Placement{}, false
 	}
 	return Placement{Group: x.nameOf(best.class, best.group), Worker: best.worker.ID}, true
+}
+
+// delays keeps places for what comes before a class and could use what it is about to take. It
+// reports whether that changed anything: then it is too early to say what the class may take.
+func (x *Index) delays(c *class, w *worker) bool {
+	if !c.gang() {
+		return !w.reserved && x.keep(c, w)
+	}
+	return slices.ContainsFunc(x.team, func(w *worker) bool { return !w.reserved && x.keep(c, w) })
 }
 
 type proposal struct {
@@ -241,6 +258,12 @@ func (x *Index) settled() {
 // that waits fits no worker but those that gained room, which spares it the search through the
 // rest.
 func (x *Index) place(c *class) (*worker, uint32) {
+	if c.gang() {
+		if team := x.gather(c); team != nil {
+			return team[0], c.groups[0]
+		}
+		return nil, 0
+	}
 	if w := c.best(c.waits() && !c.flow.spoiled()); w != nil {
 		return w, c.groups[0]
 	}

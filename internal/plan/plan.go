@@ -53,6 +53,9 @@ type Group struct {
 	// whether an element ends before a place is needed that is kept for another.
 	Length int64
 	Shape  Shape
+	// Nodes is how many workers each element takes at once, 0 or 1 for one of them. The shape is
+	// what it needs of each.
+	Nodes int
 	// NoPrefetch keeps the elements from being sent ahead of their place, as
 	// at_most_once asks.
 	NoPrefetch bool
@@ -102,6 +105,8 @@ type Worker struct {
 type Placement struct {
 	Group  GroupID
 	Worker uint64
+	// Team is the other workers of a group that takes several at once.
+	Team []uint64
 	// Prefetch means that the worker has no free place now but works on the same
 	// shape, so that the element starts when one of those ends.
 	Prefetch bool
@@ -193,6 +198,9 @@ type Index struct {
 	// Room to work in, so that a placement allocates nothing.
 	asked, everything, spare []int64
 	steps                    []step
+	team                     []*worker
+	// gangs is how many classes need several workers.
+	gangs int
 }
 
 // New returns an index without groups and workers.

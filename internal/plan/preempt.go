@@ -88,6 +88,9 @@ func (x *Index) leave(r *Run, leaving bool) {
 
 // awaited reports whether a class has room once what leaves has left.
 func (x *Index) awaited(c *class) bool {
+	if c.gang() {
+		return len(x.leaving) > 0 && x.ready(c) >= c.nodes
+	}
 	for _, w := range x.leaving {
 		if w.profile.serves(c.shape.kind) && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
 			return true
@@ -120,13 +123,16 @@ func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
 
 // evictFor finds the worker on which the least work is lost if a class gets its room there.
 func (x *Index) evictFor(c *class) (Eviction, bool) {
+	if c.gang() {
+		return x.evictForGang(c)
+	}
 	var best []*Run
 	least, searched := never, 0
 	for _, w := range x.workerList {
 		if searched == maxSearch {
 			break
 		}
-		if w.leaving > 0 || !tournament.Within(c.shape.need, w.capacity) || !w.profile.serves(c.shape.kind) {
+		if !x.couldClear(c, w) {
 			continue
 		}
 		searched++
@@ -138,17 +144,28 @@ func (x *Index) evictFor(c *class) (Eviction, bool) {
 	if best == nil {
 		return Eviction{}, false
 	}
-	w := best[0].worker
+	return x.eviction(c, best), true
+}
+
+// couldClear reports whether a worker could run a class if nothing else ran, and nothing makes room
+// there yet.
+func (x *Index) couldClear(c *class, w *worker) bool {
+	return w.leaving == 0 && tournament.Within(c.shape.need, w.capacity) && w.profile.serves(c.shape.kind)
+}
+
+// eviction stops victims, all on one worker.
+func (x *Index) eviction(c *class, victims []*Run) Eviction {
+	w := victims[0].worker
 	e := Eviction{Group: x.nameOf(c, c.groups[0]), Worker: w.ID}
 	for _, r := range w.runs { // or these would take the places
-		if r.prefetch && !r.leaving && slices.ContainsFunc(best, func(v *Run) bool { return v.shape == r.shape }) {
+		if r.prefetch && !r.leaving && slices.ContainsFunc(victims, func(v *Run) bool { return v.shape == r.shape }) {
 			e.Tags = append(e.Tags, r.tag)
 		}
 	}
-	for _, r := range best {
+	for _, r := range victims {
 		e.Tags = append(e.Tags, r.tag)
 	}
-	return e, true
+	return e
 }
 
 // victims is what must go of a worker to make room for a class, and how much work is lost by

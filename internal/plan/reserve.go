@@ -134,18 +134,13 @@ func (x *Index) hold1(c *class, record uint32) bool {
 	if len(x.holds) >= maxHolds {
 		return false
 	}
+	if c.gang() {
+		return x.holdGang(c, record)
+	}
 	best, least := hold{}, int64(0)
 	length := x.groups.Get(record).Lasts()
 	x.look(c, func(w *worker) {
-		h := hold{class: c, record: record, worker: w, need: c.shape.need, places: 1}
-		if c.form == lonely {
-			h.need, h.places = w.capacity, int64(w.Slots)
-		}
-		h.from = min(x.earliest(w, x.after(w, nil, 0), h.need, h.places, length), eventually)
-		h.until = never
-		if length > 0 && h.from < eventually {
-			h.until = h.from + length
-		}
+		h := x.prospect(c, record, w, length)
 		lacks := x.lacks(&h)
 		if best.worker == nil || cmp.Or(cmp.Compare(h.from, best.from), cmp.Compare(lacks, least), cmp.Compare(w.ID, best.worker.ID)) < 0 {
 			best, least = h, lacks
@@ -154,13 +149,31 @@ func (x *Index) hold1(c *class, record uint32) bool {
 	if best.worker == nil {
 		return false
 	}
-	x.holds = append(x.holds, best)
-	if w := best.worker; !w.reserved {
+	x.reserve(best)
+	return true
+}
+
+// prospect is what would be kept for a group on a worker.
+func (x *Index) prospect(c *class, record uint32, w *worker, length int64) hold {
+	h := hold{class: c, record: record, worker: w, need: c.shape.need, places: 1, until: never}
+	if c.form == lonely {
+		h.need, h.places = w.capacity, int64(w.Slots)
+	}
+	h.from = min(x.earliest(w, x.after(w, nil, 0), h.need, h.places, length), eventually)
+	if length > 0 && h.from < eventually {
+		h.until = h.from + length
+	}
+	return h
+}
+
+// reserve takes a worker out of the trees of rooms for what is kept on it.
+func (x *Index) reserve(h hold) {
+	x.holds = append(x.holds, h)
+	if w := h.worker; !w.reserved {
 		w.reserved = true
 		x.reserved = append(x.reserved, w)
 		x.refresh(w)
 	}
-	return true
 }
 
 // lacks is how far a worker is from having room for a hold, in parts of all there is. Where
@@ -182,7 +195,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 		}
 	}
 	for _, p := range c.shape.kind.profiles {
-		left := maxLook
+		left := max(maxLook, 2*c.nodes)
 		p.sizes.Each(c.shape.need, func(i int32) bool {
 			visit(p.workers[i])
 			left--
@@ -198,7 +211,7 @@ func (x *Index) beside(c *class) (*worker, uint32) {
 		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) {
 			continue
 		}
-		if id, ok := x.mayTake(c, w); ok {
+		if id, ok := x.mayTake(c, w, maxTry); ok {
 			return w, id
 		}
 	}
@@ -206,14 +219,14 @@ func (x *Index) beside(c *class) (*worker, uint32) {
 }
 
 // mayTake finds the first group of a class that may start now on a worker that is kept for
-// something.
-func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
+// something, of as many as a bound allows.
+func (x *Index) mayTake(c *class, w *worker, most int) (uint32, bool) {
 	need, places := c.shape.need, int64(1)
 	if c.form == lonely {
 		need, places = w.capacity, int64(w.Slots)
 	}
 	refused := int64(0) // a length; what lasts as long needs no look
-	for id := range x.ranked(c, maxTry) {
+	for id := range x.ranked(c, most) {
 		length := x.groups.Get(id).Lasts()
 		if refused > 0 && length >= refused {
 			continue

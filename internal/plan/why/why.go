@@ -21,6 +21,8 @@ type Why struct {
 	Need                         Need
 	// Alone: it must have a worker to itself.
 	Alone bool
+	// Nodes is how many workers it takes at once.
+	Nodes int
 
 	Workers int
 	// Away ones would fit, and are not connected or draining.
@@ -119,8 +121,13 @@ func (y Why) Reasons() []Reason {
 	switch {
 	case fit == 0:
 		out = append(out, Reason{"no_worker", "no worker can run it now"})
-	case y.Open > 0:
+	case y.Nodes > fit:
+		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at the same time, and %d could run it now", y.Nodes, fit)})
+	case y.Open > 0 && y.Open >= y.Nodes:
 		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
+	case y.Open > 0:
+		out = append(out, Reason{"no_room", fmt.Sprintf("it needs %d workers at the same time, and %d %s a place for it", y.Nodes, y.Open, verb(y.Open, "has", "have"))},
+			Reason{"no_room", y.busy()})
 	default:
 		out = append(out, Reason{"no_room", y.busy()})
 	}
@@ -159,10 +166,14 @@ func (y Why) ahead() string {
 // String says what is at its limit, and by what.
 func (l AtLimit) String() string {
 	who := l.who()
-	if l.Resource == "" {
+	switch {
+	case l.Resource == "" && l.Need > l.Most:
+		return fmt.Sprintf("%s may run %d at a time, and it needs %d: it starts when the limit is raised", who, l.Most, l.Need)
+	case l.Resource == "" && l.Need > 1:
+		return fmt.Sprintf("%s may run %d at a time; %d do, and it needs %d", who, l.Most, l.Used, l.Need)
+	case l.Resource == "":
 		return fmt.Sprintf("%s may run %d at a time, and %d do", who, l.Most, l.Used)
-	}
-	if l.Need > l.Most {
+	case l.Need > l.Most:
 		return fmt.Sprintf("%s may use %s %s at most, and it needs %s: it starts when the limit is raised", who,
 			Amount(l.Resource, l.Most), l.Resource, Amount(l.Resource, l.Need))
 	}
