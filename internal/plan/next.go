@@ -74,9 +74,9 @@ func (x *Index) start() (Placement, bool) {
 // reports whether that changed anything: then it is too early to say what the class may take.
 func (x *Index) delays(c *class, w *worker) bool {
 	if !c.gang() {
-		return !w.reserved && x.keep(c, w)
+		return x.keep(c, w)
 	}
-	return slices.ContainsFunc(x.team, func(w *worker) bool { return !w.reserved && x.keep(c, w) })
+	return slices.ContainsFunc(x.team, func(w *worker) bool { return x.keep(c, w) })
 }
 
 type proposal struct {
@@ -188,6 +188,9 @@ func (x *Index) among(best *class, n *node, kinds []*kind, f form, room []int64)
 // fail puts aside a class that fits nowhere.
 func (x *Index) fail(c *class) {
 	if c.state == active {
+		if q := c.queue(); q.planned { // it was not yet among what waits
+			q.planned, x.replan = false, true
+		}
 		c.state = stuck
 		if c.form == plain {
 			c.state = hopeful

@@ -148,6 +148,7 @@ type Index struct {
 	kept            []Kept
 	keeps           bool // kept is of the last pass
 	barred, planned []*account
+	replan          bool // a queue is planned no more, since something more of it waits
 	aside           []*class
 	// leaving is the workers on which something makes room; background and preempting count
 	// attempts of tier 0 and queues that preempt. stirred: a pass has ended since nothing could

@@ -37,6 +37,9 @@ const (
 // keep keeps a place for what waits, comes before a class and could use the worker that it was
 // about to take. It reports whether that changed anything.
 func (x *Index) keep(c *class, w *worker) bool {
+	if w.reserved && !x.replan {
+		return false
+	}
 	h := x.passed(c, w)
 	if h == nil {
 		return false
@@ -45,6 +48,7 @@ func (x *Index) keep(c *class, w *worker) bool {
 	if q.backfill == job.BackfillConservative {
 		q.planned = true
 		x.planned = append(x.planned, q)
+		x.holds = slices.DeleteFunc(x.holds, func(h hold) bool { return h.class.queue() == q })
 		return x.holdQueue(q)
 	}
 	kept := !x.held(h) && x.hold1(h, h.groups[0])
@@ -58,12 +62,13 @@ func (x *Index) keep(c *class, w *worker) bool {
 func (c *class) queue() *account { return c.flow.account.up }
 
 // passed is the first class in order that waits, could run on a worker if that were empty, and
-// comes before c.
+// comes before c. On a worker on which a place is kept already, only a queue all of which is to be
+// kept places is looked at.
 func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && q.backfill != job.BackfillAny && !q.planned
+		return o != c && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range [...]form{plain, lonely} {
@@ -269,6 +274,7 @@ func (x *Index) unhold() {
 			x.again = append(x.again, w)
 		}
 	}
+	x.replan = false
 	clear(x.reserved)
 	x.reserved = x.reserved[:0]
 	for _, q := range x.planned {

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -220,6 +221,27 @@ func TestBackfill(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestPlanIncludesWhatComes: once places are kept for a whole queue, what comes later in it may
+// delay nothing of it either that was new and found no place.
+func TestPlanIncludesWhatComes(t *testing.T) {
+	b := newBatch(job.QueuePolicy{Order: job.ByAge, Backfill: job.BackfillConservative}, 6)
+	b.now = 300
+	for id, j := range []*batchJob{
+		{length: 200, lasts: 200, cpu: 1}, // runs
+		{length: 100, lasts: 100, cpu: 6}, // from 500 on
+		{length: 100, lasts: 100, cpu: 1}, // now
+		{length: 100, lasts: 100, cpu: 1}, // now
+		{length: 100, lasts: 100, cpu: 4}, // from 400 on
+		{length: 200, lasts: 200, cpu: 2}, // not now, although there is room until 500
+	} {
+		b.submit(job.ID(id+1), j)
+	}
+	b.place()
+	if want := map[job.ID]int64{1: 300, 3: 300, 4: 300}; !maps.Equal(b.started, want) {
+		t.Errorf("started %v, want %v", b.started, want)
 	}
 }
 
