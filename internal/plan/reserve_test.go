@@ -67,10 +67,11 @@ func (b *batch) place() {
 		if j.length > 0 {
 			a.Ends, a.Limit = b.now+j.length, b.now+j.length
 		}
-		run := b.x.Take(p.Worker, a)
 		b.x.SetReady(p.Group, 0)
 		b.started[p.Group.Job] = b.now
-		b.runs = append(b.runs, &batchRun{p.Group.Job, b.now + j.lasts, run})
+		for _, w := range append([]uint64{p.Worker}, p.Team...) {
+			b.runs = append(b.runs, &batchRun{p.Group.Job, b.now + j.lasts, b.x.Take(w, a)})
+		}
 	}
 }
 
