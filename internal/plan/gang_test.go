@@ -103,7 +103,7 @@ func TestGangsStart(t *testing.T) {
 	for _, nodes := range []int{2, 3, 10} {
 		const workers = 10
 		b := newBatch(job.QueuePolicy{}, slices.Repeat([]int64{4}, workers)...)
-		next, wide := job.ID(1), job.ID(0)
+		next := job.ID(1)
 		small := func() {
 			b.submit(next, &batchJob{lasts: 1 << 40, cpu: 1})
 			next++
@@ -112,7 +112,7 @@ func TestGangsStart(t *testing.T) {
 			small()
 		}
 		b.place()
-		wide = next
+		wide := next
 		next++
 		b.jobs[wide] = &batchJob{lasts: 1 << 40, cpu: 4}
 		b.x.SetGroup(gangOf(wide, nodes, 4), 1)
