@@ -48,6 +48,8 @@ type (
 	Token          = reevev1.Token
 	Status         = reevev1.StatusResponse
 	Explanation    = reevev1.ExplainResponse
+	Reason         = reevev1.Reason
+	Change         = reevev1.Change
 	Plan           = reevev1.PlanResponse
 	PlannedTask    = reevev1.PlannedTask
 	WatchEvent     = reevev1.WatchEvent

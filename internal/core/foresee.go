@@ -46,8 +46,8 @@ func (x *Explanation) Foresee(c *forecast.Course, m *forecast.Moment) {
 			x.Reasons = append(x.Reasons, Reason(r))
 		}
 		e := m.Expect(c, id, x.Pending)
-		if e.Reason.Text != "" {
-			x.Reasons = append(x.Reasons, Reason(e.Reason))
+		for _, r := range e.Reasons {
+			x.Reasons = append(x.Reasons, Reason(r))
 		}
 		if x.Expected.Started == 0 || e.Started > 0 && e.First < x.Expected.First {
 			x.Expected = e

@@ -11,6 +11,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
+	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
 const second = 1000
@@ -128,6 +129,49 @@ func TestWhatIf(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestWhatIfNever: what could never start is told what would let it.
+func TestWhatIfNever(t *testing.T) {
+	c := &Cluster{Now: second, Workers: []plan.Worker{worker(1, 2, 8)}}
+	asked := ready(9, shape(4, 1), 10*second, 0).Group
+	got := c.WhatIf(&Job{ID: 9, Tasks: []Task{{Name: "main", Group: asked, Count: 1, Left: 1}}}, c.Forecast(nil), nil)
+	task := got.Tasks[0]
+	if got.Verdict != Never || !task.Never || task.First != 0 {
+		t.Errorf("%+v", got)
+	}
+	if diff := cmp.Diff([]Change{{Resource: "cpu", From: 4000, To: 2000}}, task.Changes); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestMore: where more waits than is looked at, what is expected is at the earliest.
+func TestMore(t *testing.T) {
+	c := &Cluster{
+		Now: second, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{running(1, shape(2, 0), 10*second)},
+		Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1)},
+	}
+	kinds := func(reasons []why.Reason) (out []string) {
+		for _, r := range reasons {
+			out = append(out, r.Kind)
+		}
+		return out
+	}
+	asked := Task{Name: "main", Group: ready(9, shape(1, 0), second, 0).Group, Count: 1, Left: 1}
+	for more, want := range map[bool][2][]string{
+		false: {{"expected"}, {"no_room", "turn"}},
+		true:  {{"expected", "at_least"}, {"no_room", "turn", "at_least"}},
+	} {
+		c.More = more
+		course := c.Forecast(nil)
+		got := [2][]string{
+			kinds(c.Moment().Expect(course, plan.GroupID{Job: 1}, 1).Reasons),
+			kinds(c.WhatIf(&Job{ID: 9, Tasks: []Task{asked}}, course, nil).Tasks[0].Reasons),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("with more: %v (-want +got)\n%s", more, diff)
+		}
 	}
 }
 

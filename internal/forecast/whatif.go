@@ -117,7 +117,7 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 		out.Ends = s.Ends
 	}
 	if reasons := m.hopeless(t.Group); reasons != nil && !skipped {
-		out.Never, out.Reasons = true, reasons
+		out.Never, out.Reasons, out.Changes = true, reasons, m.Changes(id, t.Learned)
 		return Never
 	}
 	if out.Reasons = slices.Concat(t.Waits, t.Blocked); len(out.Reasons) > 0 && !skipped {
@@ -127,8 +127,10 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 		return Starts
 	}
 	out.Reasons = append(m.Why(id).Reasons(), m.Kept(id)...)
-	if r := m.unknown(c, id); s.Started == 0 && r.Text != "" {
-		out.Reasons = append(out.Reasons, r)
+	if s.Started == 0 {
+		out.Reasons = append(out.Reasons, m.unknown(c, id)...)
+	} else {
+		out.Reasons = append(out.Reasons, m.more()...)
 	}
 	out.Changes = m.Changes(id, t.Learned)
 	return Waits

@@ -15,16 +15,16 @@ type Expectation struct {
 	Start
 	// Worker names where the first starts.
 	Worker string
-	// Reason says the same in words, or why nobody knows. It is empty where other reasons say
+	// Reasons says the same in words, or why nobody knows. It is empty where other reasons say
 	// that it does not start as things are.
-	Reason why.Reason
+	Reasons []why.Reason
 }
 
 // Expect says when the elements of a group start that wait or will, of which there are n.
 func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
 	out := Expectation{Start: c.Starts[id]}
 	if out.Started == 0 {
-		out.Reason = m.unknown(c, id)
+		out.Reasons = m.unknown(c, id)
 		return out
 	}
 	out.Worker = m.c.WorkerName(out.Start.Worker)
@@ -43,11 +43,16 @@ func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
 		}
 		text += " to " + span(out.Last, c.Now) + ", the first on worker " + out.Worker
 	}
-	if m.c.More {
-		text += "; it may be later, since more waits than a forecast looks at"
-	}
-	out.Reason = why.Reason{Kind: "expected", Text: text}
+	out.Reasons = append([]why.Reason{{Kind: "expected", Text: text}}, m.more()...)
 	return out
+}
+
+// more says that what is expected is at the earliest, if that is so.
+func (m *Moment) more() []why.Reason {
+	if !m.c.More {
+		return nil
+	}
+	return []why.Reason{{Kind: "at_least", Text: "it may be later, since more waits than a forecast looks at"}}
 }
 
 // when is a moment from another: in about 12m (14:03 UTC).
@@ -63,15 +68,15 @@ func span(at, now int64) string {
 }
 
 // unknown says why nobody knows when a group starts.
-func (m *Moment) unknown(c *Course, id plan.GroupID) why.Reason {
-	say := func(format string, args ...any) why.Reason {
-		return why.Reason{Kind: "unknown_start", Text: "nobody knows when it starts: " + fmt.Sprintf(format, args...)}
+func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
+	say := func(format string, args ...any) []why.Reason {
+		return []why.Reason{{Kind: "unknown_start", Text: "nobody knows when it starts: " + fmt.Sprintf(format, args...)}}
 	}
 	if !m.Waits(id) {
-		return why.Reason{}
+		return nil
 	}
 	if y := m.Why(id); y.Busy+y.Open == 0 || y.NamespacePaused || y.QueuePaused {
-		return why.Reason{}
+		return nil
 	}
 	switch n := m.endless(id); {
 	case slices.Contains(m.c.Behind, id):
@@ -83,7 +88,7 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) why.Reason {
 	case c.Extent == TooFar:
 		return say("it is more than %s away", job.FormatAbout(MaxAhead))
 	case n == 0 && c.Further == 0:
-		return why.Reason{}
+		return nil
 	case n == 1:
 		return say("1 attempt runs of which nobody knows how long it takes; a timeout: or a few runs of a named job would tell")
 	case n > 1:

@@ -12,7 +12,7 @@ import (
 
 // Explanation writes why a task waits, and what is expected of it.
 func Explanation(x *core.Explanation) *reevev1.Explanation {
-	out := &reevev1.Explanation{Task: x.Task, State: x.State.String(), WouldStartWith: changes(x.Changes)}
+	out := &reevev1.Explanation{Task: x.Task, State: x.State.String(), WouldStartWith: changes(x.Changes), Waiting: x.Pending}
 	for _, r := range x.Reasons {
 		out.Reasons = append(out.Reasons, &reevev1.Reason{Kind: r.Kind, Text: r.Text})
 	}

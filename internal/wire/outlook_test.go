@@ -35,7 +35,7 @@ func TestExplanation(t *testing.T) {
 	}
 	want := &reevev1.Explanation{
 		Task: "load", State: "pending", Reasons: []*reevev1.Reason{{Kind: "no_room", Text: "all are busy"}},
-		ExpectedStart: Time(1000), ExpectedLastStart: Time(1005), ExpectedWorker: "w3",
+		ExpectedStart: Time(1000), ExpectedLastStart: Time(1005), ExpectedWorker: "w3", Waiting: 2,
 		WouldStartWith: []*reevev1.Change{
 			{Text: "would start now with 6Gi of memory instead of 8Gi", Resource: "memory", From: "8Gi", To: "6Gi"},
 			{Text: "would start now with 1 gpu instead of 2", Resource: "gpu", From: "2", To: "1"},

@@ -2323,8 +2323,11 @@ type Explanation struct {
 	ExpectedWorker string `protobuf:"bytes,6,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
 	// What would let it start now, each alone.
 	WouldStartWith []*Change `protobuf:"bytes,7,rep,name=would_start_with,json=wouldStartWith,proto3" json:"would_start_with,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many elements the expected times are of: those that wait. Of one element of an array too
+	// it is all that wait.
+	Waiting       int64 `protobuf:"varint,8,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Explanation) Reset() {
@@ -2404,6 +2407,13 @@ func (x *Explanation) GetWouldStartWith() []*Change {
 		return x.WouldStartWith
 	}
 	return nil
+}
+
+func (x *Explanation) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
 }
 
 // Change is one that would let a task start at once: less of a resource, no label, a time
@@ -2520,7 +2530,7 @@ type Reason struct {
 	// A stable word: dependency, after, start_after, hold, queue_paused, namespace_paused,
 	// throttle, backoff, concurrency, rate, limit, no_worker, no_room, preemption, turn,
 	// kept, alone, cancel, settling, ended, running, and of what is expected: expected,
-	// unknown_start, would_start.
+	// at_least, unknown_start, would_start.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3304,7 +3314,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x0fExplainResponse\x12\x18\n" +
 	"\asummary\x18\x01 \x01(\tR\asummary\x12+\n" +
 	"\x05tasks\x18\x02 \x03(\v2\x15.reeve.v1.ExplanationR\x05tasks\x12)\n" +
-	"\x10deadline_warning\x18\x03 \x01(\tR\x0fdeadlineWarning\"\xd7\x02\n" +
+	"\x10deadline_warning\x18\x03 \x01(\tR\x0fdeadlineWarning\"\xf1\x02\n" +
 	"\vExplanation\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12*\n" +
@@ -3312,7 +3322,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x0eexpected_start\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12J\n" +
 	"\x13expected_last_start\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x11expectedLastStart\x12'\n" +
 	"\x0fexpected_worker\x18\x06 \x01(\tR\x0eexpectedWorker\x12:\n" +
-	"\x10would_start_with\x18\a \x03(\v2\x10.reeve.v1.ChangeR\x0ewouldStartWith\"\xc5\x01\n" +
+	"\x10would_start_with\x18\a \x03(\v2\x10.reeve.v1.ChangeR\x0ewouldStartWith\x12\x18\n" +
+	"\awaiting\x18\b \x01(\x03R\awaiting\"\xc5\x01\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\tR\bresource\x12\x12\n" +
