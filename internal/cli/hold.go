@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -89,39 +88,4 @@ an array element by element the same elements run again. The old job stays as it
 	c.Flags().StringVar(&key, "key", "", "idempotency `key` of the new job (default: a random one)")
 	c.Flags().BoolVarP(&wait, "wait", "w", false, "wait for the new job and exit with its code")
 	return c
-}
-
-func (e *env) explain() *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain REF",
-		Short: "Say every reason why a job, task or element waits",
-		Example: `  reeve explain last
-  reeve explain 4217.transform.3 -o json`,
-		Args: usage.Count(1, 1),
-		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			ref, err := e.ref(ctx, cl, args[0])
-			if err != nil {
-				return err
-			}
-			why, err := cl.Explain(ctx, ref.String())
-			if err != nil {
-				return err
-			}
-			if e.Structured() {
-				return e.Message(why)
-			}
-			fmt.Fprintln(e.Out, render.Clean(why.GetSummary()))
-			for _, t := range why.GetTasks() {
-				what := t.GetTask()
-				if ref.Index != job.NoIndex {
-					what = fmt.Sprintf("%s.%d", what, ref.Index)
-				}
-				fmt.Fprintf(e.Out, "\n%s: %s\n", what, t.GetState())
-				for _, r := range t.GetReasons() {
-					fmt.Fprintf(e.Out, "  - %s\n", render.Clean(r.GetText()))
-				}
-			}
-			return nil
-		}),
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/bars"
 	"github.com/reeve-scheduler/reeve/internal/cli/items"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
-	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
@@ -47,8 +46,8 @@ func (f *itemFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// array reads the items, and stores them on the server where they are many.
-func (e *env) array(ctx context.Context, cl *client.Client, f *itemFlags, file string) (*job.Array, error) {
+// array reads the items, and has put store them where they are many.
+func (e *env) array(ctx context.Context, put items.Put, f *itemFlags, file string) (*job.Array, error) {
 	in, size := waiting(ctx, e.in), int64(0)
 	name := file
 	if file == "-" {
@@ -71,7 +70,7 @@ func (e *env) array(ctx context.Context, cl *client.Client, f *itemFlags, file s
 	if f.json != "" {
 		all = items.JSON(in, name)
 	}
-	a, err := items.Store(ctx, cl.PutItems, all)
+	a, err := items.Store(ctx, put, all)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,6 +27,10 @@ func (e *env) ls() *cobra.Command {
 		Use:     "ls",
 		Aliases: []string{"list", "ps"},
 		Short:   "List jobs, newest first",
+		Long: `List jobs, newest first.
+
+With -o wide a job that has not ended shows when it is expected to have (ETA), or where nobody knows that to start, and that it
+is expected to miss its deadline, if it is.`,
 		Example: `  reeve ls --state running,pending
   reeve ls --label team=data --since 2d -o wide`,
 		Args: usage.Count(0, 0),
@@ -105,7 +110,7 @@ func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 	}
 	header := []string{"JOB", "NAME", "STATE", "DONE", "AGE", "TOOK", "CAUSE"}
 	if e.Format == "wide" {
-		header = append(header, "QUEUE", "PRIORITY", "BY", "LABELS")
+		header = []string{"JOB", "NAME", "STATE", "DONE", "AGE", "TOOK", "ETA", "CAUSE", "QUEUE", "PRIORITY", "BY", "LABELS"}
 	}
 	if everywhere {
 		header = slices.Insert(header, 1, "NAMESPACE")
@@ -115,10 +120,12 @@ func (e *env) printJobs(jobs []*client.Job, more, everywhere bool) error {
 		c := j.GetCounts()
 		row := []string{
 			j.GetId(), render.OrDash(j.GetName()), jobState(j), fmt.Sprintf("%d/%d", render.Ended(c), c.GetTotal()), render.Ago(j.GetSubmittedAt()),
-			render.Took(j.GetStartedAt(), j.GetEndedAt()), render.OrDash(j.GetCause()),
+			render.Took(j.GetStartedAt(), j.GetEndedAt()),
 		}
 		if e.Format == "wide" {
-			row = append(row, j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), render.OrDash(render.Labels(j.GetLabels())))
+			row = append(row, render.ETA(j), render.OrDash(cmp.Or(j.GetCause(), j.GetDeadlineWarning())), j.GetQueue(), fmt.Sprint(j.GetPriority()), j.GetSubmittedBy(), render.OrDash(render.Labels(j.GetLabels())))
+		} else {
+			row = append(row, render.OrDash(j.GetCause()))
 		}
 		if everywhere {
 			row = slices.Insert(row, 1, j.GetNamespace())

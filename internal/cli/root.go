@@ -24,6 +24,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/cli/bars"
 	"github.com/reeve-scheduler/reeve/internal/cli/complete"
 	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
+	"github.com/reeve-scheduler/reeve/internal/cli/outlook"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/simulate"
 	"github.com/reeve-scheduler/reeve/internal/cli/spaces"
@@ -146,13 +147,15 @@ then         reeve server --dev    a server without TLS on this machine alone
 	whole := stores.Commands{Printer: &e.Printer, In: e.in, Version: e.built}
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.explain, e.tokens, e.artifacts,
+		e.hold, e.release, e.tokens, e.artifacts,
 		whole.Backup, whole.Restore, whole.Migrate, e.version,
 	} {
 		root.AddCommand(command())
 	}
 	root.AddCommand(simulate.Env{Printer: &e.Printer, In: e.in, Err: e.err, Dial: e.connect, Space: e.space}.Command())
 	root.AddCommand(fleet.Env{Printer: &e.Printer, On: e.on}.Commands()...)
+	ahead := outlook.Env{Printer: &e.Printer, On: e.on, Ref: e.ref, Asking: e.asking, Exit: func(code int) error { return exitCode(code) }}
+	root.AddCommand(ahead.Commands()...)
 	root.AddCommand(spaces.Env{Printer: &e.Printer, On: e.on, Namespace: func() string { return e.namespace }}.Commands()...)
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {

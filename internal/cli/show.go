@@ -24,7 +24,10 @@ func (e *env) show() *cobra.Command {
 		Long: `Show a job, a task with its elements, or an element with its attempts.
 
 Of a job with a name, the tasks that have not ended show how long an attempt is expected to run: what the last two took on
-average, and between what four of five did. A line below says which tasks ask for far more memory than they use, or for less.`,
+average, and between what four of five did. A line below says which tasks ask for far more memory than they use, or for less.
+
+Of what waits it shows when it is expected to start, of a job when it is expected to have ended, and that it will miss its
+deadline, as far as that is known; reeve explain says why.`,
 		Example: `  reeve show last
   reeve show 4217.transform --state failed
   reeve show 4217.transform.3
@@ -87,7 +90,9 @@ func (e *env) showJob(j *client.Job) error {
 	line("started", render.Stamp(j.GetStartedAt()))
 	line("ended", render.Stamp(j.GetEndedAt()))
 	line("deadline", render.Stamp(j.GetDeadline()))
+	line("warning", j.GetDeadlineWarning())
 	line("starts", render.Stamp(j.GetStartAfter()))
+	line("expected", expected(j))
 	line("retry of", j.GetRetryOf())
 	line("waits for", strings.Join(j.GetWaitsFor(), ", "))
 	if e.Format == "wide" {
@@ -104,36 +109,58 @@ func (e *env) showJob(j *client.Job) error {
 	return e.showTasks(j)
 }
 
-// showTasks prints a table of a job's tasks, how long those may run that have not ended, and
-// whether any asks for far more memory than it takes, or for less.
+// expected is when an unfinished job starts and ends, as far as is known.
+func expected(j *client.Job) string {
+	start := "to start "
+	if j.GetStartedAt() != nil {
+		start = "the next of it to start "
+	}
+	var parts []string
+	for _, p := range []struct {
+		what string
+		at   *client.Timestamp
+	}{{start, j.GetExpectedStart()}, {"to end ", j.GetExpectedEnd()}} {
+		if p.at != nil && !client.Ended(j) {
+			parts = append(parts, p.what+render.Moment(p.at))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// showTasks prints a table of a job's tasks, when those start that wait, how long those may run
+// that have not ended, and whether any asks for far more memory than it takes, or for less.
 func (e *env) showTasks(j *client.Job) error {
-	expected := func(t *client.Task) string {
+	head := []string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}
+	rows := make([][]string, 0, len(j.GetTasks()))
+	for _, t := range j.GetTasks() {
+		rows = append(rows, render.TaskRow(t))
+	}
+	// column adds one before another, if any task has something to say there.
+	column := func(at int, name string, of func(*client.Task) string) {
+		if !slices.ContainsFunc(j.GetTasks(), func(t *client.Task) bool { return of(t) != "" }) {
+			return
+		}
+		head = slices.Insert(head, at, name)
+		for i, t := range j.GetTasks() {
+			rows[i] = slices.Insert(rows[i], at, render.OrDash(of(t)))
+		}
+	}
+	if e.Format == "wide" || slices.ContainsFunc(j.GetTasks(), asksForMore) {
+		column(len(head), "RESOURCES", func(t *client.Task) string { return render.Resources(t.GetResources()) })
+	}
+	const tookEnds = 4
+	column(tookEnds, "EXPECTED", func(t *client.Task) string {
 		if t.GetEndedAt() != nil {
 			return ""
 		}
 		return t.GetForecast().GetRun()
-	}
-	head := []string{"TASK", "STATE", "DONE", "TOOK", "WORKER", "CAUSE"}
-	const took = 3
-	some := slices.ContainsFunc(j.GetTasks(), func(t *client.Task) bool { return expected(t) != "" })
-	asks := e.Format == "wide" || slices.ContainsFunc(j.GetTasks(), asksForMore)
-	if asks {
-		head = append(head, "RESOURCES")
-	}
-	rows := make([][]string, 0, len(j.GetTasks()))
-	for _, t := range j.GetTasks() {
-		row := render.TaskRow(t)
-		if asks {
-			row = append(row, render.Resources(t.GetResources()))
+	})
+	column(tookEnds, "STARTS", func(t *client.Task) string {
+		if t.GetExpectedStart() == nil || t.GetEndedAt() != nil {
+			return ""
 		}
-		if some {
-			row = slices.Insert(row, took+1, render.OrDash(expected(t)))
-		}
-		rows = append(rows, row)
-	}
-	if some {
-		head = slices.Insert(head, took+1, "EXPECTED")
-	}
+		return render.In(t.GetExpectedStart()) + " on " + t.GetExpectedWorker()
+	})
 	if err := e.Table(head, rows); err != nil {
 		return err
 	}

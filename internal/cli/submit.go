@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reeve-scheduler/reeve/internal/cli/items"
+	"github.com/reeve-scheduler/reeve/internal/cli/outlook"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
@@ -37,6 +39,18 @@ func (s *submitFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.key, "key", "", "idempotency `key`: the same key and job make one job (default: a random one)")
 	f.BoolVar(&s.hold, "hold", false, "hold the job until reeve release")
+}
+
+func (s *submitFlags) addParams(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&s.params, "param", "p", nil, "a parameter, `name=value`; may be repeated")
+}
+
+// throttled refuses a throttle without an array that is given here.
+func (s *submitFlags) throttled() error {
+	if s.items.throttle > 0 && !s.items.given() {
+		return errors.New("--throttle goes with --each-line and --each-json; otherwise it stands in the job file")
+	}
+	return nil
 }
 
 func (s *submitFlags) check(c *cobra.Command) error {
@@ -73,7 +87,7 @@ Ctrl-C during --wait leaves the jobs as they are.`,
 	}
 	s.add(c)
 	s.items.add(c, "a file, `[TASK=]FILE`")
-	c.Flags().StringArrayVarP(&s.params, "param", "p", nil, "a parameter, `name=value`; may be repeated")
+	s.addParams(c)
 	c.Flags().BoolVarP(&s.wait, "wait", "w", false, "wait for the jobs and exit with the highest of their codes")
 	return c
 }
@@ -84,8 +98,9 @@ func (e *env) submitFiles(ctx context.Context, files []string, s *submitFlags) e
 		return fmt.Errorf("--key %q: one key is for one job file, not for %d", s.key, len(files))
 	case s.items.given() && len(files) > 1:
 		return fmt.Errorf("--each-line and --each-json are for one job file, not for %d", len(files))
-	case s.items.throttle > 0 && !s.items.given():
-		return errors.New("--throttle goes with --each-line and --each-json; otherwise it stands in the job file")
+	}
+	if err := s.throttled(); err != nil {
+		return err
 	}
 	cl, err := e.connect()
 	if err != nil {
@@ -155,19 +170,12 @@ func cause(err error) error {
 // submitText checks a job file here, where its errors cost no round trip, and
 // submits it. A file that nobody has seen has no name, and its errors no places.
 func (e *env) submitText(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (*client.SubmittedJob, error) {
-	if name == "-" {
-		name = "stdin"
-	}
-	given, err := params(s.params)
+	q, keyed, err := e.request(ctx, cl.PutItems, name, text, s)
 	if err != nil {
 		return nil, err
 	}
-	q, err := e.request(ctx, cl, name, text, s)
-	if err != nil {
-		return nil, err
-	}
-	if q.Items[0].Params, err = client.Params(given); err != nil {
-		return nil, err
+	if !keyed {
+		q.Items[0].IdempotencyKey = randomKey()
 	}
 	jobs, err := cl.Submit(ctx, q)
 	if err != nil && ctx.Err() != nil {
@@ -179,46 +187,53 @@ func (e *env) submitText(ctx context.Context, cl *client.Client, name string, te
 	return jobs[0], nil
 }
 
-// request is a job file on its way to the server: as it is, or, where items are
-// stored apart, in its canonical form.
-func (e *env) request(ctx context.Context, cl *client.Client, name string, text []byte, s *submitFlags) (*client.SubmitRequest, error) {
-	given, err := e.givenArray(ctx, cl, name, text, &s.items)
+// request is a job file on its way to the server: as it is, or, where put stores items
+// apart, in its canonical form. keyed: flags or file say its idempotency key.
+func (e *env) request(ctx context.Context, put items.Put, name string, text []byte, s *submitFlags) (q *client.SubmitRequest, keyed bool, err error) {
+	if name == "-" {
+		name = "stdin"
+	}
+	values, err := params(s.params)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	given, err := e.givenArray(ctx, put, name, text, &s.items)
+	if err != nil {
+		return nil, false, err
 	}
 	parsed, err := jobfile.Read(name, text, given)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, note := range parsed.Notes {
 		fmt.Fprintln(e.err, "note:", note)
 	}
-	q := &client.SubmitRequest{
-		Namespace: e.namespace, Source: client.File(text), FileName: name, Items: []*client.SubmitItem{{IdempotencyKey: s.key}}, Hold: s.hold,
+	item := &client.SubmitItem{IdempotencyKey: s.key}
+	if item.Params, err = client.Params(values); err != nil {
+		return nil, false, err
 	}
-	if s.key == "" && parsed.Spec.IdempotencyKey == "" {
-		q.Items[0].IdempotencyKey = randomKey()
-	}
-	stored, err := items.StoreLong(ctx, cl.PutItems, parsed.Spec)
+	q = &client.SubmitRequest{Namespace: e.namespace, Source: client.File(text), FileName: name, Items: []*client.SubmitItem{item}, Hold: s.hold}
+	keyed = s.key != "" || parsed.Spec.IdempotencyKey != ""
+	stored, err := items.StoreLong(ctx, put, parsed.Spec)
 	if err != nil || !stored && given == nil {
-		return q, err
+		return q, keyed, err
 	}
 	canonical, _, err := jobfile.Canonical(parsed.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, false, fmt.Errorf("%s: %w", name, err)
 	}
 	q.Source, q.FileName = client.File(canonical), "" // its positions would mean nothing
 	switch {
 	case parsed.Namespace != "" && e.namespace != "" && e.namespace != parsed.Namespace:
-		return nil, fmt.Errorf("%s says namespace %s, --namespace or REEVE_NAMESPACE %s; leave one out", name, parsed.Namespace, e.namespace)
+		return nil, false, fmt.Errorf("%s says namespace %s, --namespace or REEVE_NAMESPACE %s; leave one out", name, parsed.Namespace, e.namespace)
 	case e.namespace == "":
 		q.Namespace = parsed.Namespace
 	}
-	return q, nil
+	return q, keyed, nil
 }
 
 // givenArray is the array that the flags give to a task, nil for none.
-func (e *env) givenArray(ctx context.Context, cl *client.Client, name string, text []byte, f *itemFlags) (*jobfile.Given, error) {
+func (e *env) givenArray(ctx context.Context, put items.Put, name string, text []byte, f *itemFlags) (*jobfile.Given, error) {
 	if !f.given() {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
@@ -235,7 +250,7 @@ func (e *env) givenArray(ctx context.Context, cl *client.Client, name string, te
 		return nil, err
 	}
 	var err error
-	given.Array, err = e.array(ctx, cl, f, file)
+	given.Array, err = e.array(ctx, put, f, file)
 	return given, err
 }
 
@@ -278,4 +293,26 @@ func params(pairs []string) (map[string]any, error) {
 		out[name] = value
 	}
 	return out, nil
+}
+
+// asking adds the flags of a submit to a command that only asks, and returns what makes a
+// request of a job file.
+func (e *env) asking(c *cobra.Command) outlook.Read {
+	var s submitFlags
+	f := c.Flags()
+	f.StringVar(&s.key, "key", "", "idempotency `key` that it would be submitted with")
+	f.BoolVar(&s.hold, "hold", false, "as if it were held until reeve release")
+	s.items.add(c, "a file, `[TASK=]FILE`")
+	s.addParams(c)
+	return func(ctx context.Context, file string) (*client.SubmitRequest, error) {
+		if err := cmp.Or(s.check(c), s.throttled()); err != nil {
+			return nil, err
+		}
+		text, err := e.read(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		q, _, err := e.request(ctx, items.Weigh, file, text, &s)
+		return q, err
+	}
 }
