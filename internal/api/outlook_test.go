@@ -64,7 +64,7 @@ func TestExplainLooksAhead(t *testing.T) {
 	fetch, sum := texts(x.GetTasks()[0].GetReasons()), texts(x.GetTasks()[1].GetReasons())
 	match(t, "fetch", fetch["kept"], `worker w1 has room and is kept for job `+big+`, which comes first, until about [0-9 A-Za-z:]+ UTC`)
 	match(t, "fetch", fetch["would_start"], `would start now with timeout: (10m|9m[0-9]+s)`)
-	match(t, "fetch", fetch["turn"], "the only fitting worker has a place for it\n1 ready element is ahead of it in order")
+	match(t, "fetch", fetch["turn"], "the only fitting worker has a place for it\n1 ready element is ahead of it in order, of job "+big)
 	if sum["expected"] != "" || sum["dependency"] == "" { // nobody knows how long fetch takes
 		t.Errorf("sum: %v", sum)
 	}

@@ -14,6 +14,8 @@ const (
 	// maxAhead bounds how many groups an explanation counts.
 	maxAhead = 10_000
 	maxTurns = 5
+	// maxFirst bounds the jobs that it names of what is ahead.
+	maxFirst = 3
 )
 
 // Explain says why the elements of a ready group do not start now. Its cost grows
@@ -29,7 +31,7 @@ func (x *Index) Explain(id GroupID) why.Why {
 	y := why.Why{
 		Ready: r.Ready, Namespace: q.up.name, Queue: q.name,
 		NamespacePaused: q.up.paused, QueuePaused: q.paused,
-		Need: why.Need(c.shape.Shape), Alone: id.Alone, Nodes: c.nodes, Workers: len(x.workerList),
+		Need: why.Need(c.shape.Shape), Alone: id.Alone, Nodes: c.nodes, Job: id.Job, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
 		count(&y, w, c)
@@ -76,13 +78,17 @@ func (x *Index) column(i int) string {
 }
 
 func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record) {
-	budget := maxAhead
+	a := ahead{of: r, budget: maxAhead}
 	for _, other := range c.flow.classes {
 		if other != nil && len(other.groups) > 0 {
-			y.Ahead += x.countAhead(other.groups, 0, r, &budget)
+			x.countAhead(&a, other.groups, 0)
 		}
 	}
-	y.AheadMore = budget <= 0
+	y.Ahead, y.AheadMore = a.n, a.budget <= 0
+	y.FirstMore = y.AheadMore || len(a.first) > maxFirst
+	for _, o := range a.first[:min(len(a.first), maxFirst)] {
+		y.First = append(y.First, o.Job)
+	}
 	for n := c.flow; n.up != nil && n.account != nil; n = n.up {
 		for _, kid := range n.up.kids {
 			if len(y.Turns) < maxTurns && kid != nil && kid != n && kid.open() && kid.busy() && x.precedes(kid, n) {
@@ -119,19 +125,48 @@ func (a *account) turn() why.Turn {
 	return why.Turn{Namespace: a.up.up.name, Queue: a.up.name, User: a.name}
 }
 
-// countAhead counts what is before r at and below a position of a heap: below what is
-// not before r, nothing is.
-func (x *Index) countAhead(h pile.Heap, at int, r *pile.Record, budget *int) int64 {
+// ahead is what is before a group in order.
+type ahead struct {
+	of *pile.Record
+	// budget is how many more groups may be counted, n how many elements they have.
+	budget int
+	n      int64
+	// first is a group of each of the jobs that come first, and of one more, in order.
+	first []*pile.Record
+}
+
+// countAhead counts what is before a group at and below a position of a heap: below what is
+// not before it, nothing is.
+func (x *Index) countAhead(a *ahead, h pile.Heap, at int) {
 	o := x.groups.Get(h[at])
-	if *budget <= 0 || !o.Before(r) {
-		return 0
+	if a.budget <= 0 || !o.Before(a.of) {
+		return
 	}
-	*budget--
-	n := o.Ready
+	a.budget--
+	a.n += o.Ready
+	a.name(o)
 	for i := at*pile.Fan + 1; i < min(at*pile.Fan+1+pile.Fan, len(h)); i++ {
-		n += x.countAhead(h, i, r, budget)
+		x.countAhead(a, h, i)
 	}
-	return n
+}
+
+// name notes a group if its job is one of the first.
+func (a *ahead) name(o *pile.Record) {
+	same := slices.IndexFunc(a.first, func(f *pile.Record) bool { return f.Job == o.Job })
+	switch {
+	case same >= 0 && !o.Before(a.first[same]):
+		return
+	case same >= 0:
+		a.first = slices.Delete(a.first, same, same+1)
+	case len(a.first) > maxFirst && !o.Before(a.first[maxFirst]):
+		return
+	}
+	at := len(a.first)
+	for at > 0 && o.Before(a.first[at-1]) {
+		at--
+	}
+	a.first = slices.Insert(a.first, at, o)
+	a.first = a.first[:min(len(a.first), maxFirst+1)]
 }
 
 func count(y *why.Why, w *worker, c *class) {

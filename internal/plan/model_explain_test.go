@@ -10,18 +10,38 @@ import (
 // explain counts what Why counts, in its order of causes.
 func (m *model) explain(g *modelGroup) why.Why {
 	y := why.Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone, Nodes: g.together(),
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone, Nodes: g.together(), Job: g.ID.Job,
 		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
 		Workers: len(m.workers),
 	}
 	for _, w := range m.workers {
 		m.explainWorker(&y, w)
 	}
+	before := func(o, g *modelGroup) bool {
+		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0
+	}
+	var ahead []*modelGroup
 	for _, o := range m.groups {
 		mine := o.Namespace == g.Namespace && o.Queue == g.Queue && o.User == g.User && o.Background == g.Background
-		if mine && cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0 {
+		if mine && o.ready > 0 && before(o, g) {
 			y.Ahead += o.ready
+			ahead = append(ahead, o)
 		}
+	}
+	slices.SortFunc(ahead, func(a, b *modelGroup) int {
+		if before(a, b) {
+			return -1
+		}
+		return 1
+	})
+	for _, o := range ahead {
+		if slices.Contains(y.First, o.ID.Job) {
+			continue
+		}
+		if y.FirstMore = len(y.First) == maxFirst; y.FirstMore {
+			break
+		}
+		y.First = append(y.First, o.ID.Job)
 	}
 	return y
 }

@@ -57,6 +57,11 @@ type Why struct {
 	// user has in it; with AheadMore there are more, which were not counted.
 	Ahead     int64
 	AheadMore bool
+	// First is whose those are, the first in order first: a few jobs. With FirstMore there are
+	// more. Job is whose the group is.
+	First     []job.ID
+	FirstMore bool
+	Job       job.ID
 	// Turns are the users, queues and namespaces that it comes after by their share, a few of them.
 	Turns []Turn
 }
@@ -160,7 +165,27 @@ func (y Why) ahead() string {
 	} else if y.Ahead == 1 {
 		n = "1 ready element is"
 	}
-	return n + " ahead of it in order"
+	return n + " ahead of it in order" + y.whose()
+}
+
+// whose names the jobs that are ahead.
+func (y Why) whose() string {
+	if len(y.First) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(y.First))
+	for _, id := range y.First {
+		name := "job " + id.String()
+		if id == y.Job {
+			name = "its own job"
+		}
+		names = append(names, name)
+	}
+	text := ", of "
+	if y.FirstMore {
+		text = ", first of "
+	}
+	return text + strings.Join(names, ", ")
 }
 
 // String says what is at its limit, and by what.
