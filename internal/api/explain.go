@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -73,7 +74,12 @@ func (s *server) foresee(ctx context.Context, m *core.JobImage, why []core.Expla
 	_ = s.Outlook.Moment(soon, f, func(moment *forecast.Moment) { // without it there is less to say
 		left := most
 		for i := range why {
-			if len(why[i].Groups) > 0 && left > 0 {
+			switch {
+			case len(why[i].Groups) == 0:
+			case left == 0:
+				why[i].Reasons = append(why[i].Reasons, core.Reason{Kind: "unknown_start", Text: fmt.Sprintf(
+					"when it starts is said of %d tasks at a time: ask for %s.%s", most, m.ID, why[i].Task)})
+			default:
 				why[i].Foresee(f.Course, moment)
 				left--
 			}

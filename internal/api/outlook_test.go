@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -96,6 +97,32 @@ func TestExplainLooksAhead(t *testing.T) {
 	}
 	if n := len(do(t, c.jobs.List, &reevev1.ListRequest{}).GetJobs()); n != 3 {
 		t.Errorf("after the plans there are %d jobs", n)
+	}
+}
+
+// TestExplainWideGraph: of a graph with very many tasks those say when they start that fit into an
+// answer, and the others how to ask.
+func TestExplainWideGraph(t *testing.T) {
+	r := newRig(t)
+	c := r.as(r.admin)
+	r.join(c, "w1", 4)
+	var file strings.Builder
+	file.WriteString("tasks:\n")
+	for i := range 60 {
+		fmt.Fprintf(&file, "  t%d: {run: x, timeout: 1m, resources: {cpu: 8}}\n", i)
+	}
+	wide := r.submit(c, file.String())
+	for i, x := range do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: wide}).GetTasks() {
+		want := ""
+		if i >= 50 {
+			want = fmt.Sprintf("when it starts is said of 50 tasks at a time: ask for %s.t%d", wide, i)
+		}
+		if got := texts(x.GetReasons()); got["unknown_start"] != want || (got["would_start"] != "") != (i < 50) {
+			t.Errorf("task %d: %v", i, got)
+		}
+	}
+	if got := texts(do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: wide + ".t59"}).GetTasks()[0].GetReasons()); got["would_start"] == "" || got["unknown_start"] != "" {
+		t.Errorf("the last task alone: %v", got)
 	}
 }
 

@@ -124,7 +124,7 @@ func (s *server) expect(ctx context.Context, out []*reevev1.Job, images []core.J
 	}
 	for i := range images {
 		if !images[i].State.Terminal() {
-			wire.Expect(out[i], &images[i], f.Course, f.Cluster.WorkerName)
+			wire.Expect(out[i], &images[i], f.Course, f.Cluster)
 			out[i].DeadlineWarning = f.Warning(images[i].ID)
 		}
 	}

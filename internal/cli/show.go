@@ -124,6 +124,9 @@ func expected(j *client.Job) string {
 			parts = append(parts, p.what+render.Moment(p.at))
 		}
 	}
+	if len(parts) > 0 && j.GetExpectedAtLeast() {
+		parts = append(parts, "or later")
+	}
 	return strings.Join(parts, ", ")
 }
 

@@ -11,6 +11,8 @@ type Foresight struct {
 	// Groups is what planning calls that, Pending how many elements it is.
 	Groups  []plan.GroupID
 	Pending int64
+	// Ready: some of that is.
+	Ready bool
 	// Learned: how long it runs is known from earlier ones.
 	Learned bool
 	// Expected is when it starts, as far as is known.
@@ -28,6 +30,7 @@ func (s *State) foresight(j *jobState, ti uint32) Foresight {
 	}
 	_, f.Learned = s.predict(j, ti)
 	shared, alone := t.startable()
+	f.Ready = !j.held && shared+alone > 0
 	if alone > 0 {
 		f.Groups = append(f.Groups, plan.GroupID{Job: j.id, Task: ti, Alone: true})
 	}
@@ -46,6 +49,9 @@ func (x *Explanation) Foresee(c *forecast.Course, m *forecast.Moment) {
 			x.Reasons = append(x.Reasons, Reason(r))
 		}
 		e := m.Expect(c, id, x.Pending)
+		if x.Ready {
+			e.Reasons = append(e.Reasons, m.Beyond(id)...)
+		}
 		for _, r := range e.Reasons {
 			x.Reasons = append(x.Reasons, Reason(r))
 		}

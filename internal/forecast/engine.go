@@ -338,7 +338,7 @@ func (e *engine) finish(c *Cluster) *Course {
 			e.open(j.ID)
 		}
 		if is := out.Jobs[j.ID]; j.Deadline > 0 && is.End > j.Deadline {
-			out.Late = append(out.Late, Late{Job: j.ID, Deadline: j.Deadline, At: is.End, AtLeast: is.Open, Task: j.Tasks[is.Task].Name})
+			out.Late = append(out.Late, Late{Job: j.ID, Deadline: j.Deadline, At: is.End, AtLeast: is.Open || c.More, Task: j.Tasks[is.Task].Name})
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package forecast
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -171,6 +172,20 @@ func TestMore(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("with more: %v (-want +got)\n%s", more, diff)
+		}
+		effect, m := c.WhatIf(&Job{ID: 9, Tasks: []Task{asked}}, course, nil), c.Moment()
+		if said := strings.HasSuffix(effect.Summary(c.Now), ", at the earliest"); said != more || effect.AtLeast != more {
+			t.Errorf("with more: %v: %s", more, effect.Summary(c.Now))
+		}
+		if got := kinds(m.Beyond(plan.GroupID{Job: 8})); (len(got) > 0) != more || m.Beyond(plan.GroupID{Job: 1}) != nil {
+			t.Errorf("with more: %v: of what is not looked at %v", more, got)
+		}
+		ahead := ", of job 1"
+		if more {
+			ahead = "more than 1 ready elements are ahead of it in order, first of job 1"
+		}
+		if got := effect.Tasks[0].Reasons[1].Text; !strings.HasSuffix(got, ahead) {
+			t.Errorf("with more: %v: %s", more, got)
 		}
 	}
 }

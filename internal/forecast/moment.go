@@ -32,7 +32,13 @@ func (m *Moment) Waits(id plan.GroupID) bool {
 }
 
 // Why says what a group that waits waits for, but for what Kept says.
-func (m *Moment) Why(id plan.GroupID) why.Why { return m.e.x.Explain(id) }
+func (m *Moment) Why(id plan.GroupID) why.Why {
+	y := m.e.x.Explain(id)
+	if m.c.More && y.Ahead > 0 {
+		y.AheadMore, y.FirstMore = true, true
+	}
+	return y
+}
 
 // maxKept bounds the places of which it is said that they are kept for others.
 const maxKept = 3

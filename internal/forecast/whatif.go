@@ -58,6 +58,9 @@ type Effect struct {
 	Late *Late
 	// Delays is the jobs that would start later, the most delayed first.
 	Delays []Delay
+	// AtLeast: more waits than was looked at, so that times are at the earliest and there may be
+	// more delays.
+	AtLeast bool
 	// Evicts is jobs of which attempts would have to make room.
 	Evicts []job.ID
 }
@@ -84,7 +87,7 @@ func (c *Cluster) WhatIf(j *Job, otherwise *Course, stop func() bool) *Effect {
 	e.settle()
 	e.follow()
 	course, m := e.finish(&with), with.Moment()
-	out := &Effect{Tasks: make([]TaskCourse, len(j.Tasks))}
+	out := &Effect{Tasks: make([]TaskCourse, len(j.Tasks)), AtLeast: c.More}
 	for i := range j.Tasks {
 		out.Verdict = max(out.Verdict, m.askedTask(&out.Tasks[i], &j.Tasks[i], course, e.graphs[j.ID].at[i].skipped))
 	}

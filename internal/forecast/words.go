@@ -67,11 +67,16 @@ func span(at, now int64) string {
 	return job.FormatAbout(at-now) + " (" + job.FormatClock(at, now) + ")"
 }
 
+// Beyond says of a group that is ready that it is not looked at, if that is so.
+func (m *Moment) Beyond(id plan.GroupID) []why.Reason {
+	if !m.c.More || m.e.groups[id] != nil {
+		return nil
+	}
+	return unknown("so much waits that no forecast looks at it")
+}
+
 // unknown says why nobody knows when a group starts.
 func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
-	say := func(format string, args ...any) []why.Reason {
-		return []why.Reason{{Kind: "unknown_start", Text: "nobody knows when it starts: " + fmt.Sprintf(format, args...)}}
-	}
 	if !m.Waits(id) {
 		return nil
 	}
@@ -80,21 +85,25 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
 	}
 	switch n := m.endless(id); {
 	case slices.Contains(m.c.Behind, id):
-		return say("others go before it for a concurrency key, and no forecast follows those")
+		return unknown("others go before it for a concurrency key, and no forecast follows those")
 	case c.Extent == TooMany:
-		return say("%d attempts start before, and no forecast looks further", MaxSteps)
+		return unknown("%d attempts start before, and no forecast looks further", MaxSteps)
 	case c.Extent == TooLong:
-		return say("there is so much to do that the forecast was given up")
+		return unknown("there is so much to do that the forecast was given up")
 	case c.Extent == TooFar:
-		return say("it is more than %s away", job.FormatAbout(MaxAhead))
+		return unknown("it is more than %s away", job.FormatAbout(MaxAhead))
 	case n == 0 && c.Further == 0:
 		return nil
 	case n == 1:
-		return say("1 attempt runs of which nobody knows how long it takes; a timeout: or a few runs of a named job would tell")
+		return unknown("1 attempt runs of which nobody knows how long it takes; a timeout: or a few runs of a named job would tell")
 	case n > 1:
-		return say("%d attempts run of which nobody knows how long they take; a timeout: or a few runs of a named job would tell", n)
+		return unknown("%d attempts run of which nobody knows how long they take; a timeout: or a few runs of a named job would tell", n)
 	}
-	return say("attempts start before of which nobody knows how long they take; a timeout: or a few runs of a named job would tell")
+	return unknown("attempts start before of which nobody knows how long they take; a timeout: or a few runs of a named job would tell")
+}
+
+func unknown(format string, args ...any) []why.Reason {
+	return []why.Reason{{Kind: "unknown_start", Text: "nobody knows when it starts: " + fmt.Sprintf(format, args...)}}
 }
 
 // String says by how much a job misses its deadline, as seen at a moment in Unix milliseconds.
@@ -133,6 +142,9 @@ func (e *Effect) Summary(now int64) string {
 	}
 	if e.End > 0 {
 		text += ", and end " + when(e.End, now)
+	}
+	if e.AtLeast && first > now {
+		text += ", at the earliest"
 	}
 	return text
 }

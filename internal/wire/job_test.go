@@ -64,7 +64,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Those are the handlers' to set; cancel_requested is of jobs that have not ended.
-	if missing := unset(out, "params", "spec", "counts", "cancel_requested", "expected_start", "expected_end", "deadline_warning"); missing != nil {
+	if missing := unset(out, "params", "spec", "counts", "cancel_requested", "expected_start", "expected_end", "expected_at_least", "deadline_warning"); missing != nil {
 		t.Errorf("a job lacks %v", missing)
 	}
 	if missing := unset(out.GetTasks()[1], "array", "outputs", "held", "forecast", "expected_start", "expected_worker"); missing != nil {

@@ -41,19 +41,20 @@ func reasons(list []why.Reason) (out []*reevev1.Reason) {
 	return out
 }
 
-// Expect adds to an unfinished job what a course says of it, and of its tasks if it has them.
-func Expect(out *reevev1.Job, m *core.JobImage, c *forecast.Course, worker func(uint64) string) {
+// Expect adds to an unfinished job what a course of a cluster says of it, and of its tasks if it
+// has them.
+func Expect(out *reevev1.Job, m *core.JobImage, c *forecast.Course, of *forecast.Cluster) {
 	is := c.Jobs[m.ID]
 	waits := false
 	for i := range m.Tasks {
 		pending := m.Tasks[i].Counts[job.Pending] > 0
 		waits = waits || pending
 		if i < len(out.GetTasks()) && pending {
-			expectTask(out.GetTasks()[i], plan.GroupID{Job: m.ID, Task: uint32(i)}, c, worker)
+			expectTask(out.GetTasks()[i], plan.GroupID{Job: m.ID, Task: uint32(i)}, c, of.WorkerName)
 		}
 	}
 	if waits {
-		out.ExpectedStart = Time(is.Start)
+		out.ExpectedStart, out.ExpectedAtLeast = Time(is.Start), is.Start > 0 && of.More
 	}
 	if !is.Open && is.End > c.Now {
 		out.ExpectedEnd = Time(is.End)
@@ -75,7 +76,7 @@ func expectTask(out *reevev1.Task, id plan.GroupID, c *forecast.Course, worker f
 // jobs that would start later are left to the caller.
 func Effect(out *reevev1.PlanResponse, e *forecast.Effect, now int64) {
 	out.Verdict = [...]string{forecast.Starts: "starts", forecast.Waits: "waits", forecast.Never: "never"}[e.Verdict]
-	out.Summary, out.ExpectedEnd = e.Summary(now), Time(e.End)
+	out.Summary, out.ExpectedEnd, out.AtLeast = e.Summary(now), Time(e.End), e.AtLeast
 	if e.Late != nil {
 		out.DeadlineWarning = e.Late.String(now)
 	}

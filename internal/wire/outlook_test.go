@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,9 +67,10 @@ func TestExpect(t *testing.T) {
 		},
 	}
 	out := &reevev1.Job{Tasks: []*reevev1.Task{{}, {}, {}}}
-	Expect(out, image, course, func(id uint64) string { return "w" + strconv.FormatUint(id, 10) })
+	cluster := &forecast.Cluster{Workers: []plan.Worker{{ID: 3, Name: "w3"}}, More: true}
+	Expect(out, image, course, cluster)
 	want := &reevev1.Job{
-		ExpectedStart: Time(1000), ExpectedEnd: Time(5000),
+		ExpectedStart: Time(1000), ExpectedEnd: Time(5000), ExpectedAtLeast: true,
 		Tasks: []*reevev1.Task{{}, {ExpectedStart: Time(1000), ExpectedWorker: "w3"}, {}},
 	}
 	if diff := cmp.Diff(want, out, protocmp.Transform()); diff != "" {
@@ -79,14 +79,14 @@ func TestExpect(t *testing.T) {
 	course.Jobs[7] = forecast.JobCourse{Start: 1000, End: 5000, Open: true}
 	image.Tasks = image.Tasks[:1]
 	out = &reevev1.Job{}
-	if Expect(out, image, course, nil); out.GetExpectedEnd() != nil || out.GetExpectedStart() != nil {
+	if Expect(out, image, course, cluster); out.GetExpectedEnd() != nil || out.GetExpectedStart() != nil || out.GetExpectedAtLeast() {
 		t.Errorf("of a job of which nobody knows the end, and nothing waits: %v", out)
 	}
 }
 
 func TestEffect(t *testing.T) {
 	e := &forecast.Effect{
-		Verdict: forecast.Waits, End: 4000_000, Late: &forecast.Late{Job: 9, Deadline: 3000_000, At: 4000_000, Task: "b"},
+		Verdict: forecast.Waits, End: 4000_000, AtLeast: true, Late: &forecast.Late{Job: 9, Deadline: 3000_000, At: 4000_000, Task: "b"},
 		Tasks: []forecast.TaskCourse{
 			{
 				Name: "a", Started: 2, Count: 2, First: 700_000, Last: 800_000, Ends: 900_000, Worker: "w1",
@@ -98,7 +98,7 @@ func TestEffect(t *testing.T) {
 	got := &reevev1.PlanResponse{}
 	Effect(got, e, 100_000)
 	want := &reevev1.PlanResponse{
-		Verdict: "waits", Summary: "it would wait and start in about 10m (00:11 UTC), and end in about 1h5m (01:06 UTC)", ExpectedEnd: Time(4000_000),
+		Verdict: "waits", Summary: "it would wait and start in about 10m (00:11 UTC), and end in about 1h5m (01:06 UTC), at the earliest", ExpectedEnd: Time(4000_000), AtLeast: true,
 		DeadlineWarning: "will miss its deadline 00:50 UTC by about 17m: task b is not expected to end before 01:06 UTC",
 		Tasks: []*reevev1.PlannedTask{
 			{

@@ -86,7 +86,7 @@ main +pending +0/1 +- +in SPAN on w1 +- +- +cpu 1, memory 7Gi
 
 	many := c.submit("name: many\narray: 0-9\ntimeout: 1h\nresources: {memory: 8Gi}\nrun: echo\n")
 	like(t, "explain an array", c.ok("explain", many), `.*
-  - 1 ready element is ahead of it in order.*
+  - 1 ready element is ahead of it in order, of job `+big+`
   expected to start from TIME \(in SPAN\) to TIME \(in SPAN\), the first on worker w1
 .*`)
 	like(t, "explain an element", c.ok("explain", many+".main.3"), `.*\n  expected to start between TIME \(in SPAN\) and TIME \(in SPAN\)\n.*`)
@@ -117,7 +117,7 @@ func TestPlan(t *testing.T) {
 		{"starts", "run: echo\ntimeout: 10m\n", nil, 0, "starts",
 			"it would start at once, and end in about 10m \\(CLOCK\\)\n\nmain\n  expected to start now, on worker w1\n  expected to end TIME \\(in 10m\\)\n"},
 		{"waits", "run: echo\nresources: {memory: 8Gi}\ntimeout: 30m\n", nil, 1, "waits",
-			"it would wait and start in about SPAN \\(CLOCK\\), and end in about SPAN \\(CLOCK\\)\n\nmain\n  - the only fitting worker is busy: .*\n  - 1 ready element is ahead of it in order.*\n" +
+			"it would wait and start in about SPAN \\(CLOCK\\), and end in about SPAN \\(CLOCK\\)\n\nmain\n  - the only fitting worker is busy: .*\n  - 1 ready element is ahead of it in order, of job " + big + "\n" +
 				"  expected to start TIME \\(in SPAN\\), on worker w1\n  expected to end TIME \\(in SPAN\\)\n  would start now with 6Gi of memory instead of 8Gi\n"},
 		{"some of it waits", "array: 0-9\nrun: echo\ntimeout: 1m\n", nil, 1, "waits", "some of it would start at once, .*\n\nmain: 10 elements\n.*  expected to start from now to TIME \\(in SPAN\\), the first on worker w1\n.*"},
 		{"held", "run: echo\n", []string{"--hold"}, 1, "waits", "it would wait, and nobody knows for how long\n\nmain\n  - the job is held until it is released\n"},
@@ -153,6 +153,35 @@ func TestPlan(t *testing.T) {
 	if ids := strings.Fields(c.ok("ls", "-q")); len(ids) != 3 {
 		t.Errorf("after the plans there are the jobs %s", ids)
 	}
+}
+
+// TestOutlookOfAny: every server answers, also one that has just begun to lead.
+func TestOutlookOfAny(t *testing.T) {
+	t.Parallel()
+	v := startSeveral(t, 2)
+	v.worker("w1", "--cpu", "4", "--memory", "8Gi", "--slots", "8")
+	hog := v.submit("name: hog\ntimeout: 1h\nresources: {memory: 2Gi}\nrun: sleep 3600\n")
+	await(t, "the first job runs", func() bool { return v.show(hog).State == "running" })
+	file := mustWrite(t, v.dir+"/big.yaml", "timeout: 30m\nresources: {memory: 7Gi}\nrun: echo\n")
+	big := v.submit("timeout: 1h\nresources: {memory: 7Gi}\nrun: echo\n")
+	check := func(c *cluster) {
+		t.Helper()
+		for _, args := range [][]string{{"explain", big}, {"plan", file}} {
+			r := c.reeve(args...)
+			if (r.code == 0) != (args[0] == "explain") || !strings.Contains(r.out, ", on worker w1\n") || !strings.Contains(r.out, "would start now with 6Gi of memory instead of 7Gi\n") {
+				t.Errorf("%s: exit %d\n%s%s", args, r.code, r.out, r.err)
+			}
+		}
+	}
+	for _, m := range v.members {
+		check(m.only)
+	}
+	old, epoch := v.leader()
+	old.proc.kill(t)
+	v.another(epoch)
+	// Its worker comes back to the new one; until then its places are nobody's.
+	await(t, "the worker is there", func() bool { return v.stock("w1").State == "ready" })
+	check(v.cluster)
 }
 
 // TestPlanOfItems: a list that a submit would store is weighed, and known again, and not stored.

@@ -448,6 +448,8 @@ type Job struct {
 	ExpectedEnd   *timestamppb.Timestamp `protobuf:"bytes,27,opt,name=expected_end,json=expectedEnd,proto3" json:"expected_end,omitempty"`
 	// In words that it will miss its deadline, and by how much, if that is expected.
 	DeadlineWarning string `protobuf:"bytes,28,opt,name=deadline_warning,json=deadlineWarning,proto3" json:"deadline_warning,omitempty"`
+	// More waits than a forecast looks at: what is expected is at the earliest.
+	ExpectedAtLeast bool `protobuf:"varint,29,opt,name=expected_at_least,json=expectedAtLeast,proto3" json:"expected_at_least,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -676,6 +678,13 @@ func (x *Job) GetDeadlineWarning() string {
 		return x.DeadlineWarning
 	}
 	return ""
+}
+
+func (x *Job) GetExpectedAtLeast() bool {
+	if x != nil {
+		return x.ExpectedAtLeast
+	}
+	return false
 }
 
 // Task is one node of a job's graph.
@@ -2651,7 +2660,10 @@ type PlanResponse struct {
 	// Jobs of which attempts would have to make room, likewise.
 	Preempts []string `protobuf:"bytes,10,rep,name=preempts,proto3" json:"preempts,omitempty"`
 	// The job that there is already, if the submit's key stands for one.
-	Id            string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
+	// More waits than a forecast looks at: what is expected is at the earliest, and more may be
+	// delayed.
+	AtLeast       bool `protobuf:"varint,12,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2761,6 +2773,13 @@ func (x *PlanResponse) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *PlanResponse) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
 }
 
 // PlannedTask is what would become of a task. Times are absent where they are unknown.
@@ -3135,7 +3154,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\bR\x04spec\".\n" +
 	"\vGetResponse\x12\x1f\n" +
-	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xc5\t\n" +
+	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xf1\t\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -3168,7 +3187,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x06counts\x18\x19 \x01(\v2\x10.reeve.v1.CountsR\x06counts\x12A\n" +
 	"\x0eexpected_start\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12=\n" +
 	"\fexpected_end\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampR\vexpectedEnd\x12)\n" +
-	"\x10deadline_warning\x18\x1c \x01(\tR\x0fdeadlineWarning\x1a9\n" +
+	"\x10deadline_warning\x18\x1c \x01(\tR\x0fdeadlineWarning\x12*\n" +
+	"\x11expected_at_least\x18\x1d \x01(\bR\x0fexpectedAtLeast\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x05\n" +
@@ -3338,7 +3358,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\">\n" +
 	"\vPlanRequest\x12/\n" +
-	"\x06submit\x18\x01 \x01(\v2\x17.reeve.v1.SubmitRequestR\x06submit\"\xfc\x02\n" +
+	"\x06submit\x18\x01 \x01(\v2\x17.reeve.v1.SubmitRequestR\x06submit\"\x97\x03\n" +
 	"\fPlanResponse\x12\x18\n" +
 	"\averdict\x18\x01 \x01(\tR\averdict\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12\x1c\n" +
@@ -3351,7 +3371,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\adelayed\x18\t \x01(\x03R\adelayed\x12\x1a\n" +
 	"\bpreempts\x18\n" +
 	" \x03(\tR\bpreempts\x12\x0e\n" +
-	"\x02id\x18\v \x01(\tR\x02id\"\xcc\x03\n" +
+	"\x02id\x18\v \x01(\tR\x02id\x12\x19\n" +
+	"\bat_least\x18\f \x01(\bR\aatLeast\"\xcc\x03\n" +
 	"\vPlannedTask\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x1a\n" +

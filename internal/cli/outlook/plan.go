@@ -29,7 +29,8 @@ The exit code is for scripts:
          idempotency key stands for a job that there is already
     125  that could not be found out: no server, a wrong flag, a job file with errors
 
-With -q the verdict alone is printed: starts, waits, never, refused or exists. A plan is a forecast, of what is known now;
+With -q the verdict alone is printed: starts, waits, never, refused or exists. Of the jobs that it would delay the ten most
+delayed are shown, and up to a hundred with -o wide and json. A plan is a forecast, of what is known now;
 docs/scheduling.md says how one is made, and what it does not know.`,
 		Example: `  reeve plan etl.yaml
   reeve plan etl.yaml -p day=2026-01-01 -o json
@@ -91,17 +92,27 @@ func (e Env) print(plan *client.Plan) error {
 	return e.others(plan)
 }
 
+// fewOthers is how many other jobs are shown; the wide format has all.
+const fewOthers = 10
+
 // others prints which other jobs would have less of it.
 func (e Env) others(plan *client.Plan) error {
-	if more := int(plan.GetDelayed()) - len(plan.GetDelays()); plan.GetDelayed() > 0 {
-		fmt.Fprintf(e.Out, "\nit would delay %s", render.Plural(plan.GetDelayed(), "job"))
-		if more > 0 {
-			fmt.Fprintf(e.Out, ", %d of them not shown", more)
+	delays, preempts := plan.GetDelays(), plan.GetPreempts()
+	if e.Format != "wide" {
+		delays, preempts = delays[:min(len(delays), fewOthers)], preempts[:min(len(preempts), fewOthers)]
+	}
+	if n := plan.GetDelayed(); n > 0 {
+		fmt.Fprintf(e.Out, "\nit would delay %s", render.Plural(n, "job"))
+		if plan.GetAtLeast() {
+			fmt.Fprint(e.Out, " or more")
+		}
+		if len(delays) > 0 && int64(len(delays)) < n {
+			fmt.Fprint(e.Out, ", these the most")
 		}
 		fmt.Fprintln(e.Out)
 	}
-	rows := make([][]string, 0, len(plan.GetDelays()))
-	for _, d := range plan.GetDelays() {
+	rows := make([][]string, 0, len(delays))
+	for _, d := range delays {
 		to := "nobody knows"
 		if d.GetDelayedStart() != nil {
 			to = render.Moment(d.GetDelayedStart())
@@ -113,8 +124,12 @@ func (e Env) others(plan *client.Plan) error {
 			return err
 		}
 	}
-	if jobs := plan.GetPreempts(); len(jobs) > 0 {
-		fmt.Fprintf(e.Out, "\nit would have attempts make room of job %s\n", strings.Join(jobs, ", "))
+	if len(preempts) > 0 {
+		fmt.Fprintf(e.Out, "\nattempts of these jobs would have to make room: %s", strings.Join(preempts, ", "))
+		if more := len(plan.GetPreempts()) - len(preempts); more > 0 {
+			fmt.Fprintf(e.Out, " and %d more", more)
+		}
+		fmt.Fprintln(e.Out)
 	}
 	return nil
 }

@@ -41,13 +41,18 @@ func Later(from, to *client.Timestamp) string {
 // ETA writes when an unfinished job is expected to have ended, or, where nobody knows that and it
 // has not begun, to start; "-" where nobody knows either.
 func ETA(j *client.Job) string {
+	later := ""
+	if j.GetExpectedAtLeast() {
+		later = " or later"
+	}
 	switch {
 	case client.Ended(j):
-		return "-"
-	case j.GetExpectedEnd() == nil && j.GetExpectedStart() != nil && j.GetStartedAt() == nil:
-		return "starts " + In(j.GetExpectedStart())
+	case j.GetExpectedEnd() != nil:
+		return In(j.GetExpectedEnd()) + later
+	case j.GetExpectedStart() != nil && j.GetStartedAt() == nil:
+		return "starts " + In(j.GetExpectedStart()) + later
 	}
-	return In(j.GetExpectedEnd())
+	return "-"
 }
 
 // Prospect is what is said of something that waits, or would: why, when it starts and ends as

@@ -65,6 +65,8 @@ func TestETA(t *testing.T) {
 			{&client.Job{State: "running", StartedAt: in(-time.Hour), ExpectedStart: start}, "-"},
 			{&client.Job{State: "running", StartedAt: in(-time.Hour), ExpectedEnd: in(-time.Second)}, "now"},
 			{&client.Job{State: "succeeded", ExpectedEnd: end}, "-"},
+			{&client.Job{State: "pending", ExpectedStart: start, ExpectedAtLeast: true}, "starts in 1m or later"},
+			{&client.Job{State: "pending", ExpectedStart: start, ExpectedEnd: end, ExpectedAtLeast: true}, "in 1h or later"},
 		} {
 			if got := ETA(test.job); got != test.want {
 				t.Errorf("%v: %q, want %q", test.job, got, test.want)
