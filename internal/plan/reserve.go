@@ -68,7 +68,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
+		return o != c && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range [...]form{plain, lonely} {
@@ -194,6 +194,9 @@ func (x *Index) lacks(h *hold) int64 {
 // look visits workers that could run a class if they were empty: the last one for which a place
 // was kept, those with the most free places, and others up to a bound.
 func (x *Index) look(c *class, visit func(w *worker)) {
+	if c.shape.short != "" {
+		return
+	}
 	for _, k := range x.kept {
 		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) {
 			visit(w)

@@ -332,3 +332,34 @@ func TestKeptWorkers(t *testing.T) {
 		t.Errorf("started after each end: -want +got\n%s", diff)
 	}
 }
+
+// TestNothingIsKeptForWhatNobodyHas: what asks for a resource that no worker has ever had comes first
+// in every order and keeps nothing else from starting, ahead or by making room.
+func TestNothingIsKeptForWhatNobodyHas(t *testing.T) {
+	for _, policy := range []job.QueuePolicy{{}, {Backfill: job.BackfillConservative}, {Backfill: job.BackfillNone}, {Preempt: true}} {
+		x := New()
+		x.SetQueue("default", "default", policy)
+		x.SetWorker(host(1, 2))
+		low := Attempt{Shape: needing(1000, 0), Namespace: "default", Queue: "default", Tier: 0}
+		x.Take(1, low)
+		g := group(task(1), Shape{Resources: job.Resources{CPU: 2000, Other: "licence=1"}, Executor: "process"})
+		g.Score, g.Tier = 9, 3
+		x.SetGroup(g, 1)
+		x.SetGroup(group(task(2), needing(1000, 0)), 1)
+		if p, ok := x.Next(0); !ok || p.Group != task(2) {
+			t.Errorf("%s backfill, preempt %v: Next = %+v %v, want task 2", policy.Backfill, policy.Preempt, p, ok)
+			continue
+		}
+		x.Take(1, Attempt{Shape: needing(1000, 0), Namespace: "default", Queue: "default", Tier: 2})
+		x.SetReady(task(2), 0)
+		if p, ok := x.Next(0); ok {
+			t.Errorf("%s: Next = %+v", policy.Backfill, p)
+		}
+		if e, ok := x.Evict(0); ok {
+			t.Errorf("%s, preempt %v: Evict = %+v for what can't start", policy.Backfill, policy.Preempt, e)
+		}
+		if err := x.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
