@@ -260,7 +260,7 @@ func (s *server) begin(found replica.Copy, least uint64) {
 				s.heard(w.ID)
 			}
 		}
-		s.ready, s.w.server = true, s
+		s.w.led(s, state.Epoch())
 		at := replica.Cursor{Generation: s.generation, Seq: r.Seq}
 		if s.w.several() {
 			s.watches.Publish(at, nil, true)

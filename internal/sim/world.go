@@ -244,3 +244,12 @@ func (w *world) between(least, most time.Duration) time.Duration {
 	f := w.rnd.Float64()
 	return least + time.Duration(float64(most-least)*f*f)
 }
+
+// led notes that a server's epoch has begun, and that it leads unless it slept and another one has
+// begun meanwhile.
+func (w *world) led(s *server, epoch uint64) {
+	s.ready = true
+	if epoch >= w.past.epoch {
+		w.server = s
+	}
+}
