@@ -58,6 +58,8 @@ type Task struct {
 	// Fetch names needed tasks whose artifacts and outputs are fetched before the start.
 	Fetch []string
 	Array *Array
+	// Nodes starts the task on so many workers at once, or not at all; 0 for one that is no gang.
+	Nodes int
 
 	Env   map[string]string
 	Stdin string
@@ -326,6 +328,7 @@ func (t *Task) object() (object, error) {
 	if t.Array != nil {
 		o["array"] = t.Array.object()
 	}
+	put(o, "nodes", t.Nodes)
 	putMap(o, "env", t.Env)
 	put(o, "stdin", t.Stdin)
 	putMap(o, "files", t.Files)

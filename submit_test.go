@@ -50,6 +50,7 @@ func full() reeve.Job {
 			{Name: "each", Function: "f", Needs: []reeve.Need{{Task: "array", Each: true}}, Fetch: []string{"array"}, Array: &reeve.Array{Indexes: "0-9:3"}, MaxFails: &reeve.MaxFails{Count: 1}},
 			{Name: "list", Function: "f", Array: &reeve.Array{Items: []string{"a", "b"}}},
 			{Name: "from", Function: "f", Array: &reeve.Array{From: "${{ params.list }}"}},
+			{Name: "gang", Function: "f", Nodes: 4},
 		},
 	}
 }
@@ -68,7 +69,7 @@ func TestJobIsAJobFile(t *testing.T) {
 		`{"array":{"indexes":"0-9:3","throttle":2},"function":"f","input":{"k":[1]},"max_fails":{"pending":"run","percent":10,"running":"cancel"},` +
 		`"name":"array","needs":[{"task":"script"}],"retry":{"not_exit_codes":[2]}},` +
 		`{"array":{"indexes":"0-9:3"},"fetch":["array"],"function":"f","max_fails":{"count":1,"pending":"skip","running":"finish"},"name":"each","needs":[{"each":true,"task":"array"}]},` +
-		`{"array":{"each":["a","b"]},"function":"f","name":"list"},{"array":{"each":"${{ params.list }}"},"function":"f","name":"from"}]}`
+		`{"array":{"each":["a","b"]},"function":"f","name":"list"},{"array":{"each":"${{ params.list }}"},"function":"f","name":"from"},{"function":"f","name":"gang","nodes":4}]}`
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Errorf("job file (-want +got):\n%s", diff)
 	}
@@ -79,7 +80,7 @@ func TestJobIsAJobFile(t *testing.T) {
 	client := connect(t, addr)
 	id := must[string](t)(client.SubmitFile(ctx, text, reeve.WithParams(map[string]any{"day": "friday", "n": 1 << 53, "list": []string{"y"}}), reeve.WithHold()))
 	j := must[*reeve.JobInfo](t)(client.Get(ctx, id))
-	if j.Name != "full" || !j.Held || j.Priority != -5 || j.Labels["team"] != "a" || len(j.Tasks) != 6 || !j.Task("array").Array || j.Task("argv").Needs[0] != "script" ||
+	if j.Name != "full" || !j.Held || j.Priority != -5 || j.Labels["team"] != "a" || len(j.Tasks) != 7 || !j.Task("array").Array || j.Task("argv").Needs[0] != "script" ||
 		j.Task("none") != nil || !maps.Equal(j.Task("script").Resources, map[string]string{
 		"bandwidth": "100M", "cpu": "0.25", "disk": "1Gi", "gpu": "1", "licence": "2", "memory": "1Mi",
 	}) || j.KeepUntil != (time.Time{}) || j.Submitted.IsZero() {

@@ -55,8 +55,10 @@ const (
 	CauseExpression CauseKind = 17
 	// CauseOutput: the outputs or artifacts it left can't be kept (Detail: why).
 	CauseOutput CauseKind = 18
+	// CauseGang: another that ran together with it ended, so that it had to (Detail: which, and how).
+	CauseGang CauseKind = 19
 	// LastCause is the greatest: what is beyond it comes from another version.
-	LastCause = CauseOutput
+	LastCause = CauseGang
 )
 
 // String is the kind in one word, such as metrics are labelled with: "none" for
@@ -64,7 +66,7 @@ const (
 func (k CauseKind) String() string {
 	words := [...]string{
 		"none", "exit", "signal", "memory", "timeout", "worker_lost", "preempted", "rejected", "dependency", "cancelled", "killed", "deadline",
-		"window", "max_fails", "start", "error", "quarantined", "expression", "output",
+		"window", "max_fails", "start", "error", "quarantined", "expression", "output", "gang",
 	}
 	if int(k) < len(words) {
 		return words[k]
@@ -143,6 +145,8 @@ func (c Cause) String() string {
 		return "timeout after " + limit
 	case CauseWorkerLost:
 		return detail("worker lost")
+	case CauseGang:
+		return detail("another of its gang ended")
 	case CausePreempted:
 		return detail("preempted")
 	case CauseRejected:

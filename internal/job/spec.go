@@ -38,6 +38,8 @@ const (
 	MaxTasks = 10_000
 	// MaxElements bounds an array.
 	MaxElements = 10_000_000
+	// MaxNodes bounds a gang.
+	MaxNodes = 1000
 	// MaxFiles bounds the bytes of all files of a job together.
 	MaxFiles = 1 << 20
 	// MaxOutput bounds a task's outputs in bytes.
@@ -132,6 +134,9 @@ type Task struct {
 	Name  string `json:"name"`
 	Needs []Need `json:"needs,omitempty"`
 	Array *Array `json:"array,omitempty"`
+	// Nodes makes the task a gang: so many elements, which start together, each on a worker of
+	// its own, and end together. Array then is the indexes from 0, the ranks; 0 is no gang.
+	Nodes int64 `json:"nodes,omitempty"`
 
 	// Exactly one of Run, Command and Function is set.
 	Run      string   `json:"run,omitempty"`
@@ -226,6 +231,9 @@ type Range struct {
 	Last  int64 `json:"last"`
 	Step  int64 `json:"step"`
 }
+
+// Ranks is the elements of a gang of n.
+func Ranks(n int64) *Array { return &Array{Ranges: []Range{{Last: n - 1, Step: 1}}} }
 
 // Len is the number of indexes of the range.
 func (r Range) Len() int64 { return (r.Last-r.First)/r.Step + 1 }

@@ -40,6 +40,11 @@ func ParseCanonical(text []byte) (*job.Spec, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("recorded spec: more text after its end")
 	}
+	for i := range spec.Tasks {
+		if t := &spec.Tasks[i]; t.Nodes > 0 {
+			t.Array = job.Ranks(t.Nodes)
+		}
+	}
 	return spec, nil
 }
 
@@ -214,7 +219,7 @@ func (w *writer) raw(key string, value json.RawMessage) {
 
 func (w *writer) task(t *job.Task) {
 	w.open()
-	if t.Array != nil {
+	if t.Array != nil && t.Nodes == 0 {
 		w.array(t.Array)
 	}
 	w.yes("at_most_once", t.AtMostOnce)
@@ -245,6 +250,9 @@ func (w *writer) task(t *job.Task) {
 			w.text("task", n.Task)
 			w.close()
 		})
+	}
+	if t.Nodes > 0 {
+		w.number("nodes", t.Nodes)
 	}
 	w.resources(t.Resources)
 	w.retry(&t.Retry)

@@ -142,6 +142,8 @@ func (g *graph) checkEach() {
 			switch {
 			case other.Array == nil:
 				g.p.Fail(at, "each waits element by element, but %s is not an array", other.Name)
+			case t.Nodes > 0 || other.Nodes > 0:
+				g.p.Fail(at, "each waits element by element, and the elements of nodes start and end together; leave each out")
 			case t.Array == nil:
 				g.p.Fail(at, "each waits element by element, but %s is not an array; give it the array of %s", t.Name, other.Name)
 			case !sameIndexes(t.Array, other.Array):

@@ -153,6 +153,8 @@ func (c exprChecker) element(n *tree.Node, e expr.Path) {
 	switch {
 	case c.inArray:
 		c.p.Fail(n, "%s is not known before the array is made", e)
+	case t.Nodes > 0:
+		c.p.Fail(n, "%s: nodes make no array; each rank finds its own number in $REEVE_RANK", e)
 	case t.Array == nil:
 		c.p.Fail(n, "%s: the task is not an array; give it array, such as array: 0-31", e)
 	case e.Root == expr.Item && t.Array.Ranges != nil:
@@ -175,7 +177,7 @@ func (c exprChecker) output(n *tree.Node, e expr.Path) {
 		c.p.Fail(n, "%s: no task has this name; %s", e, tree.Suggest(e.Task, names))
 	case !c.g.needsTask(c.task, to):
 		c.p.Fail(n, "%s: the task does not wait for %s; add it to needs", e, e.Task)
-	case c.p.spec.Tasks[to].Array != nil:
+	case c.p.spec.Tasks[to].Array != nil && c.p.spec.Tasks[to].Nodes == 0:
 		c.p.Fail(n, "%s: %s is an array, whose outputs are a list of one per element; use fetch: [%s] and read $REEVE_INPUTS/%s/outputs.jsonl",
 			e, e.Task, e.Task, e.Task)
 	}

@@ -85,6 +85,7 @@ func (p *parser) jobsKey(key string) string {
 func (p *parser) taskFields(t *job.Task, at *place) []field {
 	return []field{
 		{"array", func(n *tree.Node) { t.Array = p.array(n) }},
+		{"nodes", func(n *tree.Node) { t.Nodes = p.number(n, 1, job.MaxNodes) }},
 		{"run", func(n *tree.Node) { t.Run = p.run(n) }},
 		{"command", func(n *tree.Node) { t.Command = p.command(n) }},
 		{"function", func(n *tree.Node) { t.Function = p.filled(n, "a function's name", maxFunction) }},
@@ -130,9 +131,31 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 		t.Shell = shellOf(t.Run)
 	}
 	p.takeGiven(t)
+	p.gang(t, n)
 	if m := n.Get("max_fails"); m != nil && t.Array == nil {
 		p.Fail(m, "is for arrays; this task has one element, whose failure is the task's")
 	}
+}
+
+// gang makes the elements of a task that takes several workers at once, which are its ranks.
+func (p *parser) gang(t *job.Task, n *tree.Node) {
+	if t.Nodes == 0 {
+		return
+	}
+	at := n.Get("nodes")
+	switch {
+	case n.Get("array") != nil:
+		p.Fail(at, "stands beside array; want one of the two: an array's elements start one by one, nodes all at once")
+	case t.Array != nil:
+		p.Fail(at, "the items are for an array, whose elements start one by one, and nodes start all at once; submit a job for each item")
+	}
+	if m := n.Get("max_fails"); m != nil {
+		p.Fail(m, "does not go with nodes, which succeed or fail together; leave it out")
+	}
+	if t.Concurrency != nil {
+		p.Fail(n.Get("concurrency"), "is for single attempts, and nodes start together; put the key at the top of the file, for the job")
+	}
+	t.Array = job.Ranks(t.Nodes)
 }
 
 // checkAction sees that a task does one thing, and has only keys that go with it.
