@@ -165,14 +165,21 @@ func (m *Moment) lesser(g *plan.Group, resource string) []int64 {
 		}
 		used, _, _ := m.e.x.Usage(w.ID)
 		left := w.Capacity.Minus(used)
-		n := amountOf(left, resource)
-		if n > 0 && n < amountOf(need, resource) && with(need, resource, n).Fits(left) {
-			out = append(out, rounded(resource, n))
+		n := min(amountOf(left, resource), amountOf(need, resource))
+		if n > 0 && with(need, resource, n).Fits(left) {
+			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
-	out = slices.Compact(out)
 	slices.Reverse(out)
+	if g.Nodes > len(out) {
+		return nil
+	}
+	out = out[max(g.Nodes-1, 0):] // what so many have
+	out = slices.Compact(slices.DeleteFunc(out, func(n int64) bool { return n == amountOf(need, resource) }))
+	for i, n := range out {
+		out[i] = rounded(resource, n)
+	}
 	return out[:min(len(out), maxTries)]
 }
 

@@ -145,9 +145,12 @@ func (e *engine) placeOf(id plan.GroupID) place {
 
 // wait is what waits at the beginning.
 func (e *engine) wait(w plan.Ready) {
-	e.began(w.Group.ID, w.N)
+	e.began(w.Group.ID, w.N*together(&w.Group))
 	e.ready(w.Group, w.N)
 }
+
+// together is how many elements of a task start by one placement: those of a gang do all.
+func together(g *plan.Group) int64 { return int64(max(g.Nodes, 1)) }
 
 // ready lets elements of a group wait.
 func (e *engine) ready(g plan.Group, n int64) {
@@ -249,12 +252,19 @@ func (e *engine) start(p plan.Placement) {
 	g := &w.Group
 	a := plan.Attempt{
 		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone,
-		Tier: g.Tier, Began: e.now, Tag: virtual | uint64(e.steps),
+		Tier: g.Tier, Began: e.now,
 	}
 	if g.Length > 0 {
 		a.Ends, a.Limit = e.now+g.Length, e.now+g.Length
 	}
-	r := &attempt{run: e.x.Take(p.Worker, a), id: p.Group, of: e.placeOf(p.Group)}
+	var runs []*attempt
+	for i, worker := range p.All() {
+		if i > 0 {
+			e.steps++
+		}
+		a.Tag = virtual | uint64(e.steps)
+		runs = append(runs, &attempt{run: e.x.Take(worker, a), id: p.Group, of: e.placeOf(p.Group)})
+	}
 	w.N--
 	e.x.SetReady(p.Group, w.N)
 	for _, q := range e.rated {
@@ -267,7 +277,7 @@ func (e *engine) start(p plan.Placement) {
 	if s.Started == 0 {
 		s.First, s.Worker = e.now, p.Worker
 	}
-	s.Started++
+	s.Started += together(g)
 	s.Last, s.Ends = e.now, a.Ends
 	e.course.Starts[p.Group] = s
 	c := e.course.Jobs[p.Group.Job]
@@ -278,7 +288,9 @@ func (e *engine) start(p plan.Placement) {
 		c.End, c.Task = e.now, p.Group.Task
 	}
 	e.course.Jobs[p.Group.Job] = c
-	e.run(a, r)
+	for _, r := range runs {
+		e.run(r.run.Attempt(), r)
+	}
 }
 
 // follow goes from moment to moment.

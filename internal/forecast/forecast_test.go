@@ -147,6 +147,45 @@ func TestWhatIfNever(t *testing.T) {
 	}
 }
 
+// TestForecastOfAGang: all of it starts when the last of the places that it needs is free, and what
+// needs it when all of it has ended.
+func TestForecastOfAGang(t *testing.T) {
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 4, 8), worker(2, 4, 8), worker(3, 2, 8)},
+		Runs: []Run{running(1, shape(3, 0), 130*second), running(2, shape(1, 0), 110*second)},
+	}
+	gang := ready(9, shape(2, 0), 10*second, 1).Group
+	gang.Nodes = 3
+	after := ready(9, shape(1, 0), 5*second, 1).Group
+	after.ID.Task = 1
+	asked := &Job{ID: 9, Tasks: []Task{
+		{Name: "gang", Group: gang, Count: 3, Left: 3},
+		{Name: "after", Group: after, Count: 1, Left: 1, Needs: []Need{{Task: 0, Condition: job.OnSucceeded}}},
+	}}
+	got := c.WhatIf(asked, c.Forecast(nil), nil)
+	want := []TaskCourse{
+		{
+			Name: "gang", Started: 3, Count: 3, First: 130 * second, Last: 130 * second, Ends: 140 * second, Worker: "w1",
+			Changes: []Change{{Resource: "cpu", From: 2000, To: 1000}},
+		},
+		{Name: "after", Started: 1, Count: 1, First: 140 * second, Last: 140 * second, Ends: 145 * second, Worker: "w1"},
+	}
+	want[0].Reasons = got.Tasks[0].Reasons
+	if diff := cmp.Diff(want, got.Tasks); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got.Verdict != Waits || got.End != 145*second || len(want[0].Reasons) == 0 {
+		t.Errorf("%+v", got)
+	}
+	gang.Nodes = 4
+	asked.Tasks[0] = Task{Name: "gang", Group: gang, Count: 4, Left: 4}
+	got = c.WhatIf(asked, c.Forecast(nil), nil)
+	const never = "it could never start as the cluster is: task gang: it needs 4 workers at once; 3 could run it now"
+	if text := got.Summary(c.Now); got.Verdict != Never || text != never {
+		t.Errorf("%s\n%+v", text, got)
+	}
+}
+
 // TestMore: where more waits than is looked at, what is expected is at the earliest.
 func TestMore(t *testing.T) {
 	c := &Cluster{
@@ -246,6 +285,7 @@ func TestForecastComesTrue(t *testing.T) {
 		for id := range job.ID(rapid.IntRange(1, 12).Draw(t, "jobs")) {
 			r := ready(id+1, shape(rapid.Int64Range(1, 8).Draw(t, "need"), 0), second*rapid.Int64Range(1, 90).Draw(t, "length"), rapid.Int64Range(1, 3).Draw(t, "n"))
 			r.Group.Score = rapid.Int64Range(0, 1).Draw(t, "score")
+			r.Group.Nodes = rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "nodes")
 			c.Waiting = append(c.Waiting, r)
 		}
 		want := happens(c)
@@ -290,7 +330,9 @@ func happens(c *Cluster) map[plan.GroupID][]int64 {
 			}
 			r := left[p.Group]
 			a := plan.Attempt{Shape: r.Group.Shape, Namespace: "default", Queue: "default", Ends: now + r.Group.Length, Limit: now + r.Group.Length}
-			runs = append(runs, run{x.Take(p.Worker, a), a.Ends})
+			for _, worker := range p.All() {
+				runs = append(runs, run{x.Take(worker, a), a.Ends})
+			}
 			r.N--
 			left[p.Group] = r
 			x.SetReady(p.Group, r.N)

@@ -162,7 +162,7 @@ func (g *graph) look(e *engine) {
 		default:
 			p.hidden -= n
 			p.out += n
-			e.ready(t.Group, n)
+			e.ready(t.Group, n/together(&t.Group))
 		}
 	}
 }

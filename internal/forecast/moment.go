@@ -57,10 +57,15 @@ func (m *Moment) Kept(id plan.GroupID) []why.Reason {
 	add := func(format string, args ...any) {
 		out = append(out, why.Reason{Kind: "kept", Text: fmt.Sprintf(format, args...)})
 	}
-	others := 0
+	others, own := 0, 0
 	for _, k := range m.kept {
 		switch {
+		case k.Group == id && own == maxKept:
+			add("and others are kept for it")
+			own++
+		case k.Group == id && own > maxKept:
 		case k.Group == id:
+			own++
 			add("a place is kept for it on worker %s, which %s", m.c.WorkerName(k.Worker), m.until(k, "is to be free at about ", "is free nobody knows when"))
 		case !m.e.x.Fit(id, k.Worker).Now:
 		case others < maxKept:

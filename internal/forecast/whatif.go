@@ -159,7 +159,7 @@ func (m *Moment) hopeless(g plan.Group) []why.Reason {
 			out = append(out, why.Reason{Kind: "limit", Text: l.String()})
 		}
 	}
-	if y.Busy+y.Open == 0 {
+	if y.Short() {
 		for _, r := range y.Reasons() {
 			if r.Kind == "no_worker" {
 				out = append(out, r)

@@ -80,7 +80,7 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
 	if !m.Waits(id) {
 		return nil
 	}
-	if y := m.Why(id); y.Busy+y.Open == 0 || y.NamespacePaused || y.QueuePaused {
+	if y := m.Why(id); y.Short() || y.NamespacePaused || y.QueuePaused {
 		return nil
 	}
 	switch n := m.endless(id); {

@@ -15,6 +15,9 @@ func (c *class) gang() bool { return c.nodes > 1 }
 // together is the number of workers that an element of a group needs at once.
 func (g *Group) together() int { return max(g.Nodes, 1) }
 
+// All is the workers of a placement.
+func (p *Placement) All() []uint64 { return append([]uint64{p.Worker}, p.Team...) }
+
 // gather finds as many workers as a gang needs, each with a place for it, or none if there are too
 // few or a limit leaves too little for all. The result is good until the next call.
 func (x *Index) gather(c *class) []*worker {

@@ -31,7 +31,7 @@ func TestGangTakesAllOrNothing(t *testing.T) {
 	if p, ok := x.Next(0); ok {
 		t.Fatalf("two workers are not three: %+v", p)
 	}
-	want := []string{"it needs 3 workers at the same time, and 2 could run it now"}
+	want := []string{"it needs 3 workers at once; 2 could run it now"}
 	if diff := gocmp.Diff(want, x.Explain(task(1)).Lines()); diff != "" {
 		t.Errorf("Explain: -want +got\n%s", diff)
 	}
@@ -41,8 +41,8 @@ func TestGangTakesAllOrNothing(t *testing.T) {
 		t.Fatalf("one of three has too little room: %+v", p)
 	}
 	want = []string{
-		"it needs 3 workers at the same time, and 2 have a place for it",
-		"the only fitting worker is busy: 1 has too little cpu free (needs 2, the most free is 1)",
+		"it needs 3 workers at once; 2 have a place for it now",
+		"1 of 3 fitting workers is busy: 1 has too little cpu free (needs 2, the most free is 1)",
 	}
 	if diff := gocmp.Diff(want, x.Explain(task(1)).Lines()); diff != "" {
 		t.Errorf("Explain: -want +got\n%s", diff)

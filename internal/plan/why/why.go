@@ -92,6 +92,9 @@ type Reason struct {
 	Text string
 }
 
+// Short reports whether there are fewer workers than it takes that could run it if nothing else ran.
+func (y Why) Short() bool { return y.Busy+y.Open < max(y.Nodes, 1) }
+
 // String is the reasons in one, separated by semicolons.
 func (y Why) String() string { return strings.Join(y.Lines(), "; ") }
 
@@ -127,11 +130,15 @@ func (y Why) Reasons() []Reason {
 	case fit == 0:
 		out = append(out, Reason{"no_worker", "no worker can run it now"})
 	case y.Nodes > fit:
-		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at the same time, and %d could run it now", y.Nodes, fit)})
+		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at once; %d could run it now", y.Nodes, fit)})
 	case y.Open > 0 && y.Open >= y.Nodes:
 		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
-	case y.Open > 0:
-		out = append(out, Reason{"no_room", fmt.Sprintf("it needs %d workers at the same time, and %d %s a place for it", y.Nodes, y.Open, verb(y.Open, "has", "have"))},
+	case y.Nodes > 1:
+		open := fmt.Sprintf("%d %s", y.Open, verb(y.Open, "has", "have"))
+		if y.Open == 0 {
+			open = "none has"
+		}
+		out = append(out, Reason{"no_room", fmt.Sprintf("it needs %d workers at once; %s a place for it now", y.Nodes, open)},
 			Reason{"no_room", y.busy()})
 	default:
 		out = append(out, Reason{"no_room", y.busy()})
@@ -272,7 +279,7 @@ func (y Why) busy() string {
 		}
 		add(y.NoOther, "has", "have", "too little free (needs "+strings.Join(others, "; ")+")")
 	}
-	return some(y.Busy, y.Busy, "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
+	return some(y.Busy, y.Busy+y.Open, "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
 }
 
 // excluded is a line for each thing that rules workers out.
