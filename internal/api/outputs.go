@@ -33,7 +33,7 @@ func (s *jobs) Outputs(ctx context.Context, req *connect.Request[reevev1.Outputs
 	if ti == core.NoTask {
 		return invalid("name the task whose outputs to read")
 	}
-	if f.spec.Tasks[ti].Array == nil {
+	if f.spec.Tasks[ti].Array == nil || f.spec.Tasks[ti].Nodes > 0 {
 		one := &reevev1.ElementOutputs{Index: job.NoIndex}
 		if raw := f.image.Tasks[ti].Outputs; raw != nil {
 			if err := json.Unmarshal(raw, &one.Outputs); err != nil {

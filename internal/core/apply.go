@@ -275,7 +275,7 @@ func (t *task) prepare(spec *job.Task, n int64, items []string) {
 		t.seldom().items = items
 	}
 	if spec.Array != nil && n >= 0 {
-		t.arr = &array{table: element.NewTable(n)}
+		t.arr = &array{table: element.NewTable(n), gang: spec.Nodes > 0}
 		for _, need := range spec.Needs {
 			t.arr.gated = t.arr.gated || need.Each
 		}
@@ -377,6 +377,9 @@ func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
 		s.plan.SetReady(id, 0)
 		return
 	}
+	if j.spec.spec.Tasks[ti].Nodes > 0 {
+		ready = 1
+	}
 	s.plan.SetGroup(s.groupOf(j, id), ready)
 }
 
@@ -387,8 +390,9 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
 		Background: j.tier() == 0, Tier: j.tier(), Score: j.score(length, j.spec.spec.Tasks[id.Task].Resources.CPU), Length: length,
 		// What must begin by a moment can't wait on a worker until it is past.
-		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.startBefore > 0 && !j.begun ||
+		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.spec.spec.Tasks[id.Task].Nodes > 0 || j.startBefore > 0 && !j.begun ||
 			mayHaveIDs(j.spec.spec.Tasks[id.Task].Resources) || s.direct(j, id.Task),
+		Nodes: int(j.spec.spec.Tasks[id.Task].Nodes),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
@@ -185,7 +186,9 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 	if first {
 		j.state, j.started = job.JobRunning, e.At
 	}
-	s.begin(j, e.Task, first, e.At)
+	if !a.gang() || e.Position == 0 { // the start of a gang is one
+		s.begin(j, e.Task, first, e.At)
+	}
 	s.regroup(j, e.Task)
 }
 
@@ -217,24 +220,39 @@ func (s *State) promoted(a *attempt) {
 }
 
 // drop takes a live attempt out of every index and lets another take its place.
-func (s *State) drop(a *attempt, promotes uint64) {
+func (s *State) drop(a *attempt, promotes link.Fence) {
+	delete(s.attempts, a.fence)
+	a.job.tasks[a.task].setAttempt(a.position, nil)
+	if a.ended == nil {
+		s.release(a, promotes)
+	} else {
+		a.worker.awaits--
+	}
+}
+
+// release takes from an attempt what it has of its worker and of limits, and lets another take its
+// place.
+func (s *State) release(a *attempt, promotes link.Fence) {
 	s.plan.Give(a.run)
+	a.run = nil
 	if !a.prefetched {
 		a.worker.vacate(a)
 	}
 	a.worker.unlink(a)
-	delete(s.attempts, a.fence)
 	s.vacate(a)
-	a.job.tasks[a.task].setAttempt(a.position, nil)
 	if promotes != 0 {
-		s.promoted(s.held(promotes))
+		s.promoted(s.held(uint64(promotes)))
 	}
 }
 
 func (s *State) applyEnded(e AttemptEnded) {
 	a := s.held(uint64(e.Fence))
+	if e.Awaits {
+		s.applyRankEnded(a, e)
+		return
+	}
 	j, t := a.job, &a.job.tasks[a.task]
-	s.drop(a, uint64(e.Promotes))
+	s.drop(a, e.Promotes)
 	r := t.record(a.position)
 	r.State, r.Cause, r.Ended = e.Next, e.Cause, e.Ended
 	if e.Started > 0 {
@@ -295,7 +313,7 @@ func (j *jobState) spoil(ti uint32, state job.ElementState, c job.Cause) {
 }
 
 func (t *task) keepOutputs(p int64, outputs []byte) {
-	if t.arr == nil {
+	if t.arr == nil || t.arr.gang {
 		t.seldom().outputs = outputs
 		return
 	}
@@ -308,7 +326,7 @@ func (t *task) keepOutputs(p int64, outputs []byte) {
 func (s *State) applyReturned(e AttemptReturned) {
 	a := s.held(uint64(e.Fence))
 	j, t := a.job, &a.job.tasks[a.task]
-	s.drop(a, uint64(e.Promotes))
+	s.drop(a, e.Promotes)
 	r := t.record(a.position)
 	r.State, r.Worker = job.Pending, 0
 	r.Attempts--

@@ -175,6 +175,9 @@ func (s *State) decideCancel(in Input, c Cancel) (Decision, error) {
 		d.Reply = Cancelled{AlreadyEnded: true}
 		return d, nil
 	}
+	if c.Task != NoTask && j.spec.spec.Tasks[c.Task].Nodes > 0 {
+		c.Spans = nil // a gang ends as a whole
+	}
 	if c.Task == NoTask && j.stop.Kind != job.CauseNone && (j.killed || !c.Kill) {
 		// It ends already; the first reason stays.
 	} else if c.Spans == nil {

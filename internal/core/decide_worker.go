@@ -106,7 +106,8 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 	var again []link.Fence
 	for _, h := range c.Held {
 		has[h.Fence] = true
-		if a := s.attempts[h.Fence]; a != nil && a.worker.id == id {
+		a := s.heldBy(h.Fence)
+		if a != nil && a.worker.id == id {
 			if h.Phase == link.Waiting && !a.prefetched {
 				again = append(again, a.fence) // the worker may still keep it for later
 			}
@@ -122,7 +123,7 @@ func (s *State) reconcile(d *Decision, in Input, c WorkerHeld, hello *link.Hello
 			}
 			continue
 		}
-		if a := s.attempts[h.Fence]; a != nil && h.Phase == link.Ended && a.worker.hello.Instance == hello.Instance {
+		if a != nil && h.Phase == link.Ended && a.worker.hello.Instance == hello.Instance {
 			continue // it is a worker's that this one has replaced: the result comes with a report
 		}
 		if h.Phase == link.Ended {
@@ -173,7 +174,7 @@ func (s *State) endLacking(d *Decision, in Input, a *attempt, hello *link.Hello)
 	case s.mayHaveRun(a, hello):
 		s.lose(d, in, a, "the database has lost a part of its history, in which it may have run")
 	default:
-		d.Events = append(d.Events, AttemptReturned{Fence: a.fence})
+		s.giveBack(d, in, a)
 	}
 }
 
@@ -212,7 +213,7 @@ func (s *State) decideClosed(c WorkerClosed) (Decision, error) {
 	if !w.away {
 		d.Events = append(d.Events, WorkerAway{ID: w.id})
 	}
-	if c.Left && w.held == 0 {
+	if c.Left && w.held+w.awaits == 0 {
 		d.Events = append(d.Events, WorkerForgotten{ID: w.id})
 	}
 	return d, nil
@@ -233,7 +234,7 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 	if w == nil {
 		return d, nil
 	}
-	left := w.held
+	left := w.held + w.awaits
 	promoted, done := map[link.Fence]bool{}, map[link.Fence]bool{}
 	for a := w.first; a != nil; a = a.next {
 		lease := a.lease
@@ -249,7 +250,9 @@ func (s *State) decideSilent(in Input, c WorkerSilent) (Decision, error) {
 			s.lose(&d, in, a, w.hello.Name)
 			s.promote(&d, a, promoted, done)
 			d.Sends = append(d.Sends, Send{Worker: w.id, Msg: link.ToWorker{Stop: &link.Stop{Fence: a.fence, Forget: true}}})
-			left--
+			if !a.gang() { // whose end awaits the others'
+				left--
+			}
 		}
 	}
 	if c.For >= s.config.Lease+s.config.Lease/10 {
@@ -287,7 +290,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	for i := range c.Report.Ended {
 		r := &c.Report.Ended[i]
 		acks = append(acks, r.Fence)
-		if a := s.attempts[r.Fence]; a != nil && !done[r.Fence] && s.mayEnd(c.Worker, a, r) {
+		if a := s.heldBy(r.Fence); a != nil && !done[r.Fence] && s.mayEnd(c.Worker, a, r) {
 			done[r.Fence] = true
 			s.endAttempt(&d, in, a, *r)
 			s.promote(&d, a, promoted, done)
@@ -297,7 +300,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 	begun := make(map[link.Fence]bool, len(c.Report.Started))
 	taken := map[plan.Shape]int{} // places, by what has not been promoted before
 	for _, r := range c.Report.Started {
-		if a := s.attempts[r.Fence]; a != nil && a.worker.id == c.Worker && a.started == 0 && !begun[r.Fence] && !endsHere(&c.Report, r.Fence) {
+		if a := s.heldBy(r.Fence); a != nil && a.worker.id == c.Worker && a.started == 0 && !begun[r.Fence] && !endsHere(&c.Report, r.Fence) {
 			begun[r.Fence] = true
 			at, _ := a.during(in.Now, r.At, 0)
 			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: at})
@@ -317,9 +320,9 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 			break
 		}
 		acks = append(acks, f)
-		if a := s.attempts[f]; a != nil && a.worker == w && a.started == 0 && !done[f] {
+		if a := s.heldBy(f); a != nil && a.worker == w && a.started == 0 && !done[f] {
 			done[f] = true
-			d.Events = append(d.Events, AttemptReturned{Fence: f})
+			s.giveBack(&d, in, a)
 			if shape := a.job.spec.shapes[a.task]; (!a.prefetched || promoted[f]) && taken[shape] > 0 {
 				taken[shape]-- // its place is the one that another has started in
 			} else {
@@ -332,6 +335,14 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		d.Sends = append(d.Sends, Send{Worker: c.Worker, Msg: link.ToWorker{Ack: acks}})
 	}
 	return d, nil
+}
+
+// heldBy is an attempt that a worker holds, for all that is known here; nil for none.
+func (s *State) heldBy(f link.Fence) *attempt {
+	if a := s.attempts[f]; a != nil && a.ended == nil {
+		return a
+	}
+	return nil
 }
 
 // mayEnd reports whether a worker's result of an attempt counts: the attempt is its own, or
@@ -420,16 +431,41 @@ func moved(at, by int64) int64 {
 
 // endAttempt decides what becomes of an element whose attempt has ended.
 func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
-	j, t := a.job, &a.job.tasks[a.task]
-	spec := &j.spec.spec.Tasks[a.task]
-	r.Started, r.Ended = a.during(in.Now, r.Started, r.Ended)
-	e := AttemptEnded{
-		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
-		Outputs: r.Outputs, LogSize: r.LogSize, Spent: t.retryOf(a.position).spent,
+	if a.gang() {
+		s.endRank(d, in, a, r)
+		return
 	}
-	wasRunning, quarantined := a.started > 0 || r.Started > 0, false
+	r.Started, r.Ended = a.during(in.Now, r.Started, r.Ended)
+	e, quarantined := s.outcome(in, a, AttemptEnded{
+		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
+		Outputs: r.Outputs, LogSize: r.LogSize,
+	})
+	if a.started == 0 && e.Next == job.Pending && r.Started > 0 {
+		d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: r.Started})
+	}
+	d.Events = append(d.Events, e)
+	if quarantined {
+		d.Events = append(d.Events, quarantine(a, element.Span{First: a.position, Last: a.position}, e.Spent, in.Now))
+	}
+}
+
+// quarantine ends elements for good that ran wherever workers were lost. It is an event of its own:
+// the attempt was lost like those before it.
+func quarantine(a *attempt, span element.Span, spent job.Spent, now int64) ElementsEnded {
+	return ElementsEnded{
+		Job: a.job.id, Task: a.task, Spans: []element.Span{span}, State: job.Failed,
+		Cause: job.Cause{Kind: job.CauseQuarantined, Code: int32(spent.LostRunning)}, At: now,
+	}
+}
+
+// outcome works out what becomes of an element by the end of its attempt, and whether it is to be
+// quarantined then.
+func (s *State) outcome(in Input, a *attempt, e AttemptEnded) (_ AttemptEnded, quarantined bool) {
+	spec := &a.job.spec.spec.Tasks[a.task]
+	cause := e.Cause
+	e.Spent = a.job.tasks[a.task].retryOf(a.position).spent
 	switch {
-	case a.stop.Kind == job.CausePreempted && r.Cause.Kind != job.CauseNone:
+	case a.stop.Kind == job.CausePreempted && cause.Kind != job.CauseNone:
 		e.Cause = a.stop
 		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, a.stop, spec)
 		if c := a.ruledOut(); c.Kind != job.CauseNone {
@@ -439,28 +475,19 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 		e.Next, e.Cause = job.TimedOut, a.stop
 	case a.stop.Kind != job.CauseNone && a.stop.Kind != job.CausePreempted:
 		e.Next, e.Cause = job.Cancelled, a.stop
-	case r.Cause.Kind == job.CauseNone:
+	case cause.Kind == job.CauseNone:
 		e.Next = job.Succeeded
 	default:
-		e.Spent = e.Spent.Count(r.Cause, wasRunning)
-		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, r.Cause, spec)
-		if quarantined = r.Cause.Kind == job.CauseWorkerLost && e.Spent.Quarantined() && e.Next == job.Failed; quarantined {
+		e.Spent = e.Spent.Count(cause, a.started > 0 || e.Started > 0)
+		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, cause, spec)
+		if quarantined = cause.Kind == job.CauseWorkerLost && e.Spent.Quarantined() && e.Next == job.Failed; quarantined {
 			e.Next, e.RetryAt = job.Pending, in.Now+1
 		}
-	}
-	if a.started == 0 && e.Next == job.Pending && wasRunning {
-		d.Events = append(d.Events, AttemptStarted{Fence: a.fence, At: r.Started})
 	}
 	if e.Next != job.Succeeded {
 		e.Outputs = nil
 	}
-	d.Events = append(d.Events, e)
-	if quarantined { // an event of its own: the attempt was lost like those before it
-		d.Events = append(d.Events, ElementsEnded{
-			Job: j.id, Task: a.task, Spans: []element.Span{{First: a.position, Last: a.position}}, State: job.Failed,
-			Cause: job.Cause{Kind: job.CauseQuarantined, Code: int32(e.Spent.LostRunning)}, At: in.Now,
-		})
-	}
+	return e, quarantined
 }
 
 // ruledOut is why an attempt's element is not to be tried again, if it is not.
@@ -474,6 +501,9 @@ func (a *attempt) ruledOut() job.Cause {
 // endReturned ends the element of an attempt that came back unstarted, if it was
 // meant to end or is not to start again.
 func (s *State) endReturned(d *Decision, in Input, a *attempt) {
+	if a.gang() {
+		return // it is decided with the others
+	}
 	cause := a.stop
 	if cause.Kind == job.CauseNone || cause.Kind == job.CausePreempted {
 		cause = a.ruledOut()

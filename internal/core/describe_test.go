@@ -56,6 +56,9 @@ func (l *lab) describeAttempt(e Event) string {
 		if e.Cause.Kind != job.CauseNone {
 			text += " (" + e.Cause.String() + ")"
 		}
+		if e.Awaits {
+			return text + ", awaits its gang" + when(e.Promotes != 0, "; promotes "+l.ref(e.Promotes))
+		}
 		text += ": " + e.Next.String()
 		if e.Next == job.Pending {
 			text += " until " + l.clock(e.RetryAt)

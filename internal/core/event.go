@@ -216,6 +216,9 @@ type AttemptEnded struct {
 	Spent job.Spent
 	// Promotes names the prefetched attempt that takes the place, 0 for none.
 	Promotes link.Fence
+	// Awaits: it is one of a gang's, and only gives back what it had. Another event ends it when all
+	// have ended, and says what Next and the rest are.
+	Awaits bool
 }
 
 // AttemptReturned gives an unstarted attempt back: it does not count as a try.
@@ -250,7 +253,7 @@ type AttemptsStopped struct {
 // asks reports whether the event is for a live attempt of its task. One that is preempted
 // would be tried again, unless what asks now is the reason for its end.
 func (e *AttemptsStopped) asks(a *attempt) bool {
-	return within(e.Spans, a.position) && (a.stop.Kind == job.CauseNone || a.stop.Kind == job.CausePreempted || e.Grace == 0 && a.grace > 0)
+	return within(e.Spans, a.position) && a.ended == nil && (a.stop.Kind == job.CauseNone || a.stop.Kind == job.CausePreempted || e.Grace == 0 && a.grace > 0)
 }
 
 // NoTask in a field Task means the job as a whole.

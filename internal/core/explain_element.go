@@ -70,6 +70,13 @@ func (s *State) elementGates(j *jobState, ti uint32, p, now int64, add func(kind
 // living says what the attempt of an element does.
 func (s *State) living(a *attempt, add func(kind, format string, args ...any)) {
 	switch name := a.worker.hello.Name; {
+	case a.ended != nil:
+		how := "well"
+		if a.ended.Cause.Kind != job.CauseNone {
+			how = "with " + a.ended.Cause.String()
+		}
+		add("gang", "attempt %d on worker %s has ended %s, and awaits the others of its gang", a.number, name, how)
+		return
 	case a.stop.Kind != job.CauseNone:
 		add("cancel", "attempt %d on worker %s is asked to end: %s", a.number, name, a.stop)
 	case a.started > 0:

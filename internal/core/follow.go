@@ -18,6 +18,8 @@ type worklist struct {
 	ready []readyTask
 	spans []endedSpan
 	stops []stopping
+	// gangs is those of which an attempt has ended.
+	gangs []taskKey
 	over  []job.ID
 	// rivals is groups that wait for a key, and cancel for it what holds it.
 	rivals []limit.Group
@@ -130,6 +132,11 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		w.stops = pop(w.stops)
 		w.at = e.Job
 		s.followStopped(&d, e)
+	case len(w.gangs) > 0:
+		k := w.gangs[0]
+		w.gangs = pop(w.gangs)
+		w.at = k.job
+		s.followGang(&d, k, now)
 	case len(w.rivals) > 0:
 		g := w.rivals[0]
 		w.rivals = pop(w.rivals)
@@ -540,7 +547,7 @@ func (s *State) stopLive(d *Decision, j *jobState, ti uint32, spans []element.Sp
 	}
 	var asked []*attempt
 	for a := j.tasks[ti].nextLive(0); a != nil; a = j.tasks[ti].nextLive(a.position + 1) {
-		if !within(spans, a.position) {
+		if !within(spans, a.position) || a.ended != nil {
 			continue
 		}
 		live++

@@ -245,6 +245,13 @@ func (s *State) graphOf(j *jobState) forecast.Job {
 		one := s.graphTask(j, uint32(i))
 		c := t.counts()
 		one.Left = c.Total() - c.Ended()
+		if t.arr != nil && t.arr.gang {
+			for a := range t.attempts {
+				if a.ended != nil { // it only awaits the others
+					one.Left--
+				}
+			}
+		}
 		if t.over() {
 			one.State = c.TaskState()
 		}

@@ -105,7 +105,7 @@ func waitingFiles(t *rapid.T) string {
 	if length := rapid.SampledFrom([]string{"", "10s", "1m", "10m"}).Draw(t, "timeout"); length != "" {
 		text += "timeout: " + length + "\n"
 	}
-	switch rapid.IntRange(0, 8).Draw(t, "kind") {
+	switch rapid.IntRange(0, 10).Draw(t, "kind") {
 	case 0:
 		text += "priority: high\n"
 	case 1:
@@ -120,6 +120,10 @@ func waitingFiles(t *rapid.T) string {
 		text += "concurrency: {key: deploy, limit: 2}\n"
 	case 7:
 		text += "concurrency: {key: deploy, rate: 1/10s}\n"
+	case 9:
+		text += "nodes: 2\n"
+	case 10:
+		text += "nodes: 3\npriority: background\n"
 	case 8:
 		text = "tasks: {main: {run: \"true\", array: 0-3, resources: {cpu: 1}, concurrency: {key: each, limit: 2}}}\n"
 	}

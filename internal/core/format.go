@@ -50,6 +50,11 @@ func (s *State) checkFormat(need uint64, what string) error { //nolint:unparam /
 // checkSpec is checkFormat for what a spec asks for.
 func (s *State) checkSpec(spec *job.Spec) error {
 	for i := range spec.Tasks {
+		if spec.Tasks[i].Nodes > 0 {
+			if err := s.checkFormat(FormatGangs, "task "+spec.Tasks[i].Name+" takes several workers at once (nodes), which"); err != nil {
+				return err
+			}
+		}
 		for name := range spec.Tasks[i].Resources.Other.All {
 			return s.checkFormat(FormatResources, "task "+spec.Tasks[i].Name+" asks for "+name+", which")
 		}

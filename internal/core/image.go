@@ -168,6 +168,8 @@ type AttemptImage struct {
 	Devices                     job.Devices
 	// Released: the slot of its task's key was taken from it.
 	Released bool
+	// Ended is how it ended, if it awaits the ends of the others of its gang.
+	Ended *AttemptEnded
 }
 
 // ChunkImage is a chunk of an array's elements.
@@ -243,7 +245,7 @@ func attemptImage(a *attempt) AttemptImage {
 	return AttemptImage{
 		Fence: a.fence, Position: a.position, Number: a.number, Worker: a.worker.id, Lease: a.lease, Assigned: a.assigned,
 		Started: a.started, Prefetched: a.prefetched, Alone: a.alone, Recalled: a.recalled, Stop: a.stop, Grace: a.grace,
-		Devices: a.devices, Released: a.released,
+		Devices: a.devices, Released: a.released, Ended: a.ended,
 	}
 }
 
@@ -395,11 +397,18 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 	if w == nil {
 		return fmt.Errorf("core: job %d has an attempt on worker %d, which is missing", j.id, m.Worker)
 	}
-	l.s.hold(&attempt{
+	a := &attempt{
 		fence: m.Fence, job: j, task: ti, position: m.Position, number: m.Number, lease: m.Lease, assigned: m.Assigned,
 		started: m.Started, prefetched: m.Prefetched, alone: m.Alone, recalled: m.Recalled, stop: m.Stop, grace: m.Grace,
-		devices: m.Devices, released: m.Released,
-	}, w)
+		devices: m.Devices, released: m.Released, ended: m.Ended,
+	}
+	if a.ended != nil {
+		a.worker, l.s.attempts[a.fence] = w, a
+		w.awaits++
+		j.tasks[ti].setAttempt(a.position, a)
+		return nil
+	}
+	l.s.hold(a, w)
 	return nil
 }
 

@@ -32,6 +32,9 @@ func (g *judge) limits(l *lab, e AttemptAssigned) {
 			l.fail("%d is assigned beyond the limit of its %s: %s of %s", e.Job, c.what, over, c.most)
 		}
 	}
+	if a.gang() && e.Position > 0 {
+		return // the start of a gang is one
+	}
 	g.rate(l, "queue", q.policy.Rate, e.At)
 	first := j.started == e.At && g.firstOf(j, a)
 	for _, ti := range []uint32{NoTask, e.Task} {
@@ -93,7 +96,7 @@ func (g *judge) loadOf(l *lab, in func(*jobState) bool) (pending, running int64,
 				if t.n != 0 && t.state(p) == job.Pending {
 					pending++
 				}
-				if t.n != 0 && t.attempt(p) != nil {
+				if a := t.attempt(p); t.n != 0 && a != nil && a.ended == nil {
 					running++
 					used = used.Plus(j.spec.spec.Tasks[i].Resources)
 				}
@@ -239,7 +242,13 @@ func (g *judge) startable(l *lab, j *jobState, ti uint32) (shared, alone int64) 
 	if !t.ready || t.held || j.held || j.state.Terminal() || t.stop.Kind != job.CauseNone {
 		return 0, 0
 	}
-	shared, alone, _ = g.pendingOf(l, j, ti)
+	shared, alone, backoff := g.pendingOf(l, j, ti)
+	if j.spec.spec.Tasks[ti].Nodes > 0 { // one start is all of it
+		if backoff > 0 || shared+alone < t.n {
+			return 0, 0
+		}
+		return min(shared, 1), min(alone, 1)
+	}
 	if throttle := j.spec.spec.Tasks[ti].Array; t.arr != nil && throttle.Throttle > 0 {
 		room := max(throttle.Throttle-int64(len(t.arr.live)), 0)
 		shared, alone = min(shared, room), min(alone, room)

@@ -43,7 +43,11 @@ func (g *judge) applied(l *lab, e Event) {
 		}
 		g.fence = e.Fence
 		k := elementKey{e.Job, e.Task, e.Position}
-		if old := g.elements[k]; e.Attempt != old.tries+1 {
+		old := g.elements[k]
+		if e.Position > 0 && l.s.attempts[e.Fence].gang() { // it was applied with the first rank
+			old.tries--
+		}
+		if e.Attempt != old.tries+1 {
 			l.fail("%v: attempt %d follows attempt %d", k, e.Attempt, old.tries)
 		}
 		g.given(l, e)
@@ -189,6 +193,9 @@ func (g *judge) worker(l *lab, w *worker) {
 	running, prefetched, alone, held := 0, 0, 0, 0
 	for a := w.first; a != nil; a = a.next {
 		held++
+		if a.ended != nil {
+			l.fail("worker %s holds %d, which has ended", w.hello.Name, a.fence)
+		}
 		if a.devices.Clash(taken) {
 			l.fail("two attempts on worker %s have a device of %q", w.hello.Name, a.devices)
 		}
@@ -210,6 +217,15 @@ func (g *judge) worker(l *lab, w *worker) {
 		if a.alone {
 			alone++
 		}
+	}
+	awaits := 0
+	for _, a := range l.s.attempts {
+		if a.worker == w && a.ended != nil {
+			awaits++
+		}
+	}
+	if awaits != w.awaits {
+		l.fail("on worker %s %d attempts await their gang, counted %d", w.hello.Name, awaits, w.awaits)
 	}
 	planUsed, planRunning, planPrefetched := l.s.plan.Usage(w.id)
 	if planUsed != used || w.used != used || planRunning != running || planPrefetched != prefetched || held != w.held {
@@ -279,10 +295,50 @@ func (g *judge) task(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int64
 	if counts != t.counts() {
 		l.fail("job %d task %d has %v and counts %v", j.id, ti, counts, t.counts())
 	}
+	if j.spec.spec.Tasks[ti].Nodes > 0 {
+		g.gang(l, j, ti, counts)
+	}
 	_, _, backoff := g.pendingOf(l, j, ti)
 	g.caches(l, j, ti, backoff)
 	g.offer(l, j, ti, rooms)
 	return attempts
+}
+
+// gang wants the elements of a gang to be all in one state, or all out on workers of their own, and
+// those that go on to be asked to end once one ended badly.
+func (g *judge) gang(l *lab, j *jobState, ti uint32, counts job.Counts) {
+	t := &j.tasks[ti]
+	live := counts[job.Assigned] + counts[job.Running]
+	if live != 0 && live != t.n || live == 0 && !slices.Contains(counts[:], t.n) {
+		l.fail("job %d task %d is a gang of %d, of which %v", j.id, ti, t.n, counts)
+	}
+	workers, goOn, bad := map[uint64]bool{}, []*attempt(nil), false
+	for p := range t.n {
+		a, r := t.attempt(p), t.record(p)
+		if first := t.record(0); r.Attempts != first.Attempts || t.retryOf(p) != t.retryOf(0) {
+			l.fail("job %d task %d: rank %d is %+v and %+v, the first %+v and %+v", j.id, ti, p, r, t.retryOf(p), first, t.retryOf(0))
+		}
+		switch {
+		case a == nil:
+			continue
+		case a.ended == nil:
+			goOn = append(goOn, a)
+		case a.ended.Cause.Kind != job.CauseNone:
+			bad = true
+		}
+		if workers[a.worker.id] {
+			l.fail("job %d task %d has two ranks on worker %s", j.id, ti, a.worker.hello.Name)
+		}
+		workers[a.worker.id] = true
+	}
+	if live > 0 && len(goOn) == 0 {
+		l.fail("job %d task %d: all have ended, and nothing follows", j.id, ti)
+	}
+	for _, a := range goOn {
+		if bad && a.stop.Kind == job.CauseNone {
+			l.fail("job %d task %d: a rank ended badly, and rank %d goes on", j.id, ti, a.position)
+		}
+	}
 }
 
 // pendingOf counts the elements of a task that wait: those that could start, those that could

@@ -242,11 +242,13 @@ func (l *limits) retry(of *load) {
 // permits reports whether an element of a group may start at now, as far as limits go. The
 // group of one that may not is kept aside until it may.
 func (s *State) permits(j *jobState, g plan.GroupID, now int64) bool {
-	need, q := j.spec.spec.Tasks[g.Task].Resources, j.queue
-	full := q.policy.Limit.Over(q.running, q.used, need) != ""
+	spec, q := &j.spec.spec.Tasks[g.Task], j.queue
+	n := max(spec.Nodes, 1)
+	need, more := spec.Resources.Times(n), n-1
+	full := q.policy.Limit.Over(q.running+more, q.used, need) != ""
 	over := &q.load
 	if !full {
-		full = q.space.policy.Limit.Over(q.space.running, q.space.used, need) != ""
+		full = q.space.policy.Limit.Over(q.space.running+more, q.space.used, need) != ""
 		over = &q.space.load
 	}
 	if full {

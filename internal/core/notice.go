@@ -48,6 +48,9 @@ func (s *State) Describe(e Event) (Notice, bool) {
 		n.At, n.State = e.At, job.Running.String()
 		return n, true
 	case AttemptEnded:
+		if e.Awaits { // the end that counts comes with those of its gang
+			return Notice{}, false
+		}
 		n := s.attemptNotice("attempt_ended", s.attempts[e.Fence])
 		n.At, n.State, n.Cause = e.At, e.Next.String(), e.Cause
 		return n, true

@@ -26,27 +26,45 @@ func (s *State) Place(now int64, most int) Decision {
 			s.makeRoom(&d, now, most)
 			break
 		}
-		e, ok := s.check(p, now)
-		if !ok {
+		placed := s.check(p, now)
+		for _, e := range placed {
+			s.assigned(&d, e, byWorker)
+		}
+		if placed == nil {
 			refused++
-			continue
 		}
-		s.Apply(e)
-		d.Events = append(d.Events, e)
-		i, ok := byWorker[e.Worker]
-		if !ok {
-			i = len(d.Sends)
-			byWorker[e.Worker] = i
-			d.Sends = append(d.Sends, Send{Worker: e.Worker})
-		}
-		d.Sends[i].Assign = append(d.Sends[i].Assign, e.Fence)
 	}
 	return d
 }
 
-// check looks at a proposal with the core's own eyes. One that breaks a rule is a
-// fault in the plan; its group is taken out, so that it can't come again.
-func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
+// assigned applies an assignment, and adds it to what is sent to its worker.
+func (s *State) assigned(d *Decision, e AttemptAssigned, byWorker map[uint64]int) {
+	s.Apply(e)
+	d.Events = append(d.Events, e)
+	i, ok := byWorker[e.Worker]
+	if !ok {
+		i = len(d.Sends)
+		byWorker[e.Worker] = i
+		d.Sends = append(d.Sends, Send{Worker: e.Worker})
+	}
+	d.Sends[i].Assign = append(d.Sends[i].Assign, e.Fence)
+}
+
+// check looks at a proposal with the core's own eyes, and is what follows from it: nothing from one
+// that breaks a rule. That is a fault in the plan; its group is taken out, so that it can't come
+// again.
+func (s *State) check(p plan.Placement, now int64) []AttemptAssigned {
+	if j := s.jobs.get(p.Group.Job); j != nil && j.spec.spec.Tasks[p.Group.Task].Nodes > 0 {
+		return s.checkGang(p, now)
+	}
+	if e, ok := s.checkOne(p, now); ok && p.Team == nil {
+		return []AttemptAssigned{e}
+	}
+	return nil
+}
+
+// checkOne looks at a proposal for one element.
+func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	j, w := s.jobs.get(p.Group.Job), s.workers[p.Worker]
 	if j == nil || w == nil || !w.accepts() || j.held || j.state.Terminal() {
 		s.plan.SetReady(p.Group, 0)
@@ -58,12 +76,11 @@ func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	if p.Group.Alone && alone > 0 || !p.Group.Alone && shared > 0 {
 		position = t.pick(p.Group.Alone)
 	}
-	_, running, prefetched := s.plan.Usage(w.id)
+	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
 	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(spec.Resources)
 	if !p.Prefetch {
-		devices, fits = w.pick(spec.Resources)
-		fits = fits && running < w.hello.Slots && spec.Resources.Fits(w.room())
+		devices, fits = s.placeOn(w, spec)
 	}
 	if position < 0 || !fits || t.state(position) != job.Pending {
 		s.plan.SetReady(p.Group, 0)
@@ -72,18 +89,30 @@ func (s *State) check(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	if !s.permits(j, p.Group, now) {
 		return AttemptAssigned{}, false
 	}
-	lease := s.config.Lease
-	if l := spec.LostAfter; l != nil {
-		lease = millis(l.After)
-		if l.Never {
-			lease = 0
-		}
-	}
 	return AttemptAssigned{
 		Job: j.id, Task: p.Group.Task, Position: position, Attempt: t.record(position).Attempts + 1,
-		Fence: s.nextFence, Worker: w.id, Lease: lease, At: now, Prefetched: p.Prefetch, Alone: p.Group.Alone,
+		Fence: s.nextFence, Worker: w.id, Lease: s.leaseOf(spec), At: now, Prefetched: p.Prefetch, Alone: p.Group.Alone,
 		Devices: devices,
 	}, true
+}
+
+// placeOn reports whether a worker has a place for an attempt, and the devices that would be its own.
+func (s *State) placeOn(w *worker, spec *job.Task) (job.Devices, bool) {
+	_, running, _ := s.plan.Usage(w.id)
+	devices, fits := w.pick(spec.Resources)
+	return devices, fits && running < w.hello.Slots && spec.Resources.Fits(w.room())
+}
+
+// leaseOf is the lease of a task's attempts in milliseconds, 0 for never lost.
+func (s *State) leaseOf(spec *job.Task) int64 {
+	switch l := spec.LostAfter; {
+	case l == nil:
+		return s.config.Lease
+	case l.Never:
+		return 0
+	default:
+		return millis(l.After)
+	}
 }
 
 // recall asks for prefetched attempts back that another worker could start now.
@@ -139,7 +168,7 @@ func (s *State) makeRoom(d *Decision, now int64, most int) {
 func (s *State) Assignments(fences []link.Fence) []link.Assignment {
 	out := make([]link.Assignment, 0, len(fences))
 	for _, f := range fences {
-		if a := s.attempts[f]; a != nil {
+		if a := s.heldBy(f); a != nil {
 			out = append(out, s.assignment(a))
 		}
 	}
@@ -160,6 +189,11 @@ func (s *State) assignment(a *attempt) link.Assignment {
 		m.First, m.Last = spec.Array.Bounds(t.n)
 		if t.items != nil {
 			m.Item, m.HasItem = t.items[a.position], true
+		}
+	}
+	for p := range spec.Nodes {
+		if rank := t.attempt(p); rank != nil {
+			m.Hosts = append(m.Hosts, rank.worker.hello.Host)
 		}
 	}
 	for _, u := range j.spec.uses[a.task] {

@@ -86,6 +86,21 @@ run: "true"
 start_after: 5s
 retry: {max_attempts: 2, delay: 1s}
 concurrency: {key: paced, rate: {count: 3, per: 10s}}`,
+		`nodes: 2
+run: "true"
+retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,
+		`nodes: 2
+run: "true"
+priority: high
+at_most_once: true
+deadline: 60s
+grace: 5s`,
+		`concurrency: one
+tasks:
+  a: {nodes: 3, run: "true", resources: {cpu: 2}, retry: {max_attempts: 3, on_lost: 9, delay: 2s}, lost_after: 10s}
+  b: {nodes: 1, run: "true", needs: {a: any}, resources: {gpu: 1}}
+  c: {nodes: 2, run: "true", needs: {a: failed}, retry: {max_attempts: 2}}
+  d: {run: "true", needs: {b: any, c: any}}`,
 		`tasks:
   a: {array: 0-5, run: "true", concurrency: {key: each, limit: 2}, retry: {max_attempts: 2, delay: 1s}}
   b: {run: "true", concurrency: {key: paced, rate: {count: 3, per: 10s}}}`,

@@ -186,7 +186,7 @@ func (m *machine) finishAll() {
 	for i := range ids {
 		ids[i] = fmt.Sprint(i)
 	}
-	for i := range 2 { // two, since an attempt may have to be alone
+	for i := range 3 { // several, since an attempt may have to be alone, and a gang takes as many
 		name := fmt.Sprintf("last%d", i)
 		err := m.join(link.Hello{
 			Protocol: link.Protocol, Name: name, Instance: name, Incarnation: 1, Slots: 50,

@@ -18,14 +18,16 @@ func (s *State) PlaceBy(now int64, most int, p Proposer, applied func(AttemptAss
 		if !ok {
 			break
 		}
-		e, ok := s.check(proposal, now)
-		if !ok {
+		placed := s.check(proposal, now)
+		if placed == nil {
 			break
 		}
-		s.Apply(e)
-		applied(e)
-		d.Events = append(d.Events, e)
-		d.Sends = append(d.Sends, Send{Worker: e.Worker})
+		for _, e := range placed {
+			s.Apply(e)
+			applied(e)
+			d.Events = append(d.Events, e)
+			d.Sends = append(d.Sends, Send{Worker: e.Worker})
+		}
 	}
 	return d
 }

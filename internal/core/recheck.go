@@ -33,6 +33,9 @@ func (s *State) recheck() {
 			if g := (limit.Group{Job: j.id, Task: ti}); s.rivals(j, g) {
 				w.rival(g)
 			}
+			if j.spec.spec.Tasks[i].Nodes > 0 {
+				w.gang(j.id, ti)
+			}
 			if j.tasks[i].ready {
 				w.readied(j.id, ti)
 			}

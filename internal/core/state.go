@@ -270,6 +270,7 @@ type array struct {
 	// backing off. Unused when gated.
 	cursor  int64
 	gated   bool // it has element-wise needs: only elements in open may start
+	gang    bool // its elements start together
 	open    element.Set
 	alone   element.Set
 	backoff int64
@@ -298,7 +299,8 @@ type attempt struct {
 	released   bool        // its slot was taken from it
 	stop       job.Cause
 	grace      int64
-	prev, next *attempt // of the same worker, oldest first
+	ended      *AttemptEnded // it awaits the ends of the others of its gang, and has nothing any more
+	prev, next *attempt      // of the same worker, oldest first
 }
 
 type worker struct {
@@ -313,6 +315,8 @@ type worker struct {
 	last    *attempt
 	held    int
 	used    job.Resources // by what has a place
+	// awaits counts the attempts that ended here and await the others of their gang: they speak of it.
+	awaits int
 }
 
 // accepts reports whether a worker may be given anything.
@@ -476,6 +480,15 @@ func (t *task) startable() (shared, alone int64) {
 	}
 	a := t.arr
 	c := a.table.Counts()
+	if a.gang {
+		switch {
+		case c[job.Pending] < t.n || a.backoff > 0:
+			return 0, 0
+		case a.retries[0].spent.Isolated(): // as all of them are
+			return 0, t.n
+		}
+		return t.n, 0
+	}
 	alone = a.alone.Len()
 	if a.gated {
 		shared = a.open.Len()

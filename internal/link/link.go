@@ -216,6 +216,8 @@ type Assignment struct {
 	Prefetched bool
 	// Devices are the attempt's alone until it has ended.
 	Devices job.Devices
+	// Hosts is what the workers of a gang's ranks call their hosts, by rank. Position is the rank.
+	Hosts []string
 	// Proof is filled in at the server's door.
 	Proof Proof
 }

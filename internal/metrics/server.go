@@ -111,7 +111,7 @@ func (s *Server) Applied(e core.Event) {
 	case core.AttemptAssigned:
 		s.assigned.Inc()
 	case core.AttemptEnded:
-		if e.Cause.Kind <= job.LastCause {
+		if !e.Awaits && e.Cause.Kind <= job.LastCause {
 			s.attemptsEnded[e.Cause.Kind].Inc()
 		}
 	case core.JobEnded:

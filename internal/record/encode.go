@@ -265,5 +265,6 @@ func putEnded(b []byte, e *core.AttemptEnded) []byte {
 	b = field.Uint(b, 9, uint64(e.Next))
 	b = field.Int(b, 10, e.RetryAt)
 	b = putSpent(b, 11, e.Spent)
-	return field.Uint(b, 12, uint64(e.Promotes))
+	b = field.Uint(b, 12, uint64(e.Promotes))
+	return field.Bool(b, 13, e.Awaits)
 }

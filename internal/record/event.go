@@ -380,6 +380,8 @@ func (r *reader) attemptEnded() (e core.AttemptEnded) {
 			e.Spent = r.spent()
 		case 12:
 			e.Promotes = link.Fence(r.Uint())
+		case 13:
+			e.Awaits = r.Bool()
 		default:
 			r.unknown()
 		}

@@ -23,6 +23,8 @@ const (
 	// formatResources is where specs ask for more than processors and memory, and workers
 	// have more.
 	formatResources = core.FormatResources
+	// formatGangs is where tasks take several workers at once.
+	formatGangs = core.FormatGangs
 	// formatLimits is where queues and namespaces have policies.
 	formatLimits = core.FormatLimits
 
@@ -42,6 +44,10 @@ func Needs(e core.Event) uint64 {
 		return needsOfHello(&e.Hello)
 	case core.AttemptAssigned:
 		return needsOfDevices(e.Devices)
+	case core.AttemptEnded:
+		if e.Awaits {
+			return formatGangs
+		}
 	case core.NamespaceSet:
 		limits = e.Policy != job.NamespacePolicy{}
 	case core.QueueSet:
@@ -84,6 +90,9 @@ func needsOfAttempts(live []core.AttemptImage) uint64 {
 func needsOfAttempt(a *core.AttemptImage) uint64 {
 	if a.Released {
 		return formatLimits
+	}
+	if a.Ended != nil {
+		return formatGangs
 	}
 	return needsOfDevices(a.Devices)
 }

@@ -276,6 +276,11 @@ func putAttempt(b []byte, f field.Number, a *core.AttemptImage) []byte {
 	b = field.Int(b, 12, a.Grace)
 	b = putDevices(b, 13, a.Devices)
 	b = field.Bool(b, 14, a.Released)
+	if a.Ended != nil {
+		var ended int
+		b, ended = field.Begin(b, 15)
+		b = field.End(putEnded(b, a.Ended), ended)
+	}
 	return field.End(b, at)
 }
 
@@ -311,6 +316,10 @@ func (r *reader) attempt() (a core.AttemptImage) {
 			a.Devices = m.devices(a.Devices)
 		case 14:
 			a.Released = m.Bool()
+		case 15:
+			ended := m.message()
+			e := ended.attemptEnded()
+			a.Ended = &e
 		default:
 			m.unknown()
 		}

@@ -243,7 +243,7 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 			Task: at.GetTask(), Position: at.GetPosition(), Index: at.GetIndex(), Attempt: int(at.GetAttempt()), SpecHash: h,
 			Params: at.GetParams(), Payload: at.GetPayload(), Item: at.GetItem(), HasItem: at.GetHasItem(),
 			Count: at.GetArrayCount(), First: at.GetArrayFirst(), Last: at.GetArrayLast(),
-			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(),
+			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(), Hosts: at.GetHosts(),
 		}
 		copy(one.Proof[:], at.GetProof()) // what is not one proves nothing
 		if _, one.Devices, err = resources(nil, at.GetDevices()); err != nil {
@@ -277,7 +277,7 @@ func assignMessage(a *link.Assign) *reevev1.Assign {
 			Params: at.Params, Payload: at.Payload, Item: at.Item, HasItem: at.HasItem,
 			ArrayCount: at.Count, ArrayFirst: at.First, ArrayLast: at.Last,
 			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched, Proof: at.Proof[:],
-			Devices: deviceMap(at.Devices),
+			Devices: deviceMap(at.Devices), Hosts: at.Hosts,
 		}
 		for _, o := range at.Outputs {
 			one.Outputs = append(one.Outputs, &reevev1.TaskOutputs{Task: o.Task, Outputs: o.Outputs})

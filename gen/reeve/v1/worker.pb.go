@@ -1761,7 +1761,9 @@ type Assignment struct {
 	Proof []byte `protobuf:"bytes,21,opt,name=proof,proto3" json:"proof,omitempty"`
 	// The devices that are the attempt's alone: ids by the name of their resource, separated
 	// by commas.
-	Devices       map[string]string `protobuf:"bytes,22,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Devices map[string]string `protobuf:"bytes,22,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of a gang: the label host of each of its workers, by rank. The position is the rank.
+	Hosts         []string `protobuf:"bytes,23,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1946,6 +1948,13 @@ func (x *Assignment) GetProof() []byte {
 func (x *Assignment) GetDevices() map[string]string {
 	if x != nil {
 		return x.Devices
+	}
+	return nil
+}
+
+func (x *Assignment) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
 	}
 	return nil
 }
@@ -3281,7 +3290,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05specs\x18\x02 \x03(\v2\x12.reeve.v1.SpecTextR\x05specs\"<\n" +
 	"\bSpecText\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xcd\x05\n" +
+	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xe3\x05\n" +
 	"\n" +
 	"Assignment\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
@@ -3311,7 +3320,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"prefetched\x18\x14 \x01(\bR\n" +
 	"prefetched\x12\x14\n" +
 	"\x05proof\x18\x15 \x01(\fR\x05proof\x12;\n" +
-	"\adevices\x18\x16 \x03(\v2!.reeve.v1.Assignment.DevicesEntryR\adevices\x1a:\n" +
+	"\adevices\x18\x16 \x03(\v2!.reeve.v1.Assignment.DevicesEntryR\adevices\x12\x14\n" +
+	"\x05hosts\x18\x17 \x03(\tR\x05hosts\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +

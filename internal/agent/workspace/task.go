@@ -243,7 +243,11 @@ func (b *builder) reeveEnv(add func(k, v string), end int64) {
 		number("REEVE_MEMORY", m)
 	}
 	b.resourceEnv(add)
-	if b.task.Array != nil {
+	if b.task.Nodes > 0 {
+		number("REEVE_RANK", w.Position)
+		number("REEVE_NODES", b.task.Nodes)
+		add("REEVE_HOSTS", strings.Join(w.Hosts, ","))
+	} else if b.task.Array != nil {
 		number("REEVE_ARRAY_INDEX", w.Index)
 		number("REEVE_ARRAY_MIN", w.First)
 		number("REEVE_ARRAY_MAX", w.Last)

@@ -2010,19 +2010,21 @@ func (x *AttemptStarted) GetAt() int64 {
 
 // AttemptEnded is core.AttemptEnded.
 type AttemptEnded struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fence         uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
-	Cause         *Cause                 `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
-	Usage         *Usage                 `protobuf:"bytes,3,opt,name=usage,proto3" json:"usage,omitempty"`
-	Started       int64                  `protobuf:"varint,4,opt,name=started,proto3" json:"started,omitempty"`
-	Ended         int64                  `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
-	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
-	Outputs       []byte                 `protobuf:"bytes,7,opt,name=outputs,proto3,oneof" json:"outputs,omitempty"`
-	LogSize       int64                  `protobuf:"varint,8,opt,name=log_size,json=logSize,proto3" json:"log_size,omitempty"`
-	Next          uint32                 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
-	RetryAt       int64                  `protobuf:"varint,10,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
-	Spent         *Spent                 `protobuf:"bytes,11,opt,name=spent,proto3" json:"spent,omitempty"`
-	Promotes      uint64                 `protobuf:"varint,12,opt,name=promotes,proto3" json:"promotes,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Fence    uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
+	Cause    *Cause                 `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	Usage    *Usage                 `protobuf:"bytes,3,opt,name=usage,proto3" json:"usage,omitempty"`
+	Started  int64                  `protobuf:"varint,4,opt,name=started,proto3" json:"started,omitempty"`
+	Ended    int64                  `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	At       int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	Outputs  []byte                 `protobuf:"bytes,7,opt,name=outputs,proto3,oneof" json:"outputs,omitempty"`
+	LogSize  int64                  `protobuf:"varint,8,opt,name=log_size,json=logSize,proto3" json:"log_size,omitempty"`
+	Next     uint32                 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
+	RetryAt  int64                  `protobuf:"varint,10,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
+	Spent    *Spent                 `protobuf:"bytes,11,opt,name=spent,proto3" json:"spent,omitempty"`
+	Promotes uint64                 `protobuf:"varint,12,opt,name=promotes,proto3" json:"promotes,omitempty"`
+	// Of format 3: one of a gang's, of which another event says what becomes of it.
+	Awaits        bool `protobuf:"varint,13,opt,name=awaits,proto3" json:"awaits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2139,6 +2141,13 @@ func (x *AttemptEnded) GetPromotes() uint64 {
 		return x.Promotes
 	}
 	return 0
+}
+
+func (x *AttemptEnded) GetAwaits() bool {
+	if x != nil {
+		return x.Awaits
+	}
+	return false
 }
 
 // AttemptReturned is core.AttemptReturned.
@@ -2948,7 +2957,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"6\n" +
 	"\x0eAttemptStarted\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x0e\n" +
-	"\x02at\x18\x02 \x01(\x03R\x02at\"\xff\x02\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"\x97\x03\n" +
 	"\fAttemptEnded\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12,\n" +
 	"\x05cause\x18\x02 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12,\n" +
@@ -2962,7 +2971,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\bretry_at\x18\n" +
 	" \x01(\x03R\aretryAt\x12,\n" +
 	"\x05spent\x18\v \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x1a\n" +
-	"\bpromotes\x18\f \x01(\x04R\bpromotesB\n" +
+	"\bpromotes\x18\f \x01(\x04R\bpromotes\x12\x16\n" +
+	"\x06awaits\x18\r \x01(\bR\x06awaitsB\n" +
 	"\n" +
 	"\b_outputs\"C\n" +
 	"\x0fAttemptReturned\x12\x14\n" +

@@ -1102,7 +1102,9 @@ type Attempt struct {
 	// job.Devices, of format 3: ids separated by commas.
 	Devices map[string]string `protobuf:"bytes,13,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// released: the slot of its task's key was taken from it.
-	Released      bool `protobuf:"varint,14,opt,name=released,proto3" json:"released,omitempty"`
+	Released bool `protobuf:"varint,14,opt,name=released,proto3" json:"released,omitempty"`
+	// ended, of format 3: it awaits the ends of the others of its gang.
+	Ended         *AttemptEnded `protobuf:"bytes,15,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1233,6 +1235,13 @@ func (x *Attempt) GetReleased() bool {
 		return x.Released
 	}
 	return false
+}
+
+func (x *Attempt) GetEnded() *AttemptEnded {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
 }
 
 // ChunkRow is core.ChunkImage.
@@ -1566,7 +1575,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"\xe4\x03\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\x99\x04\n" +
 	"\aAttempt\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x16\n" +
@@ -1584,7 +1593,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x04stop\x18\v \x01(\v2\x16.reeve.record.v1.CauseR\x04stop\x12\x14\n" +
 	"\x05grace\x18\f \x01(\x03R\x05grace\x12?\n" +
 	"\adevices\x18\r \x03(\v2%.reeve.record.v1.Attempt.DevicesEntryR\adevices\x12\x1a\n" +
-	"\breleased\x18\x0e \x01(\bR\breleased\x1a:\n" +
+	"\breleased\x18\x0e \x01(\bR\breleased\x123\n" +
+	"\x05ended\x18\x0f \x01(\v2\x1d.reeve.record.v1.AttemptEndedR\x05ended\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
@@ -1649,7 +1659,8 @@ var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*KeyOf)(nil),        // 22: reeve.record.v1.KeyOf
 	(*Usage)(nil),        // 23: reeve.record.v1.Usage
 	(*Spent)(nil),        // 24: reeve.record.v1.Spent
-	(*Span)(nil),         // 25: reeve.record.v1.Span
+	(*AttemptEnded)(nil), // 25: reeve.record.v1.AttemptEnded
+	(*Span)(nil),         // 26: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
 	16, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
@@ -1671,16 +1682,17 @@ var file_reeve_record_v1_row_proto_depIdxs = []int32{
 	24, // 16: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
 	20, // 17: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
 	15, // 18: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
-	25, // 19: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	10, // 20: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	11, // 21: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	20, // 22: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	23, // 23: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	25, // 19: reeve.record.v1.Attempt.ended:type_name -> reeve.record.v1.AttemptEnded
+	26, // 20: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	10, // 21: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	11, // 22: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	20, // 23: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	23, // 24: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_row_proto_init() }
