@@ -35,10 +35,11 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices}
+	a := &pastAttempt{place: at, number: e.Attempt, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)
+	h.touchGang(at)
 	h.judgeKeys(e)
 	if !e.Prefetched {
 		h.promote(a)
@@ -79,7 +80,9 @@ func (h *history) stoppedAll(e core.AttemptsStopped) {
 }
 
 // goesOn reports whether nobody has asked an attempt to end, so that its element does too.
-func (a *pastAttempt) goesOn() bool { return a.stop == job.CauseNone || a.stop == job.CausePreempted }
+func (a *pastAttempt) goesOn() bool {
+	return a.ended == nil && (a.stop == job.CauseNone || a.stop == job.CausePreempted)
+}
 
 // covers reports whether a span has a position.
 func covers(p int64) func(element.Span) bool {
@@ -114,6 +117,7 @@ func (h *history) move(at place, from, to job.ElementState) {
 // stopped takes in that an attempt is asked to end.
 func (h *history) stopped(e core.AttemptStopped) {
 	a := h.current(e.Fence, "is asked to end")
+	h.judgeGangStop(e, a)
 	a.stop, a.stopGrace = e.Cause.Kind, e.Grace
 	if grace := time.Duration(h.task(a.place).Grace).Milliseconds(); e.Grace != grace && e.Cause.Kind != job.CauseKilled {
 		h.fail(Cancelled, "attempt %d of %s is asked to end within %d ms (%s); its grace is %d", e.Fence, a.place, e.Grace, e.Cause, grace)
@@ -137,11 +141,19 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 	el := h.element(a.place)
 	el.fence = 0
 	h.jobs[a.place.job].tasks[a.place.task].live--
+	if a.ended == nil {
+		h.vacate(a, promotes)
+	}
+	return el
+}
+
+// vacate gives back what an attempt has of its worker, and lets another have it.
+func (h *history) vacate(a *pastAttempt, promotes link.Fence) {
 	w := h.workers[a.worker]
 	w.holds--
 	if !a.prefetched {
 		w.used, w.running = w.used.Minus(h.task(a.place).Resources), w.running-1
-		if el.spent.Isolated() {
+		if h.element(a.place).spent.Isolated() {
 			w.alone--
 		}
 	}
@@ -153,7 +165,6 @@ func (h *history) settle(a *pastAttempt, promotes link.Fence) *pastElement {
 		h.count("attempt is promoted")
 		h.promote(p)
 	}
-	return el
 }
 
 // promote gives a prefetched attempt a place.
@@ -172,27 +183,22 @@ func (h *history) promote(a *pastAttempt) {
 func (h *history) ended(e core.AttemptEnded) {
 	a := h.current(e.Fence, "ends")
 	at := a.place
+	switch {
+	case e.Awaits:
+		h.awaits(e, a)
+		return
+	case h.task(at).Nodes > 0:
+		h.rankEnded(e, a)
+		return
+	}
 	el := h.settle(a, e.Promotes)
 	if !el.state.Live() || !job.CanMove(el.state, e.Next) {
 		h.fail(Legal, "%s goes from %s to %s", at, el.state, e.Next)
 	}
 	el.cause = e.Cause
 	h.count(because(e.Cause.Kind))
-	switch e.Cause.Kind {
-	case job.CauseTimeout:
-		el.spent.TimedOut++
-	case job.CauseWorkerLost, job.CauseRejected:
-		if h.w.faults.calm {
-			h.fail(Steady, "attempt %d of %s ends: %s; nothing has failed", e.Fence, at, e.Cause)
-		}
-		el.spent.Lost++
-		if e.Cause.Kind == job.CauseWorkerLost && (a.running || e.Started > 0) {
-			el.spent.LostRunning++
-		}
-	case job.CausePreempted, job.CauseNone:
-	default:
-		el.spent.Failed++
-	}
+	h.judgeSteady(e, at)
+	el.spend(e.Cause.Kind, a.running || e.Started > 0)
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
 	}
@@ -207,6 +213,29 @@ func (h *history) ended(e core.AttemptEnded) {
 	}
 	h.noteFull(at)
 	h.judgeTruth(e, at)
+}
+
+// judgeSteady wants nothing lost where nothing fails.
+func (h *history) judgeSteady(e core.AttemptEnded, at place) {
+	if lost := e.Cause.Kind == job.CauseWorkerLost || e.Cause.Kind == job.CauseRejected; lost && h.w.faults.calm {
+		h.fail(Steady, "attempt %d of %s ends: %s; nothing has failed", e.Fence, at, e.Cause)
+	}
+}
+
+// spend counts an end in.
+func (el *pastElement) spend(by job.CauseKind, ran bool) {
+	switch by {
+	case job.CauseTimeout:
+		el.spent.TimedOut++
+	case job.CauseWorkerLost, job.CauseRejected:
+		el.spent.Lost++
+		if by == job.CauseWorkerLost && ran {
+			el.spent.LostRunning++
+		}
+	case job.CausePreempted, job.CauseNone:
+	default:
+		el.spent.Failed++
+	}
 }
 
 // noteFull notes when too many elements of an array have failed.

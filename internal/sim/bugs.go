@@ -58,6 +58,8 @@ const (
 	BugNoBackoff  Bug = "hide backoffs"
 	BugNoTimes    Bug = "hide times"
 	BugNoMaxFails Bug = "hide max_fails"
+	// BugNoGangs has the server start ranks of gangs one by one.
+	BugNoGangs Bug = "hide nodes"
 	// BugDropCancel answers cancels and does nothing.
 	BugDropCancel Bug = "drop cancels"
 	// BugDeaf is a keeper that does not hear what it is to stop.
@@ -138,6 +140,7 @@ func Bugs() []Breach {
 		{BugNoBackoff, Backoff, nil},
 		{BugNoTimes, InTime, also(Order)},
 		{BugNoMaxFails, Stopped, nil},
+		{BugNoGangs, Together, nil},
 		{BugDropCancel, Cancelled, nil},
 		{BugDeaf, Cancelled, nil},
 		{BugSkipNotice, Streams, nil},

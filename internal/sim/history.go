@@ -58,6 +58,8 @@ type history struct {
 	awake   time.Duration
 	// again: what is taken in was judged before.
 	again bool
+	// gangs are those that the batch which is taken in is about.
+	gangs []taskAt
 	gap   gap
 	by    *server // whose batch is taken in
 }
@@ -109,6 +111,8 @@ type pastTask struct {
 	live   int64
 	// full is the batch in which too many had failed, 0 for none.
 	full uint64
+	// end is the first of the ends of a gang's ranks while the others are taken in, nil else.
+	end *gangEnd
 }
 
 type pastElement struct {
@@ -133,12 +137,15 @@ type pastAttempt struct {
 	// running: it is known to have started.
 	running bool
 	over    bool
-	stop    job.CauseKind
-	lease   time.Duration // 0 for never lost
-	at      int64         // when it was given out, by the leader's clock
-	given   time.Duration // the same, as time that the server was awake
-	moment  time.Duration // and the world's
-	epoch   uint64
+	number  uint16
+	// ended is how a rank ended that awaits its gang.
+	ended  *core.AttemptEnded
+	stop   job.CauseKind
+	lease  time.Duration // 0 for never lost
+	at     int64         // when it was given out, by the leader's clock
+	given  time.Duration // the same, as time that the server was awake
+	moment time.Duration // and the world's
+	epoch  uint64
 	// stopBy is when it must have ended at the latest in a calm run, stopAnyhow in any: 0
 	// if it was not asked to, or has no lease.
 	stopBy, stopAnyhow time.Duration
@@ -221,6 +228,7 @@ func (h *history) enter(x *entry) {
 		h.follow(e)
 		h.take(e)
 	}
+	h.judgeGangs()
 	if !h.alone {
 		h.follower.Batch(x.mark.Seq)
 		h.follower.Forget()

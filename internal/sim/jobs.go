@@ -17,6 +17,8 @@ type draft struct {
 	// arrays is the lengths of array tasks, 0 for one that is worked out later and -1
 	// for what is no array.
 	arrays []int
+	// nodes is how many workers the task takes at once, 0 for no gang.
+	nodes int
 }
 
 func pick[T any](w *world, from ...T) T { return from[w.rnd.IntN(len(from))] }
@@ -79,6 +81,7 @@ func (d *draft) task(i int) {
 		poison = 80
 	}
 	d.add(`    command: [sim, "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 50, 100), poison)
+	d.nodes = 0
 	d.shape(i)
 	once := w.oneIn(6)
 	if once {
@@ -94,7 +97,7 @@ func (d *draft) task(i int) {
 	if w.oneIn(4) {
 		d.add("    lost_after: %s", pick(w, "2s", "5s", "20s", "never"))
 	}
-	if w.oneIn(6) {
+	if w.oneIn(6) && d.nodes == 0 {
 		d.add("    concurrency: {key: %s, limit: 2%s}", pick(w, "one", "two"), pick(w, "", ", rate: {count: 5, per: 10s, burst: 2}"))
 	}
 	d.needs(i)
@@ -118,6 +121,9 @@ func (d *draft) shape(i int) {
 	case k == 3 && i > 0 && d.arrays[i-1] < 0:
 		n = 0
 		d.add("    array: ${{ tasks.t%d.outputs.n }}", i-1)
+	case k == 4:
+		d.nodes = 1 + w.rnd.IntN(min(len(w.nodes), 3))
+		d.add("    nodes: %d", d.nodes)
 	}
 	d.arrays = append(d.arrays, n)
 }
@@ -144,15 +150,19 @@ func (d *draft) needs(i int) {
 	}
 }
 
-// room draws resources and labels that at least one worker has.
+// room draws resources and labels that at least one worker has, or as many as a gang needs.
 func (d *draft) room() {
 	w := d.w
 	cpu, memory, zone := w.rnd.IntN(4), w.rnd.IntN(3), pick(w, "", "", "", "a", "b")
 	gpu, licence, disk := int64(w.rnd.IntN(5)/4), int64(w.rnd.IntN(5)/4), w.rnd.IntN(3)
+	fit := 0
 	for _, n := range w.nodes {
 		c := n.hello.Capacity
 		others := gpu <= int64(len(n.gpus)) && licence <= n.licences
 		if others && int64(cpu)*1000 <= c.CPU && int64(memory)<<30 <= c.Memory && (zone == "" || n.hello.Labels["zone"] == zone) {
+			if fit++; fit < d.nodes {
+				continue
+			}
 			d.add("    resources: {cpu: %d, memory: %dGiB, gpu: %d, licence: %d, disk: %dGiB}", cpu, memory, gpu, licence, disk)
 			if zone != "" {
 				d.add("    where: {zone: %s}", zone)
@@ -242,6 +252,8 @@ func (u *users) hide(canonical []byte) *job.Spec {
 			spec.StartAfter, spec.StartBefore, spec.Deadline = nil, nil, nil
 		case BugNoMaxFails:
 			t.MaxFails = nil
+		case BugNoGangs: // their ranks are an array's elements
+			t.Nodes = 0
 		default:
 			return nil
 		}

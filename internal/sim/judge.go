@@ -342,6 +342,9 @@ func (h *history) mayStart(p *process, starts int) {
 	if spec.AtMostOnce && starts > 1 {
 		w.fail(Once, "%s starts for the %dth time, by attempt %d", p.place, starts, p.fence)
 	}
+	if spec.Nodes > 0 {
+		h.judgeGangStart(p, a)
+	}
 	if reason := h.forbids(j, p.place.task, p.place.position); reason != "" {
 		w.fail(Order, "attempt %d of %s starts and %s", p.fence, p.place, reason)
 	}
@@ -358,7 +361,7 @@ func (h *history) meant(c core.Cancel, at place) bool {
 	case c.Task == core.NoTask && !c.Kill && h.task(at).CleanUp():
 		return false
 	}
-	return c.Spans == nil || slices.ContainsFunc(c.Spans, covers(at.position))
+	return c.Spans == nil || h.task(at).Nodes > 0 || slices.ContainsFunc(c.Spans, covers(at.position))
 }
 
 // judgeCancel wants everything that a cancel is about to have ended or to be asked to,
@@ -402,7 +405,11 @@ func (h *history) judgeOutputs(id job.ID, ti uint32, got map[int64]string) {
 		if el.won == 0 {
 			continue
 		}
-		if want := string(h.w.truth.outputs(el.won)); got[p] != want {
+		want := string(h.w.truth.outputs(el.won))
+		if h.jobs[id].spec.Tasks[ti].Nodes > 0 && p > 0 {
+			want = "" // the first rank's are the task's
+		}
+		if got[p] != want {
 			h.fail(Truthful, "%s left %q; its outputs are %q", place{id, ti, p}, want, got[p])
 		}
 	}

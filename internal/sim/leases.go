@@ -71,6 +71,10 @@ func (s *server) judgeLeases() {
 // judgeProgress wants work that may start to start where a worker idles that takes it.
 func (s *server) judgeProgress() {
 	h := s.w.past
+	if h.keepsPlaces() {
+		clear(h.hungry)
+		return
+	}
 	fed := map[string]bool{}
 	for id := range h.unfinished() {
 		j := h.jobs[id]
@@ -105,6 +109,9 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || !h.idleFor(spec) {
 			continue
 		}
+		if spec.Nodes > 0 && !h.gangWaits(j, uint32(ti)) {
+			continue
+		}
 		for p := range t.n {
 			at := place{j.id, uint32(ti), p}
 			if el := h.element(at); el.state == job.Pending && el.retryAt == 0 && h.forbids(j, uint32(ti), p) == "" {
@@ -115,14 +122,15 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 	return false
 }
 
-// idleFor reports whether a worker holds nothing and takes a task.
+// idleFor reports whether a worker holds nothing and takes a task, or as many as a gang needs.
 func (h *history) idleFor(spec *job.Task) bool {
+	n := int64(0)
 	for _, w := range h.workers {
 		if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && spec.Resources.Fits(w.hello.Capacity) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n >= max(spec.Nodes, 1)
 }
 
 // queues is where jobs wait.

@@ -44,6 +44,8 @@ const (
 	TimedOut Promise = "timeouts are obeyed"
 	// Stopped: too many failures stop the rest of an array.
 	Stopped Promise = "max_fails is obeyed"
+	// Together: the ranks of a gang start at once, on workers of their own, and end as one.
+	Together Promise = "gangs start and end together"
 	// Steady: where nothing fails, no attempt is lost.
 	Steady Promise = "nothing is lost without a fault"
 	// Law: tables and the journal's tail together are the state.
@@ -80,6 +82,6 @@ const (
 func Promises() []Promise {
 	return []Promise{
 		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Exclusive, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
-		Stopped, Steady, Law, Codec, Truthful, Says, Streams, Reads, Silent, Leapt, Renewed, Progress, OneJob, Ends,
+		Stopped, Together, Steady, Law, Codec, Truthful, Says, Streams, Reads, Silent, Leapt, Renewed, Progress, OneJob, Ends,
 	}
 }
