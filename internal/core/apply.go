@@ -81,7 +81,10 @@ func (s *State) leap(generation uint64) {
 }
 
 // Batch notes that every event up to the batch at seq has been applied.
-func (s *State) Batch(seq uint64) { s.seq = seq }
+func (s *State) Batch(seq uint64) {
+	s.seq = seq
+	s.plan.Stamp(seq + 1)
+}
 
 // change returns a job that is about to change.
 func (s *State) change(id job.ID) *jobState {

@@ -176,7 +176,7 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 		fence: e.Fence, job: j, task: e.Task, position: e.Position, number: e.Attempt,
 		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone, devices: e.Devices,
 	}
-	s.hold(a, s.workers[e.Worker])
+	s.hold(a, s.workers[e.Worker], e.At)
 	s.queued(j, -1)
 	s.nextFence = max(s.nextFence, e.Fence+1)
 	if t.one.started == 0 {
@@ -192,8 +192,8 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 	s.regroup(j, e.Task)
 }
 
-// hold puts a live attempt into every index.
-func (s *State) hold(a *attempt, w *worker) {
+// hold puts a live attempt into every index, at a moment, or 0 where it only comes back to memory.
+func (s *State) hold(a *attempt, w *worker, now int64) {
 	a.job.tasks[a.task].setAttempt(a.position, a)
 	s.attempts[a.fence] = a
 	s.occupy(a)
@@ -205,7 +205,7 @@ func (s *State) hold(a *attempt, w *worker) {
 	a.run = s.plan.Take(w.id, plan.Attempt{
 		Shape: j.spec.shapes[a.task], Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
 		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
-	})
+	}, s.useUntil(now))
 	if a.stop.Kind != job.CauseNone {
 		s.plan.Leave(a.run, a.grace)
 	}
@@ -219,21 +219,22 @@ func (s *State) promoted(a *attempt) {
 	s.plan.Promote(a.run)
 }
 
-// drop takes a live attempt out of every index and lets another take its place.
-func (s *State) drop(a *attempt, promotes link.Fence) {
+// drop takes a live attempt out of every index, at a moment, 0 if that is unknown, and lets
+// another take its place.
+func (s *State) drop(a *attempt, promotes link.Fence, now int64) {
 	delete(s.attempts, a.fence)
 	a.job.tasks[a.task].setAttempt(a.position, nil)
 	if a.ended == nil {
-		s.release(a, promotes)
+		s.release(a, promotes, now)
 	} else {
 		a.worker.awaits--
 	}
 }
 
-// release takes from an attempt what it has of its worker and of limits, and lets another take its
-// place.
-func (s *State) release(a *attempt, promotes link.Fence) {
-	s.plan.Give(a.run)
+// release takes from an attempt, at a moment, what it has of its worker and of limits, and lets
+// another take its place.
+func (s *State) release(a *attempt, promotes link.Fence, now int64) {
+	s.plan.Give(a.run, s.useUntil(now))
 	a.run = nil
 	if !a.prefetched {
 		a.worker.vacate(a)
@@ -252,7 +253,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 		return
 	}
 	j, t := a.job, &a.job.tasks[a.task]
-	s.drop(a, e.Promotes)
+	s.drop(a, e.Promotes, e.At)
 	r := t.record(a.position)
 	r.State, r.Cause, r.Ended = e.Next, e.Cause, e.Ended
 	if e.Started > 0 {
@@ -326,7 +327,7 @@ func (t *task) keepOutputs(p int64, outputs []byte) {
 func (s *State) applyReturned(e AttemptReturned) {
 	a := s.held(uint64(e.Fence))
 	j, t := a.job, &a.job.tasks[a.task]
-	s.drop(a, e.Promotes)
+	s.drop(a, e.Promotes, 0)
 	r := t.record(a.position)
 	r.State, r.Worker = job.Pending, 0
 	r.Attempts--

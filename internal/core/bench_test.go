@@ -95,6 +95,7 @@ func (nothing) Queue(QueueImage, uint64)            {}
 func (nothing) Token(Token, uint64)                 {}
 func (nothing) Worker(uint64, *WorkerImage, uint64) {}
 func (nothing) Learned(LearnedImage, uint64)        {}
+func (nothing) Use(string, UseImage, uint64)        {}
 func (nothing) Key(string, *KeyImage, uint64)       {}
 func (nothing) Spec(job.ID, Hash, []byte)           {}
 func (nothing) Chunk(ChunkImage, uint64)            {}

@@ -23,6 +23,8 @@ type Sink interface {
 	Learned(LearnedImage, uint64)
 	// Key is given nil for a key that is forgotten.
 	Key(row string, image *KeyImage, seq uint64)
+	// Use is given what is forgotten, too.
+	Use(row string, image UseImage, seq uint64)
 	Spec(of job.ID, h Hash, canonical []byte)
 	Job(JobImage)
 	Chunk(ChunkImage, uint64)
@@ -113,7 +115,7 @@ func (s *State) Fresh() int { return s.flush.fresh }
 
 // Changed reports whether there is anything to flush.
 func (s *State) Changed() bool {
-	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past)+len(s.flush.taught) > 0
+	return len(s.flush.dirty)+len(s.flush.order)+len(s.flush.past)+len(s.flush.taught) > 0 || s.plan.Touched()
 }
 
 // BeginFlush starts a flush that covers the state as it is now, at a batch's end.
@@ -131,6 +133,7 @@ func (s *State) BeginFlush(sink Sink) (seq uint64) {
 	for _, k := range f.order {
 		s.encodeObject(k)
 	}
+	s.encodeUse()
 	for i := range f.past {
 		sink.Past(f.past[i], s.seq)
 	}
@@ -333,6 +336,7 @@ func (s *State) Projected(now int64, seq uint64) {
 	}
 	f.past, f.pastAt = slices.Delete(f.past, 0, n), slices.Delete(f.pastAt, 0, n)
 	f.projectedLearned(seq)
+	s.plan.Settle(seq, nil)
 	s.pastTimers(now)
 }
 

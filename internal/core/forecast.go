@@ -42,7 +42,7 @@ func (v *Survey) Whole() *forecast.Cluster {
 		c.Namespaces, c.Queues = append(c.Namespaces, p.Namespaces...), append(c.Queues, p.Queues...)
 		c.Workers, c.Runs, c.Ahead = append(c.Workers, p.Workers...), append(c.Runs, p.Runs...), append(c.Ahead, p.Ahead...)
 		c.Waiting, c.Jobs, c.More = append(c.Waiting, p.Waiting...), append(c.Jobs, p.Jobs...), c.More || p.More
-		c.Behind = append(c.Behind, p.Behind...)
+		c.Behind, c.Pasts = append(c.Behind, p.Behind...), append(c.Pasts, p.Pasts...)
 	}
 	return c
 }
@@ -107,6 +107,10 @@ func (s *State) lookAtQueues(v *Survey) (more bool) {
 			c.Queues = append(c.Queues, forecast.Queue{Namespace: n.name, Name: name, Paused: q.paused, Policy: q.policy, Meter: q.meter})
 		}
 		v.left -= 1 + len(n.names)
+		s.plan.Pasts(n.name, func(p plan.Past) {
+			c.Pasts = append(c.Pasts, p)
+			v.left--
+		})
 	}
 	return false
 }

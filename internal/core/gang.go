@@ -93,7 +93,7 @@ func (s *State) giveBack(d *Decision, in Input, a *attempt) {
 }
 
 func (s *State) applyRankEnded(a *attempt, e AttemptEnded) {
-	s.release(a, e.Promotes)
+	s.release(a, e.Promotes, e.At)
 	e.Promotes, e.LogSize = 0, 0
 	a.ended = &e
 	a.worker.awaits++

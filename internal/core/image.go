@@ -24,6 +24,7 @@ const (
 	KindWorker    uint8 = 5
 	KindLearned   uint8 = 6
 	KindKey       uint8 = 7
+	KindUse       uint8 = 9
 )
 
 // CountersImage is the core's own counters as the tables keep them.
@@ -408,7 +409,7 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 		j.tasks[ti].setAttempt(a.position, a)
 		return nil
 	}
-	l.s.hold(a, w)
+	l.s.hold(a, w, 0)
 	return nil
 }
 
@@ -451,7 +452,8 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 // that follow.
 func (l *Loaded) Finish(seq uint64) *State {
 	s := l.s
-	s.seq, s.horizon = seq, seq
+	s.Batch(seq)
+	s.horizon = seq
 	s.learned.Restored()
 	slices.Sort(s.workerIDs)
 	for _, id := range s.workerIDs {

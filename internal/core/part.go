@@ -74,6 +74,7 @@ func (s *State) exportSpace(sink Sink, n *namespace) {
 	for _, q := range n.names {
 		sink.Queue(n.queues[q].image(), s.seq)
 	}
+	s.exportUse(sink, n)
 }
 
 func (s *State) exportWorker(sink Sink, w *worker) {

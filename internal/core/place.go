@@ -16,8 +16,12 @@ func (s *State) Place(now int64, most int) Decision {
 	if s.Due(now) {
 		return d
 	}
-	const mostRefused = 1000 // each is kept aside, or its queue closed, until something changes
+	const (
+		mostRefused = 1000 // each is kept aside, or its queue closed, until something changes
+		mostAged    = 64   // users whose turn comes nearer
+	)
 	s.openDue(now)
+	s.plan.Age(now, mostAged)
 	byWorker := map[uint64]int{}
 	for refused := 0; len(d.Events) < most && refused < mostRefused; {
 		p, ok := s.plan.Next(now)

@@ -324,13 +324,15 @@ func (w *worker) accepts() bool { return !w.away && !w.draining && w.hello.Unfit
 
 // New returns an empty state, before its first epoch.
 func New(config Config) *State {
-	return &State{
+	s := &State{
 		config: config, format: FirstFormat, nextJob: 1, nextWorker: 1, nextFence: 1,
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(), learned: predict.New(predict.MaxKeys), limits: limits{Keys: limit.New()},
 	}
+	s.Batch(0)
+	return s
 }
 
 // Seq is the last applied batch's sequence.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -26,6 +27,7 @@ type tables struct {
 	tokens   map[string]Token
 	workers  map[uint64]*WorkerImage
 	learned  map[int]LearnedImage
+	use      map[string]UseImage
 	specs    map[Hash][]byte
 	jobs     map[job.ID]JobImage
 	chunks   map[chunkKey]ChunkImage
@@ -61,7 +63,10 @@ func (t *tables) Namespace(m NamespaceSet, _ uint64) { put(t, &t.spaces, m.Name,
 func (t *tables) Queue(m QueueImage, _ uint64)       { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
 func (t *tables) Token(m Token, _ uint64)            { put(t, &t.tokens, m.ID, m) }
 func (t *tables) Learned(m LearnedImage, _ uint64)   { put(t, &t.learned, m.Slot, m) }
-func (t *tables) Past(m PastAttempt, _ uint64)       { t.past = append(t.past, m) }
+func (t *tables) Use(row string, m UseImage, _ uint64) {
+	put(t, &t.use, row, m)
+}
+func (t *tables) Past(m PastAttempt, _ uint64) { t.past = append(t.past, m) }
 func (t *tables) Chunk(m ChunkImage, _ uint64) {
 	put(t, &t.chunks, chunkKey{m.Job, m.Task, m.Chunk}, m)
 }
@@ -95,6 +100,7 @@ func (t *tables) take(f *tables) (ended []job.ID) {
 	merge(&t.spaces, f.spaces)
 	merge(&t.queues, f.queues)
 	merge(&t.keys, f.keys)
+	merge(&t.use, f.use)
 	merge(&t.tokens, f.tokens)
 	merge(&t.workers, f.workers)
 	merge(&t.learned, f.learned)
@@ -159,6 +165,13 @@ func (t *tables) load(config Config) (*State, error) {
 			return nil, err
 		}
 	}
+	for _, row := range slices.Sorted(maps.Keys(t.use)) {
+		if m := t.use[row]; m.At != 0 {
+			if err := l.Use(m); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(t.jobs)) {
 		if err := t.loadJob(l, t.jobs[id]); err != nil {
 			return nil, err
@@ -204,6 +217,7 @@ type dumped struct {
 	Tokens   []Token
 	Workers  []dumpedWorker
 	Learned  []LearnedImage
+	Use      map[string]UseImage
 	Jobs     []dumpedJob
 	Timers   []timer
 	Keys     map[string]job.ID
@@ -254,12 +268,14 @@ func (s *State) dump() dumped { return s.dumpAt(0) }
 // dumpAt is dump with what the plan would propose at a moment.
 func (s *State) dumpAt(now int64) dumped {
 	s.Reconsider()
+	s.plan.Age(far, math.MaxInt) // when which copy was last looked at makes no difference then
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
 		Spaces: s.Namespaces(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
-		Timers: s.dumpTimers(), Learned: s.dumpLearned(), Paid: map[string]int64{}, Loads: map[string]dumpedLoad{},
+		Timers: s.dumpTimers(), Learned: s.dumpLearned(), Paid: map[string]int64{}, Loads: map[string]dumpedLoad{}, Use: map[string]UseImage{},
 	}
 	for _, n := range s.spaceNames {
+		s.plan.Pasts(n, func(m UseImage) { d.Use[useRow(m)] = m })
 		queues, _ := s.Queues(n)
 		d.Queues = append(d.Queues, queues...)
 		d.Loads[n] = dumpLoad(&s.spaces[n].load)

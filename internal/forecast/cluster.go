@@ -15,6 +15,8 @@ type Cluster struct {
 	Now        int64
 	Namespaces []Namespace
 	Queues     []Queue
+	// Pasts is what namespaces, queues and users have used.
+	Pasts []plan.Past
 	// Workers is by id.
 	Workers []plan.Worker
 	// Runs is what workers were given. Ahead is what they were sent ahead of a place, which is

@@ -90,16 +90,19 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 	for _, w := range c.Workers {
 		e.x.SetWorker(w)
 	}
+	for _, p := range c.Pasts {
+		e.x.Remember(p)
+	}
 	for i := range c.Jobs {
 		e.follows(&c.Jobs[i])
 	}
 	for _, r := range c.Runs {
 		switch {
 		case !r.Attempt.Prefetch:
-			e.run(r.Attempt, &attempt{run: e.x.Take(r.Worker, r.Attempt), id: r.Of, of: e.began(r.Of, 1)})
+			e.run(r.Attempt, &attempt{run: e.x.Take(r.Worker, r.Attempt, 0), id: r.Of, of: e.began(r.Of, 1)})
 		case !aheadWaits:
 			e.began(r.Of, 1)
-			e.x.Take(r.Worker, r.Attempt)
+			e.x.Take(r.Worker, r.Attempt, 0)
 		}
 	}
 	if aheadWaits {
@@ -200,6 +203,8 @@ func (e *engine) on() bool {
 
 // settle starts all that can start at this moment.
 func (e *engine) settle() {
+	const mostAged = 64 // users whose turn comes nearer
+	e.x.Age(e.now, mostAged)
 	for e.on() {
 		p, ok := e.x.Next(e.now)
 		if !ok {
@@ -263,7 +268,7 @@ func (e *engine) start(p plan.Placement) {
 			e.steps++
 		}
 		a.Tag = virtual | uint64(e.steps)
-		runs = append(runs, &attempt{run: e.x.Take(worker, a), id: p.Group, of: e.placeOf(p.Group)})
+		runs = append(runs, &attempt{run: e.x.Take(worker, a, e.now), id: p.Group, of: e.placeOf(p.Group)})
 	}
 	w.N--
 	e.x.SetReady(p.Group, w.N)
@@ -313,7 +318,7 @@ func (e *engine) comes(next *end) {
 	case a != nil && a.over:
 	case a != nil:
 		a.over = true
-		e.x.Give(a.run)
+		e.x.Give(a.run, e.now)
 		if a.of.graph != nil {
 			a.of.graph.ended(e, a.of.task)
 		}

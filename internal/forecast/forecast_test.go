@@ -319,7 +319,7 @@ func happens(c *Cluster) map[plan.GroupID][]int64 {
 	for now := c.Now; now < c.Now+10_000*second; now += second {
 		runs = slices.DeleteFunc(runs, func(r run) bool {
 			if r.ends == now {
-				x.Give(r.run)
+				x.Give(r.run, 0)
 			}
 			return r.ends == now
 		})
@@ -331,7 +331,7 @@ func happens(c *Cluster) map[plan.GroupID][]int64 {
 			r := left[p.Group]
 			a := plan.Attempt{Shape: r.Group.Shape, Namespace: "default", Queue: "default", Ends: now + r.Group.Length, Limit: now + r.Group.Length}
 			for _, worker := range p.All() {
-				runs = append(runs, run{x.Take(worker, a), a.Ends})
+				runs = append(runs, run{x.Take(worker, a, 0), a.Ends})
 			}
 			r.N--
 			left[p.Group] = r

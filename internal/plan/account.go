@@ -31,7 +31,7 @@ type account struct {
 	policy           bounds
 	used, left       []int64
 	running          int64
-	history          int64
+	past             past
 	kept             bool // it has a policy
 }
 
@@ -62,14 +62,17 @@ func (a *account) within(room []int64) []int64 {
 
 func (a *account) limited() bool { return a.limit != nil }
 
-// charge counts an attempt in or out of an account and of those above it.
-func (x *Index) charge(a *account, need []int64, n int64) {
+// charge counts an attempt in or out of an account and of those above it, at a moment, 0 if
+// that is unknown.
+func (x *Index) charge(a *account, need []int64, n, now int64) {
 	for ; a != nil; a = a.up {
+		x.note(a, now)
 		was := a.closed()
 		for i, v := range need {
 			a.used[i] += n * v
 		}
 		a.running += n
+		x.rest(a)
 		x.weigh(a)
 		if n < 0 && (a.limited() || was || a.most > 0 && x.gangs > 0) {
 			x.spoilAll(a)
@@ -90,15 +93,20 @@ func (x *Index) weigh(a *account) {
 
 // standing is the score of an account: the less it has of its share, the higher.
 func (x *Index) standing(a *account) int64 {
-	share := ratio(a.running, x.places)
-	for i, used := range a.used {
-		share = max(share, ratio(used, x.total[i]))
-	}
-	score := base - min((share+a.history)/max(a.weight, 1), owed-1)
+	score := base - min((x.share(a)+x.left(a))/max(a.weight, 1), owed-1)
 	if a.owed() {
 		score += owed
 	}
 	return score
+}
+
+// share is the largest part that an account has of any resource.
+func (x *Index) share(a *account) int64 {
+	share := ratio(a.running, x.places)
+	for i, used := range a.used {
+		share = max(share, ratio(used, x.total[i]))
+	}
+	return share
 }
 
 func (x *Index) rerankAll(a *account) {
@@ -176,12 +184,15 @@ func (x *Index) SetQueue(namespace, queue string, p job.QueuePolicy) {
 		x.preempting += map[bool]int{true: 1, false: -1}[p.Preempt]
 	}
 	a.backfill = p.Backfill
+	x.forgets(a, p.HalfLife)
 	x.serve(a, p.Weight, p.Limit.Running, bounds{p.Guarantee, p.Limit.Resources})
 }
 
 // SetNamespace says how a namespace is served.
 func (x *Index) SetNamespace(namespace string, p job.NamespacePolicy) {
-	x.serve(x.accountOf(namespace, ""), p.Weight, p.Limit.Running, bounds{p.Guarantee, p.Limit.Resources})
+	a := x.accountOf(namespace, "")
+	x.forgets(a, p.HalfLife)
+	x.serve(a, p.Weight, p.Limit.Running, bounds{p.Guarantee, p.Limit.Resources})
 }
 
 func (x *Index) serve(a *account, weight, most int64, b bounds) {
@@ -212,17 +223,6 @@ func (x *Index) bound(a *account) {
 			a.limit[i] = math.MaxInt64 / 2
 		}
 	}
-}
-
-// SetHistory says what an account had a while ago, in units of its share: user is empty for
-// the queue itself, and queue for the namespace.
-func (x *Index) SetHistory(namespace, queue, user string, history int64) {
-	a := x.accountOf(namespace, queue)
-	if user != "" {
-		a = x.userOf(a, user)
-	}
-	a.history = history
-	x.weigh(a)
 }
 
 func (x *Index) accountOf(namespace, queue string) *account {
@@ -272,7 +272,7 @@ type (
 )
 
 func (x *Index) open(a *account) *account {
-	a.used = make([]int64, x.width)
+	a.used, a.past.halfLife = make([]int64, x.width), halfLife(0)
 	if a.up != nil {
 		a.up.kids = append(a.up.kids, a)
 	}
@@ -282,7 +282,7 @@ func (x *Index) open(a *account) *account {
 
 // idle reports whether nothing needs an account: it has nothing to say and nobody is below.
 func (a *account) idle() bool {
-	return a.running == 0 && a.history == 0 && !a.paused && !a.shut && !a.kept && len(a.kids) == 0 && a.nodes == [bands]*node{}
+	return a.running == 0 && a.past.at == 0 && !a.past.touched && !a.paused && !a.shut && !a.kept && len(a.kids) == 0 && a.nodes == [bands]*node{}
 }
 
 // nodeOf finds or makes the place of an account in a band.

@@ -19,7 +19,7 @@ func start(x *Index, p Placement) started {
 	c := x.classes[x.groups.Get(at).Class]
 	r := x.Take(p.Worker, Attempt{
 		Shape: c.shape.Shape, Namespace: c.queue().up.name, Queue: c.queue().name, Prefetch: p.Prefetch, Alone: p.Group.Alone,
-	})
+	}, x.now+1) // the dearest: nobody's past is of this moment
 	x.SetReady(p.Group, 0)
 	return started{p, r}
 }
@@ -85,7 +85,7 @@ func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int,
 	next, at := lastID(x), 0
 	for b.Loop() {
 		for range batch {
-			x.Give(running[at%len(running)].run)
+			x.Give(running[at%len(running)].run, 0)
 			at++
 		}
 		for i := at - batch; ; i++ {
@@ -157,7 +157,7 @@ func BenchmarkMixed(b *testing.B) {
 			e := running[i]
 			running[i] = running[len(running)-1]
 			running = running[:len(running)-1]
-			x.Give(e.run)
+			x.Give(e.run, 0)
 			submit()
 		}
 		fill()

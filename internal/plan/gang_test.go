@@ -36,7 +36,7 @@ func TestGangTakesAllOrNothing(t *testing.T) {
 		t.Errorf("Explain: -want +got\n%s", diff)
 	}
 	x.SetWorker(host(3, 2))
-	x.Take(3, Attempt{Shape: cpu1, Namespace: "default", Queue: "default"})
+	x.Take(3, Attempt{Shape: cpu1, Namespace: "default", Queue: "default"}, 0)
 	if p, ok := x.Next(0); ok {
 		t.Fatalf("one of three has too little room: %+v", p)
 	}
@@ -76,7 +76,7 @@ func TestGangWithinLimits(t *testing.T) {
 				x.SetWorker(w)
 			}
 			x.SetWorker(other)
-			run := x.Take(3, Attempt{Shape: cpu1, Namespace: "default", Queue: "default"})
+			run := x.Take(3, Attempt{Shape: cpu1, Namespace: "default", Queue: "default"}, 0)
 			g := gangOf(1, 2, 1)
 			g.Shape = labelled
 			x.SetGroup(g, 1)
@@ -86,7 +86,7 @@ func TestGangWithinLimits(t *testing.T) {
 			if l := x.Explain(task(1)).Limits; len(l) != 1 {
 				t.Errorf("Explain names the limits %v, want one", l)
 			}
-			x.Give(run)
+			x.Give(run, 0)
 			if p, ok := x.Next(0); !ok || !slices.Equal(teamOf(p), []uint64{1, 2}) {
 				t.Errorf("Next = %+v %v, want job 1 on workers 1 and 2", p, ok)
 			}
@@ -164,7 +164,7 @@ func TestGangEvicts(t *testing.T) {
 		x.SetWorker(host(id+1, 2))
 	}
 	for _, id := range []uint64{2, 3} {
-		background[id] = x.Take(id, Attempt{Shape: needing(2000, 0), Namespace: "default", Queue: "default", Tag: id})
+		background[id] = x.Take(id, Attempt{Shape: needing(2000, 0), Namespace: "default", Queue: "default", Tag: id}, 0)
 	}
 	g := gangOf(1, 4, 2)
 	g.Tier = 2
@@ -193,7 +193,7 @@ func TestGangEvicts(t *testing.T) {
 		if p, ok := x.Next(0); ok {
 			t.Fatalf("%+v is placed where room is made for the gang", p)
 		}
-		x.Give(background[id])
+		x.Give(background[id], 0)
 	}
 	if p, ok := x.Next(0); !ok || p.Group != task(1) || len(p.Team) != 2 {
 		t.Errorf("Next = %+v %v, want the gang on three workers", p, ok)

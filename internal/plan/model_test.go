@@ -3,13 +3,14 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan/usage"
 	"pgregory.net/rapid"
 )
 
@@ -22,6 +23,8 @@ type model struct {
 	spaces   map[string]job.NamespacePolicy
 	queues   map[string]job.QueuePolicy
 	attempts []modelAttempt
+	pasts    map[string]usage.Past // "namespace", "namespace/queue", "namespace/queue/user"
+	now      int64
 }
 
 type modelGroup struct {
@@ -38,7 +41,7 @@ type modelAttempt struct {
 func newModel() *model {
 	return &model{
 		groups: map[GroupID]*modelGroup{}, workers: map[uint64]*Worker{}, paused: map[string]bool{},
-		spaces: map[string]job.NamespacePolicy{}, queues: map[string]job.QueuePolicy{},
+		spaces: map[string]job.NamespacePolicy{}, queues: map[string]job.QueuePolicy{}, pasts: map[string]usage.Past{}, now: 1,
 	}
 }
 
@@ -50,51 +53,6 @@ func (m *model) part(of ...string) (used job.Resources, running int64) {
 		}
 	}
 	return used, running
-}
-
-// key ranks namespaces, queues or users: who has the lower one goes first.
-func (m *model) key(of ...string) int64 {
-	var total job.Resources
-	places := int64(0)
-	for _, w := range m.workers {
-		total, places = total.Plus(w.Capacity), places+int64(w.Slots)
-	}
-	weight, guarantee := int64(1), job.Resources{}
-	switch len(of) {
-	case 1:
-		weight, guarantee = m.spaces[of[0]].Weight, m.spaces[of[0]].Guarantee
-	case 2:
-		q := m.queues[of[0]+"/"+of[1]]
-		weight, guarantee = q.Weight, q.Guarantee
-	}
-	used, running := m.part(of...)
-	share := modelRatio(running, places)
-	promised, under := false, true
-	for _, c := range []struct{ used, total, guarantee int64 }{
-		{used.CPU, total.CPU, guarantee.CPU}, {used.Memory, total.Memory, guarantee.Memory},
-		{used.Other.Get("gpu"), total.Other.Get("gpu"), guarantee.Other.Get("gpu")},
-	} {
-		share = max(share, modelRatio(c.used, c.total))
-		promised = promised || c.guarantee > 0
-		under = under && (c.guarantee == 0 || c.used < c.guarantee)
-	}
-	key := share / max(weight, 1)
-	if promised && under {
-		key -= 1 << 40
-	}
-	return key
-}
-
-// modelRatio is in millionths, as nearly as the index has it.
-func modelRatio(part, whole int64) int64 {
-	switch {
-	case part <= 0:
-		return 0
-	case whole <= 0:
-		return unit
-	}
-	ratio := new(big.Int).Mul(big.NewInt(part), big.NewInt(unit))
-	return ratio.Div(ratio, big.NewInt(whole)).Int64()
 }
 
 // before is whether a group goes before another, and whether that is certain: between those
@@ -397,6 +355,7 @@ func (s *machine) policy(t *rapid.T) {
 	space, q := rapid.SampledFrom(someSpaces).Draw(t, "namespace"), rapid.SampledFrom(append(someQueues, "")).Draw(t, "queue")
 	weight := rapid.Int64Range(0, 3).Draw(t, "weight")
 	guarantee := job.Resources{CPU: 1000 * rapid.Int64Range(0, 2).Draw(t, "guarantee")}
+	forget := job.Duration(time.Minute) * job.Duration(rapid.IntRange(0, 60).Draw(t, "half-life"))
 	var limit job.Limit
 	switch rapid.IntRange(0, 3).Draw(t, "limit") {
 	case 0:
@@ -405,11 +364,11 @@ func (s *machine) policy(t *rapid.T) {
 		limit.Resources.CPU = 500 * rapid.Int64Range(1, 6).Draw(t, "cpu")
 	}
 	if q == "" {
-		s.m.spaces[space] = job.NamespacePolicy{Weight: weight, Guarantee: guarantee, Limit: limit}
+		s.m.spaces[space] = job.NamespacePolicy{Weight: weight, Guarantee: guarantee, Limit: limit, HalfLife: forget}
 		s.x.SetNamespace(space, s.m.spaces[space])
 		return
 	}
-	s.setQueue(space, q, job.QueuePolicy{Weight: weight, Guarantee: guarantee, Limit: limit, Backfill: job.BackfillAny})
+	s.setQueue(space, q, job.QueuePolicy{Weight: weight, Guarantee: guarantee, Limit: limit, HalfLife: forget, Backfill: job.BackfillAny})
 }
 
 func (s *machine) setQueue(space, queue string, p job.QueuePolicy) {
@@ -448,9 +407,27 @@ func (s *machine) end(t *rapid.T) {
 			i := rapid.IntRange(0, n-1).Draw(t, "attempt")
 			a := s.m.attempts[i]
 			s.m.attempts = slices.Delete(s.m.attempts, i, i+1)
-			s.x.Give(a.run)
+			s.give(t, a)
 		}
 	}
+}
+
+// give ends an attempt that the model has no more, sometimes without knowing when.
+func (s *machine) give(t *rapid.T, a modelAttempt) {
+	if rapid.IntRange(0, 5).Draw(t, "unheard") == 0 {
+		s.x.Give(a.run, 0)
+		return
+	}
+	s.m.attempts = append(s.m.attempts, a)
+	s.m.note(a.Attempt)
+	s.m.attempts = s.m.attempts[:len(s.m.attempts)-1]
+	s.x.Give(a.run, s.m.now)
+}
+
+// wait lets time go by, so much that everybody's past is another.
+func (s *machine) wait(t *rapid.T) {
+	s.m.now += rapid.Int64Range(60_000, 7_200_000).Draw(t, "later")
+	s.x.Age(s.m.now, 1000)
 }
 
 // promote ends an attempt and lets one that is held ahead take its place, as
@@ -464,7 +441,8 @@ func (s *machine) promote(t *rapid.T) {
 			return b.Prefetch && b.worker == a.worker && b.Shape == a.Shape
 		})
 		if j >= 0 {
-			s.x.Give(a.run)
+			s.m.note(a.Attempt)
+			s.x.Give(a.run, s.m.now)
 			s.x.Promote(s.m.attempts[j].run)
 			s.m.attempts[j].Prefetch = false
 			s.m.attempts = slices.Delete(s.m.attempts, i, i+1)
@@ -477,7 +455,7 @@ func (s *machine) promote(t *rapid.T) {
 // place takes up to n proposals and reports whether there was an end to them.
 func (s *machine) place(t *rapid.T, n int) bool {
 	for range n {
-		p, ok := s.x.Next(0)
+		p, ok := s.x.Next(s.m.now)
 		if wrong := s.m.judge(p, ok); wrong != "" {
 			t.Fatalf("Next() = %+v %v: %s", p, ok, wrong)
 		}
@@ -487,7 +465,8 @@ func (s *machine) place(t *rapid.T, n int) bool {
 		g := s.m.groups[p.Group]
 		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone}
 		for _, w := range append([]uint64{p.Worker}, p.Team...) {
-			s.m.attempts = append(s.m.attempts, modelAttempt{w, a, s.x.Take(w, a)})
+			s.m.note(a)
+			s.m.attempts = append(s.m.attempts, modelAttempt{w, a, s.x.Take(w, a, s.m.now)})
 		}
 		g.ready--
 		s.x.SetReady(p.Group, g.ready)
@@ -577,6 +556,7 @@ func TestModel(t *testing.T) {
 			"end":     s.end,
 			"end2":    s.end,
 			"promote": s.promote,
+			"wait":    s.wait,
 			"some":    func(t *rapid.T) { s.place(t, 3) },
 			"drain":   s.drain,
 			"drain2":  s.drain,

@@ -7,6 +7,8 @@
 package plan
 
 import (
+	"container/list"
+
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan/pile"
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
@@ -172,6 +174,14 @@ type Index struct {
 	places  int64
 	reweigh bool // shares are of another total
 
+	// pasts is the accounts that have one, aged how far Age has come with them, touched those of
+	// which it is another than what somebody keeps, and resting the users that run nothing,
+	// whoever did last at the back.
+	pasts, touched []*account
+	stamp          uint64
+	aged           int
+	resting        *list.List
+
 	// The maps are for look-up only, the lists for everything that goes through
 	// all: a map's order is no one's.
 	profiles    map[string]*profile
@@ -208,6 +218,7 @@ type Index struct {
 func New() *Index {
 	x := &Index{
 		root:     &node{},
+		resting:  list.New(),
 		relook:   never,
 		width:    otherColumn,
 		columns:  map[string]int{},

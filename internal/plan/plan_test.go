@@ -30,11 +30,11 @@ func host(id uint64, slots int) Worker {
 // taken gives a worker an attempt of a shape, give takes one back, and promote lets one that
 // was sent ahead take its place. They know attempts by what is the same in them.
 func taken(x *Index, id uint64, s Shape, prefetch, alone bool) {
-	x.Take(id, Attempt{Shape: s, Namespace: "default", Queue: "default", Prefetch: prefetch, Alone: alone})
+	x.Take(id, Attempt{Shape: s, Namespace: "default", Queue: "default", Prefetch: prefetch, Alone: alone}, 0)
 }
 
 func give(x *Index, id uint64, s Shape, prefetch, alone bool) {
-	x.Give(runOf(x, id, s, prefetch, alone))
+	x.Give(runOf(x, id, s, prefetch, alone), 0)
 }
 
 func promote(x *Index, id uint64, s Shape) { x.Promote(runOf(x, id, s, true, false)) }
@@ -235,13 +235,13 @@ func TestLostCount(t *testing.T) {
 	x.SetWorker(host(1, 4))
 	taken(x, 1, cpu1, false, false)
 	r := x.workers[1].runs[0]
-	x.Give(r)
+	x.Give(r, 0)
 	defer func() {
 		if recover() == nil {
 			t.Error("what was given back twice is not noticed")
 		}
 	}()
-	x.Give(r)
+	x.Give(r, 0)
 }
 
 var other = Shape{Resources: job.Resources{CPU: 1000, Memory: 1 << 20}, Executor: "process"}

@@ -58,7 +58,7 @@ func TestEvict(t *testing.T) {
 				if v.space != "" {
 					a.Namespace = v.space
 				}
-				runs[v.tag] = x.Take(v.worker, a)
+				runs[v.tag] = x.Take(v.worker, a, 0)
 			}
 			g := group(task(1), needing(1000*c.cpu, 0))
 			g.Tier, g.Background = c.tier, c.tier == 0
@@ -86,7 +86,7 @@ func TestEvict(t *testing.T) {
 				t.Errorf("Explain says that %d attempts leave, want %d", y.Leaving, len(e.Tags))
 			}
 			for _, tag := range e.Tags {
-				x.Give(runs[tag])
+				x.Give(runs[tag], 0)
 			}
 			if p, ok := x.Next(200); !ok || p.Group != task(1) || p.Worker != e.Worker {
 				t.Errorf("then it is placed: %+v %v", p, ok)

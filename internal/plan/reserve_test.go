@@ -70,7 +70,7 @@ func (b *batch) place() {
 		b.x.SetReady(p.Group, 0)
 		b.started[p.Group.Job] = b.now
 		for _, w := range append([]uint64{p.Worker}, p.Team...) {
-			b.runs = append(b.runs, &batchRun{p.Group.Job, b.now + j.lasts, b.x.Take(w, a)})
+			b.runs = append(b.runs, &batchRun{p.Group.Job, b.now + j.lasts, b.x.Take(w, a, 0)})
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (b *batch) end() {
 		if r.ends > b.now {
 			return false
 		}
-		b.x.Give(r.run)
+		b.x.Give(r.run, 0)
 		return true
 	})
 }
@@ -341,7 +341,7 @@ func TestNothingIsKeptForWhatNobodyHas(t *testing.T) {
 		x.SetQueue("default", "default", policy)
 		x.SetWorker(host(1, 2))
 		low := Attempt{Shape: needing(1000, 0), Namespace: "default", Queue: "default", Tier: 0}
-		x.Take(1, low)
+		x.Take(1, low, 0)
 		g := group(task(1), Shape{Resources: job.Resources{CPU: 2000, Other: "licence=1"}, Executor: "process"})
 		g.Score, g.Tier = 9, 3
 		x.SetGroup(g, 1)
@@ -350,7 +350,7 @@ func TestNothingIsKeptForWhatNobodyHas(t *testing.T) {
 			t.Errorf("%s backfill, preempt %v: Next = %+v %v, want task 2", policy.Backfill, policy.Preempt, p, ok)
 			continue
 		}
-		x.Take(1, Attempt{Shape: needing(1000, 0), Namespace: "default", Queue: "default", Tier: 2})
+		x.Take(1, Attempt{Shape: needing(1000, 0), Namespace: "default", Queue: "default", Tier: 2}, 0)
 		x.SetReady(task(2), 0)
 		if p, ok := x.Next(0); ok {
 			t.Errorf("%s: Next = %+v", policy.Backfill, p)

@@ -271,7 +271,7 @@ func (x *Index) RemoveWorker(id uint64) {
 		x.leave(r, false)
 		x.background -= zero(r.tier)
 		r.worker = nil
-		x.charge(r.flow, r.shape.need, -1)
+		x.charge(r.flow, r.shape.need, -1, 0)
 	}
 	for i := range w.holdings {
 		h := &w.holdings[i]
@@ -290,8 +290,9 @@ func (x *Index) RemoveWorker(id uint64) {
 
 // Take says that an attempt was placed on a worker; one that is sent ahead uses nothing
 // of the worker yet. The result is for Give, Promote and Expect; it is nil, which they take,
-// if there is no such worker.
-func (x *Index) Take(id uint64, a Attempt) *Run {
+// if there is no such worker. now is in Unix milliseconds, 0 if it is unknown: then what was used
+// until now is no one's past.
+func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 	w := x.workers[id]
 	if w == nil {
 		return nil
@@ -312,7 +313,7 @@ func (x *Index) Take(id uint64, a Attempt) *Run {
 		h.running++
 		w.run(r, 1)
 	}
-	x.charge(r.flow, r.shape.need, 1)
+	x.charge(r.flow, r.shape.need, 1, now)
 	x.refresh(w)
 	return r
 }
@@ -325,8 +326,8 @@ func moment(at int64) int64 {
 }
 
 // Give says that an attempt is gone from its worker. It panics if it was given back
-// before: the core lost count.
-func (x *Index) Give(r *Run) {
+// before: the core lost count. now is as of Take.
+func (x *Index) Give(r *Run, now int64) {
 	if r == nil || r.worker == nil {
 		return
 	}
@@ -348,7 +349,7 @@ func (x *Index) Give(r *Run) {
 		h.running--
 		w.run(r, -1)
 	}
-	x.charge(r.flow, r.shape.need, -1)
+	x.charge(r.flow, r.shape.need, -1, now)
 	r.at = math.MaxInt
 	x.release(w, h)
 	x.gain(w)

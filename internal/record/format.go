@@ -27,6 +27,8 @@ const (
 	formatGangs = core.FormatGangs
 	// formatLimits is where queues and namespaces have policies.
 	formatLimits = core.FormatLimits
+	// formatUse is where it remembers who used how much.
+	formatUse = core.FormatUse
 
 	// Newest is the newest format that this program reads and writes.
 	Newest = formatResources

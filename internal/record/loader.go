@@ -135,6 +135,10 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 		l.into.Token(t)
 	case core.KindWorker:
 		l.into.Worker(r.worker())
+	case core.KindUse:
+		if m := r.use(); r.Err() == nil {
+			return corrupt(l.into.Use(m))
+		}
 	case core.KindLearned:
 		if m := r.learned(); r.Err() == nil {
 			return learnedError(l.into.Learned(m))
@@ -189,15 +193,20 @@ func (r *reader) counters() (m core.CountersImage) {
 	return m
 }
 
-// learnedError is what is wrong with a row of what was learned.
-func learnedError(err error) error {
-	switch {
-	case errors.Is(err, predict.ErrVersion):
-		return fmt.Errorf("%w: %w", ErrFormat, err)
-	case err != nil:
+// corrupt is what an image of nothing says of its row.
+func corrupt(err error) error {
+	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	return nil
+}
+
+// learnedError is what is wrong with a row of what was learned.
+func learnedError(err error) error {
+	if errors.Is(err, predict.ErrVersion) {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return corrupt(err)
 }
 
 func (r *reader) learned() (m core.LearnedImage) {

@@ -169,6 +169,45 @@ func TestLearnedComesBack(t *testing.T) {
 	}
 }
 
+// TestUseComesBack: who used how much is in rows of its own, and whoever is forgotten in none.
+func TestUseComesBack(t *testing.T) {
+	s, f := small(t)
+	at := slices.IndexFunc(f.Objects, func(o store.ObjectRow) bool { return o.Kind == core.KindUse && o.Key == "default/default/" })
+	if at < 0 || f.Objects[at].Blob[1] != formatUse {
+		t.Fatalf("rows of who used how much: %+v", f.Objects)
+	}
+	back, err := load(t, f, f.Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := NewRows(), NewRows()
+	s.Export(one)
+	back.Export(other)
+	if diff := cmp.Diff(one.flush.Objects, other.flush.Objects); diff != "" {
+		t.Errorf("what was used (-live +loaded):\n%s", diff)
+	}
+	for name, test := range map[string]struct {
+		blob []byte
+		want error
+	}{
+		"of no moment":         {[]byte{8, 3, 18, 7, 'd', 'e', 'f', 'a', 'u', 'l', 't'}, store.ErrCorrupt},
+		"of nobody":            {[]byte{8, 3, 34, 1, 'a', 48, 2}, store.ErrCorrupt},
+		"of no queue":          {[]byte{8, 3, 18, 7, 'd', 'e', 'f', 'a', 'u', 'l', 't', 26, 1, 'q', 48, 2}, store.ErrCorrupt},
+		"of a later version":   {[]byte{8, 99}, ErrFormat},
+		"with a field unknown": {slices.Concat(f.Objects[at].Blob, []byte{0x78, 1}), ErrFormat},
+	} {
+		f.Objects[at].Blob = test.blob
+		if _, err := load(t, f, f.Seq); !errors.Is(err, test.want) {
+			t.Errorf("a row %s: %v, want %v", name, err, test.want)
+		}
+	}
+	rows := NewRows()
+	rows.Use("a//", core.UseImage{Namespace: "a"}, 7)
+	if diff := cmp.Diff([]store.ObjectRow{{Kind: core.KindUse, Key: "a//", Changed: 7, Deleted: true}}, rows.flush.Objects); diff != "" {
+		t.Errorf("the row of who is forgotten:\n%s", diff)
+	}
+}
+
 func TestLoaderOfNothing(t *testing.T) {
 	s, err := load(t, &store.Flush{}, 0)
 	if err != nil || s.Seq() != 0 {

@@ -201,6 +201,27 @@ func (r *reader) key() (m core.KeyImage) {
 	return m
 }
 
+// use reads the row of what somebody has used.
+func (r *reader) use() (m core.UseImage) {
+	for r.Next() {
+		switch r.Field {
+		case 2:
+			m.Namespace = r.String()
+		case 3:
+			m.Queue = r.String()
+		case 4:
+			m.User = r.String()
+		case 5:
+			m.Amount = r.Int()
+		case 6:
+			m.At = r.Int()
+		default:
+			r.unknown()
+		}
+	}
+	return m
+}
+
 // queue reads a queue's row.
 func (r *reader) queue() (m core.QueueImage) {
 	for r.Next() {

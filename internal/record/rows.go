@@ -89,6 +89,12 @@ func (r *Rows) object(kind uint8, key string, seq uint64, blob []byte) {
 	r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: kind, Key: key, Changed: seq, Blob: r.keep(blob)})
 }
 
+// gone notes that an object's row is to be deleted.
+func (r *Rows) gone(kind uint8, key string, seq uint64) {
+	r.size += rowSize
+	r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: kind, Key: key, Changed: seq, Deleted: true})
+}
+
 // Counters is of core.Sink.
 func (r *Rows) Counters(m core.CountersImage, seq uint64) {
 	b := r.scratch
@@ -126,8 +132,7 @@ func (r *Rows) Queue(m core.QueueImage, seq uint64) {
 // Key is of core.Sink.
 func (r *Rows) Key(row string, m *core.KeyImage, seq uint64) {
 	if m == nil {
-		r.size += rowSize
-		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindKey, Key: row, Changed: seq, Deleted: true})
+		r.gone(core.KindKey, row, seq)
 		return
 	}
 	b := field.String(field.Uint(r.scratch, formatField, formatLimits), 2, m.Namespace)
@@ -143,8 +148,7 @@ func (r *Rows) Token(t core.Token, seq uint64) {
 func (r *Rows) Worker(id uint64, m *core.WorkerImage, seq uint64) {
 	key := fmt.Sprintf("%020d", id)
 	if m == nil {
-		r.size += rowSize
-		r.flush.Objects = append(r.flush.Objects, store.ObjectRow{Kind: core.KindWorker, Key: key, Changed: seq, Deleted: true})
+		r.gone(core.KindWorker, key, seq)
 		return
 	}
 	b := field.Uint(r.scratch, formatField, needsOfHello(&m.Hello))
@@ -164,6 +168,19 @@ func (r *Rows) Learned(m core.LearnedImage, seq uint64) {
 	b = field.String(b, 5, m.Key.Task)
 	b = field.String(b, 6, m.Key.User)
 	r.object(core.KindLearned, fmt.Sprintf("%020d", m.Slot), seq, field.Bytes(b, 7, m.State))
+}
+
+// Use is of core.Sink.
+func (r *Rows) Use(row string, m core.UseImage, seq uint64) {
+	if m.At == 0 {
+		r.gone(core.KindUse, row, seq)
+		return
+	}
+	b := field.Uint(r.scratch, formatField, formatUse)
+	b = field.String(b, 2, m.Namespace)
+	b = field.String(b, 3, m.Queue)
+	b = field.String(b, 4, m.User)
+	r.object(core.KindUse, row, seq, field.Int(field.Int(b, 5, m.Amount), 6, m.At))
 }
 
 // Spec is of core.Sink. The text is stored as it is: the hash says what it must be.

@@ -264,6 +264,8 @@ func blobs(from source) map[string]struct {
 	rows.Learned(learned, 1)
 	key := filled(core.KeyImage{}, from)
 	rows.Key(key.Row(), &key, 1)
+	use := filled(core.UseImage{}, from)
+	rows.Use("use", use, 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
@@ -281,11 +283,12 @@ func blobs(from source) map[string]struct {
 		"raised":    {f.Objects[5].Blob, &recordv1.CountersRow{}},
 		"learned":   {f.Objects[6].Blob, &recordv1.LearnedRow{}},
 		"key":       {f.Objects[7].Blob, &recordv1.KeyRow{}},
+		"use":       {f.Objects[8].Blob, &recordv1.UseRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key", "use"}
 }
 
 func TestGoldenRows(t *testing.T) {
@@ -380,7 +383,7 @@ func FuzzRows(f *testing.F) {
 		checkFuzzed(t, err)
 		_, err = Output(store.PartRow{Kind: store.PartOutput, Blob: b})
 		checkFuzzed(t, err)
-		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey} {
+		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey, core.KindUse} {
 			l := NewLoader(core.Config{})
 			_ = l.Object(store.ObjectRow{Kind: kind, Blob: b})
 			_, err = l.Finish(0)

@@ -24,4 +24,5 @@ func (sink) Spec(job.ID, core.Hash, []byte)           {}
 func (sink) Chunk(core.ChunkImage, uint64)            {}
 func (sink) Past(core.PastAttempt, uint64)            {}
 func (sink) Learned(core.LearnedImage, uint64)        {}
+func (sink) Use(string, core.UseImage, uint64)        {}
 func (sink) Output(core.OutputImage, uint64)          {}

@@ -539,6 +539,91 @@ func (x *LearnedRow) GetState() []byte {
 	return nil
 }
 
+// UseRow is core.UseImage, from format 3 on.
+type UseRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Queue         string                 `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	User          string                 `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UseRow) Reset() {
+	*x = UseRow{}
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UseRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UseRow) ProtoMessage() {}
+
+func (x *UseRow) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UseRow.ProtoReflect.Descriptor instead.
+func (*UseRow) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UseRow) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *UseRow) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *UseRow) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *UseRow) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *UseRow) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *UseRow) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // JobRow is core.JobImage beside the row's key columns.
 type JobRow struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -576,7 +661,7 @@ type JobRow struct {
 
 func (x *JobRow) Reset() {
 	*x = JobRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +673,7 @@ func (x *JobRow) String() string {
 func (*JobRow) ProtoMessage() {}
 
 func (x *JobRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +686,7 @@ func (x *JobRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRow.ProtoReflect.Descriptor instead.
 func (*JobRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *JobRow) GetFormat() uint32 {
@@ -803,7 +888,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +900,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +913,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Task) GetN() int64 {
@@ -939,7 +1024,7 @@ type Element struct {
 
 func (x *Element) Reset() {
 	*x = Element{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1036,7 @@ func (x *Element) String() string {
 func (*Element) ProtoMessage() {}
 
 func (x *Element) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1049,7 @@ func (x *Element) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Element.ProtoReflect.Descriptor instead.
 func (*Element) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Element) GetState() uint32 {
@@ -1035,7 +1120,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1132,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1145,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Retry) GetPosition() int64 {
@@ -1111,7 +1196,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1208,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1221,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Attempt) GetFence() uint64 {
@@ -1259,7 +1344,7 @@ type ChunkRow struct {
 
 func (x *ChunkRow) Reset() {
 	*x = ChunkRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1356,7 @@ func (x *ChunkRow) String() string {
 func (*ChunkRow) ProtoMessage() {}
 
 func (x *ChunkRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1369,7 @@ func (x *ChunkRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRow.ProtoReflect.Descriptor instead.
 func (*ChunkRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChunkRow) GetFormat() uint32 {
@@ -1338,7 +1423,7 @@ type PastRow struct {
 
 func (x *PastRow) Reset() {
 	*x = PastRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1435,7 @@ func (x *PastRow) String() string {
 func (*PastRow) ProtoMessage() {}
 
 func (x *PastRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1448,7 @@ func (x *PastRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastRow.ProtoReflect.Descriptor instead.
 func (*PastRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PastRow) GetFormat() uint32 {
@@ -1426,7 +1511,7 @@ type OutputRow struct {
 
 func (x *OutputRow) Reset() {
 	*x = OutputRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1523,7 @@ func (x *OutputRow) String() string {
 func (*OutputRow) ProtoMessage() {}
 
 func (x *OutputRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1536,7 @@ func (x *OutputRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRow.ProtoReflect.Descriptor instead.
 func (*OutputRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OutputRow) GetFormat() uint32 {
@@ -1516,7 +1601,14 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x03job\x18\x04 \x01(\tR\x03job\x12\x12\n" +
 	"\x04task\x18\x05 \x01(\tR\x04task\x12\x12\n" +
 	"\x04user\x18\x06 \x01(\tR\x04user\x12\x14\n" +
-	"\x05state\x18\a \x01(\fR\x05state\"\xef\x05\n" +
+	"\x05state\x18\a \x01(\fR\x05state\"\x90\x01\n" +
+	"\x06UseRow\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\x04 \x01(\tR\x04user\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\xef\x05\n" +
 	"\x06JobRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1a\n" +
@@ -1632,7 +1724,7 @@ func file_reeve_record_v1_row_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_row_proto_rawDescData
 }
 
-var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*CountersRow)(nil),  // 0: reeve.record.v1.CountersRow
 	(*NamespaceRow)(nil), // 1: reeve.record.v1.NamespaceRow
@@ -1641,53 +1733,54 @@ var file_reeve_record_v1_row_proto_goTypes = []any{
 	(*TokenRow)(nil),     // 4: reeve.record.v1.TokenRow
 	(*WorkerRow)(nil),    // 5: reeve.record.v1.WorkerRow
 	(*LearnedRow)(nil),   // 6: reeve.record.v1.LearnedRow
-	(*JobRow)(nil),       // 7: reeve.record.v1.JobRow
-	(*Task)(nil),         // 8: reeve.record.v1.Task
-	(*Element)(nil),      // 9: reeve.record.v1.Element
-	(*Retry)(nil),        // 10: reeve.record.v1.Retry
-	(*Attempt)(nil),      // 11: reeve.record.v1.Attempt
-	(*ChunkRow)(nil),     // 12: reeve.record.v1.ChunkRow
-	(*PastRow)(nil),      // 13: reeve.record.v1.PastRow
-	(*OutputRow)(nil),    // 14: reeve.record.v1.OutputRow
-	nil,                  // 15: reeve.record.v1.Attempt.DevicesEntry
-	(*NamespaceSet)(nil), // 16: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),     // 17: reeve.record.v1.QueueSet
-	(*Token)(nil),        // 18: reeve.record.v1.Token
-	(*Hello)(nil),        // 19: reeve.record.v1.Hello
-	(*Cause)(nil),        // 20: reeve.record.v1.Cause
-	(*Wait)(nil),         // 21: reeve.record.v1.Wait
-	(*KeyOf)(nil),        // 22: reeve.record.v1.KeyOf
-	(*Usage)(nil),        // 23: reeve.record.v1.Usage
-	(*Spent)(nil),        // 24: reeve.record.v1.Spent
-	(*AttemptEnded)(nil), // 25: reeve.record.v1.AttemptEnded
-	(*Span)(nil),         // 26: reeve.record.v1.Span
+	(*UseRow)(nil),       // 7: reeve.record.v1.UseRow
+	(*JobRow)(nil),       // 8: reeve.record.v1.JobRow
+	(*Task)(nil),         // 9: reeve.record.v1.Task
+	(*Element)(nil),      // 10: reeve.record.v1.Element
+	(*Retry)(nil),        // 11: reeve.record.v1.Retry
+	(*Attempt)(nil),      // 12: reeve.record.v1.Attempt
+	(*ChunkRow)(nil),     // 13: reeve.record.v1.ChunkRow
+	(*PastRow)(nil),      // 14: reeve.record.v1.PastRow
+	(*OutputRow)(nil),    // 15: reeve.record.v1.OutputRow
+	nil,                  // 16: reeve.record.v1.Attempt.DevicesEntry
+	(*NamespaceSet)(nil), // 17: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),     // 18: reeve.record.v1.QueueSet
+	(*Token)(nil),        // 19: reeve.record.v1.Token
+	(*Hello)(nil),        // 20: reeve.record.v1.Hello
+	(*Cause)(nil),        // 21: reeve.record.v1.Cause
+	(*Wait)(nil),         // 22: reeve.record.v1.Wait
+	(*KeyOf)(nil),        // 23: reeve.record.v1.KeyOf
+	(*Usage)(nil),        // 24: reeve.record.v1.Usage
+	(*Spent)(nil),        // 25: reeve.record.v1.Spent
+	(*AttemptEnded)(nil), // 26: reeve.record.v1.AttemptEnded
+	(*Span)(nil),         // 27: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
-	16, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
-	17, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
-	18, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
-	19, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
-	20, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
-	20, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
-	20, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
-	21, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
-	8,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
-	22, // 9: reeve.record.v1.JobRow.keys:type_name -> reeve.record.v1.KeyOf
-	20, // 10: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
-	9,  // 11: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
-	10, // 12: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
-	11, // 13: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
-	20, // 14: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	23, // 15: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
-	24, // 16: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	20, // 17: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	15, // 18: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
-	25, // 19: reeve.record.v1.Attempt.ended:type_name -> reeve.record.v1.AttemptEnded
-	26, // 20: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	10, // 21: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	11, // 22: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	20, // 23: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	23, // 24: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	17, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
+	18, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
+	19, // 2: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
+	20, // 3: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
+	21, // 4: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
+	21, // 5: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
+	21, // 6: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
+	22, // 7: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
+	9,  // 8: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
+	23, // 9: reeve.record.v1.JobRow.keys:type_name -> reeve.record.v1.KeyOf
+	21, // 10: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
+	10, // 11: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
+	11, // 12: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
+	12, // 13: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
+	21, // 14: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
+	24, // 15: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	25, // 16: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	21, // 17: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	16, // 18: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
+	26, // 19: reeve.record.v1.Attempt.ended:type_name -> reeve.record.v1.AttemptEnded
+	27, // 20: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	11, // 21: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	12, // 22: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	21, // 23: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	24, // 24: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
 	25, // [25:25] is the sub-list for method output_type
 	25, // [25:25] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
@@ -1702,17 +1795,17 @@ func file_reeve_record_v1_row_proto_init() {
 	}
 	file_reeve_record_v1_event_proto_init()
 	file_reeve_record_v1_part_proto_init()
-	file_reeve_record_v1_row_proto_msgTypes[7].OneofWrappers = []any{}
 	file_reeve_record_v1_row_proto_msgTypes[8].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[12].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[14].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[9].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[13].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_row_proto_rawDesc), len(file_reeve_record_v1_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
