@@ -24,6 +24,7 @@ var (
 // TestSeeds runs clusters under faults. What it finds it prints with the seed and the
 // trace that led to it.
 func TestSeeds(t *testing.T) {
+	t.Parallel()
 	if *seed != 0 {
 		res, err := sim.Run(sim.Options{Seed: *seed, Verbose: func(line string) { t.Log(line) }})
 		if err != nil {
@@ -67,6 +68,7 @@ func TestSeeds(t *testing.T) {
 
 // TestSameSeedSameRun holds the simulator to its first promise.
 func TestSameSeedSameRun(t *testing.T) {
+	t.Parallel()
 	several, alone := 0, 0
 	for s := range uint64(4) {
 		a, errA := sim.Run(sim.Options{Seed: 100 + s})
@@ -88,10 +90,12 @@ func TestSameSeedSameRun(t *testing.T) {
 // TestTheJudgeSeesEveryBug makes the world break each promise, which the judge must
 // see: within a few seeds, since not every run comes to what the bug is about.
 func TestTheJudgeSeesEveryBug(t *testing.T) {
+	t.Parallel()
 	const most = 60
 	proven := map[sim.Promise]bool{sim.NoPanic: true} // the testing package proves that one
 	for _, c := range sim.Bugs() {
 		t.Run(string(c.Bug), func(t *testing.T) {
+			t.Parallel()
 			for s := range uint64(most) {
 				_, err := sim.Run(sim.Options{Seed: 1 + s, Bug: c.Bug})
 				v, ok := errors.AsType[*sim.BrokenError](err)
