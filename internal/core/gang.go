@@ -22,6 +22,17 @@ const FormatGangs = 3
 // gang reports whether an attempt is one of a gang's.
 func (a *attempt) gang() bool { return a.job.spec.spec.Tasks[a.task].Nodes > 0 }
 
+// hosts is what the workers of a gang's ranks call their hosts, by rank. All ranks are told of the
+// same list.
+func (t *task) hosts() []string {
+	if t.arr.hosts == nil {
+		for a := t.nextLive(0); a != nil; a = t.nextLive(a.position + 1) {
+			t.arr.hosts = append(t.arr.hosts, a.worker.hello.Host)
+		}
+	}
+	return t.arr.hosts
+}
+
 // checkGang looks at a proposal for a gang as check does, and places all of it or nothing.
 func (s *State) checkGang(p plan.Placement, now int64) []AttemptAssigned {
 	j, out := s.jobs.get(p.Group.Job), []AttemptAssigned(nil)

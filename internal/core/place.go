@@ -195,10 +195,8 @@ func (s *State) assignment(a *attempt) link.Assignment {
 			m.Item, m.HasItem = t.items[a.position], true
 		}
 	}
-	for p := range spec.Nodes {
-		if rank := t.attempt(p); rank != nil {
-			m.Hosts = append(m.Hosts, rank.worker.hello.Host)
-		}
+	if spec.Nodes > 0 {
+		m.Hosts = t.hosts()
 	}
 	for _, u := range j.spec.uses[a.task] {
 		if raw := j.tasks[u].outputs; raw != nil {

@@ -269,8 +269,9 @@ type array struct {
 	// cursor: no element below it is pending unless it is in open, alone or
 	// backing off. Unused when gated.
 	cursor  int64
-	gated   bool // it has element-wise needs: only elements in open may start
-	gang    bool // its elements start together
+	gated   bool     // it has element-wise needs: only elements in open may start
+	gang    bool     // its elements start together
+	hosts   []string // of a gang that has started, by rank, once somebody asked
 	open    element.Set
 	alone   element.Set
 	backoff int64
@@ -422,6 +423,7 @@ func (t *task) setAttempt(p int64, a *attempt) {
 		}
 		t.arr.live[p] = a
 		t.arr.running.Add(p)
+		t.arr.hosts = nil
 	}
 }
 

@@ -61,6 +61,7 @@ func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint6
 		one := &reevev1.Task{
 			Name: s.Name, State: t.Counts.TaskState().String(), Array: s.Array != nil, Counts: Counts(t.Counts),
 			StartedAt: Time(t.Started), EndedAt: Time(t.Ended), Held: t.Held, Resources: s.Resources.Words(),
+			Nodes: int32(s.Nodes), //nolint:gosec // at most job.MaxNodes
 		}
 		for _, n := range s.Needs {
 			one.Needs = append(one.Needs, n.Task)

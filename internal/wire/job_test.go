@@ -67,7 +67,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	if missing := unset(out, "params", "spec", "counts", "cancel_requested", "expected_start", "expected_end", "expected_at_least", "deadline_warning"); missing != nil {
 		t.Errorf("a job lacks %v", missing)
 	}
-	if missing := unset(out.GetTasks()[1], "array", "outputs", "held", "forecast", "expected_start", "expected_worker"); missing != nil {
+	if missing := unset(out.GetTasks()[1], "array", "nodes", "outputs", "held", "forecast", "expected_start", "expected_worker"); missing != nil {
 		t.Errorf("a task lacks %v", missing)
 	}
 	if first := out.GetTasks()[0]; !first.GetHeld() || first.GetOutputs()["k"] != "v" {
@@ -137,6 +137,19 @@ func TestRunningJob(t *testing.T) {
 	}
 	if got := Past(&core.PastAttempt{Number: 1, Cause: job.Cause{Kind: job.CauseTimeout}}, job.Ref{Job: 1, Task: "a", Index: job.NoIndex}); got.GetState() != "timed_out" || got.GetId() != "1.a@1" {
 		t.Errorf("an attempt that timed out: %v", got)
+	}
+}
+
+// TestGangTask: a task that asks for several workers says for how many.
+func TestGangTask(t *testing.T) {
+	parsed, err := jobfile.Parse("", []byte("nodes: 3\nrun: x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out reevev1.Job
+	image := &core.JobImage{ID: 1, Tasks: []core.TaskImage{{N: 3, Counts: job.Counts{3}}}}
+	if err := Tasks(&out, image, parsed.Spec, func(uint64) string { return "" }); err != nil || out.GetTasks()[0].GetNodes() != 3 {
+		t.Errorf("a gang of three: %v, %v", &out, err)
 	}
 }
 

@@ -713,8 +713,11 @@ type Task struct {
 	// as is known.
 	ExpectedStart  *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expected_start,json=expectedStart,proto3" json:"expected_start,omitempty"`
 	ExpectedWorker string                 `protobuf:"bytes,15,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// On how many workers at once it runs, of a task that asks for several: its elements are the
+	// ranks. 0 of others.
+	Nodes         int32 `protobuf:"varint,16,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
@@ -850,6 +853,13 @@ func (x *Task) GetExpectedWorker() string {
 		return x.ExpectedWorker
 	}
 	return ""
+}
+
+func (x *Task) GetNodes() int32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
 }
 
 // Forecast is what is known of tasks of the same name in the submitter's jobs of the same
@@ -3191,7 +3201,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x11expected_at_least\x18\x1d \x01(\bR\x0fexpectedAtLeast\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xef\x05\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -3209,7 +3219,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\tresources\x18\f \x03(\v2\x1d.reeve.v1.Task.ResourcesEntryR\tresources\x12.\n" +
 	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x12A\n" +
 	"\x0eexpected_start\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12'\n" +
-	"\x0fexpected_worker\x18\x0f \x01(\tR\x0eexpectedWorker\x1a:\n" +
+	"\x0fexpected_worker\x18\x0f \x01(\tR\x0eexpectedWorker\x12\x14\n" +
+	"\x05nodes\x18\x10 \x01(\x05R\x05nodes\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
