@@ -44,9 +44,9 @@ func Total(fleet []Worker) (milli int64) {
 // placement and each end as it does in a server, in virtual time. What can't run on any
 // worker of the fleet never starts.
 //
-// With a policy the placements are proposed by that, on a fleet of one worker; the
-// core checks them as it checks the plan's.
-func Cluster(t *workload.Trace, fleet []Worker, policy *classic.Policy) (*outcome.Run, error) {
+// All queues are served as served says. With a policy the placements are proposed by that, on a
+// fleet of one worker; the core checks them as it checks the plan's.
+func Cluster(t *workload.Trace, fleet []Worker, served job.QueueChange, policy *classic.Policy) (*outcome.Run, error) {
 	c := &cluster{
 		trace: t, base: cmp.Or(t.Start, firstDay), s: core.New(core.Config{Lease: lease, Retention: lease}),
 		run: &outcome.Run{Jobs: t.Jobs, Start: make([]int64, len(t.Jobs)), End: make([]int64, len(t.Jobs)), Capacity: Total(fleet) / 1000},
@@ -57,7 +57,7 @@ func Cluster(t *workload.Trace, fleet []Worker, policy *classic.Policy) (*outcom
 	if len(t.Jobs) > 0 {
 		c.now = t.Jobs[0].Submit
 	}
-	if err := c.begin(fleet); err != nil {
+	if err := c.begin(fleet, served); err != nil {
 		return nil, err
 	}
 	if policy != nil {
@@ -121,8 +121,8 @@ type attempt struct {
 	hand  int32
 }
 
-// begin makes the cluster and lets its workers greet.
-func (c *cluster) begin(fleet []Worker) error {
+// begin makes the cluster and its queues, and lets its workers greet.
+func (c *cluster) begin(fleet []Worker, served job.QueueChange) error {
 	file, err := jobfile.Parse("", []byte(template))
 	if err != nil {
 		return err
@@ -151,11 +151,16 @@ func (c *cluster) begin(fleet []Worker) error {
 			c.workers = append(c.workers, &hand{id: welcome.Worker, session: welcome.Session})
 		}
 	}
+	if served != (job.QueueChange{}) {
+		if _, err := c.do(core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Change: served}); err != nil {
+			return err
+		}
+	}
 	var queues []string
 	for i := range c.trace.Jobs {
 		if q := queueOf(&c.trace.Jobs[i]); q != "" && q != core.DefaultName && !slices.Contains(queues, q) {
 			queues = append(queues, q)
-			if _, err := c.do(core.PutQueue{Namespace: core.DefaultName, Name: q, Create: true}); err != nil {
+			if _, err := c.do(core.PutQueue{Namespace: core.DefaultName, Name: q, Create: true, Change: served}); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,7 @@ func TestCoreAgreesWithTheMachine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Cluster(trace, Processors(16), &p)
+		got, err := Cluster(trace, Processors(16), job.QueueChange{}, &p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestClusterNeverGivesMoreThanThereIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := workload.Model{Jobs: rapid.IntRange(1, 150).Draw(t, "jobs"), Procs: 8, Seed: rapid.Uint64().Draw(t, "seed"), Load: 900}
 		trace := m.Trace()
-		r, err := Cluster(trace, []Worker{{Name: "big", N: 1, Capacity: job.Resources{CPU: 8000}, Slots: 8}, {Name: "small", N: 2, Capacity: job.Resources{CPU: 2000}, Slots: 2}}, nil)
+		r, err := Cluster(trace, []Worker{{Name: "big", N: 1, Capacity: job.Resources{CPU: 8000}, Slots: 8}, {Name: "small", N: 2, Capacity: job.Resources{CPU: 2000}, Slots: 2}}, job.QueueChange{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestClusterOfAFleet(t *testing.T) {
 	trace := jobsOf([4]int64{0, 10, 10, 2}, [4]int64{0, 10, 10, 2}, [4]int64{0, 10, 10, 4}, [4]int64{1, 10, 10, 2})
 	trace.Jobs[0].Queue, trace.Jobs[0].Name, trace.Jobs[0].Deadline = "night", "etl", 3000_000
 	trace.Jobs[1].Memory = 1 << 30
-	r, err := Cluster(trace, []Worker{{Name: "w", N: 2, Capacity: job.Resources{CPU: 2000, Memory: 2 << 30}, Slots: 2}}, nil)
+	r, err := Cluster(trace, []Worker{{Name: "w", N: 2, Capacity: job.Resources{CPU: 2000, Memory: 2 << 30}, Slots: 2}}, job.QueueChange{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestClusterOfAFleet(t *testing.T) {
 		t.Errorf("starts at %v, want %v: no worker has four processors", r.Start, want)
 	}
 	p := policy(t, "easy")
-	if _, err := Cluster(trace, []Worker{{Name: "w", N: 2, Capacity: job.Resources{CPU: 2000}, Slots: 2}}, &p); err == nil ||
+	if _, err := Cluster(trace, []Worker{{Name: "w", N: 2, Capacity: job.Resources{CPU: 2000}, Slots: 2}}, job.QueueChange{}, &p); err == nil ||
 		err.Error() != "policy easy is for one worker; the fleet has 2" {
 		t.Errorf("a policy on two workers: %v", err)
 	}
@@ -94,7 +94,7 @@ func TestClusterOfAFleet(t *testing.T) {
 func TestDeadlinesEndJobs(t *testing.T) {
 	trace := jobsOf([4]int64{0, 100, 100, 1}, [4]int64{0, 10, 10, 1}, [4]int64{0, 10, 10, 1})
 	trace.Jobs[1].Deadline = 50_000
-	r, err := Cluster(trace, Processors(1), nil)
+	r, err := Cluster(trace, Processors(1), job.QueueChange{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestDeadlinesEndJobs(t *testing.T) {
 // way.
 func TestLongRunsLeaveMemory(t *testing.T) {
 	trace := (&workload.Model{Jobs: flushEvery + 2000, Procs: 64, Seed: 5, Load: 600}).Trace()
-	r, err := Cluster(trace, Processors(64), nil)
+	r, err := Cluster(trace, Processors(64), job.QueueChange{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestThePlanKeepsToEasy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Cluster(trace, Processors(16), nil)
+		got, err := Cluster(trace, Processors(16), job.QueueChange{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

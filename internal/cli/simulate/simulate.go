@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/reeve-scheduler/reeve/internal/classic"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
 	"github.com/reeve-scheduler/reeve/internal/client"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/outcome"
 	"github.com/reeve-scheduler/reeve/internal/simulate"
 	"github.com/reeve-scheduler/reeve/internal/workload"
@@ -61,14 +61,15 @@ server, and by policies of the literature.
 The jobs are those of FILE, a log in the Standard Workload Format (.swf, .swf.gz) or a list of tasks (.csv); - is
 standard input. Or they are drawn by the Lublin–Feitelson model (--model), or are what the cluster ran (--history).
 
-A policy is reeve, recorded (what the log says), one of these, or key=value pairs with commas, alone or after a name:
+A policy is reeve, whose queues order=, backfill=, ageing= and half-life= serve in another way, with commas, as
+reeve queues set does; recorded (what the log says); one of these, or key=value pairs with commas, alone or after a name:
 
 ` + policies() + `
 docs/simulate.md says what the words mean, where they come from, and how published results are repeated.`,
 		Example: `  reeve simulate log.swf.gz --policy reeve --policy easy --policy easy++
   reeve simulate log.swf --policy easy,estimate=actual --window 1024 --at 0,5000
   reeve simulate --model --jobs 100000 --procs 512 --load 0.9 --users 50 --repeat 8 --overestimate 5 --policy aged --policy easy++
-  reeve simulate --history --since 7d --workers n=8,cpu=16,memory=64Gi --policy recorded --policy reeve
+  reeve simulate --history --since 7d --workers n=8,cpu=16,memory=64Gi --policy reeve --policy reeve,order=fair,half-life=12h
   reeve simulate tasks.csv --workers n=2,cpu=8 --chart tasks.svg`,
 		Args: usage.Count(0, 1),
 	}
@@ -87,25 +88,6 @@ docs/simulate.md says what the words mean, where they come from, and how publish
 	f.StringVar(&o.swf, "swf", "", "write what happened into a log, a `file` in the Standard Workload Format, for one policy")
 	c.RunE = func(c *cobra.Command, args []string) error { return o.run(c.Context(), c.Flags(), args) }
 	return c
-}
-
-// ours is the plan, and recorded what the log says.
-const (
-	ours     = "reeve"
-	recorded = "recorded"
-)
-
-func policies() string {
-	var b strings.Builder
-	names, says := classic.Presets()
-	for i, name := range names {
-		fmt.Fprintf(&b, "  %-13s %s\n", name, says[i])
-	}
-	b.WriteString("\n")
-	for _, k := range classic.Keys() {
-		fmt.Fprintf(&b, "  %-13s %s\n", k[0]+"=", k[1])
-	}
-	return b.String()
 }
 
 func (o *options) run(ctx context.Context, f *pflag.FlagSet, args []string) error {
@@ -187,36 +169,15 @@ func (o *options) one(t *workload.Trace, fleet []simulate.Worker, p policy) (*ou
 	case p.name == recorded:
 		return simulate.Recorded(t, procs)
 	case p.classic == nil:
-		return simulate.Cluster(t, fleet, nil)
+		return simulate.Cluster(t, fleet, p.served, nil)
 	case o.checked:
-		return simulate.Cluster(t, simulate.Processors(procs), p.classic)
+		return simulate.Cluster(t, simulate.Processors(procs), job.QueueChange{}, p.classic)
 	}
 	start, err := simulate.Machine(t, *p.classic, procs)
 	if err != nil {
 		return nil, err
 	}
 	return simulate.Ran(t, start, procs), nil
-}
-
-// policy is what decides; classic is nil for what is not of the literature.
-type policy struct {
-	name    string
-	classic *classic.Policy
-}
-
-func parsePolicies(texts []string) (out []policy, err error) {
-	for _, text := range texts {
-		if text == ours || text == recorded {
-			out = append(out, policy{name: text})
-			continue
-		}
-		p, err := classic.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("--policy %s: %w; and %s and %s", text, err, ours, recorded)
-		}
-		out = append(out, policy{text, &p})
-	}
-	return out, nil
 }
 
 // place is where a window begins.

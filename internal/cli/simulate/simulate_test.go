@@ -99,6 +99,23 @@ func TestWindowsInEveryFormat(t *testing.T) {
 	}
 }
 
+// TestServedOtherwise: settings of the queue reach the plan.
+func TestServedOtherwise(t *testing.T) {
+	// One job runs, a long one waits before a short one.
+	const log = "; MaxProcs: 1\n1 0 0 100 1 -1 -1 1 100 -1 1 1 1 1 1 -1 -1 -1\n2 1 0 90 1 -1 -1 1 90 -1 1 1 1 2 1 -1 -1 -1\n3 2 0 10 1 -1 -1 1 10 -1 1 1 1 3 1 -1 -1 -1\n"
+	r, err := runCommand(t, "json", log, "-", "-p", "reeve,order=fifo", "-p", "reeve,order=shortest,ageing=never,backfill=none", "-p", "fcfs", "-p", "sjf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got report
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if w := got.Results; len(w) != 4 || w[0].Wait.Mean != w[2].Wait.Mean || w[1].Wait.Mean != w[3].Wait.Mean || w[0].Wait.Mean <= w[1].Wait.Mean {
+		t.Errorf("waits: %+v", w)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	log, chart, figures, after := filepath.Join(dir, "log.swf.gz"), filepath.Join(dir, "chart.svg"), filepath.Join(dir, "figures.csv"), filepath.Join(dir, "after.swf")
@@ -226,6 +243,9 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-", "--workers", "big"}, `--workers big: "big": want key=value`},
 		{[]string{"-", "--warm-up", "-3"}, `--warm-up "-3": want a number of jobs, or a duration such as 2d`},
 		{[]string{"-", "-p", "best"}, `--policy best: "best" is no policy; known: fcfs, sjf, easy, easy-sjbf, easy++, aged, conservative, rlscheduler, or key=value with commas; and reeve and recorded`},
+		{[]string{"-", "-p", "reeve,by=sjf"}, `--policy reeve,by=sjf: "by=sjf": want one of order=, backfill=, ageing= and half-life=`},
+		{[]string{"-", "-p", "reeve,order=x"}, `--policy reeve,order=x: order "x": want one of priority, fifo, shortest, deadline, fair`},
+		{[]string{"-", "-p", "reeve,half-life=1ms"}, "--policy reeve,half-life=1ms: half-life 1ms: want 1s to 365d"},
 		{[]string{"--model", "--repeat", "2"}, "--model: 2 repetitions without users: nobody is there to repeat"},
 		{[]string{broken}, broken + ": line 1, column 5: \"three\" is no number; field 3 is the wait time"},
 		{[]string{"--history"}, "no server"},
