@@ -6,6 +6,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/record/digest"
 )
 
 // digestTasks is about how many tasks one digest covers: what takes a turn about a millisecond.
@@ -37,7 +38,7 @@ func (p *loop) digest(now int64) error {
 	}
 	d.at = time.Now()
 	e := core.StateDigested{Round: d.round, Slice: d.slice, From: d.from, To: p.state.EndOfPart(d.from, digestTasks, d.slice)}
-	e.Sum = record.Digest(p.state, e)
+	e.Sum = digest.Of(p.state, e)
 	if d.from, d.slice = e.To+1, d.slice+1; e.To == core.LastJob {
 		d.round, d.slice, d.from = d.round+1, 0, 0
 	}

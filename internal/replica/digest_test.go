@@ -8,12 +8,13 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/record/digest"
 )
 
 // digest writes a digest of a part as the next batch; wrong gives it another sum.
 func (h *history) digest(e core.StateDigested, wrong byte) {
 	h.t.Helper()
-	e.Sum = record.Digest(h.state, e)
+	e.Sum = digest.Of(h.state, e)
 	e.Sum[0] ^= wrong
 	h.append(e)
 }
@@ -90,6 +91,6 @@ func BenchmarkDigest(b *testing.B) {
 		state.Apply(e)
 	}
 	for b.Loop() {
-		record.Digest(state, core.StateDigested{To: core.LastJob})
+		digest.Of(state, core.StateDigested{To: core.LastJob})
 	}
 }

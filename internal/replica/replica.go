@@ -11,6 +11,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/record/digest"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -58,7 +59,7 @@ func (d *DifferenceError) Error() string {
 
 // compare holds a digest of the leader against the copy at the same place.
 func (c *Copy) compare(e core.StateDigested, seq uint64) {
-	own := record.Digest(c.State, e)
+	own := digest.Of(c.State, e)
 	goesOn := e.Slice == 0 || c.agreed.Sum != (core.Hash{}) && e.Round == c.agreed.Round && e.Slice == c.agreed.Slice+1
 	switch {
 	case own != e.Sum:

@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/record/digest"
 	"github.com/reeve-scheduler/reeve/internal/replica"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -44,7 +45,7 @@ func (h *history) compare(whose string, s *core.State) {
 	}
 	for e := (core.StateDigested{}); ; e.From, e.Slice = e.To+1, e.Slice+1 {
 		e.To = s.EndOfPart(e.From, 10, e.Slice)
-		if record.Digest(s, e) != record.Digest(h.follower, e) {
+		if digest.Of(s, e) != digest.Of(h.follower, e) {
 			h.w.fail(Law, "%s at %d has another digest of jobs %d to %d than what the journal makes", whose, s.Seq(), e.From, e.To)
 		}
 		if e.To == core.LastJob {

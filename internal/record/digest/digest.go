@@ -1,18 +1,20 @@
-package record
+// Package digest says whether two copies of a state are the same, a part at a time.
+package digest
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
-// Digest is what the part of a state comes to that an event is about, whatever Sum it has: a
+// Of is what the part of a state comes to that an event is about, whatever Sum it has: a
 // hash of the rows that it would have in the tables. How they are written is a matter of the
 // cluster's format, so that programs of different versions agree on it.
-func Digest(s *core.State, of core.StateDigested) (sum core.Hash) {
-	rows := NewRows()
+func Of(s *core.State, of core.StateDigested) (sum core.Hash) {
+	rows := record.NewRows()
 	s.ExportPart(rows, of)
 	f := rows.Flush(0, store.Mark{})
 	h := sha256.New()
