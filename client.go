@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -225,6 +226,42 @@ func (c *Client) Release(ctx context.Context, ref string) error {
 		return err
 	}
 	return fail(ctx, c.c.Release(ctx, t.id, t.task))
+}
+
+// Change is what Update changes of a job. What is nil or empty stays as it is.
+type Change struct {
+	// Priority is -1000 to 1000; higher runs first.
+	Priority *int
+	// Queue is a queue of the job's namespace.
+	Queue string
+	// Front puts the job before all others of its queue or, where users take turns, of its user
+	// there; the one that was put there last goes first. False puts it back to where it stood.
+	Front *bool
+}
+
+// Update changes where a job stands that has not ended: what waits of it is ranked anew, what
+// runs goes on.
+func (c *Client) Update(ctx context.Context, id string, to Change) error {
+	t, err := parseTarget(id)
+	if err == nil && t.task != "" {
+		err = invalid("reference " + id + ": only whole jobs can be updated; name the job")
+	}
+	if err != nil {
+		return err
+	}
+	q := &client.UpdateRequest{Id: t.id, Front: to.Front}
+	if to.Priority != nil {
+		p, err := job.ParsePriority(strconv.Itoa(*to.Priority))
+		if err != nil {
+			return invalid(err.Error())
+		}
+		q.Priority = &p
+	}
+	if to.Queue != "" {
+		q.Queue = &to.Queue
+	}
+	_, err = c.c.Update(ctx, q)
+	return fail(ctx, err)
 }
 
 // parseWhole reads a reference to a job or a task.

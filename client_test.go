@@ -127,6 +127,7 @@ func calls(c *reeve.Client, id string) map[string]func(context.Context) error {
 		"Kill":    func(ctx context.Context) error { _, err := c.Kill(ctx, id, ""); return err },
 		"Hold":    func(ctx context.Context) error { return c.Hold(ctx, id) },
 		"Release": func(ctx context.Context) error { return c.Release(ctx, id) },
+		"Update":  func(ctx context.Context) error { return c.Update(ctx, id, reeve.Change{Queue: "default"}) },
 		"Retry":   func(ctx context.Context) error { _, err := c.Retry(ctx, id); return err },
 		"Rerun":   func(ctx context.Context) error { _, err := c.Rerun(ctx, id); return err },
 		"Explain": func(ctx context.Context) error { _, err := c.Explain(ctx, id); return err },
@@ -219,6 +220,20 @@ func TestHoldCancelRetry(t *testing.T) {
 	if err := client.Hold(ctx, id+".main"); err != nil {
 		t.Error(err)
 	}
+	if err := client.Update(ctx, id, reeve.Change{Priority: new(700), Front: new(true)}); err != nil {
+		t.Error(err)
+	}
+	if info := must[*reeve.JobInfo](t)(client.Get(ctx, id)); info.Priority != 700 || info.FrontAt.IsZero() || info.Queue != "default" {
+		t.Errorf("an updated job: %+v", info)
+	}
+	if err := client.Update(ctx, id+".main", reeve.Change{Queue: "default"}); !errors.Is(err, reeve.ErrInvalid) {
+		t.Errorf("Update of a task: %v", err)
+	}
+	for want, change := range map[error]reeve.Change{reeve.ErrInvalid: {Priority: new(1001)}, reeve.ErrNotFound: {Queue: "nowhere"}} {
+		if err := client.Update(ctx, id, change); !errors.Is(err, want) {
+			t.Errorf("Update to %+v: %v", change, err)
+		}
+	}
 	if got := must[reeve.Stopped](t)(client.Cancel(ctx, id+".main[6-9]", "half is enough")); got != (reeve.Stopped{Cancelled: 4}) {
 		t.Errorf("Cancel of a range: %+v", got)
 	}
@@ -255,6 +270,9 @@ func TestHoldCancelRetry(t *testing.T) {
 	}
 	if err := client.Hold(ctx, id); !errors.Is(err, reeve.ErrRefused) {
 		t.Errorf("Hold of what has ended: %v", err)
+	}
+	if err := client.Update(ctx, id, reeve.Change{Front: new(true)}); !errors.Is(err, reeve.ErrRefused) {
+		t.Errorf("Update of what has ended: %v", err)
 	}
 	if got := must[reeve.Stopped](t)(client.Kill(ctx, id, "")); !got.AlreadyEnded {
 		t.Errorf("Kill of what has ended: %+v", got)

@@ -42,6 +42,8 @@ type JobInfo struct {
 	Cause    string
 	Labels   map[string]string
 	Priority int
+	// FrontAt is when it was put before all others of its queue, zero if it was not.
+	FrontAt time.Time
 
 	Submitted, Started, Ended time.Time
 	// KeepUntil is until when the finished job is kept.
@@ -228,7 +230,7 @@ func when(t interface {
 func jobInfo(m *client.Job) *JobInfo {
 	j := &JobInfo{
 		ID: m.GetId(), Namespace: m.GetNamespace(), Queue: m.GetQueue(), Name: m.GetName(), State: State(m.GetState()), Cause: m.GetCause(),
-		Labels: m.GetLabels(), Priority: int(m.GetPriority()),
+		Labels: m.GetLabels(), Priority: int(m.GetPriority()), FrontAt: when(m.GetFrontAt()),
 		Submitted: when(m.GetSubmittedAt()), Started: when(m.GetStartedAt()), Ended: when(m.GetEndedAt()), KeepUntil: when(m.GetKeepUntil()),
 		Held: m.GetHeld(), CancelRequested: m.GetCancelRequested(), SubmittedBy: m.GetSubmittedBy(), RetryOf: m.GetRetryOf(),
 		ExitCode: int(m.GetExitCode()), Counts: counts(m.GetCounts()),

@@ -38,11 +38,12 @@ const (
 	EventAttemptAssigned EventKind = "attempt_assigned"
 	EventAttemptStarted  EventKind = "attempt_started"
 	EventAttemptEnded    EventKind = "attempt_ended"
-	// EventCancelRequested, EventHeld and EventReleased are of a job or a task: somebody
-	// asked for it.
+	// EventCancelRequested, EventHeld and EventReleased are of a job or a task, and EventJobChanged
+	// (see Client.Update) of a job: somebody asked for it.
 	EventCancelRequested EventKind = "cancel_requested"
 	EventHeld            EventKind = "held"
 	EventReleased        EventKind = "released"
+	EventJobChanged      EventKind = "job_changed"
 	// EventWorkerJoined and those below are of a worker, whose name is Event.Worker. Away
 	// is without a connection, for now; changed is drained, or let work again; a worker that
 	// left did so in good order, and the lease of one that was lost has run out.

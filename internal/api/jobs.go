@@ -108,7 +108,7 @@ func (s *jobs) Get(ctx context.Context, req *connect.Request[reevev1.GetRequest]
 	return connect.NewResponse(&reevev1.GetResponse{Job: out}), nil
 }
 
-// target reads what a cancel, hold or release names.
+// target reads what a cancel, hold, release or update names.
 func (s *jobs) target(ctx context.Context, id, name string) (*found, uint32, error) {
 	jid, err := job.ParseID(id)
 	if err != nil {
@@ -178,6 +178,27 @@ func (s *jobs) hold(ctx context.Context, id, task string, held bool) error {
 	}
 	_, err = s.Engine.Do(ctx, core.Hold{Job: f.image.ID, Task: ti, Held: held})
 	return err
+}
+
+// Update changes where a job stands.
+func (s *jobs) Update(ctx context.Context, req *connect.Request[reevev1.UpdateRequest]) (*connect.Response[reevev1.UpdateResponse], error) {
+	m := req.Msg
+	if m.Priority == nil && m.Queue == nil && m.Front == nil {
+		return nil, invalid("nothing is to be changed: name a priority, a queue, or front")
+	}
+	f, _, err := s.target(ctx, m.GetId(), "")
+	if err != nil {
+		return nil, err
+	}
+	if f.image.State.Terminal() {
+		return nil, &job.Error{Code: job.Refused, Message: "job " + m.GetId() + " has ended; only what has not can be changed"}
+	}
+	reply, err := s.Engine.Do(ctx, core.Update{Job: f.image.ID, Priority: m.Priority, Queue: m.Queue, Front: m.Front, By: guard.Caller(ctx)})
+	if err != nil {
+		return nil, err
+	}
+	now := reply.(core.Standing)
+	return connect.NewResponse(&reevev1.UpdateResponse{Queue: now.Queue, Priority: now.Priority, FrontAt: wire.Time(now.Front)}), nil
 }
 
 // Retry submits a finished job again.

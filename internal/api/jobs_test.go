@@ -168,6 +168,13 @@ func TestBadInput(t *testing.T) {
 		_, err := c.jobs.Hold(t.Context(), connect.NewRequest(&reevev1.HoldRequest{Id: id, Task: "c"}))
 		return err
 	}, missing, `job 1 has no task "c"`)
+	update := func(q *reevev1.UpdateRequest) func() error {
+		return func() error { _, err := c.jobs.Update(t.Context(), connect.NewRequest(q)); return err }
+	}
+	bad("an update of nothing", update(&reevev1.UpdateRequest{Id: id}), invalidCode, "nothing is to be changed: name a priority, a queue, or front")
+	bad("an update of nobody", update(&reevev1.UpdateRequest{Id: "9", Front: new(true)}), missing, "job 9 does not exist")
+	bad("a priority too high", update(&reevev1.UpdateRequest{Id: id, Priority: new(int32(1001))}), invalidCode, "priority 1001: want a whole number from -1000 to 1000")
+	bad("a move to nowhere", update(&reevev1.UpdateRequest{Id: id, Queue: new("night")}), missing, `queue "night" does not exist in namespace default; known: default`)
 }
 
 // TestHostileMessages sends what no client of ours would: each is one refused call,

@@ -130,7 +130,7 @@ func (r *rig) raw(m protoreflect.MethodDescriptor, id, token string) connect.Cod
 	r.t.Helper()
 	msg := dynamicpb.NewMessage(m.Input())
 	fill(msg, map[string]any{
-		"id": id, "ref": id + ".main", "task": "main", "namespace": "default", "name": "default", "jobs": id, "path": "x",
+		"id": id, "ref": id + ".main", "task": "main", "namespace": "default", "queue": "default", "name": "default", "jobs": id, "path": "x",
 		"file": "run: \"true\"\n", "blob": "items/none", "holder": id, "worker": "none", "states": "pending",
 	})
 	streaming := m.IsStreamingClient() || m.IsStreamingServer()

@@ -147,7 +147,7 @@ then         reeve server --dev    a server without TLS on this machine alone
 	whole := stores.Commands{Printer: &e.Printer, In: e.in, Version: e.built}
 	for _, command := range []func() *cobra.Command{
 		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.tokens, e.artifacts,
+		e.hold, e.release, e.update, e.tokens, e.artifacts,
 		whole.Backup, whole.Restore, whole.Migrate, e.version,
 	} {
 		root.AddCommand(command())

@@ -86,6 +86,9 @@ func (e *env) showJob(j *client.Job) error {
 	if p := j.GetPriority(); p != 0 {
 		line("priority", fmt.Sprint(p))
 	}
+	if j.GetFrontAt() != nil {
+		line("front", "since "+render.Stamp(j.GetFrontAt()))
+	}
 	line("submitted", render.Stamp(j.GetSubmittedAt())+" by "+j.GetSubmittedBy())
 	line("started", render.Stamp(j.GetStartedAt()))
 	line("ended", render.Stamp(j.GetEndedAt()))

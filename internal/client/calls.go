@@ -67,6 +67,11 @@ func (c *Client) Release(ctx context.Context, id, task string) error {
 	return err
 }
 
+// Update changes a job's priority or queue, or puts it to the front.
+func (c *Client) Update(ctx context.Context, q *UpdateRequest) (*UpdateResponse, error) {
+	return call(ctx, c, c.jobs.Update, q)
+}
+
 // Retry submits a finished job again and returns the new job's id.
 func (c *Client) Retry(ctx context.Context, id string, all bool, key string) (string, error) {
 	a, err := call(ctx, c, c.jobs.Retry, &reevev1.RetryRequest{Id: id, All: all, IdempotencyKey: key})

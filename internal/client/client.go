@@ -62,6 +62,8 @@ type (
 	ListResponse   = reevev1.ListResponse
 	CancelRequest  = reevev1.CancelRequest
 	CancelResponse = reevev1.CancelResponse
+	UpdateRequest  = reevev1.UpdateRequest
+	UpdateResponse = reevev1.UpdateResponse
 	Artifact       = reevev1.Artifact
 	NewToken       = reevev1.TokenServiceCreateRequest
 	CreatedToken   = reevev1.TokenServiceCreateResponse

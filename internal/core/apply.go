@@ -47,6 +47,8 @@ func (s *State) Apply(e Event) {
 		s.follow.job(j.id)
 	case HoldSet:
 		s.applyHold(e)
+	case JobChanged:
+		s.applyChanged(e)
 	case CancelRequested:
 		s.applyCancel(e)
 	case JobEnded:
@@ -118,7 +120,15 @@ func (s *State) applyQueue(e QueueSet) {
 		n.queues[e.Name] = q
 		n.names = insert(n.names, e.Name)
 	}
+	old := q.policy
 	q.paused, q.created, q.policy = e.Paused, e.Created, e.Policy
+	if old.Order != e.Policy.Order || old.Ageing != e.Policy.Ageing {
+		if (old.Order == job.ByShare) != (e.Policy.Order == job.ByShare) {
+			s.movedAll(q)
+		}
+		s.rankQueue(q)
+		s.follow.overtaken(overtaken{queue: q})
+	}
 	s.plan.SetPaused(e.Namespace, e.Name, e.Paused)
 	s.plan.SetQueue(e.Namespace, e.Name, e.Policy)
 	s.openQueue(q)

@@ -81,6 +81,27 @@ type Hold struct {
 	Held bool
 }
 
+// Update says where a job that has not ended stands from now on; what is nil stays as it is. What
+// waits of it is ranked anew, what runs goes on. The reply is a Standing.
+type Update struct {
+	Job      job.ID
+	Priority *int32
+	// Queue is of the same namespace. In another the job stands like any other.
+	Queue *string
+	// Front puts the job before all others of its queue, or back to where it stood.
+	Front *bool
+	By    string
+}
+
+// Standing is where a job stands.
+type Standing struct {
+	Queue    string
+	Priority int32
+	// Front is when it was put before all others of its queue, in Unix milliseconds, 0 if it
+	// was not.
+	Front int64
+}
+
 // ReleaseSlot takes a slot of a concurrency key from its holder.
 type ReleaseSlot struct {
 	Namespace, Key string
@@ -182,6 +203,7 @@ type Tick struct{}
 func (Submit) command()        {}
 func (Cancel) command()        {}
 func (Hold) command()          {}
+func (Update) command()        {}
 func (ReleaseSlot) command()   {}
 func (PutNamespace) command()  {}
 func (PutQueue) command()      {}

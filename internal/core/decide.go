@@ -52,6 +52,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideCancel(in, c)
 	case Hold:
 		return s.decideHold(c)
+	case Update:
+		return s.decideUpdate(in, c)
 	case ReleaseSlot:
 		return s.decideRelease(in, c)
 	case PutNamespace:

@@ -115,6 +115,8 @@ func (l *lab) describeJob(e Event) string {
 			return fmt.Sprintf("%d goes on without its slot, by %s", e.Job, e.By)
 		}
 		return l.ref(e.Fence) + " goes on without its slot, by " + e.By
+	case JobChanged:
+		return fmt.Sprintf("%d in queue %s, priority %d", e.Job, e.Queue, e.Priority) + when(e.Front != 0, ", in front since "+l.clock(e.Front))
 	case HoldSet:
 		return l.task(e.Job, e.Task) + when(e.Held, " held") + when(!e.Held, " released")
 	}

@@ -256,6 +256,18 @@ func (e *AttemptsStopped) asks(a *attempt) bool {
 	return within(e.Spans, a.position) && a.ended == nil && (a.stop.Kind == job.CauseNone || a.stop.Kind == job.CausePreempted || e.Grace == 0 && a.grace > 0)
 }
 
+func within(spans []element.Span, p int64) bool {
+	if spans == nil {
+		return true
+	}
+	for _, s := range spans {
+		if p >= s.First && p <= s.Last {
+			return true
+		}
+	}
+	return false
+}
+
 // NoTask in a field Task means the job as a whole.
 const NoTask = ^uint32(0)
 
@@ -274,6 +286,17 @@ type HoldSet struct {
 	Job  job.ID
 	Task uint32
 	Held bool
+}
+
+// JobChanged says where a job stands from now on.
+type JobChanged struct {
+	Job job.ID
+	// Queue, Priority and Front are as in a Standing.
+	Queue    string
+	Priority int32
+	Front    int64
+	By       string
+	At       int64
 }
 
 // WorkerJoined makes a worker known, or begins another of its incarnations.
@@ -331,6 +354,7 @@ func (AttemptStopped) event()  {}
 func (AttemptsStopped) event() {}
 func (CancelRequested) event() {}
 func (HoldSet) event()         {}
+func (JobChanged) event()      {}
 func (SlotReleased) event()    {}
 func (WorkerJoined) event()    {}
 func (WorkerAway) event()      {}

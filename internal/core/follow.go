@@ -23,6 +23,8 @@ type worklist struct {
 	over  []job.ID
 	// rivals is groups that wait for a key, and cancel for it what holds it.
 	rivals []limit.Group
+	// ahead is what was sent ahead and may not come first any more.
+	ahead []overtaken
 	// again is the first of the jobs that are all to be looked at again, 0 for none.
 	again job.ID
 	// at is the job that is being looked at.
@@ -147,6 +149,11 @@ func (s *State) Follow(now int64) (d Decision, more bool) {
 		w.over = pop(w.over)
 		w.at = id
 		s.followOver(&d, id, now)
+	case len(w.ahead) > 0:
+		o := w.ahead[0]
+		w.ahead = pop(w.ahead)
+		w.at = o.job
+		s.followOvertaken(&d, o)
 	case w.again > 0:
 		s.recheck()
 	default:
@@ -583,16 +590,4 @@ func (s *State) followStopped(d *Decision, e stopping) {
 			d.Sends = append(d.Sends, Send{Worker: a.worker.id, Msg: link.ToWorker{Stop: stopMessage(a.fence, a.grace, a.stop)}})
 		}
 	}
-}
-
-func within(spans []element.Span, p int64) bool {
-	if spans == nil {
-		return true
-	}
-	for _, s := range spans {
-		if p >= s.First && p <= s.Last {
-			return true
-		}
-	}
-	return false
 }

@@ -17,6 +17,9 @@ const FormatResources = 3
 // FormatLimits is the format from which on queues and namespaces have policies.
 const FormatLimits = 3
 
+// FormatChanges is the format from which on jobs may stand elsewhere than their specs say.
+const FormatChanges = 3
+
 // Format is the cluster's: a leader writes only what programs can read that know it.
 // Which kinds of events and fields need which format is said in package record; what no event
 // shows, since it is within a spec, is refused here.

@@ -98,11 +98,14 @@ type JobImage struct {
 	ID        job.ID
 	UID       UID
 	Namespace string
-	// Queue, Name, Labels and Priority repeat the spec, for lists.
-	Queue           string
-	Name            string
-	Labels          map[string]string
-	Priority        int32
+	// Name and Labels repeat the spec, for lists; so do Queue and Priority, unless somebody has
+	// said otherwise since.
+	Queue    string
+	Name     string
+	Labels   map[string]string
+	Priority int32
+	// Front is when the job was put before all others of its queue, 0 if it was not.
+	Front           int64
 	Spec            Hash
 	Params, Payload []byte
 	// Away: it has a payload, and only the tables have that; Payload is nil.
@@ -210,7 +213,7 @@ type OutputImage struct {
 func (s *State) jobImage(j *jobState) JobImage {
 	sp := j.spec.spec
 	m := JobImage{
-		ID: j.id, UID: j.uid, Namespace: j.queue.space.name, Queue: j.queue.name, Name: sp.Name, Labels: sp.Labels, Priority: sp.Priority,
+		ID: j.id, UID: j.uid, Namespace: j.queue.space.name, Queue: j.queue.name, Name: sp.Name, Labels: sp.Labels, Priority: j.priority(), Front: j.front,
 		Spec: j.spec.hash, Params: j.params, Payload: j.payload, Away: j.away, Key: j.key, Body: j.body, By: j.by,
 		Submitted: j.submitted, Started: j.started, Ended: j.ended,
 		StartAfter: j.startAfter, StartBefore: j.startBefore, Deadline: j.deadline,
@@ -345,7 +348,9 @@ func (l *Loaded) Job(m JobImage) error {
 	more := jobSeldom{
 		startAfter: m.StartAfter, startBefore: m.StartBefore, deadline: m.Deadline, begun: m.Begun, cause: m.Cause, code: m.Code,
 		spoiled: m.Spoiled, killed: m.Killed, stop: m.Stop, waits: m.Waits, retry: m.RetryOf, own: true,
+		raised: m.Priority - sp.spec.Priority, front: m.Front,
 	}
+	j.queue.front = max(j.queue.front, m.Front)
 	if more.says() {
 		j.jobSeldom = &more
 	}

@@ -35,7 +35,7 @@ func (g *judge) limits(l *lab, e AttemptAssigned) {
 	if a.gang() && e.Position > 0 {
 		return // the start of a gang is one
 	}
-	g.rate(l, "queue", q.policy.Rate, e.At)
+	g.rate(l, "queue "+q.name, q.policy.Rate, e.At)
 	first := j.started == e.At && g.firstOf(j, a)
 	for _, ti := range []uint32{NoTask, e.Task} {
 		k := j.slotOf(ti)

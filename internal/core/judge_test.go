@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/element"
@@ -53,7 +54,7 @@ func (g *judge) applied(l *lab, e Event) {
 		g.given(l, e)
 		g.limits(l, e)
 	case QueueSet:
-		delete(g.starts, "queue") // there is one, and its rate may be another now
+		delete(g.starts, "queue "+e.Name) // its rate may be another now
 	case JobEnded:
 		if old, ok := g.ended[e.Job]; ok {
 			l.fail("job %d ended as %s and again as %s", e.Job, old, e.State)
@@ -131,6 +132,8 @@ func (g *judge) settled(l *lab) {
 		return
 	}
 	s.takeBack()
+	s.Rank(math.MaxInt)
+	g.ranked(l)
 	if err := s.plan.Check(); err != nil {
 		l.fail("%v", err)
 	}
@@ -162,6 +165,35 @@ func (g *judge) settled(l *lab) {
 		l.fail("%d jobs live and %d attempts, the state counts %d and %d", live, attempts, s.live, len(s.attempts))
 	}
 	g.queues(l)
+}
+
+// ranked holds where the plan has what waits, and whose it has what runs, against where the jobs
+// stand.
+func (g *judge) ranked(l *lab) {
+	s := l.s
+	var all []plan.Ready
+	for class := range s.plan.Classes() {
+		all, _ = s.plan.Waiting(all, class, 1<<30)
+	}
+	for _, r := range all {
+		j := s.jobs.get(r.Group.ID.Job)
+		want, got := s.groupOf(j, r.Group.ID), r.Group
+		if j.queue.policy.Order == job.ByLength && j.front == 0 {
+			want.Score = got.Score // it was reckoned with what was known then
+		}
+		if got.Namespace != want.Namespace || got.Queue != want.Queue || got.User != want.User || got.Background != want.Background ||
+			got.Tier != want.Tier || got.Score != want.Score {
+			l.fail("the plan has %+v, want %+v", got, want)
+		}
+	}
+	for _, id := range s.workerIDs {
+		for a := s.workers[id].first; a != nil; a = a.next {
+			got := a.run.Attempt()
+			if q := a.job.queue; got.Namespace != q.space.name || got.Queue != q.name || got.User != a.job.turn() || got.Tier != a.job.tier() {
+				l.fail("the plan has attempt %d as %+v, of job %d in queue %s, for %q, tier %d", a.fence, got, a.job.id, q.name, a.job.turn(), a.job.tier())
+			}
+		}
+	}
 }
 
 func (g *judge) queues(l *lab) {

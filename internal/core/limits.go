@@ -170,7 +170,7 @@ func (s *State) charge(k *slot, c *job.Concurrency, at int64) {
 func (s *State) claimOf(j *jobState, ti, of uint32) limit.Claim {
 	c := j.concurrency(of)
 	return limit.Claim{
-		Group: limit.Group{Job: j.id, Task: ti}, Queue: j.queue.name, Priority: int64(j.spec.spec.Priority),
+		Group: limit.Group{Job: j.id, Task: ti}, Queue: j.queue.name, Priority: j.precedence(),
 		Limit: c.Limit, Rate: rateOf(c), Cancels: of == NoTask && c.Conflict == job.ConflictCancel,
 	}
 }
@@ -308,9 +308,18 @@ func (s *State) openDue(now int64) {
 }
 
 // Reconsider lets everything start again that a rate or a quota holds back at the moment: what
-// may not, Place finds out again. That is the leader's business and no part of the state that
+// may not, Place finds out again. What is left to be ranked anew is ranked, and where the shortest
+// goes first all, by what is known now. That is the leader's business and no part of the state that
 // servers share: whoever compares two copies of it calls this for both.
 func (s *State) Reconsider() {
+	for _, name := range s.spaceNames {
+		for _, q := range s.spaces[name].names {
+			if q := s.spaces[name].queues[q]; q.policy.Order == job.ByLength {
+				s.rankQueue(q)
+			}
+		}
+	}
+	s.Rank(math.MaxInt)
 	s.takeBack()
 	s.openDue(math.MaxInt64)
 }

@@ -39,6 +39,8 @@ func (s *State) Describe(e Event) (Notice, bool) {
 			kind = "held"
 		}
 		return s.jobNotice(kind, e.Job, e.Task, 0, "", job.Cause{}), true
+	case JobChanged:
+		return s.jobNotice("job_changed", e.Job, NoTask, e.At, "", job.Cause{}), true
 	case AttemptAssigned:
 		n := s.attemptNotice("attempt_assigned", s.attempts[e.Fence])
 		n.At, n.State = e.At, job.Assigned.String()

@@ -13,6 +13,7 @@ import (
 // long as something is due it places nothing: what would be placed may be too late.
 func (s *State) Place(now int64, most int) Decision {
 	var d Decision
+	s.Rank(rankSlice)
 	if s.Due(now) {
 		return d
 	}

@@ -50,6 +50,51 @@ func (m *machine) holdSome(t *rapid.T) {
 	}
 }
 
+// updateSome changes where a job stands, which an older format has no place for.
+func (m *machine) updateSome(t *rapid.T) {
+	j, _ := m.target(t)
+	c := Update{Job: j.id, By: "anna"}
+	if rapid.Bool().Draw(t, "priority") {
+		c.Priority = new(rapid.SampledFrom([]int32{-1000, -400, 0, 1, 500, 1000}).Draw(t, "to"))
+	}
+	if rapid.Bool().Draw(t, "queue") {
+		c.Queue = new(rapid.SampledFrom([]string{DefaultName, "night", "night"}).Draw(t, "name"))
+	}
+	if rapid.Bool().Draw(t, "place") {
+		c.Front = new(rapid.IntRange(0, 3).Draw(t, "front") > 0)
+	}
+	reply, err := m.turn(c)
+	switch job.CodeOf(err) {
+	case job.Refused:
+	case job.NotFound:
+		if c.Queue == nil || *c.Queue == DefaultName || m.s.CheckQueue(DefaultName, "night") == nil {
+			t.Fatal(err)
+		}
+	default:
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.standsAt(j, c, reply.(Standing))
+	}
+}
+
+// standsAt holds where a job stands after an update against what was asked for.
+func (m *machine) standsAt(j *jobState, c Update, got Standing) {
+	now := Standing{j.queue.name, j.priority(), j.front}
+	if got != now && !j.state.Terminal() ||
+		c.Queue != nil && *c.Queue != got.Queue || c.Priority != nil && *c.Priority != got.Priority || c.Front != nil && *c.Front != (got.Front > 0) {
+		m.fail("the update %+v is answered with %+v, and job %d stands at %+v", c, got, j.id, now)
+	}
+	if c.Front == nil || !*c.Front {
+		return
+	}
+	for o := range m.s.jobs.all {
+		if o != j && o.queue == j.queue && !o.state.Terminal() && o.front >= j.front {
+			m.fail("job %d was put to the front with %d, and job %d is there with %d", j.id, j.front, o.id, o.front)
+		}
+	}
+}
+
 func (m *machine) pauseSome(t *rapid.T) {
 	paused := rapid.IntRange(0, 2).Draw(t, "paused") == 0
 	c := Command(PutQueue{Namespace: DefaultName, Name: DefaultName, Paused: new(paused)})
@@ -65,7 +110,13 @@ func (m *machine) pauseSome(t *rapid.T) {
 func (m *machine) policySome(t *rapid.T) {
 	most := rapid.SampledFrom([]job.Limit{{}, {Running: 2}, {Resources: job.Resources{CPU: 3000}}, {Running: 3, Resources: job.Resources{CPU: 2000}}}).Draw(t, "limit")
 	rate := rapid.SampledFrom([]job.Rate{{}, {}, {Count: 1, Per: job.Duration(2 * time.Second), Burst: 1}, {Count: 3, Per: job.Duration(10 * time.Second), Burst: 4}}).Draw(t, "rate")
-	c := Command(PutQueue{Namespace: DefaultName, Name: DefaultName, Change: job.QueueChange{Limit: &most, Rate: &rate}})
+	change := job.QueueChange{Limit: &most, Rate: &rate}
+	if rapid.Bool().Draw(t, "order") {
+		change.Order = new(rapid.SampledFrom([]job.Order{job.ByPriority, job.ByAge, job.ByDeadline, job.ByLength, job.ByShare}).Draw(t, "by"))
+		change.Ageing = new(rapid.SampledFrom([]job.Duration{0, job.Duration(time.Minute)}).Draw(t, "ageing"))
+	}
+	name := rapid.SampledFrom([]string{DefaultName, DefaultName, "night"}).Draw(t, "of")
+	c := Command(PutQueue{Namespace: DefaultName, Name: name, Create: m.s.CheckQueue(DefaultName, name) != nil, Change: change})
 	if rapid.Bool().Draw(t, "namespace") {
 		c = PutNamespace{Name: DefaultName, Change: job.NamespaceChange{Limit: &most, Pending: new(rapid.SampledFrom([]int64{0, 20}).Draw(t, "pending"))}}
 	}
@@ -167,7 +218,9 @@ func (m *machine) finishAll() {
 		}
 	}
 	must(PutNamespace{Name: DefaultName, Paused: new(false), Change: job.NamespaceChange{Limit: &job.Limit{}, Pending: new(int64(0))}})
-	must(PutQueue{Namespace: DefaultName, Name: DefaultName, Paused: new(false), Change: job.QueueChange{Limit: &job.Limit{}}})
+	for _, name := range m.s.spaces[DefaultName].names {
+		must(PutQueue{Namespace: DefaultName, Name: name, Paused: new(false), Change: job.QueueChange{Limit: &job.Limit{}}})
+	}
 	for _, j := range slices.Collect(m.s.jobs.all) {
 		if id := j.id; !j.state.Terminal() {
 			must(Hold{Job: id, Task: NoTask})

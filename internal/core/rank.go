@@ -9,6 +9,10 @@ import (
 // far is beyond every moment and every length, in milliseconds.
 const far = int64(1) << 50
 
+// atFront is above what any order makes of a job: what was put to the front stands beyond it,
+// the later the higher.
+const atFront = int64(1) << 58
+
 // score says where what a job has ready stands in its queue, higher first, if it is
 // expected to run for so long (milliseconds, 0 for unknown) on so many thousandths of a
 // processor. It does not change with time:
@@ -17,6 +21,9 @@ const far = int64(1) << 50
 func (j *jobState) score(length, cpu int64) int64 {
 	p := &j.queue.policy
 	ageing := millis(p.Ageing)
+	if j.front > 0 {
+		return atFront + j.front
+	}
 	switch p.Order {
 	case job.ByAge:
 		return 0
@@ -32,12 +39,23 @@ func (j *jobState) score(length, cpu int64) int64 {
 		if j.deadline > 0 {
 			return -min(j.deadline, far)
 		}
-		return int64(j.spec.spec.Priority) - 2*far
+		return int64(j.priority()) - 2*far
 	}
 	if ageing > 0 {
-		return int64(j.spec.spec.Priority)*ageing - j.submitted
+		return int64(j.priority())*ageing - j.submitted
 	}
-	return int64(j.spec.spec.Priority)
+	return int64(j.priority())
+}
+
+// priority is what a job has: what its spec says, or what was said since.
+func (j *jobState) priority() int32 { return j.spec.spec.Priority + j.raised }
+
+// precedence is where a job stands among those that wait for a concurrency key, higher first.
+func (j *jobState) precedence() int64 {
+	if j.front > 0 {
+		return atFront + j.front
+	}
+	return int64(j.priority())
 }
 
 // sixteenth is how many parts log2 has to the whole.
@@ -67,7 +85,7 @@ func log2(n int64) int64 {
 
 // tier is the priority class: 0 for background, 4 for critical.
 func (j *jobState) tier() uint8 {
-	switch p := j.spec.spec.Priority; {
+	switch p := j.priority(); {
 	case p <= job.PriorityBackground:
 		return 0
 	case p <= job.PriorityLow:

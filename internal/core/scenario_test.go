@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,7 +32,8 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 //	start REF... | end REF RESULT [outputs=JSON] | return REF
 //	tick 10s | cancel REF [elements=0-3] [reason=WHY] | kill REF | hold REF | release REF
 //	drain NAME [stop|off] | pause QUEUE | resume QUEUE | namespace NAME
-//	format | queue NAME [limit=running/2+cpu/3] [rate=2/10s] [burst=3] | space NAME [limit=] [pending=] | let-go KEY REF
+//	format | queue NAME [limit=running/2+cpu/3] [rate=2/10s] [burst=3] [order=fair] [ageing=1h] | space NAME [limit=] [pending=] | let-go KEY REF
+//	update JOB [priority=N] [queue=NAME] [front=yes|no]
 //	limits | show JOB... | explain JOB | explain ELEMENT | outlook JOB | plan | workers | flush | fail-over
 //
 // Indented lines are messages that a worker hears. After each command what a
@@ -144,6 +146,8 @@ func (sc *scenario) run(words []string, body string) {
 		_, err = sc.turn(RaiseFormat{To: FormatLimits})
 	case "queue", "space":
 		err = sc.runPolicy(name, rest[0], opts)
+	case "update":
+		reply, err = sc.turn(sc.update(rest[0], opts))
 	case "let-go":
 		var ref job.Ref
 		if ref, err = job.ParseRef(rest[1]); err == nil {
@@ -197,8 +201,31 @@ func (sc *scenario) runPolicy(kind, name string, opts map[string]string) error {
 		}
 		c.Change.Rate = &r
 	}
+	if text := opts["order"]; text != "" {
+		o, err := job.ParseOrder(text)
+		must(err)
+		c.Change.Order = &o
+	}
+	if text := opts["ageing"]; text != "" {
+		c.Change.Ageing = new(job.Duration(sc.duration(text)) * job.Duration(time.Millisecond))
+	}
 	_, err := sc.turn(c)
 	return err
+}
+
+// update reads what is to be changed of a job.
+func (sc *scenario) update(id string, opts map[string]string) Update {
+	c := Update{Job: sc.id(id), By: "anna"}
+	if text, ok := opts["priority"]; ok {
+		c.Priority = new(int32(sc.number(text)))
+	}
+	if name, ok := opts["queue"]; ok {
+		c.Queue = &name
+	}
+	if text, ok := opts["front"]; ok {
+		c.Front = new(text == "yes")
+	}
+	return c
 }
 
 // keys prints the keys of the default namespace.

@@ -61,6 +61,7 @@ type State struct {
 	follow  worklist
 	flush   flush
 	evict   []eviction
+	ranks   []ranking
 	horizon uint64
 	live    int64
 	// deadlines is how many of the live jobs have one.
@@ -108,6 +109,8 @@ type queue struct {
 	// 0 for now, in Unix milliseconds.
 	meter limit.Meter
 	opens int64
+	// front is the highest that a job was put to the front with.
+	front int64
 }
 
 type spec struct {
@@ -169,13 +172,17 @@ type jobSeldom struct {
 	waits   []Wait
 	retry   job.ID
 	slots   []slot
+	// raised is by how much the priority was raised since the submit, front when the job was
+	// put before all others of its queue, 0 if it was not.
+	raised int32
+	front  int64
 	// own: it is one job's alone.
 	own bool
 }
 
 // says reports whether there is anything in it.
 func (m *jobSeldom) says() bool {
-	return m.startAfter != 0 || m.startBefore != 0 || m.deadline != 0 || m.code != 0 || m.killed || m.retry != 0 || len(m.waits)+len(m.slots) > 0 ||
+	return m.startAfter != 0 || m.startBefore != 0 || m.deadline != 0 || m.code != 0 || m.raised != 0 || m.front != 0 || m.killed || m.retry != 0 || len(m.waits)+len(m.slots) > 0 ||
 		m.cause.Kind != job.CauseNone || m.spoiled.Kind != job.CauseNone || m.stop.Kind != job.CauseNone
 }
 

@@ -38,7 +38,7 @@ func policy() []auth.Entry {
 			"ArtifactService/GetItems",
 		},
 		auth.SubmitJobs: {
-			"JobService/Submit", "JobService/Cancel", "JobService/Hold", "JobService/Release", "JobService/Retry", "ArtifactService/PutItems",
+			"JobService/Submit", "JobService/Cancel", "JobService/Hold", "JobService/Release", "JobService/Update", "JobService/Retry", "ArtifactService/PutItems",
 		},
 		auth.Work: {"WorkerService/Session", "LogService/Append", "ArtifactService/Put"},
 		auth.Administer: {

@@ -2,6 +2,9 @@ package job
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -59,6 +62,47 @@ const (
 	PriorityLow        = -500
 	PriorityBackground = -1000
 )
+
+// PriorityOf is the number of a priority class.
+func PriorityOf(class string) (priority int32, ok bool) {
+	switch class {
+	case "critical":
+		return PriorityCritical, true
+	case "high":
+		return PriorityHigh, true
+	case "normal":
+		return PriorityNormal, true
+	case "low":
+		return PriorityLow, true
+	case "background":
+		return PriorityBackground, true
+	}
+	return 0, false
+}
+
+// ParsePriority reads a priority class or number.
+func ParsePriority(s string) (int32, error) {
+	if p, ok := PriorityOf(s); ok {
+		return p, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		n = math.MaxInt32
+	}
+	if err := CheckPriority(int32(n)); err != nil {
+		return 0, fmt.Errorf("priority %q: want critical, high, normal, low, background or a whole number from %d to %d; higher runs first",
+			s, PriorityBackground, PriorityCritical)
+	}
+	return int32(n), nil
+}
+
+// CheckPriority reports a priority that there is not.
+func CheckPriority(n int32) error {
+	if n < PriorityBackground || n > PriorityCritical {
+		return fmt.Errorf("priority %d: want a whole number from %d to %d; higher runs first", n, PriorityBackground, PriorityCritical)
+	}
+	return nil
+}
 
 // Param is a declared parameter. Its value is a string, integer, number, boolean
 // or list of strings by Type.

@@ -172,17 +172,8 @@ func (p *parser) jobFields() []field {
 func (p *parser) priority(n *tree.Node) int32 {
 	const low, high = job.PriorityBackground, job.PriorityCritical
 	if n.Kind == tree.Scalar {
-		switch n.Text {
-		case "critical":
-			return job.PriorityCritical
-		case "high":
-			return job.PriorityHigh
-		case "normal":
-			return job.PriorityNormal
-		case "low":
-			return job.PriorityLow
-		case "background":
-			return job.PriorityBackground
+		if class, ok := job.PriorityOf(n.Text); ok {
+			return class
 		}
 	}
 	value, ok := wholeNumber(n)

@@ -88,6 +88,8 @@ func spell(c core.Command) string {
 		return fmt.Sprintf("core.Cancel of job %d by %s", c.Job, c.By)
 	case core.Hold:
 		return fmt.Sprintf("core.Hold of job %d", c.Job)
+	case core.Update:
+		return fmt.Sprintf("core.Update of job %d by %s", c.Job, c.By)
 	case core.WorkerHello:
 		return fmt.Sprintf("core.WorkerHello of worker %s", c.Hello.Name)
 	case core.WorkerReport:

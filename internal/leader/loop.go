@@ -183,7 +183,7 @@ func (p *loop) turn() (more bool, err error) {
 	if p.flying == nil && p.ripe() {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.in.waiting(p.served()) || p.state.Due(now), nil
+	return p.unsettled || placed >= turnPlacements || p.in.waiting(p.served()) || p.state.Due(now) || p.state.Ranking(), nil
 }
 
 // open reports whether more may be decided into the forming batch.

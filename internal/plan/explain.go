@@ -90,12 +90,28 @@ func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record) {
 		y.First = append(y.First, o.Job)
 	}
 	for n := c.flow; n.up != nil && n.account != nil; n = n.up {
-		for _, kid := range n.up.kids {
-			if len(y.Turns) < maxTurns && kid != nil && kid != n && kid.open() && kid.busy() && x.precedes(kid, n) {
-				y.Turns = append(y.Turns, kid.account.turn())
-			}
+		for _, kid := range x.before(n, maxTurns-len(y.Turns)) {
+			y.Turns = append(y.Turns, kid.account.turn())
 		}
 	}
+}
+
+// before is the siblings of a node whose turn it is before, the first of them in order.
+func (x *Index) before(n *node, most int) []*node {
+	var first []*node
+	for _, kid := range n.up.kids {
+		if kid == nil || kid == n || !kid.open() || !kid.busy() || !x.precedes(kid, n) {
+			continue
+		}
+		at := len(first)
+		for at > 0 && x.precedes(kid, first[at-1]) {
+			at--
+		}
+		if first = slices.Insert(first, at, kid); len(first) > most {
+			first = first[:most]
+		}
+	}
+	return first
 }
 
 // precedes reports whether it is a sibling's turn before a node's, by what there is now.

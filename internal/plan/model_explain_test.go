@@ -3,7 +3,11 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"testing"
 
+	"pgregory.net/rapid"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
@@ -87,4 +91,30 @@ func (m *model) explainWorker(y *why.Why, w *Worker) {
 			y.MostFree.CPU, y.MostFree.Memory = max(y.MostFree.CPU, room.CPU), max(y.MostFree.Memory, room.Memory)
 		}
 	}
+}
+
+// TestTurnsInOrder: of those whose turn it is before, the first are named, in order, whichever came
+// first.
+func TestTurnsInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := New()
+		x.SetWorker(host(1, 100))
+		users := rapid.Permutation([]string{"a", "b", "c", "d", "e", "f", "g"}).Draw(t, "users")
+		for i, user := range users {
+			for range user[0] - 'a' { // the later in the alphabet, the more it has
+				x.Take(1, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", User: user}, 0)
+			}
+			g := group(task(job.ID(i+1)), cpu1)
+			g.User = user
+			x.SetGroup(g, 1)
+		}
+		last := task(job.ID(slices.Index(users, "g") + 1))
+		got := ""
+		for _, turn := range x.Explain(last).Turns {
+			got += turn.User
+		}
+		if got != "abcde" {
+			t.Fatalf("the turns before the last of %v: %s", users, got)
+		}
+	})
 }

@@ -557,6 +557,7 @@ func TestModel(t *testing.T) {
 			"end2":    s.end,
 			"promote": s.promote,
 			"wait":    s.wait,
+			"move":    s.move,
 			"some":    func(t *rapid.T) { s.place(t, 3) },
 			"drain":   s.drain,
 			"drain2":  s.drain,

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -96,4 +97,43 @@ func TestEvict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMoveToALowerTier: what runs and is lowered makes room like what was low from the beginning, and
+// what is raised no more.
+func TestMoveToALowerTier(t *testing.T) {
+	x := New()
+	x.SetWorker(host(1, 4))
+	run := x.Take(1, Attempt{Shape: needing(4000, 0), Namespace: "default", Queue: "default", Tier: 2, Tag: 7}, 0)
+	g := group(task(1), needing(1000, 0))
+	g.Tier = 2
+	x.SetGroup(g, 1)
+	for _, step := range []struct {
+		tier uint8
+		want bool
+	}{{2, false}, {0, true}, {2, false}, {0, true}} {
+		x.Move(run, "default", "default", "", step.tier, 0)
+		if p, ok := x.Next(100); ok {
+			t.Fatalf("it is placed: %+v", p)
+		}
+		if e, ok := x.Evict(100); ok != step.want {
+			t.Errorf("with an attempt of tier %d, Evict = %+v %v", step.tier, e, ok)
+		}
+	}
+}
+
+// move has an attempt count elsewhere.
+func (s *machine) move(t *rapid.T) {
+	if len(s.m.attempts) == 0 {
+		t.Skip("nothing runs")
+	}
+	a := &s.m.attempts[rapid.IntRange(0, len(s.m.attempts)-1).Draw(t, "attempt")]
+	to := a.Attempt
+	to.Queue, to.User = rapid.SampledFrom(someQueues).Draw(t, "queue"), rapid.SampledFrom(someUsers).Draw(t, "user")
+	if to.Queue != a.Queue || to.User != a.User {
+		s.m.note(a.Attempt)
+		s.m.note(to)
+	}
+	a.Attempt = to
+	s.x.Move(a.run, a.Namespace, a.Queue, a.User, a.Tier, s.m.now)
 }

@@ -371,6 +371,24 @@ func (x *Index) Promote(r *Run) {
 	x.refresh(w)
 }
 
+// Move says that an attempt is of another queue, user or tier than was said when it was taken:
+// from now on it counts there alone. now is as of Take.
+func (x *Index) Move(r *Run, namespace, queue, user string, tier uint8, now int64) {
+	if r == nil || r.worker == nil {
+		return
+	}
+	if flow := x.flowOf(namespace, queue, user); flow != r.flow {
+		x.charge(r.flow, r.shape.need, -1, now)
+		r.flow = flow
+		x.charge(flow, r.shape.need, 1, now)
+	}
+	if r.tier != tier {
+		x.background += zero(tier) - zero(r.tier)
+		r.tier = tier
+		x.changed = true // it may have to make room, or no more
+	}
+}
+
 // Expect says when an attempt is expected to end and when it will have at the latest, in
 // Unix milliseconds, 0 for unknown.
 func (x *Index) Expect(r *Run, ends, limit int64) {

@@ -133,6 +133,8 @@ func (r *reader) kindOfJobEvent(m reader) core.Event {
 		return m.attemptsStopped()
 	case kindHoldSet:
 		return m.holdSet()
+	case kindJobChanged:
+		return m.jobChanged()
 	case kindSlotReleased:
 		return m.slotReleased()
 	}

@@ -39,6 +39,7 @@ const (
 	kindFormatRaised    field.Number = 28
 	kindStateDigested   field.Number = 29
 	kindSlotReleased    field.Number = 30
+	kindJobChanged      field.Number = 31
 )
 
 // eventsField is the number of the events in a batch.
@@ -184,6 +185,10 @@ func putJobEvent(b []byte, e core.Event) ([]byte, bool) {
 		b, at = field.Begin(b, kindSlotReleased)
 		b = field.Uint(field.Uint(b, 1, uint64(e.Job)), 2, uint64(e.Fence))
 		b = field.Int(field.String(b, 3, e.By), 4, e.At)
+	case core.JobChanged:
+		b, at = field.Begin(b, kindJobChanged)
+		b = field.Signed(field.String(field.Uint(b, 1, uint64(e.Job)), 2, e.Queue), 3, int64(e.Priority))
+		b = field.Int(field.String(field.Int(b, 4, e.Front), 5, e.By), 6, e.At)
 	case core.HoldSet:
 		b, at = field.Begin(b, kindHoldSet)
 		b = field.Bool(putTask(b, uint64(e.Job), e.Task), 3, e.Held)

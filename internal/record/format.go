@@ -29,6 +29,8 @@ const (
 	formatLimits = core.FormatLimits
 	// formatUse is where it remembers who used how much.
 	formatUse = core.FormatUse
+	// formatChanges is where jobs stand elsewhere than their specs say.
+	formatChanges = core.FormatChanges
 
 	// Newest is the newest format that this program reads and writes.
 	Newest = formatResources
@@ -42,6 +44,8 @@ func Needs(e core.Event) uint64 {
 	switch e := e.(type) {
 	case core.StateDigested:
 		return formatRaises
+	case core.JobChanged:
+		return formatChanges
 	case core.WorkerJoined:
 		return needsOfHello(&e.Hello)
 	case core.AttemptAssigned:
@@ -104,6 +108,9 @@ func needsOfJob(m *core.JobImage) uint64 {
 	need := uint64(core.FirstFormat)
 	if len(m.Keys) > 0 || m.Released {
 		need = formatLimits
+	}
+	if m.Front != 0 {
+		need = max(need, formatChanges)
 	}
 	for i := range m.Tasks {
 		if live := m.Tasks[i].Live; live != nil {

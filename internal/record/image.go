@@ -39,7 +39,8 @@ func putJob(b []byte, m *core.JobImage) []byte {
 	}
 	b = field.Bool(b, 23, m.Begun)
 	b = putKeys(b, 24, m.Keys)
-	return field.Bool(b, 25, m.Released)
+	b = field.Bool(b, 25, m.Released)
+	return field.Int(b, 26, m.Front)
 }
 
 // Job returns the image of a job that Rows made the row of. It needs the row's
@@ -115,6 +116,8 @@ func (r *reader) jobField(m *core.JobImage) {
 		m.Keys = append(m.Keys, r.keyOf())
 	case 25:
 		m.Released = r.Bool()
+	case 26:
+		m.Front = r.Int()
 	default:
 		r.unknown()
 	}

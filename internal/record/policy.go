@@ -165,6 +165,28 @@ func (r *reader) keyOf() (k core.KeyOf) {
 	return k
 }
 
+func (r *reader) jobChanged() (e core.JobChanged) {
+	for r.Next() {
+		switch r.Field {
+		case 1:
+			e.Job = job.ID(r.Uint())
+		case 2:
+			e.Queue = r.String()
+		case 3:
+			e.Priority = r.Int32()
+		case 4:
+			e.Front = r.Int()
+		case 5:
+			e.By = r.String()
+		case 6:
+			e.At = r.Int()
+		default:
+			r.unknown()
+		}
+	}
+	return e
+}
+
 func (r *reader) slotReleased() (e core.SlotReleased) {
 	for r.Next() {
 		switch r.Field {

@@ -26,7 +26,7 @@ func kinds() []core.Event {
 		core.JobWoken{}, core.AfterMet{}, core.TaskReady{}, core.ElementsOpened{}, core.ElementsEnded{}, core.ElementWoken{},
 		core.JobEnded{}, core.AttemptAssigned{}, core.AttemptStarted{}, core.AttemptEnded{}, core.AttemptReturned{},
 		core.AttemptRecalled{}, core.AttemptStopped{}, core.CancelRequested{}, core.HoldSet{}, core.WorkerJoined{},
-		core.WorkerAway{}, core.WorkerDrained{}, core.WorkerForgotten{}, core.WorkerUnfit{}, core.AttemptsStopped{}, core.FormatRaised{}, core.StateDigested{}, core.SlotReleased{},
+		core.WorkerAway{}, core.WorkerDrained{}, core.WorkerForgotten{}, core.WorkerUnfit{}, core.AttemptsStopped{}, core.FormatRaised{}, core.StateDigested{}, core.SlotReleased{}, core.JobChanged{},
 	}
 }
 
@@ -76,7 +76,7 @@ func since() map[string]uint64 {
 		"Resources.Other": formatResources, "Hello.Devices": formatResources, "Hello.Pool": formatResources,
 		"AttemptAssigned.Devices": formatResources, "AttemptImage.Devices": formatResources,
 		"NamespaceSet.Policy": formatLimits, "QueueSet.Policy": formatLimits, "QueueImage.Paid": formatLimits,
-		"JobSubmitted.Keys": formatLimits, "JobImage.Keys": formatLimits, "JobImage.Released": formatLimits, "AttemptImage.Released": formatLimits,
+		"JobSubmitted.Keys": formatLimits, "JobImage.Keys": formatLimits, "JobImage.Released": formatLimits, "AttemptImage.Released": formatLimits, "JobImage.Front": formatChanges,
 		"AttemptEnded.Awaits": formatGangs, "AttemptImage.Ended": formatGangs,
 	}
 }

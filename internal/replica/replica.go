@@ -203,7 +203,9 @@ func (c *Copy) Apply(b *store.Batch, tell func(core.Notice)) (err error) {
 		}
 		c.apply(events[at], tell)
 	}
+	const ranked = 1000 // about a millisecond's work
 	c.State.Batch(b.Seq)
+	c.State.Rank(ranked)
 	c.State.Forget()
 	c.Last = store.Mark{Seq: b.Seq, ID: b.ID}
 	return nil

@@ -64,7 +64,7 @@ func (w *world) lose() {
 	if last > maxTail {
 		least = max(least, last-maxTail)
 	}
-	if w.healed || err != nil || last <= least {
+	if w.healed || err != nil || last <= least || w.covered > w.disk.Kept() { // a server has begun from a flush that would be taken
 		return
 	}
 	cut := least + uint64(w.rnd.Int64N(int64(last-least)))

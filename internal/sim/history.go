@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"time"
@@ -92,6 +93,9 @@ type pastJob struct {
 	killed bool
 	// cancels is those that were acknowledged.
 	cancels []core.Cancel
+	// stands is where it stands in its queue, updated the last batch in which that was changed.
+	stands  core.Standing
+	updated uint64
 	// turned counts how often it was held or released.
 	turned int
 	// startAfter, startBefore and deadline are 0 for none.
@@ -231,6 +235,7 @@ func (h *history) enter(x *entry) {
 	h.judgeGangs()
 	if !h.alone {
 		h.follower.Batch(x.mark.Seq)
+		h.follower.Rank(1 + int(x.mark.Seq%7)) // as it comes, so that it is seldom through
 		h.follower.Forget()
 	}
 }
@@ -368,6 +373,8 @@ func (h *history) takeJob(e core.Event) {
 		if !e.Held {
 			j.letGo = h.batches
 		}
+	case core.JobChanged:
+		h.changed(e)
 	case core.CancelRequested:
 		if j := h.jobs[e.Job]; e.Task == core.NoTask {
 			h.judgeDoom(j, e)
@@ -410,10 +417,8 @@ func (h *history) submitted(e core.JobSubmitted) {
 	j := &pastJob{id: e.ID, spec: spec, key: e.Key, space: e.Namespace, waits: slices.Clone(e.Waits), held: e.Held,
 		startAfter: spec.StartAfter.Resolve(e.At), startBefore: spec.StartBefore.Resolve(e.At), deadline: spec.Deadline.Resolve(e.At)}
 	j.woken = j.startAfter <= e.At
-	j.at = e.Namespace + "/" + spec.Queue
-	if spec.Queue == "" {
-		j.at = e.Namespace + "/" + core.DefaultName
-	}
+	j.stands = core.Standing{Queue: cmp.Or(spec.Queue, core.DefaultName), Priority: spec.Priority}
+	j.at = e.Namespace + "/" + j.stands.Queue
 	for i := range spec.Tasks {
 		j.tasks = append(j.tasks, pastTask{n: spec.Tasks[i].Array.Len(), items: map[int64]*pastElement{}})
 	}
@@ -531,6 +536,8 @@ func jobOf(e core.Event) job.ID {
 	case core.CancelRequested:
 		return e.Job
 	case core.HoldSet:
+		return e.Job
+	case core.JobChanged:
 		return e.Job
 	}
 	return 0

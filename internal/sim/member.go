@@ -222,6 +222,7 @@ func (s *server) rejoin() {
 		s.again(err)
 		return
 	}
+	s.w.covered = max(s.w.covered, p.copy.Projected)
 	if lost {
 		p.seen = member.Seen{Generation: p.copy.State.Generation(), Mark: p.copy.Last}
 	}

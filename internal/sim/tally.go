@@ -48,7 +48,7 @@ func happenings() []string {
 		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},
 		core.TaskReady{}, core.ElementsOpened{}, core.ElementsEnded{}, core.ElementWoken{}, core.JobEnded{},
 		core.AttemptAssigned{}, core.AttemptStarted{}, core.AttemptEnded{}, core.AttemptReturned{}, core.AttemptRecalled{}, core.AttemptStopped{}, core.AttemptsStopped{},
-		core.CancelRequested{}, core.HoldSet{}, core.WorkerJoined{}, core.WorkerAway{}, core.WorkerDrained{}, core.WorkerUnfit{}, core.WorkerForgotten{},
+		core.CancelRequested{}, core.HoldSet{}, core.JobChanged{}, core.WorkerJoined{}, core.WorkerAway{}, core.WorkerDrained{}, core.WorkerUnfit{}, core.WorkerForgotten{},
 	} {
 		all = append(all, kindOf(e))
 	}

@@ -84,8 +84,8 @@ type world struct {
 	servers []*server
 	// server is the one that leads, or did last.
 	server *server
-	// disk is the store. away is until when nobody reaches it, and covered what its tables
-	// are known to cover whatever happens.
+	// disk is the store. away is until when nobody reaches it, and covered what servers know
+	// its tables to cover.
 	disk     *memstore.Store
 	away     time.Duration
 	covered  uint64

@@ -40,7 +40,7 @@ func Job(m *core.JobImage) *reevev1.Job {
 		Id: m.ID.String(), Namespace: m.Namespace, Queue: m.Queue, Name: m.Name, State: m.State.String(), Cause: m.Cause.String(),
 		Labels: m.Labels, Priority: m.Priority, SubmittedAt: Time(m.Submitted), StartedAt: Time(m.Started), EndedAt: Time(m.Ended),
 		Deadline: Time(m.Deadline), StartAfter: Time(m.StartAfter), StartBefore: Time(m.StartBefore), KeepUntil: Time(m.KeepUntil),
-		Held: m.Held, CancelRequested: m.Stop.Kind != job.CauseNone && !m.State.Terminal(), SubmittedBy: m.By, ExitCode: m.Code,
+		Held: m.Held, CancelRequested: m.Stop.Kind != job.CauseNone && !m.State.Terminal(), SubmittedBy: m.By, ExitCode: m.Code, FrontAt: Time(m.Front),
 	}
 	if !m.State.Terminal() {
 		out.ExitCode = 0

@@ -53,7 +53,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		Usage: job.Usage{CPU: time.Second, Memory: 1024}}
 	image := &core.JobImage{
 		ID: 4217, Namespace: "team", Queue: "night", Name: "etl", State: job.JobFailed, Cause: cause, Labels: map[string]string{"k": "v"},
-		Priority: 1, Submitted: 1, Started: 2, Ended: 3, Deadline: 4, StartAfter: 5, StartBefore: 6, KeepUntil: 7, Held: true, By: "anna", Code: 3,
+		Priority: 1, Submitted: 1, Started: 2, Ended: 3, Deadline: 4, StartAfter: 5, StartBefore: 6, KeepUntil: 7, Held: true, By: "anna", Code: 3, Front: 8,
 		RetryOf: 17, Waits: []core.Wait{{Job: 9}}, Tasks: []core.TaskImage{
 			{Counts: job.Counts{0, 0, 0, 0, 1}, Started: 1, Ended: 2, Held: true, Record: record, Outputs: []byte(`{"k":"v"}`)},
 			{Counts: job.Counts{0, 0, 0, 0, 1}, Started: 1, Ended: 2, Record: record},

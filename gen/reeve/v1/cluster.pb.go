@@ -2939,7 +2939,7 @@ type WatchEvent struct {
 	Cursor string                 `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// job_submitted, job_ended, task_ready, elements_ended, attempt_assigned,
-	// attempt_started, attempt_ended, cancel_requested, held, released, slot_released; of workers,
+	// attempt_started, attempt_ended, cancel_requested, held, released, job_changed, slot_released; of workers,
 	// for those who may see all namespaces: worker_joined, worker_changed,
 	// worker_away, worker_left, worker_lost. Others may come.
 	Kind      string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`

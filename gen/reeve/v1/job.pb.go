@@ -450,8 +450,10 @@ type Job struct {
 	DeadlineWarning string `protobuf:"bytes,28,opt,name=deadline_warning,json=deadlineWarning,proto3" json:"deadline_warning,omitempty"`
 	// More waits than a forecast looks at: what is expected is at the earliest.
 	ExpectedAtLeast bool `protobuf:"varint,29,opt,name=expected_at_least,json=expectedAtLeast,proto3" json:"expected_at_least,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// When it was put to the front of its queue, if it was.
+	FrontAt       *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=front_at,json=frontAt,proto3" json:"front_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
@@ -685,6 +687,13 @@ func (x *Job) GetExpectedAtLeast() bool {
 		return x.ExpectedAtLeast
 	}
 	return false
+}
+
+func (x *Job) GetFrontAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FrontAt
+	}
+	return nil
 }
 
 // Task is one node of a job's graph.
@@ -2016,6 +2025,141 @@ func (*HoldResponse) Descriptor() ([]byte, []int) {
 	return file_reeve_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
+// UpdateRequest names a job that has not ended, and what changes. What is left out stays as it is.
+type UpdateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// From -1000 to 1000; higher goes first.
+	Priority *int32 `protobuf:"varint,2,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// A queue of the job's namespace. In another queue the job is not at the front.
+	Queue *string `protobuf:"bytes,3,opt,name=queue,proto3,oneof" json:"queue,omitempty"`
+	// Before all others of the queue or, where users take turns, of the same user there; the one that
+	// was put there last goes first. False puts it back to where it stood.
+	Front         *bool `protobuf:"varint,4,opt,name=front,proto3,oneof" json:"front,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequest) Reset() {
+	*x = UpdateRequest{}
+	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequest) ProtoMessage() {}
+
+func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
+func (*UpdateRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UpdateRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *UpdateRequest) GetQueue() string {
+	if x != nil && x.Queue != nil {
+		return *x.Queue
+	}
+	return ""
+}
+
+func (x *UpdateRequest) GetFront() bool {
+	if x != nil && x.Front != nil {
+		return *x.Front
+	}
+	return false
+}
+
+// UpdateResponse says where the job stands now.
+type UpdateResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Queue    string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Priority int32                  `protobuf:"varint,2,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When it was put to the front of its queue, if it was.
+	FrontAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=front_at,json=frontAt,proto3" json:"front_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateResponse) Reset() {
+	*x = UpdateResponse{}
+	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateResponse) ProtoMessage() {}
+
+func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
+func (*UpdateResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UpdateResponse) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *UpdateResponse) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *UpdateResponse) GetFrontAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FrontAt
+	}
+	return nil
+}
+
 // ReleaseRequest names a job or a task of it.
 type ReleaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2027,7 +2171,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	mi := &file_reeve_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2183,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[22]
+	mi := &file_reeve_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2196,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReleaseRequest) GetId() string {
@@ -2078,7 +2222,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	mi := &file_reeve_v1_job_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2234,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[23]
+	mi := &file_reeve_v1_job_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2247,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{25}
 }
 
 // RetryRequest names a finished job.
@@ -2119,7 +2263,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[24]
+	mi := &file_reeve_v1_job_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2275,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[24]
+	mi := &file_reeve_v1_job_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2288,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{24}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RetryRequest) GetId() string {
@@ -2179,7 +2323,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[25]
+	mi := &file_reeve_v1_job_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2335,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[25]
+	mi := &file_reeve_v1_job_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2348,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{25}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetryResponse) GetId() string {
@@ -2231,7 +2375,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[26]
+	mi := &file_reeve_v1_job_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2387,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[26]
+	mi := &file_reeve_v1_job_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2400,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{26}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainRequest) GetRef() string {
@@ -2280,7 +2424,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[27]
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2436,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[27]
+	mi := &file_reeve_v1_job_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2449,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{27}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExplainResponse) GetSummary() string {
@@ -2351,7 +2495,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_reeve_v1_job_proto_msgTypes[28]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2507,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[28]
+	mi := &file_reeve_v1_job_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2520,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{28}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Explanation) GetTask() string {
@@ -2459,7 +2603,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2615,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[29]
+	mi := &file_reeve_v1_job_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2628,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{29}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Change) GetText() string {
@@ -2558,7 +2702,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2714,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[30]
+	mi := &file_reeve_v1_job_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2727,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{30}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Reason) GetKind() string {
@@ -2611,7 +2755,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2767,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[31]
+	mi := &file_reeve_v1_job_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2780,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{31}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PlanRequest) GetSubmit() *SubmitRequest {
@@ -2680,7 +2824,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	mi := &file_reeve_v1_job_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2836,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[32]
+	mi := &file_reeve_v1_job_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2849,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{32}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PlanResponse) GetVerdict() string {
@@ -2816,7 +2960,7 @@ type PlannedTask struct {
 
 func (x *PlannedTask) Reset() {
 	*x = PlannedTask{}
-	mi := &file_reeve_v1_job_proto_msgTypes[33]
+	mi := &file_reeve_v1_job_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2972,7 @@ func (x *PlannedTask) String() string {
 func (*PlannedTask) ProtoMessage() {}
 
 func (x *PlannedTask) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[33]
+	mi := &file_reeve_v1_job_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2985,7 @@ func (x *PlannedTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedTask.ProtoReflect.Descriptor instead.
 func (*PlannedTask) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{33}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PlannedTask) GetName() string {
@@ -2929,7 +3073,7 @@ type Delay struct {
 
 func (x *Delay) Reset() {
 	*x = Delay{}
-	mi := &file_reeve_v1_job_proto_msgTypes[34]
+	mi := &file_reeve_v1_job_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3085,7 @@ func (x *Delay) String() string {
 func (*Delay) ProtoMessage() {}
 
 func (x *Delay) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[34]
+	mi := &file_reeve_v1_job_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3098,7 @@ func (x *Delay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delay.ProtoReflect.Descriptor instead.
 func (*Delay) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{34}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Delay) GetId() string {
@@ -2996,7 +3140,7 @@ type OutputsRequest struct {
 
 func (x *OutputsRequest) Reset() {
 	*x = OutputsRequest{}
-	mi := &file_reeve_v1_job_proto_msgTypes[35]
+	mi := &file_reeve_v1_job_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3008,7 +3152,7 @@ func (x *OutputsRequest) String() string {
 func (*OutputsRequest) ProtoMessage() {}
 
 func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[35]
+	mi := &file_reeve_v1_job_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3021,7 +3165,7 @@ func (x *OutputsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsRequest.ProtoReflect.Descriptor instead.
 func (*OutputsRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{35}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OutputsRequest) GetId() string {
@@ -3048,7 +3192,7 @@ type OutputsResponse struct {
 
 func (x *OutputsResponse) Reset() {
 	*x = OutputsResponse{}
-	mi := &file_reeve_v1_job_proto_msgTypes[36]
+	mi := &file_reeve_v1_job_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3060,7 +3204,7 @@ func (x *OutputsResponse) String() string {
 func (*OutputsResponse) ProtoMessage() {}
 
 func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[36]
+	mi := &file_reeve_v1_job_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3073,7 +3217,7 @@ func (x *OutputsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputsResponse.ProtoReflect.Descriptor instead.
 func (*OutputsResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{36}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OutputsResponse) GetElements() []*ElementOutputs {
@@ -3094,7 +3238,7 @@ type ElementOutputs struct {
 
 func (x *ElementOutputs) Reset() {
 	*x = ElementOutputs{}
-	mi := &file_reeve_v1_job_proto_msgTypes[37]
+	mi := &file_reeve_v1_job_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3250,7 @@ func (x *ElementOutputs) String() string {
 func (*ElementOutputs) ProtoMessage() {}
 
 func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_job_proto_msgTypes[37]
+	mi := &file_reeve_v1_job_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3263,7 @@ func (x *ElementOutputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementOutputs.ProtoReflect.Descriptor instead.
 func (*ElementOutputs) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_job_proto_rawDescGZIP(), []int{37}
+	return file_reeve_v1_job_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ElementOutputs) GetIndex() int64 {
@@ -3164,7 +3308,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\bR\x04spec\".\n" +
 	"\vGetResponse\x12\x1f\n" +
-	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xf1\t\n" +
+	"\x03job\x18\x01 \x01(\v2\r.reeve.v1.JobR\x03job\"\xa8\n" +
+	"\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -3198,7 +3343,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x0eexpected_start\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12=\n" +
 	"\fexpected_end\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampR\vexpectedEnd\x12)\n" +
 	"\x10deadline_warning\x18\x1c \x01(\tR\x0fdeadlineWarning\x12*\n" +
-	"\x11expected_at_least\x18\x1d \x01(\bR\x0fexpectedAtLeast\x1a9\n" +
+	"\x11expected_at_least\x18\x1d \x01(\bR\x0fexpectedAtLeast\x125\n" +
+	"\bfront_at\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\afrontAt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xef\x05\n" +
@@ -3328,7 +3474,19 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\vHoldRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x0e\n" +
-	"\fHoldResponse\"4\n" +
+	"\fHoldResponse\"\x97\x01\n" +
+	"\rUpdateRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12\x19\n" +
+	"\x05queue\x18\x03 \x01(\tH\x01R\x05queue\x88\x01\x01\x12\x19\n" +
+	"\x05front\x18\x04 \x01(\bH\x02R\x05front\x88\x01\x01B\v\n" +
+	"\t_priorityB\b\n" +
+	"\x06_queueB\b\n" +
+	"\x06_front\"y\n" +
+	"\x0eUpdateResponse\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1a\n" +
+	"\bpriority\x18\x02 \x01(\x05R\bpriority\x125\n" +
+	"\bfront_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\afrontAt\"4\n" +
 	"\x0eReleaseRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x11\n" +
@@ -3411,7 +3569,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\aoutputs\x18\x02 \x03(\v2%.reeve.v1.ElementOutputs.OutputsEntryR\aoutputs\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xf9\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xb6\x06\n" +
 	"\n" +
 	"JobService\x12;\n" +
 	"\x06Submit\x12\x17.reeve.v1.SubmitRequest\x1a\x18.reeve.v1.SubmitResponse\x122\n" +
@@ -3421,7 +3579,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\fListAttempts\x12\x1d.reeve.v1.ListAttemptsRequest\x1a\x1e.reeve.v1.ListAttemptsResponse\x12;\n" +
 	"\x06Cancel\x12\x17.reeve.v1.CancelRequest\x1a\x18.reeve.v1.CancelResponse\x125\n" +
 	"\x04Hold\x12\x15.reeve.v1.HoldRequest\x1a\x16.reeve.v1.HoldResponse\x12>\n" +
-	"\aRelease\x12\x18.reeve.v1.ReleaseRequest\x1a\x19.reeve.v1.ReleaseResponse\x128\n" +
+	"\aRelease\x12\x18.reeve.v1.ReleaseRequest\x1a\x19.reeve.v1.ReleaseResponse\x12;\n" +
+	"\x06Update\x12\x17.reeve.v1.UpdateRequest\x1a\x18.reeve.v1.UpdateResponse\x128\n" +
 	"\x05Retry\x12\x16.reeve.v1.RetryRequest\x1a\x17.reeve.v1.RetryResponse\x12>\n" +
 	"\aExplain\x12\x18.reeve.v1.ExplainRequest\x1a\x19.reeve.v1.ExplainResponse\x125\n" +
 	"\x04Plan\x12\x15.reeve.v1.PlanRequest\x1a\x16.reeve.v1.PlanResponse\x12@\n" +
@@ -3439,7 +3598,7 @@ func file_reeve_v1_job_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_job_proto_rawDescData
 }
 
-var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_reeve_v1_job_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: reeve.v1.SubmitRequest
 	(*SubmitItem)(nil),            // 1: reeve.v1.SubmitItem
@@ -3463,117 +3622,123 @@ var file_reeve_v1_job_proto_goTypes = []any{
 	(*CancelResponse)(nil),        // 19: reeve.v1.CancelResponse
 	(*HoldRequest)(nil),           // 20: reeve.v1.HoldRequest
 	(*HoldResponse)(nil),          // 21: reeve.v1.HoldResponse
-	(*ReleaseRequest)(nil),        // 22: reeve.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),       // 23: reeve.v1.ReleaseResponse
-	(*RetryRequest)(nil),          // 24: reeve.v1.RetryRequest
-	(*RetryResponse)(nil),         // 25: reeve.v1.RetryResponse
-	(*ExplainRequest)(nil),        // 26: reeve.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 27: reeve.v1.ExplainResponse
-	(*Explanation)(nil),           // 28: reeve.v1.Explanation
-	(*Change)(nil),                // 29: reeve.v1.Change
-	(*Reason)(nil),                // 30: reeve.v1.Reason
-	(*PlanRequest)(nil),           // 31: reeve.v1.PlanRequest
-	(*PlanResponse)(nil),          // 32: reeve.v1.PlanResponse
-	(*PlannedTask)(nil),           // 33: reeve.v1.PlannedTask
-	(*Delay)(nil),                 // 34: reeve.v1.Delay
-	(*OutputsRequest)(nil),        // 35: reeve.v1.OutputsRequest
-	(*OutputsResponse)(nil),       // 36: reeve.v1.OutputsResponse
-	(*ElementOutputs)(nil),        // 37: reeve.v1.ElementOutputs
-	nil,                           // 38: reeve.v1.Job.LabelsEntry
-	nil,                           // 39: reeve.v1.Task.OutputsEntry
-	nil,                           // 40: reeve.v1.Task.ResourcesEntry
-	nil,                           // 41: reeve.v1.Attempt.DevicesEntry
-	nil,                           // 42: reeve.v1.ElementOutputs.OutputsEntry
-	(*structpb.Struct)(nil),       // 43: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*UpdateRequest)(nil),         // 22: reeve.v1.UpdateRequest
+	(*UpdateResponse)(nil),        // 23: reeve.v1.UpdateResponse
+	(*ReleaseRequest)(nil),        // 24: reeve.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),       // 25: reeve.v1.ReleaseResponse
+	(*RetryRequest)(nil),          // 26: reeve.v1.RetryRequest
+	(*RetryResponse)(nil),         // 27: reeve.v1.RetryResponse
+	(*ExplainRequest)(nil),        // 28: reeve.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 29: reeve.v1.ExplainResponse
+	(*Explanation)(nil),           // 30: reeve.v1.Explanation
+	(*Change)(nil),                // 31: reeve.v1.Change
+	(*Reason)(nil),                // 32: reeve.v1.Reason
+	(*PlanRequest)(nil),           // 33: reeve.v1.PlanRequest
+	(*PlanResponse)(nil),          // 34: reeve.v1.PlanResponse
+	(*PlannedTask)(nil),           // 35: reeve.v1.PlannedTask
+	(*Delay)(nil),                 // 36: reeve.v1.Delay
+	(*OutputsRequest)(nil),        // 37: reeve.v1.OutputsRequest
+	(*OutputsResponse)(nil),       // 38: reeve.v1.OutputsResponse
+	(*ElementOutputs)(nil),        // 39: reeve.v1.ElementOutputs
+	nil,                           // 40: reeve.v1.Job.LabelsEntry
+	nil,                           // 41: reeve.v1.Task.OutputsEntry
+	nil,                           // 42: reeve.v1.Task.ResourcesEntry
+	nil,                           // 43: reeve.v1.Attempt.DevicesEntry
+	nil,                           // 44: reeve.v1.ElementOutputs.OutputsEntry
+	(*structpb.Struct)(nil),       // 45: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
 }
 var file_reeve_v1_job_proto_depIdxs = []int32{
-	43, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
+	45, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
 	1,  // 1: reeve.v1.SubmitRequest.items:type_name -> reeve.v1.SubmitItem
-	43, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
+	45, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
 	3,  // 3: reeve.v1.SubmitResponse.jobs:type_name -> reeve.v1.SubmittedJob
 	6,  // 4: reeve.v1.GetResponse.job:type_name -> reeve.v1.Job
-	38, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
-	44, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	44, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	44, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
-	44, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	44, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
-	44, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
-	44, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
+	40, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
+	46, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	46, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	46, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
+	46, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	46, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
+	46, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
+	46, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
-	43, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
-	43, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
+	45, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
+	45, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
 	9,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
-	44, // 17: reeve.v1.Job.expected_start:type_name -> google.protobuf.Timestamp
-	44, // 18: reeve.v1.Job.expected_end:type_name -> google.protobuf.Timestamp
-	9,  // 19: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	44, // 20: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	44, // 21: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
-	39, // 22: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
-	10, // 23: reeve.v1.Task.element:type_name -> reeve.v1.Element
-	40, // 24: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
-	8,  // 25: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
-	44, // 26: reeve.v1.Task.expected_start:type_name -> google.protobuf.Timestamp
-	44, // 27: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	44, // 28: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	44, // 29: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	44, // 30: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	44, // 31: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	44, // 32: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	41, // 33: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
-	44, // 34: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	44, // 35: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 36: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	10, // 37: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	11, // 38: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	28, // 39: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	30, // 40: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	44, // 41: reeve.v1.Explanation.expected_start:type_name -> google.protobuf.Timestamp
-	44, // 42: reeve.v1.Explanation.expected_last_start:type_name -> google.protobuf.Timestamp
-	29, // 43: reeve.v1.Explanation.would_start_with:type_name -> reeve.v1.Change
-	0,  // 44: reeve.v1.PlanRequest.submit:type_name -> reeve.v1.SubmitRequest
-	33, // 45: reeve.v1.PlanResponse.tasks:type_name -> reeve.v1.PlannedTask
-	44, // 46: reeve.v1.PlanResponse.expected_end:type_name -> google.protobuf.Timestamp
-	34, // 47: reeve.v1.PlanResponse.delays:type_name -> reeve.v1.Delay
-	44, // 48: reeve.v1.PlannedTask.expected_start:type_name -> google.protobuf.Timestamp
-	44, // 49: reeve.v1.PlannedTask.expected_last_start:type_name -> google.protobuf.Timestamp
-	44, // 50: reeve.v1.PlannedTask.expected_end:type_name -> google.protobuf.Timestamp
-	30, // 51: reeve.v1.PlannedTask.reasons:type_name -> reeve.v1.Reason
-	29, // 52: reeve.v1.PlannedTask.would_start_with:type_name -> reeve.v1.Change
-	44, // 53: reeve.v1.Delay.expected_start:type_name -> google.protobuf.Timestamp
-	44, // 54: reeve.v1.Delay.delayed_start:type_name -> google.protobuf.Timestamp
-	37, // 55: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	42, // 56: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 57: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 58: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	12, // 59: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	14, // 60: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	16, // 61: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	18, // 62: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	20, // 63: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	22, // 64: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	24, // 65: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	26, // 66: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	31, // 67: reeve.v1.JobService.Plan:input_type -> reeve.v1.PlanRequest
-	35, // 68: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 69: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 70: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	13, // 71: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	15, // 72: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	17, // 73: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	19, // 74: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	21, // 75: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	23, // 76: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	25, // 77: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	27, // 78: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	32, // 79: reeve.v1.JobService.Plan:output_type -> reeve.v1.PlanResponse
-	36, // 80: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	69, // [69:81] is the sub-list for method output_type
-	57, // [57:69] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	46, // 17: reeve.v1.Job.expected_start:type_name -> google.protobuf.Timestamp
+	46, // 18: reeve.v1.Job.expected_end:type_name -> google.protobuf.Timestamp
+	46, // 19: reeve.v1.Job.front_at:type_name -> google.protobuf.Timestamp
+	9,  // 20: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
+	46, // 21: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	46, // 22: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	41, // 23: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
+	10, // 24: reeve.v1.Task.element:type_name -> reeve.v1.Element
+	42, // 25: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
+	8,  // 26: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
+	46, // 27: reeve.v1.Task.expected_start:type_name -> google.protobuf.Timestamp
+	46, // 28: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	46, // 29: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	46, // 30: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	46, // 31: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	46, // 32: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	46, // 33: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	43, // 34: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
+	46, // 35: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	46, // 36: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 37: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	10, // 38: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	11, // 39: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	46, // 40: reeve.v1.UpdateResponse.front_at:type_name -> google.protobuf.Timestamp
+	30, // 41: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	32, // 42: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	46, // 43: reeve.v1.Explanation.expected_start:type_name -> google.protobuf.Timestamp
+	46, // 44: reeve.v1.Explanation.expected_last_start:type_name -> google.protobuf.Timestamp
+	31, // 45: reeve.v1.Explanation.would_start_with:type_name -> reeve.v1.Change
+	0,  // 46: reeve.v1.PlanRequest.submit:type_name -> reeve.v1.SubmitRequest
+	35, // 47: reeve.v1.PlanResponse.tasks:type_name -> reeve.v1.PlannedTask
+	46, // 48: reeve.v1.PlanResponse.expected_end:type_name -> google.protobuf.Timestamp
+	36, // 49: reeve.v1.PlanResponse.delays:type_name -> reeve.v1.Delay
+	46, // 50: reeve.v1.PlannedTask.expected_start:type_name -> google.protobuf.Timestamp
+	46, // 51: reeve.v1.PlannedTask.expected_last_start:type_name -> google.protobuf.Timestamp
+	46, // 52: reeve.v1.PlannedTask.expected_end:type_name -> google.protobuf.Timestamp
+	32, // 53: reeve.v1.PlannedTask.reasons:type_name -> reeve.v1.Reason
+	31, // 54: reeve.v1.PlannedTask.would_start_with:type_name -> reeve.v1.Change
+	46, // 55: reeve.v1.Delay.expected_start:type_name -> google.protobuf.Timestamp
+	46, // 56: reeve.v1.Delay.delayed_start:type_name -> google.protobuf.Timestamp
+	39, // 57: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	44, // 58: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 59: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 60: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	12, // 61: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	14, // 62: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	16, // 63: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	18, // 64: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	20, // 65: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	24, // 66: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	22, // 67: reeve.v1.JobService.Update:input_type -> reeve.v1.UpdateRequest
+	26, // 68: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	28, // 69: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	33, // 70: reeve.v1.JobService.Plan:input_type -> reeve.v1.PlanRequest
+	37, // 71: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 72: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 73: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	13, // 74: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	15, // 75: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	17, // 76: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	19, // 77: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	21, // 78: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	25, // 79: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	23, // 80: reeve.v1.JobService.Update:output_type -> reeve.v1.UpdateResponse
+	27, // 81: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	29, // 82: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	34, // 83: reeve.v1.JobService.Plan:output_type -> reeve.v1.PlanResponse
+	38, // 84: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	72, // [72:85] is the sub-list for method output_type
+	59, // [59:72] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }
@@ -3585,13 +3750,14 @@ func file_reeve_v1_job_proto_init() {
 		(*SubmitRequest_File)(nil),
 		(*SubmitRequest_Spec)(nil),
 	}
+	file_reeve_v1_job_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_job_proto_rawDesc), len(file_reeve_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -45,6 +45,7 @@ func (s *Source) Add(root *cobra.Command) {
 		{s.findRefs(nil), many, []string{"wait"}},
 		{s.findRefs(unfinished), 1, []string{"explain"}},
 		{s.findRefs(unfinished), many, []string{"cancel", "kill", "hold", "release"}},
+		{s.findRefs(unfinished), many, []string{"update"}},
 		{s.findRefs(finished), 1, []string{"retry"}},
 		{s.findRefs(nil), 1, []string{"artifacts"}},
 		{s.findQueues, 1, []string{"queues pause", "queues resume", "queues set", "queues show"}},

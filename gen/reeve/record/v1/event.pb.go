@@ -112,6 +112,7 @@ type Event struct {
 	//	*Event_FormatRaised
 	//	*Event_StateDigested
 	//	*Event_SlotReleased
+	//	*Event_JobChanged
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -424,6 +425,15 @@ func (x *Event) GetSlotReleased() *SlotReleased {
 	return nil
 }
 
+func (x *Event) GetJobChanged() *JobChanged {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_JobChanged); ok {
+			return x.JobChanged
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -548,6 +558,10 @@ type Event_SlotReleased struct {
 	SlotReleased *SlotReleased `protobuf:"bytes,30,opt,name=slot_released,json=slotReleased,proto3,oneof"`
 }
 
+type Event_JobChanged struct {
+	JobChanged *JobChanged `protobuf:"bytes,31,opt,name=job_changed,json=jobChanged,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -607,6 +621,8 @@ func (*Event_FormatRaised) isEvent_Kind() {}
 func (*Event_StateDigested) isEvent_Kind() {}
 
 func (*Event_SlotReleased) isEvent_Kind() {}
+
+func (*Event_JobChanged) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -1301,6 +1317,91 @@ func (x *SlotReleased) GetAt() int64 {
 	return 0
 }
 
+// JobChanged is core.JobChanged.
+type JobChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Queue         string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	Priority      int32                  `protobuf:"zigzag32,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	Front         int64                  `protobuf:"varint,4,opt,name=front,proto3" json:"front,omitempty"`
+	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChanged) Reset() {
+	*x = JobChanged{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChanged) ProtoMessage() {}
+
+func (x *JobChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChanged.ProtoReflect.Descriptor instead.
+func (*JobChanged) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *JobChanged) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobChanged) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JobChanged) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *JobChanged) GetFront() int64 {
+	if x != nil {
+		return x.Front
+	}
+	return 0
+}
+
+func (x *JobChanged) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *JobChanged) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Carry is core.Carry.
 type Carry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1315,7 +1416,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1428,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1441,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1388,7 +1489,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1501,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1514,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1434,7 +1535,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1547,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1560,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1489,7 +1590,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1602,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1615,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1557,7 +1658,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1670,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1683,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1621,7 +1722,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1734,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1747,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1703,7 +1804,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1816,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1829,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1766,7 +1867,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1879,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1892,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -1850,7 +1951,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1963,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1976,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -1966,7 +2067,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2079,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2092,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -2031,7 +2132,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2144,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2157,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -2161,7 +2262,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2274,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2287,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -2213,7 +2314,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2326,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2339,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -2260,7 +2361,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2373,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2386,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2323,7 +2424,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2436,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2449,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2401,7 +2502,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2514,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2527,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2477,7 +2578,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2590,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2603,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2538,7 +2639,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2651,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2664,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2597,7 +2698,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2710,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2723,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2643,7 +2744,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2756,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2769,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2696,7 +2797,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2809,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2822,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2749,7 +2850,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2862,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2875,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2798,7 +2899,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xae\x10\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xee\x10\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2833,7 +2934,9 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x10attempts_stopped\x18\x1b \x01(\v2 .reeve.record.v1.AttemptsStoppedH\x00R\x0fattemptsStopped\x12D\n" +
 	"\rformat_raised\x18\x1c \x01(\v2\x1d.reeve.record.v1.FormatRaisedH\x00R\fformatRaised\x12G\n" +
 	"\x0estate_digested\x18\x1d \x01(\v2\x1e.reeve.record.v1.StateDigestedH\x00R\rstateDigested\x12D\n" +
-	"\rslot_released\x18\x1e \x01(\v2\x1d.reeve.record.v1.SlotReleasedH\x00R\fslotReleasedB\x06\n" +
+	"\rslot_released\x18\x1e \x01(\v2\x1d.reeve.record.v1.SlotReleasedH\x00R\fslotReleased\x12>\n" +
+	"\vjob_changed\x18\x1f \x01(\v2\x1b.reeve.record.v1.JobChangedH\x00R\n" +
+	"jobChangedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2897,7 +3000,15 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"\x9f\x01\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\x86\x01\n" +
+	"\n" +
+	"JobChanged\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
+	"\bpriority\x18\x03 \x01(\x11R\bpriority\x12\x14\n" +
+	"\x05front\x18\x04 \x01(\x03R\x05front\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\x9f\x01\n" +
 	"\x05Carry\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\rR\x04task\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x14\n" +
@@ -3029,7 +3140,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -3042,39 +3153,40 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*SpecAdded)(nil),       // 8: reeve.record.v1.SpecAdded
 	(*JobSubmitted)(nil),    // 9: reeve.record.v1.JobSubmitted
 	(*SlotReleased)(nil),    // 10: reeve.record.v1.SlotReleased
-	(*Carry)(nil),           // 11: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 12: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 13: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 14: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 15: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 16: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 17: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 18: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 19: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 20: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 21: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 22: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 23: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 24: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 25: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 26: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 27: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 28: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 29: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 30: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 31: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 32: reeve.record.v1.WorkerForgotten
-	nil,                     // 33: reeve.record.v1.AttemptAssigned.DevicesEntry
-	(*NamespacePolicy)(nil), // 34: reeve.record.v1.NamespacePolicy
-	(*QueuePolicy)(nil),     // 35: reeve.record.v1.QueuePolicy
-	(*Token)(nil),           // 36: reeve.record.v1.Token
-	(*Wait)(nil),            // 37: reeve.record.v1.Wait
-	(*KeyOf)(nil),           // 38: reeve.record.v1.KeyOf
-	(*Span)(nil),            // 39: reeve.record.v1.Span
-	(*Cause)(nil),           // 40: reeve.record.v1.Cause
-	(*Usage)(nil),           // 41: reeve.record.v1.Usage
-	(*Spent)(nil),           // 42: reeve.record.v1.Spent
-	(*Hello)(nil),           // 43: reeve.record.v1.Hello
+	(*JobChanged)(nil),      // 11: reeve.record.v1.JobChanged
+	(*Carry)(nil),           // 12: reeve.record.v1.Carry
+	(*JobWoken)(nil),        // 13: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),        // 14: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),       // 15: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),  // 16: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),   // 17: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),    // 18: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),        // 19: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil), // 20: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),  // 21: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),    // 22: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil), // 23: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil), // 24: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),  // 25: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil), // 26: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 27: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 28: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 29: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 30: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 31: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 32: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 33: reeve.record.v1.WorkerForgotten
+	nil,                     // 34: reeve.record.v1.AttemptAssigned.DevicesEntry
+	(*NamespacePolicy)(nil), // 35: reeve.record.v1.NamespacePolicy
+	(*QueuePolicy)(nil),     // 36: reeve.record.v1.QueuePolicy
+	(*Token)(nil),           // 37: reeve.record.v1.Token
+	(*Wait)(nil),            // 38: reeve.record.v1.Wait
+	(*KeyOf)(nil),           // 39: reeve.record.v1.KeyOf
+	(*Span)(nil),            // 40: reeve.record.v1.Span
+	(*Cause)(nil),           // 41: reeve.record.v1.Cause
+	(*Usage)(nil),           // 42: reeve.record.v1.Usage
+	(*Spent)(nil),           // 43: reeve.record.v1.Spent
+	(*Hello)(nil),           // 44: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
@@ -3084,55 +3196,56 @@ var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	7,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
 	8,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
 	9,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	12, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	13, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	14, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	15, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	16, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	17, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	18, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	19, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	20, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	21, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	22, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	23, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	24, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	26, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	27, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	28, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	29, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	30, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	32, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	31, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	25, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	13, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	14, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	15, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	16, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	17, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	18, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	19, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	20, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	21, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	22, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	23, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	24, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	25, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	27, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	28, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	29, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	30, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	31, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	33, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	32, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	26, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
 	10, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
-	34, // 31: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
-	35, // 32: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
-	36, // 33: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	37, // 34: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	11, // 35: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	38, // 36: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
-	39, // 37: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	39, // 38: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	39, // 39: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	40, // 40: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	40, // 41: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	33, // 42: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
-	40, // 43: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	41, // 44: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	42, // 45: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	40, // 46: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	39, // 47: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	40, // 48: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	40, // 49: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	43, // 50: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	11, // 31: reeve.record.v1.Event.job_changed:type_name -> reeve.record.v1.JobChanged
+	35, // 32: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
+	36, // 33: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
+	37, // 34: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	38, // 35: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	12, // 36: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	39, // 37: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
+	40, // 38: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	40, // 39: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	40, // 40: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	41, // 41: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	41, // 42: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	34, // 43: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	41, // 44: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	42, // 45: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	43, // 46: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	41, // 47: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	40, // 48: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	41, // 49: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	41, // 50: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	44, // 51: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -3172,18 +3285,19 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_FormatRaised)(nil),
 		(*Event_StateDigested)(nil),
 		(*Event_SlotReleased)(nil),
+		(*Event_JobChanged)(nil),
 	}
 	file_reeve_record_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[11].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[21].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[12].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -654,7 +654,9 @@ type JobRow struct {
 	Begun bool     `protobuf:"varint,23,opt,name=begun,proto3" json:"begun,omitempty"`
 	Keys  []*KeyOf `protobuf:"bytes,24,rep,name=keys,proto3" json:"keys,omitempty"`
 	// released: the slot of the job's own key was taken from it.
-	Released      bool `protobuf:"varint,25,opt,name=released,proto3" json:"released,omitempty"`
+	Released bool `protobuf:"varint,25,opt,name=released,proto3" json:"released,omitempty"`
+	// front is when the job was put before all others of its queue, 0 if it was not.
+	Front         int64 `protobuf:"varint,26,opt,name=front,proto3" json:"front,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -862,6 +864,13 @@ func (x *JobRow) GetReleased() bool {
 		return x.Released
 	}
 	return false
+}
+
+func (x *JobRow) GetFront() int64 {
+	if x != nil {
+		return x.Front
+	}
+	return 0
 }
 
 // Task is core.TaskImage.
@@ -1608,7 +1617,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04user\x18\x04 \x01(\tR\x04user\x12\x16\n" +
 	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12\x0e\n" +
-	"\x02at\x18\x06 \x01(\x03R\x02at\"\xef\x05\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\x85\x06\n" +
 	"\x06JobRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\fR\x03uid\x12\x1a\n" +
@@ -1636,7 +1645,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05tasks\x18\x16 \x03(\v2\x15.reeve.record.v1.TaskR\x05tasks\x12\x14\n" +
 	"\x05begun\x18\x17 \x01(\bR\x05begun\x12*\n" +
 	"\x04keys\x18\x18 \x03(\v2\x16.reeve.record.v1.KeyOfR\x04keys\x12\x1a\n" +
-	"\breleased\x18\x19 \x01(\bR\breleasedB\t\n" +
+	"\breleased\x18\x19 \x01(\bR\breleased\x12\x14\n" +
+	"\x05front\x18\x1a \x01(\x03R\x05frontB\t\n" +
 	"\a_params\"\x97\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +

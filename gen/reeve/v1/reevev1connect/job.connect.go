@@ -49,6 +49,8 @@ const (
 	JobServiceHoldProcedure = "/reeve.v1.JobService/Hold"
 	// JobServiceReleaseProcedure is the fully-qualified name of the JobService's Release RPC.
 	JobServiceReleaseProcedure = "/reeve.v1.JobService/Release"
+	// JobServiceUpdateProcedure is the fully-qualified name of the JobService's Update RPC.
+	JobServiceUpdateProcedure = "/reeve.v1.JobService/Update"
 	// JobServiceRetryProcedure is the fully-qualified name of the JobService's Retry RPC.
 	JobServiceRetryProcedure = "/reeve.v1.JobService/Retry"
 	// JobServiceExplainProcedure is the fully-qualified name of the JobService's Explain RPC.
@@ -78,6 +80,9 @@ type JobServiceClient interface {
 	Hold(context.Context, *connect.Request[v1.HoldRequest]) (*connect.Response[v1.HoldResponse], error)
 	// Release ends a hold.
 	Release(context.Context, *connect.Request[v1.ReleaseRequest]) (*connect.Response[v1.ReleaseResponse], error)
+	// Update changes a job's priority, moves it to another queue of its namespace, or puts it to the
+	// front of one. What waits of it is ranked anew, what runs goes on.
+	Update(context.Context, *connect.Request[v1.UpdateRequest]) (*connect.Response[v1.UpdateResponse], error)
 	// Retry submits a finished job again as a new job that carries the succeeded
 	// elements over.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
@@ -148,6 +153,12 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("Release")),
 			connect.WithClientOptions(opts...),
 		),
+		update: connect.NewClient[v1.UpdateRequest, v1.UpdateResponse](
+			httpClient,
+			baseURL+JobServiceUpdateProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("Update")),
+			connect.WithClientOptions(opts...),
+		),
 		retry: connect.NewClient[v1.RetryRequest, v1.RetryResponse](
 			httpClient,
 			baseURL+JobServiceRetryProcedure,
@@ -185,6 +196,7 @@ type jobServiceClient struct {
 	cancel       *connect.Client[v1.CancelRequest, v1.CancelResponse]
 	hold         *connect.Client[v1.HoldRequest, v1.HoldResponse]
 	release      *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
+	update       *connect.Client[v1.UpdateRequest, v1.UpdateResponse]
 	retry        *connect.Client[v1.RetryRequest, v1.RetryResponse]
 	explain      *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
 	plan         *connect.Client[v1.PlanRequest, v1.PlanResponse]
@@ -231,6 +243,11 @@ func (c *jobServiceClient) Release(ctx context.Context, req *connect.Request[v1.
 	return c.release.CallUnary(ctx, req)
 }
 
+// Update calls reeve.v1.JobService.Update.
+func (c *jobServiceClient) Update(ctx context.Context, req *connect.Request[v1.UpdateRequest]) (*connect.Response[v1.UpdateResponse], error) {
+	return c.update.CallUnary(ctx, req)
+}
+
 // Retry calls reeve.v1.JobService.Retry.
 func (c *jobServiceClient) Retry(ctx context.Context, req *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
 	return c.retry.CallUnary(ctx, req)
@@ -270,6 +287,9 @@ type JobServiceHandler interface {
 	Hold(context.Context, *connect.Request[v1.HoldRequest]) (*connect.Response[v1.HoldResponse], error)
 	// Release ends a hold.
 	Release(context.Context, *connect.Request[v1.ReleaseRequest]) (*connect.Response[v1.ReleaseResponse], error)
+	// Update changes a job's priority, moves it to another queue of its namespace, or puts it to the
+	// front of one. What waits of it is ranked anew, what runs goes on.
+	Update(context.Context, *connect.Request[v1.UpdateRequest]) (*connect.Response[v1.UpdateResponse], error)
 	// Retry submits a finished job again as a new job that carries the succeeded
 	// elements over.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
@@ -336,6 +356,12 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("Release")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServiceUpdateHandler := connect.NewUnaryHandler(
+		JobServiceUpdateProcedure,
+		svc.Update,
+		connect.WithSchema(jobServiceMethods.ByName("Update")),
+		connect.WithHandlerOptions(opts...),
+	)
 	jobServiceRetryHandler := connect.NewUnaryHandler(
 		JobServiceRetryProcedure,
 		svc.Retry,
@@ -378,6 +404,8 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 			jobServiceHoldHandler.ServeHTTP(w, r)
 		case JobServiceReleaseProcedure:
 			jobServiceReleaseHandler.ServeHTTP(w, r)
+		case JobServiceUpdateProcedure:
+			jobServiceUpdateHandler.ServeHTTP(w, r)
 		case JobServiceRetryProcedure:
 			jobServiceRetryHandler.ServeHTTP(w, r)
 		case JobServiceExplainProcedure:
@@ -425,6 +453,10 @@ func (UnimplementedJobServiceHandler) Hold(context.Context, *connect.Request[v1.
 
 func (UnimplementedJobServiceHandler) Release(context.Context, *connect.Request[v1.ReleaseRequest]) (*connect.Response[v1.ReleaseResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.JobService.Release is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) Update(context.Context, *connect.Request[v1.UpdateRequest]) (*connect.Response[v1.UpdateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.JobService.Update is not implemented"))
 }
 
 func (UnimplementedJobServiceHandler) Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
