@@ -137,7 +137,10 @@ func TestGangEndsTogether(t *testing.T) {
 	file := func(task, more, work string) string {
 		return l.env() + "\ntasks:\n  " + task + ": {nodes: 2, grace: 1s, " + more + ", run: '" + rankNote + work + "'}\n"
 	}
-	failing := c.submit(file("failing", "retry: {max_attempts: 2, delay: 1ms}", `test "$REEVE_ATTEMPT.$REEVE_RANK" = 1.1 && exit 3; test "$REEVE_ATTEMPT" = 2 || `+strings.TrimSuffix(atGate, "; ")))
+	failing := c.submit(file("failing", "retry: {max_attempts: 2, delay: 1ms}", `if test "$REEVE_ATTEMPT.$REEVE_RANK" = 1.1; then `+strings.ReplaceAll(atGate, `"$GATE"`, `"$GATE-fails"`)+
+		`exit 3; fi; test "$REEVE_ATTEMPT" = 2 || `+strings.TrimSuffix(atGate, "; ")))
+	l.seen(2, "begin", "failing")
+	l.open("gate-fails")
 	c.ends(failing, "succeeded")
 	l.gang("failing", 2, 2)
 	if a := c.attempts(failing + ".failing.0"); len(a) != 2 || a[0].State != "failed" || a[0].Cause != "another of its gang ended: rank 1: exit 3" {
