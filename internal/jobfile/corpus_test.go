@@ -154,7 +154,7 @@ func beyondSchema() map[string]string {
 		"timeout-huge.yaml": values, "grace-long.yaml": values, "exit-codes-both.yaml": values, "moments.yaml": values, "array-backwards.yaml": values, "array-overlap.yaml": values,
 		"array-huge.yaml": values, "array-two-throttles.yaml": values, "files-collide.yaml": values, "at-most-once.yaml": values, "lost-after-short.yaml": values,
 		"log-limit.yaml": values, "concurrency-rate.yaml": values, "concurrency-expression.yaml": refs, "files-mode.yaml": values, "array-step.yaml": values, "expression-input.yaml": refs,
-		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values,
+		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values, "pool-twice.yaml": values,
 		"resources-huge.yaml": values, "nodes-each.yaml": graph, "nodes-index.yaml": refs,
 	}
 }

@@ -96,6 +96,7 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"files", func(n *tree.Node) { t.Files = p.files(n) }},
 		{"workdir", func(n *tree.Node) { t.Workdir = p.workdir(n) }},
 		{"where", func(n *tree.Node) { t.Where = p.where(n) }},
+		{"pool", func(n *tree.Node) { p.name(n) }},
 		{"resources", func(n *tree.Node) { t.Resources = p.resources(n) }},
 		{"timeout", func(n *tree.Node) { t.Timeout = p.duration(n, time.Millisecond) }},
 		{"grace", func(n *tree.Node) {
@@ -126,6 +127,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	if n.Get("retry") == nil {
 		t.Retry = defaultRetry()
 	}
+	p.inPool(t, n)
 	p.checkAction(n)
 	if t.Run != "" && n.Get("shell") == nil {
 		t.Shell = shellOf(t.Run)
@@ -332,6 +334,29 @@ func (p *parser) where(n *tree.Node) []string {
 	}
 	return out
 }
+
+// inPool makes of the pool that a task names the label that its workers have.
+func (p *parser) inPool(t *job.Task, n *tree.Node) {
+	at := n.Get("pool")
+	if at == nil || job.CheckName(at.Text) != nil { // which has been said
+		return
+	}
+	label := poolLabel + "=" + at.Text
+	for _, other := range t.Where {
+		if key, _, says := strings.Cut(other, "="); says && key == poolLabel && other != label {
+			p.Bad(at, "where asks for %s, and a worker is in one pool; leave one of them out", other)
+			return
+		}
+	}
+	t.Where = append(t.Where, label)
+	slices.Sort(t.Where)
+	if t.Where = slices.Compact(t.Where); len(t.Where) > maxWhere {
+		p.Fail(n.Get("where"), "has %d labels with the pool; at most %d are allowed", len(t.Where), maxWhere)
+	}
+}
+
+// poolLabel is the label that says which pool a worker is in.
+const poolLabel = "pool"
 
 func (p *parser) lost(n *tree.Node) *job.Lost {
 	if n.Kind == tree.Scalar && n.Text == "never" {
