@@ -27,6 +27,8 @@ func (s *State) Apply(e Event) {
 		s.applyNamespace(e)
 	case QueueSet:
 		s.applyQueue(e)
+	case PoolSet:
+		s.applyPool(e)
 	case TokenSet:
 		s.applyToken(e.Token)
 	case SpecAdded:

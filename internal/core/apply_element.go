@@ -383,6 +383,6 @@ func (s *State) applyJoined(e WorkerJoined) {
 
 // offer tells the plan what a worker has to give.
 func (s *State) offer(w *worker) {
-	s.plan.SetWorker(planWorker(w))
+	s.present(w)
 	s.flush.object(workerKey(w.id))
 }

@@ -92,6 +92,7 @@ type nothing struct{ jobs []job.ID }
 func (nothing) Counters(CountersImage, uint64)      {}
 func (nothing) Namespace(NamespaceSet, uint64)      {}
 func (nothing) Queue(QueueImage, uint64)            {}
+func (nothing) Pool(PoolSet, uint64)                {}
 func (nothing) Token(Token, uint64)                 {}
 func (nothing) Worker(uint64, *WorkerImage, uint64) {}
 func (nothing) Learned(LearnedImage, uint64)        {}

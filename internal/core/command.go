@@ -130,6 +130,14 @@ type PutQueue struct {
 	Change job.QueueChange
 }
 
+// PutPool changes parts of how a pool is given away. The reply is a PoolView.
+type PutPool struct {
+	Name   string
+	Change job.PoolChange
+	// Known: it must have workers or a setting.
+	Known bool
+}
+
 // PutToken makes a token.
 type PutToken struct{ Token Token }
 
@@ -207,6 +215,7 @@ func (Update) command()        {}
 func (ReleaseSlot) command()   {}
 func (PutNamespace) command()  {}
 func (PutQueue) command()      {}
+func (PutPool) command()       {}
 func (PutToken) command()      {}
 func (RevokeToken) command()   {}
 func (WorkerHello) command()   {}

@@ -25,6 +25,8 @@ const (
 	// MaxNamespaces and MaxQueues bound what administrators make.
 	MaxNamespaces = 10_000
 	MaxQueues     = 1_000
+	// MaxPools bounds the pools that anything is said of.
+	MaxPools = 1_000
 	// MaxTokens bounds the tokens that are kept, revoked ones included.
 	MaxTokens = 10_000
 	// MaxWorkers bounds the workers that are known.
@@ -60,6 +62,8 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideNamespace(in, c)
 	case PutQueue:
 		return s.decideQueue(in, c)
+	case PutPool:
+		return s.decidePool(c)
 	case PutToken:
 		return s.decideToken(c)
 	case RevokeToken:
@@ -286,7 +290,7 @@ func labelPairs(labels map[string]string) []string {
 func planWorker(w *worker) plan.Worker {
 	h := &w.hello
 	out := plan.Worker{
-		ID: w.id, Name: h.Name, Capacity: h.Capacity, Slots: h.Slots, Prefetch: h.Prefetch,
+		ID: w.id, Name: h.Name, Capacity: w.offers, Overcommit: w.over, Slots: h.Slots, Prefetch: h.Prefetch,
 		Executors: h.Executors, Functions: h.Functions, Labels: w.labels(), Accepts: w.accepts(),
 	}
 	if !w.away && !w.draining {

@@ -24,6 +24,8 @@ func (l *lab) describe(e Event) string {
 		return "namespace " + e.Name + when(e.Paused, " paused") + when(e.Policy != job.NamespacePolicy{}, " "+inJSON(e.Policy))
 	case QueueSet:
 		return "queue " + e.Namespace + "/" + e.Name + when(e.Paused, " paused") + when(e.Policy != job.QueuePolicy{}, " "+inJSON(e.Policy))
+	case PoolSet:
+		return "pool " + e.Name + " gives away " + e.Policy.Overcommit.String()
 	case TokenSet:
 		return "token " + e.Token.Name + when(e.Token.Revoked > 0, " revoked")
 	case SpecAdded:

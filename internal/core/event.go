@@ -60,6 +60,13 @@ type QueueSet struct {
 	Policy          job.QueuePolicy
 }
 
+// PoolSet says how a pool's workers are given away; without anything in its policy the pool is
+// like any other.
+type PoolSet struct {
+	Name   string
+	Policy job.PoolPolicy
+}
+
 // TokenSet makes, changes or revokes a token. It holds a hash, never a secret.
 type TokenSet struct{ Token Token }
 
@@ -335,6 +342,7 @@ func (FormatRaised) event()    {}
 func (StateDigested) event()   {}
 func (NamespaceSet) event()    {}
 func (QueueSet) event()        {}
+func (PoolSet) event()         {}
 func (TokenSet) event()        {}
 func (SpecAdded) event()       {}
 func (JobSubmitted) event()    {}

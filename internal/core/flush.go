@@ -17,6 +17,8 @@ type Sink interface {
 	Counters(CountersImage, uint64)
 	Namespace(NamespaceSet, uint64)
 	Queue(QueueImage, uint64)
+	// Pool is given a pool without anything in its policy when nothing is said of it any more.
+	Pool(PoolSet, uint64)
 	Token(Token, uint64)
 	// Worker is given nil for a worker that is gone.
 	Worker(id uint64, image *WorkerImage, seq uint64)
@@ -194,6 +196,9 @@ func (s *State) Export(sink Sink) {
 	for _, name := range s.spaceNames {
 		s.exportSpace(sink, s.spaces[name])
 	}
+	for _, name := range s.poolNames {
+		sink.Pool(PoolSet{Name: name, Policy: s.pools[name]}, s.seq)
+	}
 	for _, id := range s.tokenIDs {
 		sink.Token(*s.tokens[id], s.seq)
 	}
@@ -232,6 +237,8 @@ func (s *State) encodeObject(k objectKey) {
 		f.sink.Queue(s.queueAt(k.key).image(), f.seq)
 	case KindKey:
 		f.sink.Key(k.key, s.keyImage(keyName(k.key)), f.seq)
+	case KindPool:
+		f.sink.Pool(PoolSet{Name: k.key, Policy: s.pools[k.key]}, f.seq)
 	case KindToken:
 		f.sink.Token(*s.tokens[k.key], f.seq)
 	case KindWorker:

@@ -25,6 +25,7 @@ const (
 	KindLearned   uint8 = 6
 	KindKey       uint8 = 7
 	KindUse       uint8 = 9
+	KindPool      uint8 = 10
 )
 
 // CountersImage is the core's own counters as the tables keep them.
@@ -278,7 +279,7 @@ func (s *State) chunkImage(j *jobState, ti uint32, c int) ChunkImage {
 }
 
 // Loaded rebuilds a state from images. Call its methods in the order in which
-// recovery reads: counters, namespaces, queues, tokens, workers and what was learned, then for each
+// recovery reads: counters, namespaces, queues, tokens, workers, what was learned and pools, then for each
 // job its spec, the job, its chunks; Finish at the end.
 type Loaded struct{ s *State }
 
@@ -309,6 +310,9 @@ func (l *Loaded) Key(m KeyImage) {
 	l.s.limits.Restore(limit.Name{Namespace: m.Namespace, Key: m.Key, Each: m.Each}, limit.Meter(m.Paid))
 }
 
+// Pool restores how a pool is given away.
+func (l *Loaded) Pool(e PoolSet) { l.s.applyPool(e) }
+
 // Token restores a token.
 func (l *Loaded) Token(t Token) { l.s.applyToken(t) }
 
@@ -318,7 +322,7 @@ func (l *Loaded) Worker(m WorkerImage) {
 	l.s.workers[m.ID] = w
 	l.s.workerIDs = append(l.s.workerIDs, m.ID)
 	l.s.instances[m.Hello.Instance] = append(l.s.instances[m.Hello.Instance], m.ID)
-	l.s.plan.SetWorker(planWorker(w))
+	l.s.present(w)
 }
 
 // Spec restores an interned spec.

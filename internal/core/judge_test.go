@@ -72,7 +72,7 @@ func (g *judge) applied(l *lab, e Event) {
 // given holds what an attempt was given against what its worker had left.
 func (g *judge) given(l *lab, e AttemptAssigned) {
 	w, asks := l.s.workers[e.Worker], l.s.attempts[e.Fence].needs()
-	has := w.hello.Capacity
+	has := l.gives(w)
 	if e.Prefetched {
 		if e.Devices != "" || mayHaveIDs(asks) {
 			l.fail("%d asks for %+v and is sent ahead, with the devices %q", e.Fence, asks, e.Devices)
@@ -92,6 +92,22 @@ func (g *judge) given(l *lab, e AttemptAssigned) {
 	if !fits {
 		l.fail("%d asks for %+v and is given %q by worker %s, which has %+v and %q: then %+v are in use", e.Fence, asks, e.Devices, w.hello.Name, has, w.hello.Devices, w.used)
 	}
+}
+
+// gives is what a worker has to give away, as the documents say: its amounts by the factors of its
+// pool, rounded down, and its devices.
+func (l *lab) gives(w *worker) job.Resources { return gives(w, l.s.pools[w.pool()].Overcommit) }
+
+func gives(w *worker, over job.Factors) job.Resources {
+	has := w.hello.Capacity
+	out := job.Resources{CPU: has.CPU * over.Get("cpu") / 1000, Memory: has.Memory * over.Get("memory") / 1000}
+	for name, n := range has.Other.All {
+		if w.hello.Devices.Get(name) == nil {
+			n = n * over.Get(name) / 1000
+		}
+		out.Other = out.Other.Set(name, n)
+	}
+	return out
 }
 
 // steps holds the elements of a job against what they were.
@@ -266,7 +282,7 @@ func (g *judge) worker(l *lab, w *worker) {
 	if l.shrunk[w.hello.Name] {
 		return // it has come back with less than what runs there takes
 	}
-	if !used.Fits(w.hello.Capacity) || running > w.hello.Slots || prefetched > w.hello.Prefetch {
+	if !used.Fits(l.gives(w)) || running > w.hello.Slots || prefetched > w.hello.Prefetch {
 		l.fail("worker %s has %v in %d places and %d ahead: more than it offers", w.hello.Name, used, running, prefetched)
 	}
 	if alone > 1 || alone == 1 && running > 1 {

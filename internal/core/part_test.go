@@ -15,6 +15,10 @@ func TestParts(t *testing.T) {
 	for range partObjects + 20 {
 		mustTurn(t, l, PutNamespace{Name: fmt.Sprintf("n%d", len(l.s.spaceNames)), Create: true})
 	}
+	l.s.Apply(FormatRaised{Format: FormatPools})
+	for i := range partObjects + 5 {
+		l.s.Apply(PoolSet{Name: fmt.Sprint("p", i), Policy: job.PoolPolicy{Overcommit: job.Factors{CPU: 2000}}})
+	}
 	l.s.learned = predict.New(predict.MaxKeys)
 	for i := range 2*partObjects + 20 { // more than there are namespaces
 		l.s.learned.Teach(l.s.learned.Entry(predict.Key{Job: fmt.Sprint(i)}), predict.Observation{Succeeded: true})
@@ -33,7 +37,7 @@ func TestParts(t *testing.T) {
 	}
 	for _, most := range []int{1, 7, 1000} {
 		var got []job.ID
-		spaces, learned := map[string]bool{}, map[int]bool{}
+		spaces, pools, learned := map[string]bool{}, map[string]bool{}, map[int]bool{}
 		e := StateDigested{Round: 4}
 		for n := 0; ; n++ {
 			if n > 100 {
@@ -54,6 +58,9 @@ func TestParts(t *testing.T) {
 			for name := range part.spaces {
 				spaces[name] = true
 			}
+			for name := range part.pools {
+				pools[name] = true
+			}
 			for slot := range part.learned {
 				learned[slot] = true
 			}
@@ -63,7 +70,7 @@ func TestParts(t *testing.T) {
 			e.From, e.Slice = e.To+1, e.Slice+1
 		}
 		slices.Sort(got)
-		if !slices.Equal(got, want) || len(spaces) != len(l.s.spaceNames) || len(learned) != 2*partObjects+20 {
+		if !slices.Equal(got, want) || len(spaces) != len(l.s.spaceNames) || len(pools) != partObjects+5 || len(learned) != 2*partObjects+20 {
 			t.Errorf("parts of %d tasks have jobs %v, %d namespaces and %d keys; want %v, %d and all", most, got, len(spaces), len(learned), want, len(l.s.spaceNames))
 		}
 	}

@@ -83,7 +83,7 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	}
 	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
-	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(spec.Resources)
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(spec.Resources) && (job.Resources{}).Fits(w.room())
 	if !p.Prefetch {
 		devices, fits = s.placeOn(w, spec)
 	}

@@ -48,6 +48,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"let go":    m.releaseSome,
 			"pause":     m.pauseSome,
 			"policy":    m.policySome,
+			"pool":      m.poolSome,
 			"update":    m.updateSome,
 			"tick":      m.tickSome,
 			"raise":     m.raiseSome,

@@ -125,6 +125,34 @@ func (m *machine) policySome(t *rapid.T) {
 	}
 }
 
+// poolSome has the workers give away more or less than they have, which an older format has no
+// place for.
+func (m *machine) poolSome(t *rapid.T) {
+	factor := rapid.SampledFrom([]int64{0, 400, 900, 1500, 2000, 3000})
+	over := job.Factors{CPU: factor.Draw(t, "cpu times"), Memory: factor.Draw(t, "memory times"), Other: job.AmountsOf(map[string]int64{"licence": factor.Draw(t, "licence times"), job.Disk: factor.Draw(t, "disk times")})}
+	for _, id := range m.s.workerIDs {
+		if w := m.s.workers[id]; m.s.Format() >= FormatPools && !w.used.Fits(gives(w, over)) {
+			m.shrunk[w.hello.Name] = true
+		}
+	}
+	reply, err := m.turn(PutPool{Name: DefaultName, Change: job.PoolChange{Overcommit: &over}})
+	switch {
+	case err != nil && (job.CodeOf(err) != job.Refused || m.s.Format() >= FormatPools):
+		t.Fatal(err)
+	case err != nil:
+		return
+	}
+	var now PoolView
+	for _, v := range m.s.Pools() {
+		if v.Name == DefaultName {
+			now = v
+		}
+	}
+	if got := reply.(PoolView); got.Policy.Overcommit != over || now.Offers != got.Offers || now.Policy != got.Policy {
+		m.fail("the over-commit %s is answered with %+v, and the pool is %+v", over, got, now)
+	}
+}
+
 // releaseSome takes a slot from its holder.
 func (m *machine) releaseSome(t *rapid.T) {
 	var all []ReleaseSlot

@@ -18,9 +18,9 @@ func (w *worker) occupy(a *attempt) { w.used = w.used.Plus(a.needs()) }
 // vacate is the end of occupy.
 func (w *worker) vacate(a *attempt) { w.used = w.used.Minus(a.needs()) }
 
-// room is what a worker has left. It is less than nothing of what attempts had before the
-// worker came back with less.
-func (w *worker) room() job.Resources { return w.hello.Capacity.Minus(w.used) }
+// room is what a worker has left to be given away. It is less than nothing of what attempts had
+// before the worker came back with less, or its pool was given another factor.
+func (w *worker) room() job.Resources { return w.offers.Minus(w.used) }
 
 // pick chooses devices for what is asked of a worker, the first that no attempt has. Names
 // of which the worker has no ids are only counted. It reports false if there are too few.

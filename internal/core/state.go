@@ -39,10 +39,13 @@ type State struct {
 	jobs       jobTable
 	spaces     map[string]*namespace
 	spaceNames []string
-	tokens     map[string]*Token
-	tokenIDs   []string
-	workers    map[uint64]*worker
-	workerIDs  []uint64
+	// pools is how pools are given away, where anybody has said so.
+	pools     map[string]job.PoolPolicy
+	poolNames []string
+	tokens    map[string]*Token
+	tokenIDs  []string
+	workers   map[uint64]*worker
+	workerIDs []uint64
 	// instances is the workers that say they are the same: more than one while one that
 	// was replaced from another place has not been forgotten.
 	instances map[string][]uint64
@@ -322,7 +325,10 @@ type worker struct {
 	first   *attempt
 	last    *attempt
 	held    int
-	used    job.Resources // by what has a place
+	// offers is its capacity by over, the over-commit of its pool, used what of that attempts with
+	// a place have.
+	offers, used job.Resources
+	over         job.Factors
 	// awaits counts the attempts that ended here and await the others of their gang: they speak of it.
 	awaits int
 }
@@ -334,7 +340,7 @@ func (w *worker) accepts() bool { return !w.away && !w.draining && w.hello.Unfit
 func New(config Config) *State {
 	s := &State{
 		config: config, format: FirstFormat, nextJob: 1, nextWorker: 1, nextFence: 1,
-		specs: map[Hash]*spec{}, spaces: map[string]*namespace{},
+		specs: map[Hash]*spec{}, spaces: map[string]*namespace{}, pools: map[string]job.PoolPolicy{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(), learned: predict.New(predict.MaxKeys), limits: limits{Keys: limit.New()},

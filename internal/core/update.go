@@ -91,9 +91,10 @@ func (s *State) movedAll(q *queue) {
 
 // overtaken is what was sent ahead of its place and is to be asked back, so that it is given out
 // anew in the order that there is now: what is of a job, or comes after it in its queue; or all
-// of a queue, if job is 0.
+// of a queue, if job is 0; or all on workers of a pool that give away more than they have.
 type overtaken struct {
 	queue  *queue
+	pool   string
 	job    job.ID
 	worker int // the place of the first worker that is to be looked at
 }
@@ -111,7 +112,7 @@ func (s *State) followOvertaken(d *Decision, o overtaken) {
 		score, waits = s.foremost(j)
 	}
 	back := func(a *attempt) bool {
-		if !a.prefetched || a.recalled || a.stop.Kind != job.CauseNone || a.job.queue != o.queue {
+		if !a.prefetched || a.recalled || a.stop.Kind != job.CauseNone || o.pool == "" && a.job.queue != o.queue {
 			return false
 		}
 		return j == nil || a.job == j || waits && s.overtakes(j, score, a)
@@ -122,7 +123,10 @@ func (s *State) followOvertaken(d *Decision, o overtaken) {
 			return
 		}
 		w := s.workers[s.workerIDs[o.worker]]
-		seen += 1 + w.held
+		if seen++; o.pool != "" && (w.pool() != o.pool || (job.Resources{}).Fits(w.room())) {
+			continue
+		}
+		seen += w.held
 		var fences []link.Fence
 		for a := w.first; a != nil; a = a.next {
 			if back(a) {

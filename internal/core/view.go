@@ -278,8 +278,11 @@ func (s *State) Tokens() []Token {
 type WorkerView struct {
 	WorkerImage
 	// Used is what attempts have, Taken the devices among it.
-	Used                job.Resources
-	Taken               job.Devices
+	Used  job.Resources
+	Taken job.Devices
+	// Offers is its capacity by Overcommit, which is its pool's.
+	Offers              job.Resources
+	Overcommit          job.Factors
 	Running, Prefetched int
 }
 
@@ -293,7 +296,7 @@ func (s *State) Workers() []WorkerView {
 		w := s.workers[id]
 		v := WorkerView{WorkerImage: WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}}
 		_, v.Running, v.Prefetched = s.plan.Usage(id)
-		v.Used, v.Taken = w.used, w.taken()
+		v.Used, v.Taken, v.Offers, v.Overcommit = w.used, w.taken(), w.offers, w.over
 		out = append(out, v)
 	}
 	return out

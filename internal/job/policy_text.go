@@ -112,7 +112,7 @@ func FormatResources(r Resources) string { return joinPairs("", AmountsByName(r)
 
 // ParseResources reads what FormatResources writes.
 func ParseResources(s string) (Resources, error) {
-	pairs, err := splitPairs(s)
+	pairs, err := splitPairs(s, "cpu=16,gpu=2")
 	if err != nil {
 		return Resources{}, err
 	}
@@ -134,7 +134,7 @@ func (l Limit) String() string {
 // ParseLimit reads what String writes.
 func ParseLimit(s string) (Limit, error) {
 	var l Limit
-	pairs, err := splitPairs(s)
+	pairs, err := splitPairs(s, "cpu=16,gpu=2")
 	if err != nil {
 		return l, err
 	}
@@ -170,8 +170,8 @@ func joinPairs(first string, words map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-// splitPairs reads name=amount,name=amount; none is no pair.
-func splitPairs(s string) (map[string]string, error) {
+// splitPairs reads name=amount,name=amount as in the example; none is no pair.
+func splitPairs(s, example string) (map[string]string, error) {
 	out := map[string]string{}
 	if s == None {
 		return out, nil
@@ -179,7 +179,7 @@ func splitPairs(s string) (map[string]string, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		name, amount, ok := strings.Cut(part, "=")
 		if !ok || name == "" || amount == "" {
-			return nil, fmt.Errorf("%q: want pairs such as cpu=16,gpu=2, or %s", s, None)
+			return nil, fmt.Errorf("%q: want pairs such as %s, or %s", s, example, None)
 		}
 		if _, twice := out[name]; twice {
 			return nil, fmt.Errorf("%q: %s stands there twice", s, name)

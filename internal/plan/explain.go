@@ -196,7 +196,7 @@ func count(y *why.Why, w *worker, c *class) {
 		y.NoLabel++
 	case !need.Fits(w.Capacity) || w.Slots < 1:
 		y.TooSmall++
-		y.Largest = greatest(y.Largest, w.Capacity)
+		raise(&y.Largest, &y.LargestBy, w.Capacity, &w.Overcommit)
 	case !w.Accepts && w.Unfit != "":
 		y.Unfit++
 		y.UnfitWhy = w.Unfit
@@ -231,12 +231,11 @@ func lacking(y *why.Why, w *worker, c *class) {
 			break
 		}
 	}
-	y.MostFree.CPU = max(y.MostFree.CPU, free[cpuColumn])
-	y.MostFree.Memory = max(y.MostFree.Memory, free[memoryColumn])
-	left := w.Capacity.Minus(w.taken())
+	left, has := job.Resources{CPU: free[cpuColumn], Memory: free[memoryColumn]}, w.Capacity.Minus(w.taken())
 	for name := range y.Need.Resources.Other.All {
-		y.MostFree.Other = y.MostFree.Other.Set(name, max(y.MostFree.Other.Get(name), left.Other.Get(name)))
+		left.Other = left.Other.Set(name, has.Other.Get(name))
 	}
+	raise(&y.MostFree, &y.MostFreeBy, left, &w.Overcommit)
 }
 
 // taken is what the attempts on a worker use.
@@ -248,10 +247,18 @@ func (w *worker) taken() job.Resources {
 	return sum
 }
 
-func greatest(a, b job.Resources) job.Resources {
-	out := job.Resources{CPU: max(a.CPU, b.CPU), Memory: max(a.Memory, b.Memory), Other: a.Other}
-	for name, n := range b.Other.All {
-		out.Other = out.Other.Set(name, max(n, a.Other.Get(name)))
+// raise makes the most of each amount at least what a worker has, and notes the factors by which
+// the worker has more.
+func raise(most *job.Resources, by *job.Factors, has job.Resources, over *job.Factors) {
+	if has.CPU > most.CPU {
+		most.CPU, by.CPU = has.CPU, over.CPU
 	}
-	return out
+	if has.Memory > most.Memory {
+		most.Memory, by.Memory = has.Memory, over.Memory
+	}
+	for name, n := range has.Other.All {
+		if n > most.Other.Get(name) {
+			most.Other, by.Other = most.Other.Set(name, n), by.Other.Set(name, over.Other.Get(name))
+		}
+	}
 }

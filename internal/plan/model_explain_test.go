@@ -62,7 +62,8 @@ func (m *model) explainWorker(y *why.Why, w *Worker) {
 		y.NoLabel++
 	case !need.Fits(w.Capacity) || w.Slots == 0:
 		y.TooSmall++
-		y.Largest = greatest(y.Largest, w.Capacity)
+		y.Largest = job.Resources{CPU: max(y.Largest.CPU, w.Capacity.CPU), Memory: max(y.Largest.Memory, w.Capacity.Memory),
+			Other: y.Largest.Other.Set("gpu", max(y.Largest.Other.Get("gpu"), w.Capacity.Other.Get("gpu")))}
 	case !w.Accepts:
 		y.Away++
 	case m.free(w, Shape(y.Need), y.Alone):

@@ -184,7 +184,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
 		if g.NoPrefetch || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
-			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) {
+			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}
 		if u.prefetched < least {

@@ -91,6 +91,9 @@ type Worker struct {
 	// Capacity is what attempts may use together, Slots how many may run.
 	Capacity job.Resources
 	Slots    int
+	// Overcommit is by what the capacity is more or less than the worker has; only Explain looks
+	// at it.
+	Overcommit job.Factors
 	// Prefetch is how many attempts may be sent ahead of a free place.
 	Prefetch             int
 	Executors, Functions []string

@@ -77,6 +77,12 @@ func (w *worker) places() int64 {
 
 func (w *worker) empty() bool { return w.running == 0 && w.prefetched == 0 }
 
+// overfull reports whether more is used of a worker than it gives now. What ends there leaves no
+// place then, so that nothing is sent ahead for one.
+func (w *worker) overfull() bool {
+	return slices.ContainsFunc(w.free, func(n int64) bool { return n < 0 })
+}
+
 // takes reports whether a worker has a place for an attempt now.
 func (w *worker) takes(s *shape, f form) bool {
 	return w.places() > 0 && s.short == "" && tournament.Within(s.need, w.free) && (f != lonely || w.empty())
@@ -522,7 +528,7 @@ const most = 1 << 40
 func (x *Index) refreshHolding(w *worker, h *holding) {
 	score := int64(0)
 	if w.Accepts && w.alone == 0 && !w.reserved && h.matches && h.running > 0 && w.prefetched < w.Prefetch &&
-		tournament.Within(h.shape.need, w.capacity) {
+		tournament.Within(h.shape.need, w.capacity) && !w.overfull() {
 		score = most - int64(w.prefetched)
 	}
 	gained := score > 0 && !h.shape.holders.Has(h.leaf)

@@ -79,6 +79,8 @@ func (r *reader) kindOfEvent() core.Event {
 		return m.namespaceSet()
 	case kindQueueSet:
 		return m.queueSet()
+	case kindPoolSet:
+		return m.poolSet()
 	case kindTokenSet:
 		return m.tokenSet()
 	case kindAttemptAssigned:

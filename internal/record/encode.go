@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record/field"
 )
 
@@ -40,6 +41,7 @@ const (
 	kindStateDigested   field.Number = 29
 	kindSlotReleased    field.Number = 30
 	kindJobChanged      field.Number = 31
+	kindPoolSet         field.Number = 32
 )
 
 // eventsField is the number of the events in a batch.
@@ -131,6 +133,9 @@ func putEvent(b []byte, e core.Event) ([]byte, bool) {
 	case core.QueueSet:
 		b, at = field.Begin(b, kindQueueSet)
 		b = putQueue(b, &e)
+	case core.PoolSet:
+		b, at = field.Begin(b, kindPoolSet)
+		b = putPool(b, &e)
 	case core.TokenSet:
 		b, at = field.Begin(b, kindTokenSet)
 		b = putToken(b, 1, &e.Token)
@@ -212,6 +217,11 @@ func putQueue(b []byte, e *core.QueueSet) []byte {
 	b = field.String(field.String(b, 1, e.Namespace), 2, e.Name)
 	b = field.Int(field.Bool(b, 3, e.Paused), 4, e.Created)
 	return putQueuePolicy(b, 5, &e.Policy)
+}
+
+func putPool(b []byte, e *core.PoolSet) []byte {
+	b, at := field.Begin(field.String(b, 1, e.Name), 2)
+	return field.End(putResources(b, 1, job.Resources(e.Policy.Overcommit)), at)
 }
 
 func putSubmitted(b []byte, e *core.JobSubmitted) []byte {

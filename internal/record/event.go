@@ -6,35 +6,24 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
-func (r *reader) epochStarted() (e core.EpochStarted) {
+// fields reads a message that seldom comes, by what reads each of its fields: the first is number 1.
+func (r *reader) fields(read ...func()) {
 	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.Epoch = r.Uint()
-		case 2:
-			e.Generation = r.Uint()
-		case 3:
-			e.At = r.Int()
-		default:
+		if n := int(r.Field); n <= len(read) {
+			read[n-1]()
+		} else {
 			r.unknown()
 		}
 	}
+}
+
+func (r *reader) epochStarted() (e core.EpochStarted) {
+	r.fields(func() { e.Epoch = r.Uint() }, func() { e.Generation = r.Uint() }, func() { e.At = r.Int() })
 	return e
 }
 
 func (r *reader) formatRaised() (e core.FormatRaised) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.Format = r.Uint()
-		case 2:
-			e.By = r.String()
-		case 3:
-			e.At = r.Int()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.Format = r.Uint() }, func() { e.By = r.String() }, func() { e.At = r.Int() })
 	return e
 }
 
@@ -97,14 +86,7 @@ func (r *reader) queueSet() (e core.QueueSet) {
 }
 
 func (r *reader) tokenSet() (e core.TokenSet) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.Token = r.token()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.Token = r.token() })
 	return e
 }
 
@@ -488,71 +470,26 @@ func (r *reader) holdSet() (e core.HoldSet) {
 }
 
 func (r *reader) workerJoined() (e core.WorkerJoined) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.ID = r.Uint()
-		case 2:
-			e.Hello = r.hello()
-		case 3:
-			e.At = r.Int()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.ID = r.Uint() }, func() { e.Hello = r.hello() }, func() { e.At = r.Int() })
 	return e
 }
 
 func (r *reader) workerAway() (e core.WorkerAway) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.ID = r.Uint()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.ID = r.Uint() })
 	return e
 }
 
 func (r *reader) workerDrained() (e core.WorkerDrained) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.ID = r.Uint()
-		case 2:
-			e.Draining = r.Bool()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.ID = r.Uint() }, func() { e.Draining = r.Bool() })
 	return e
 }
 
 func (r *reader) workerUnfit() (e core.WorkerUnfit) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.ID = r.Uint()
-		case 2:
-			e.Why = r.String()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.ID = r.Uint() }, func() { e.Why = r.String() })
 	return e
 }
 
 func (r *reader) workerForgotten() (e core.WorkerForgotten) {
-	for r.Next() {
-		switch r.Field {
-		case 1:
-			e.ID = r.Uint()
-		case 2:
-			e.Lost = r.Bool()
-		default:
-			r.unknown()
-		}
-	}
+	r.fields(func() { e.ID = r.Uint() }, func() { e.Lost = r.Bool() })
 	return e
 }

@@ -29,6 +29,8 @@ const (
 	formatLimits = core.FormatLimits
 	// formatUse is where it remembers who used how much.
 	formatUse = core.FormatUse
+	// formatPools is where pools are given away in ways of their own.
+	formatPools = core.FormatPools
 	// formatChanges is where jobs stand elsewhere than their specs say.
 	formatChanges = core.FormatChanges
 
@@ -46,6 +48,8 @@ func Needs(e core.Event) uint64 {
 		return formatRaises
 	case core.JobChanged:
 		return formatChanges
+	case core.PoolSet:
+		return formatPools
 	case core.WorkerJoined:
 		return needsOfHello(&e.Hello)
 	case core.AttemptAssigned:

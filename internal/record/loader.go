@@ -120,6 +120,9 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 		if q := r.queue(); r.Err() == nil {
 			return l.into.Queue(q)
 		}
+	case core.KindPool:
+		m := r.only()
+		l.into.Pool(m.poolSet())
 	case core.KindKey:
 		if k := r.key(); r.Err() == nil {
 			l.into.Key(k)

@@ -39,6 +39,7 @@ func small(t *testing.T) (*core.State, *store.Flush) {
 	decide(core.PutNamespace{Name: "a-team", Create: true, Change: job.NamespaceChange{Pending: new(int64(100))}})
 	decide(core.PutQueue{Namespace: "a-team", Name: "night", Create: true, Change: job.QueueChange{Limit: &job.Limit{Running: 3}}})
 	decide(core.PutQueue{Namespace: "a-team", Name: "night", Paused: new(true)})
+	decide(core.PutPool{Name: "default", Change: job.PoolChange{Overcommit: &job.Factors{CPU: 1500, Other: "licence=2000"}}})
 	decide(core.PutToken{Token: core.Token{ID: "t1", Name: "ci", Hash: [32]byte{1}, Scopes: []string{"submit"}}})
 	decide(core.WorkerHello{Hello: link.Hello{
 		Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 9, Slots: 1, Capacity: job.Resources{CPU: 4000, Memory: 1 << 30},
@@ -112,6 +113,9 @@ func TestLoaderRebuilds(t *testing.T) {
 	queues, err := back.Queues("a-team")
 	if err != nil || len(queues) != 2 || queues[1].Policy != (job.QueuePolicy{Limit: job.Limit{Running: 3}}) || !queues[1].Paused {
 		t.Errorf("the queues are %+v, %v", queues, err)
+	}
+	if p := back.Pools(); len(p) != 1 || p[0].Policy.Overcommit != (job.Factors{CPU: 1500, Other: "licence=2000"}) || p[0].Offers.CPU != 6000 {
+		t.Errorf("the pools are %+v", p)
 	}
 	if n := back.Namespaces(); len(n) != 2 || n[0].Policy != (job.NamespacePolicy{Pending: 100}) {
 		t.Errorf("the namespaces are %+v", n)

@@ -87,6 +87,14 @@ func (r *reader) namespacePolicy() (p job.NamespacePolicy) {
 	return p
 }
 
+func (r *reader) poolSet() (e core.PoolSet) {
+	r.fields(func() { e.Name = r.String() }, func() {
+		m := r.message()
+		m.fields(func() { e.Policy.Overcommit = job.Factors(m.resources()) })
+	})
+	return e
+}
+
 func putLimit(b []byte, f field.Number, l job.Limit) []byte {
 	if l == (job.Limit{}) {
 		return b

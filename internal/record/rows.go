@@ -129,6 +129,16 @@ func (r *Rows) Queue(m core.QueueImage, seq uint64) {
 	r.object(core.KindQueue, m.Namespace+"/"+m.Name, seq, field.Int(b, 3, m.Paid))
 }
 
+// Pool is of core.Sink.
+func (r *Rows) Pool(m core.PoolSet, seq uint64) {
+	if m.Policy == (job.PoolPolicy{}) {
+		r.gone(core.KindPool, m.Name, seq)
+		return
+	}
+	b, at := field.Begin(field.Uint(r.scratch, formatField, Needs(m)), 2)
+	r.object(core.KindPool, m.Name, seq, field.End(putPool(b, &m), at))
+}
+
 // Key is of core.Sink.
 func (r *Rows) Key(row string, m *core.KeyImage, seq uint64) {
 	if m == nil {

@@ -266,6 +266,9 @@ func blobs(from source) map[string]struct {
 	rows.Key(key.Row(), &key, 1)
 	use := filled(core.UseImage{}, from)
 	rows.Use("use", use, 1)
+	pool := filled(core.PoolSet{}, from)
+	pool.Policy.Overcommit.CPU |= 1 // else there is no row
+	rows.Pool(pool, 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
@@ -284,11 +287,12 @@ func blobs(from source) map[string]struct {
 		"learned":   {f.Objects[6].Blob, &recordv1.LearnedRow{}},
 		"key":       {f.Objects[7].Blob, &recordv1.KeyRow{}},
 		"use":       {f.Objects[8].Blob, &recordv1.UseRow{}},
+		"pool":      {f.Objects[9].Blob, &recordv1.PoolRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key", "use"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key", "use", "pool"}
 }
 
 func TestGoldenRows(t *testing.T) {
@@ -383,7 +387,7 @@ func FuzzRows(f *testing.F) {
 		checkFuzzed(t, err)
 		_, err = Output(store.PartRow{Kind: store.PartOutput, Blob: b})
 		checkFuzzed(t, err)
-		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey, core.KindUse} {
+		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey, core.KindUse, core.KindPool} {
 			l := NewLoader(core.Config{})
 			_ = l.Object(store.ObjectRow{Kind: kind, Blob: b})
 			_, err = l.Finish(0)

@@ -18,6 +18,7 @@ func (sink) Counters(core.CountersImage, uint64)      {}
 func (sink) Namespace(core.NamespaceSet, uint64)      {}
 func (sink) Queue(core.QueueImage, uint64)            {}
 func (sink) Key(string, *core.KeyImage, uint64)       {}
+func (sink) Pool(core.PoolSet, uint64)                {}
 func (sink) Token(core.Token, uint64)                 {}
 func (sink) Worker(uint64, *core.WorkerImage, uint64) {}
 func (sink) Spec(job.ID, core.Hash, []byte)           {}

@@ -36,6 +36,8 @@ type Why struct {
 	// each amount that one of them has; the two may be of different workers.
 	TooSmall int
 	Largest  job.Resources
+	// LargestBy and MostFreeBy are the over-commits by which those are as much as they are.
+	LargestBy, MostFreeBy job.Factors
 	// Busy ones could run it but have no place now; NoSlot, NoCPU, NoMemory, NoOther
 	// and Taken say of how many each is true: no free slot, too little of an amount
 	// free, taken by an attempt that must be alone or, for a group that must be
@@ -265,14 +267,14 @@ func (y Why) busy() string {
 	}
 	add(y.NoSlot, "has", "have", "no free slot")
 	need := y.Need.Resources
-	add(y.NoCPU, "has", "have", fmt.Sprintf("too little cpu free (needs %s, the most free is %s)",
-		job.FormatCPU(need.CPU), job.FormatCPU(max(0, y.MostFree.CPU))))
-	add(y.NoMemory, "has", "have", fmt.Sprintf("too little memory free (needs %s, the most free is %s)",
-		job.FormatSize(need.Memory), size(max(0, y.MostFree.Memory))))
+	add(y.NoCPU, "has", "have", fmt.Sprintf("too little cpu free (needs %s, the most free is %s%s)",
+		job.FormatCPU(need.CPU), job.FormatCPU(max(0, y.MostFree.CPU)), by(y.MostFreeBy, "cpu")))
+	add(y.NoMemory, "has", "have", fmt.Sprintf("too little memory free (needs %s, the most free is %s%s)",
+		job.FormatSize(need.Memory), size(max(0, y.MostFree.Memory)), by(y.MostFreeBy, "memory")))
 	if y.NoOther > 0 {
 		var others []string
 		for name, n := range need.Other.All {
-			others = append(others, fmt.Sprintf("%s %s, the most free is %s", Amount(name, n), name, Amount(name, max(0, y.MostFree.Other.Get(name)))))
+			others = append(others, fmt.Sprintf("%s %s, the most free is %s%s", Amount(name, n), name, Amount(name, max(0, y.MostFree.Other.Get(name))), by(y.MostFreeBy, name)))
 		}
 		if others == nil {
 			others = []string{"nothing else, and more is given away there than there is"}
@@ -308,16 +310,16 @@ func (y Why) short() string {
 	var parts []string
 	need := y.Need.Resources
 	if need.CPU > y.Largest.CPU {
-		parts = append(parts, fmt.Sprintf("needs %s cpu, the largest has %s",
-			job.FormatCPU(need.CPU), job.FormatCPU(y.Largest.CPU)))
+		parts = append(parts, fmt.Sprintf("needs %s cpu, the largest has %s%s",
+			job.FormatCPU(need.CPU), job.FormatCPU(y.Largest.CPU), by(y.LargestBy, "cpu")))
 	}
 	if need.Memory > y.Largest.Memory {
-		parts = append(parts, fmt.Sprintf("needs %s of memory, the largest has %s",
-			job.FormatSize(need.Memory), size(y.Largest.Memory)))
+		parts = append(parts, fmt.Sprintf("needs %s of memory, the largest has %s%s",
+			job.FormatSize(need.Memory), size(y.Largest.Memory), by(y.LargestBy, "memory")))
 	}
 	for name, n := range need.Other.All {
 		if most := y.Largest.Other.Get(name); n > most {
-			parts = append(parts, fmt.Sprintf("needs %s %s, the largest has %s", Amount(name, n), name, Amount(name, most)))
+			parts = append(parts, fmt.Sprintf("needs %s %s, the largest has %s%s", Amount(name, n), name, Amount(name, most), by(y.LargestBy, name)))
 		}
 	}
 	if parts == nil {
@@ -325,6 +327,14 @@ func (y Why) short() string {
 			job.FormatCPU(need.CPU), job.FormatSize(need.Memory))
 	}
 	return strings.Join(parts, " and ")
+}
+
+// by says that an amount is as much as it is by an over-commit.
+func by(over job.Factors, name string) string {
+	if f := over.Get(name); f != job.Once {
+		return " by an over-commit of " + job.FormatCPU(f)
+	}
+	return ""
 }
 
 // size writes bytes in a unit that leaves at least two digits: what a machine has

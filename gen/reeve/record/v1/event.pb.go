@@ -113,6 +113,7 @@ type Event struct {
 	//	*Event_StateDigested
 	//	*Event_SlotReleased
 	//	*Event_JobChanged
+	//	*Event_PoolSet
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -434,6 +435,15 @@ func (x *Event) GetJobChanged() *JobChanged {
 	return nil
 }
 
+func (x *Event) GetPoolSet() *PoolSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_PoolSet); ok {
+			return x.PoolSet
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -562,6 +572,10 @@ type Event_JobChanged struct {
 	JobChanged *JobChanged `protobuf:"bytes,31,opt,name=job_changed,json=jobChanged,proto3,oneof"`
 }
 
+type Event_PoolSet struct {
+	PoolSet *PoolSet `protobuf:"bytes,32,opt,name=pool_set,json=poolSet,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -623,6 +637,8 @@ func (*Event_StateDigested) isEvent_Kind() {}
 func (*Event_SlotReleased) isEvent_Kind() {}
 
 func (*Event_JobChanged) isEvent_Kind() {}
+
+func (*Event_PoolSet) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -969,6 +985,59 @@ func (x *QueueSet) GetPolicy() *QueuePolicy {
 	return nil
 }
 
+// PoolSet is core.PoolSet, of format 3.
+type PoolSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Policy        *PoolPolicy            `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolSet) Reset() {
+	*x = PoolSet{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolSet) ProtoMessage() {}
+
+func (x *PoolSet) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolSet.ProtoReflect.Descriptor instead.
+func (*PoolSet) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PoolSet) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PoolSet) GetPolicy() *PoolPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // TokenSet is core.TokenSet.
 type TokenSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -979,7 +1048,7 @@ type TokenSet struct {
 
 func (x *TokenSet) Reset() {
 	*x = TokenSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1060,7 @@ func (x *TokenSet) String() string {
 func (*TokenSet) ProtoMessage() {}
 
 func (x *TokenSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1073,7 @@ func (x *TokenSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenSet.ProtoReflect.Descriptor instead.
 func (*TokenSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TokenSet) GetToken() *Token {
@@ -1025,7 +1094,7 @@ type SpecAdded struct {
 
 func (x *SpecAdded) Reset() {
 	*x = SpecAdded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1106,7 @@ func (x *SpecAdded) String() string {
 func (*SpecAdded) ProtoMessage() {}
 
 func (x *SpecAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1119,7 @@ func (x *SpecAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecAdded.ProtoReflect.Descriptor instead.
 func (*SpecAdded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SpecAdded) GetHash() []byte {
@@ -1094,7 +1163,7 @@ type JobSubmitted struct {
 
 func (x *JobSubmitted) Reset() {
 	*x = JobSubmitted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1175,7 @@ func (x *JobSubmitted) String() string {
 func (*JobSubmitted) ProtoMessage() {}
 
 func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1188,7 @@ func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSubmitted.ProtoReflect.Descriptor instead.
 func (*JobSubmitted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JobSubmitted) GetId() uint64 {
@@ -1261,7 +1330,7 @@ type SlotReleased struct {
 
 func (x *SlotReleased) Reset() {
 	*x = SlotReleased{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1342,7 @@ func (x *SlotReleased) String() string {
 func (*SlotReleased) ProtoMessage() {}
 
 func (x *SlotReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1355,7 @@ func (x *SlotReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotReleased.ProtoReflect.Descriptor instead.
 func (*SlotReleased) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SlotReleased) GetJob() uint64 {
@@ -1332,7 +1401,7 @@ type JobChanged struct {
 
 func (x *JobChanged) Reset() {
 	*x = JobChanged{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1413,7 @@ func (x *JobChanged) String() string {
 func (*JobChanged) ProtoMessage() {}
 
 func (x *JobChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1426,7 @@ func (x *JobChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobChanged.ProtoReflect.Descriptor instead.
 func (*JobChanged) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobChanged) GetJob() uint64 {
@@ -1416,7 +1485,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1497,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1510,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1489,7 +1558,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1570,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1583,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1535,7 +1604,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1616,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1629,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1590,7 +1659,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1671,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1684,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1658,7 +1727,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1739,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1752,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1722,7 +1791,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +1803,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +1816,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1804,7 +1873,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1885,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1898,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1867,7 +1936,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +1948,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +1961,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -1951,7 +2020,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2032,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2045,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -2067,7 +2136,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2148,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2161,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -2132,7 +2201,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2213,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2226,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -2262,7 +2331,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2343,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2356,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -2314,7 +2383,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2395,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2408,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -2361,7 +2430,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2442,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2455,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2424,7 +2493,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2505,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2518,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2502,7 +2571,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +2583,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +2596,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2578,7 +2647,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2659,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2672,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2639,7 +2708,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2720,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2733,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2698,7 +2767,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2779,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2792,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2744,7 +2813,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2825,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2838,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2797,7 +2866,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2878,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2891,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2850,7 +2919,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +2931,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +2944,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2899,7 +2968,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xee\x10\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xa5\x11\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -2936,7 +3005,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x0estate_digested\x18\x1d \x01(\v2\x1e.reeve.record.v1.StateDigestedH\x00R\rstateDigested\x12D\n" +
 	"\rslot_released\x18\x1e \x01(\v2\x1d.reeve.record.v1.SlotReleasedH\x00R\fslotReleased\x12>\n" +
 	"\vjob_changed\x18\x1f \x01(\v2\x1b.reeve.record.v1.JobChangedH\x00R\n" +
-	"jobChangedB\x06\n" +
+	"jobChanged\x125\n" +
+	"\bpool_set\x18  \x01(\v2\x18.reeve.record.v1.PoolSetH\x00R\apoolSetB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -2964,7 +3034,10 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x03 \x01(\bR\x06paused\x12\x18\n" +
 	"\acreated\x18\x04 \x01(\x03R\acreated\x124\n" +
-	"\x06policy\x18\x05 \x01(\v2\x1c.reeve.record.v1.QueuePolicyR\x06policy\"8\n" +
+	"\x06policy\x18\x05 \x01(\v2\x1c.reeve.record.v1.QueuePolicyR\x06policy\"R\n" +
+	"\aPoolSet\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\x06policy\x18\x02 \x01(\v2\x1b.reeve.record.v1.PoolPolicyR\x06policy\"8\n" +
 	"\bTokenSet\x12,\n" +
 	"\x05token\x18\x01 \x01(\v2\x16.reeve.record.v1.TokenR\x05token\"P\n" +
 	"\tSpecAdded\x12\x12\n" +
@@ -3140,7 +3213,7 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),           // 0: reeve.record.v1.Batch
 	(*Event)(nil),           // 1: reeve.record.v1.Event
@@ -3149,103 +3222,107 @@ var file_reeve_record_v1_event_proto_goTypes = []any{
 	(*StateDigested)(nil),   // 4: reeve.record.v1.StateDigested
 	(*NamespaceSet)(nil),    // 5: reeve.record.v1.NamespaceSet
 	(*QueueSet)(nil),        // 6: reeve.record.v1.QueueSet
-	(*TokenSet)(nil),        // 7: reeve.record.v1.TokenSet
-	(*SpecAdded)(nil),       // 8: reeve.record.v1.SpecAdded
-	(*JobSubmitted)(nil),    // 9: reeve.record.v1.JobSubmitted
-	(*SlotReleased)(nil),    // 10: reeve.record.v1.SlotReleased
-	(*JobChanged)(nil),      // 11: reeve.record.v1.JobChanged
-	(*Carry)(nil),           // 12: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 13: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 14: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 15: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 16: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 17: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 18: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 19: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 20: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 21: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 22: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 23: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 24: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 25: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 26: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 27: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 28: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 29: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 30: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 31: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 32: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 33: reeve.record.v1.WorkerForgotten
-	nil,                     // 34: reeve.record.v1.AttemptAssigned.DevicesEntry
-	(*NamespacePolicy)(nil), // 35: reeve.record.v1.NamespacePolicy
-	(*QueuePolicy)(nil),     // 36: reeve.record.v1.QueuePolicy
-	(*Token)(nil),           // 37: reeve.record.v1.Token
-	(*Wait)(nil),            // 38: reeve.record.v1.Wait
-	(*KeyOf)(nil),           // 39: reeve.record.v1.KeyOf
-	(*Span)(nil),            // 40: reeve.record.v1.Span
-	(*Cause)(nil),           // 41: reeve.record.v1.Cause
-	(*Usage)(nil),           // 42: reeve.record.v1.Usage
-	(*Spent)(nil),           // 43: reeve.record.v1.Spent
-	(*Hello)(nil),           // 44: reeve.record.v1.Hello
+	(*PoolSet)(nil),         // 7: reeve.record.v1.PoolSet
+	(*TokenSet)(nil),        // 8: reeve.record.v1.TokenSet
+	(*SpecAdded)(nil),       // 9: reeve.record.v1.SpecAdded
+	(*JobSubmitted)(nil),    // 10: reeve.record.v1.JobSubmitted
+	(*SlotReleased)(nil),    // 11: reeve.record.v1.SlotReleased
+	(*JobChanged)(nil),      // 12: reeve.record.v1.JobChanged
+	(*Carry)(nil),           // 13: reeve.record.v1.Carry
+	(*JobWoken)(nil),        // 14: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),        // 15: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),       // 16: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),  // 17: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),   // 18: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),    // 19: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),        // 20: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil), // 21: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),  // 22: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),    // 23: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil), // 24: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil), // 25: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),  // 26: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil), // 27: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil), // 28: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),         // 29: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),    // 30: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),      // 31: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),   // 32: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),     // 33: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil), // 34: reeve.record.v1.WorkerForgotten
+	nil,                     // 35: reeve.record.v1.AttemptAssigned.DevicesEntry
+	(*NamespacePolicy)(nil), // 36: reeve.record.v1.NamespacePolicy
+	(*QueuePolicy)(nil),     // 37: reeve.record.v1.QueuePolicy
+	(*PoolPolicy)(nil),      // 38: reeve.record.v1.PoolPolicy
+	(*Token)(nil),           // 39: reeve.record.v1.Token
+	(*Wait)(nil),            // 40: reeve.record.v1.Wait
+	(*KeyOf)(nil),           // 41: reeve.record.v1.KeyOf
+	(*Span)(nil),            // 42: reeve.record.v1.Span
+	(*Cause)(nil),           // 43: reeve.record.v1.Cause
+	(*Usage)(nil),           // 44: reeve.record.v1.Usage
+	(*Spent)(nil),           // 45: reeve.record.v1.Spent
+	(*Hello)(nil),           // 46: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
 	2,  // 1: reeve.record.v1.Event.epoch_started:type_name -> reeve.record.v1.EpochStarted
 	5,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
 	6,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
-	7,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
-	8,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
-	9,  // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	13, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	14, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	15, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	16, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	17, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	18, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	19, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	20, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	21, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	22, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	23, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	24, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	25, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	27, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	28, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	29, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	30, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	31, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	33, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	32, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	26, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	8,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
+	9,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
+	10, // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
+	14, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	15, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	16, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	17, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	18, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	19, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	20, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	21, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	22, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	23, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	24, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	25, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	26, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	28, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	29, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	30, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	31, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	32, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	34, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	33, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	27, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
-	10, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
-	11, // 31: reeve.record.v1.Event.job_changed:type_name -> reeve.record.v1.JobChanged
-	35, // 32: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
-	36, // 33: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
-	37, // 34: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	38, // 35: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	12, // 36: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	39, // 37: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
-	40, // 38: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	40, // 39: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	40, // 40: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	41, // 41: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	41, // 42: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	34, // 43: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
-	41, // 44: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	42, // 45: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	43, // 46: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	41, // 47: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	40, // 48: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	41, // 49: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	41, // 50: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	44, // 51: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	11, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
+	12, // 31: reeve.record.v1.Event.job_changed:type_name -> reeve.record.v1.JobChanged
+	7,  // 32: reeve.record.v1.Event.pool_set:type_name -> reeve.record.v1.PoolSet
+	36, // 33: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
+	37, // 34: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
+	38, // 35: reeve.record.v1.PoolSet.policy:type_name -> reeve.record.v1.PoolPolicy
+	39, // 36: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	40, // 37: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	13, // 38: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	41, // 39: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
+	42, // 40: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	42, // 41: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	42, // 42: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	43, // 43: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	43, // 44: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	35, // 45: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	43, // 46: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	44, // 47: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	45, // 48: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	43, // 49: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	42, // 50: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	43, // 51: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	43, // 52: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	46, // 53: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -3286,18 +3363,19 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_StateDigested)(nil),
 		(*Event_SlotReleased)(nil),
 		(*Event_JobChanged)(nil),
+		(*Event_PoolSet)(nil),
 	}
-	file_reeve_record_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
 	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[12].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[22].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[13].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -923,6 +923,52 @@ func (x *NamespacePolicy) GetHalfLife() int64 {
 	return 0
 }
 
+// PoolPolicy is job.PoolPolicy.
+type PoolPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Factors in thousandths.
+	Overcommit    *Resources `protobuf:"bytes,1,opt,name=overcommit,proto3" json:"overcommit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolPolicy) Reset() {
+	*x = PoolPolicy{}
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolPolicy) ProtoMessage() {}
+
+func (x *PoolPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolPolicy.ProtoReflect.Descriptor instead.
+func (*PoolPolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PoolPolicy) GetOvercommit() *Resources {
+	if x != nil {
+		return x.Overcommit
+	}
+	return nil
+}
+
 // Limit is job.Limit.
 type Limit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -934,7 +980,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +992,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1005,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limit) GetRunning() int64 {
@@ -988,7 +1034,7 @@ type Rate struct {
 
 func (x *Rate) Reset() {
 	*x = Rate{}
-	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1046,7 @@ func (x *Rate) String() string {
 func (*Rate) ProtoMessage() {}
 
 func (x *Rate) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_part_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_part_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1059,7 @@ func (x *Rate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rate.ProtoReflect.Descriptor instead.
 func (*Rate) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_part_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Rate) GetCount() int64 {
@@ -1128,7 +1174,12 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\tguarantee\x18\x02 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tguarantee\x12,\n" +
 	"\x05limit\x18\x03 \x01(\v2\x16.reeve.record.v1.LimitR\x05limit\x12\x18\n" +
 	"\apending\x18\x04 \x01(\x03R\apending\x12\x1b\n" +
-	"\thalf_life\x18\x05 \x01(\x03R\bhalfLife\"[\n" +
+	"\thalf_life\x18\x05 \x01(\x03R\bhalfLife\"H\n" +
+	"\n" +
+	"PoolPolicy\x12:\n" +
+	"\n" +
+	"overcommit\x18\x01 \x01(\v2\x1a.reeve.record.v1.ResourcesR\n" +
+	"overcommit\"[\n" +
 	"\x05Limit\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x03R\arunning\x128\n" +
 	"\tresources\x18\x02 \x01(\v2\x1a.reeve.record.v1.ResourcesR\tresources\"D\n" +
@@ -1149,7 +1200,7 @@ func file_reeve_record_v1_part_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_part_proto_rawDescData
 }
 
-var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_reeve_record_v1_part_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Cause)(nil),           // 0: reeve.record.v1.Cause
 	(*Usage)(nil),           // 1: reeve.record.v1.Usage
@@ -1162,28 +1213,30 @@ var file_reeve_record_v1_part_proto_goTypes = []any{
 	(*Resources)(nil),       // 8: reeve.record.v1.Resources
 	(*QueuePolicy)(nil),     // 9: reeve.record.v1.QueuePolicy
 	(*NamespacePolicy)(nil), // 10: reeve.record.v1.NamespacePolicy
-	(*Limit)(nil),           // 11: reeve.record.v1.Limit
-	(*Rate)(nil),            // 12: reeve.record.v1.Rate
-	nil,                     // 13: reeve.record.v1.Hello.LabelsEntry
-	nil,                     // 14: reeve.record.v1.Hello.DevicesEntry
-	nil,                     // 15: reeve.record.v1.Resources.OtherEntry
+	(*PoolPolicy)(nil),      // 11: reeve.record.v1.PoolPolicy
+	(*Limit)(nil),           // 12: reeve.record.v1.Limit
+	(*Rate)(nil),            // 13: reeve.record.v1.Rate
+	nil,                     // 14: reeve.record.v1.Hello.LabelsEntry
+	nil,                     // 15: reeve.record.v1.Hello.DevicesEntry
+	nil,                     // 16: reeve.record.v1.Resources.OtherEntry
 }
 var file_reeve_record_v1_part_proto_depIdxs = []int32{
-	13, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
+	14, // 0: reeve.record.v1.Hello.labels:type_name -> reeve.record.v1.Hello.LabelsEntry
 	8,  // 1: reeve.record.v1.Hello.capacity:type_name -> reeve.record.v1.Resources
-	14, // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
-	15, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
+	15, // 2: reeve.record.v1.Hello.devices:type_name -> reeve.record.v1.Hello.DevicesEntry
+	16, // 3: reeve.record.v1.Resources.other:type_name -> reeve.record.v1.Resources.OtherEntry
 	8,  // 4: reeve.record.v1.QueuePolicy.guarantee:type_name -> reeve.record.v1.Resources
-	11, // 5: reeve.record.v1.QueuePolicy.limit:type_name -> reeve.record.v1.Limit
-	12, // 6: reeve.record.v1.QueuePolicy.rate:type_name -> reeve.record.v1.Rate
+	12, // 5: reeve.record.v1.QueuePolicy.limit:type_name -> reeve.record.v1.Limit
+	13, // 6: reeve.record.v1.QueuePolicy.rate:type_name -> reeve.record.v1.Rate
 	8,  // 7: reeve.record.v1.NamespacePolicy.guarantee:type_name -> reeve.record.v1.Resources
-	11, // 8: reeve.record.v1.NamespacePolicy.limit:type_name -> reeve.record.v1.Limit
-	8,  // 9: reeve.record.v1.Limit.resources:type_name -> reeve.record.v1.Resources
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 8: reeve.record.v1.NamespacePolicy.limit:type_name -> reeve.record.v1.Limit
+	8,  // 9: reeve.record.v1.PoolPolicy.overcommit:type_name -> reeve.record.v1.Resources
+	8,  // 10: reeve.record.v1.Limit.resources:type_name -> reeve.record.v1.Resources
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_part_proto_init() }
@@ -1197,7 +1250,7 @@ func file_reeve_record_v1_part_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_part_proto_rawDesc), len(file_reeve_record_v1_part_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
