@@ -87,6 +87,73 @@ func TestPoliciesAreRefused(t *testing.T) {
 	}
 }
 
+// TestPools over-commits a pool: its worker is given more at once, also after a restart, and a
+// forecast counts with that.
+func TestPools(t *testing.T) {
+	r, c := raised(t)
+	r.join(c, "w1", 2)
+	update := func(name string, known bool, factors map[string]string) (*reevev1.Pool, error) {
+		res, err := c.pools.Update(t.Context(), connect.NewRequest(&reevev1.PoolServiceUpdateRequest{
+			Name: name, Known: known, Policy: &reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: factors}},
+		}))
+		if err != nil {
+			return nil, err
+		}
+		return res.Msg.GetPool(), nil
+	}
+	for _, test := range []struct {
+		name    string
+		known   bool
+		factors map[string]string
+		code    connect.Code
+		says    string
+	}{
+		{"default", false, map[string]string{"cpu": "1000"}, connect.CodeInvalidArgument, "pool default: overcommit: cpu=1000: want a number from 0.1 to 100"},
+		{"default", false, map[string]string{"gpu": "2"}, connect.CodeInvalidArgument, "pool default: overcommit: gpu=2: each of these devices is one attempt's alone"},
+		{"No", false, nil, connect.CodeInvalidArgument, `pool: name "No"`},
+		{"night", true, nil, connect.CodeNotFound, `pool "night" has no worker and no setting; known: default`},
+	} {
+		if _, err := update(test.name, test.known, test.factors); connect.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%v; want %s that says %q", err, test.code, test.says)
+		}
+	}
+	r.submit(c, "array: 0-3\nrun: x\nresources: {cpu: 1.5}\n")
+	count := func() (p *reevev1.Pool) {
+		all := do(t, c.pools.List, &reevev1.PoolServiceListRequest{}).GetPools()
+		if len(all) != 1 || all[0].GetName() != "default" || all[0].GetHas().GetCpuMilli() != 2000 || all[0].GetWorkers() != 1 {
+			t.Fatalf("the pools are %v", all)
+		}
+		return all[0]
+	}
+	if p := count(); p.GetOffers().GetCpuMilli() != 2000 || p.GetPolicy().GetOvercommit() != nil {
+		t.Errorf("a plain pool is %v", p)
+	}
+	made, err := update("default", false, map[string]string{"cpu": "1.5", "memory": "1"})
+	if err != nil || made.GetOffers().GetCpuMilli() != 3000 || made.GetPolicy().GetOvercommit().GetFactors()["cpu"] != "1.5" || len(made.GetPolicy().GetOvercommit().GetFactors()) != 1 {
+		t.Errorf("%v, %v", made, err)
+	}
+	w := do(t, c.workers.List, &reevev1.WorkerServiceListRequest{}).GetWorkers()[0]
+	if w.GetCpuMilli() != 2000 || w.GetCpuMilliOffered() != 3000 || w.GetOvercommit()["cpu"] != "1.5" {
+		t.Errorf("the worker is %v", w)
+	}
+	for cpu, want := range map[string]string{"3": "waits", "4": "never"} {
+		plan := do(t, c.jobs.Plan, &reevev1.PlanRequest{Submit: &reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x\nresources: {cpu: " + cpu + "}\n"}}})
+		if plan.GetVerdict() != want {
+			t.Errorf("a job of %s cpu on 3 is planned as %v; want %s", cpu, plan, want)
+		}
+	}
+	r.restart()
+	if p := count(); p.GetPolicy().GetOvercommit().GetFactors()["cpu"] != "1.5" {
+		t.Errorf("after a restart the pool is %v", p)
+	}
+	if _, err := update("default", true, nil); err != nil {
+		t.Error(err)
+	}
+	if p := count(); p.GetPolicy().GetOvercommit() != nil {
+		t.Errorf("after its reset the pool is %v", p)
+	}
+}
+
 // TestOwnQuota: who administers one namespace does not say what it may have.
 func TestOwnQuota(t *testing.T) {
 	r, _ := raised(t)

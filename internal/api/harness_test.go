@@ -242,6 +242,7 @@ type clients struct {
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
 	limits     reevev1connect.LimitServiceClient
+	pools      reevev1connect.PoolServiceClient
 	tokens     reevev1connect.TokenServiceClient
 	health     reevev1connect.HealthServiceClient
 	watch      reevev1connect.WatchServiceClient
@@ -258,6 +259,7 @@ func (r *rig) as(token string, opts ...connect.ClientOption) *clients {
 		queues:     reevev1connect.NewQueueServiceClient(r.http, r.url, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(r.http, r.url, opts...),
 		limits:     reevev1connect.NewLimitServiceClient(r.http, r.url, opts...),
+		pools:      reevev1connect.NewPoolServiceClient(r.http, r.url, opts...),
 		tokens:     reevev1connect.NewTokenServiceClient(r.http, r.url, opts...),
 		health:     reevev1connect.NewHealthServiceClient(r.http, r.url, opts...),
 		watch:      reevev1connect.NewWatchServiceClient(r.http, r.url, opts...),

@@ -38,6 +38,7 @@ type (
 	Element        = reevev1.Element
 	Attempt        = reevev1.Attempt
 	Queue          = reevev1.Queue
+	Pool           = reevev1.Pool
 	Namespace      = reevev1.Namespace
 	ConcurrencyKey = reevev1.ConcurrencyKey
 	KeyUser        = reevev1.KeyUser
@@ -110,6 +111,7 @@ type Client struct {
 	queues     reevev1connect.QueueServiceClient
 	namespaces reevev1connect.NamespaceServiceClient
 	limits     reevev1connect.LimitServiceClient
+	pools      reevev1connect.PoolServiceClient
 	workers    reevev1connect.WorkerServiceClient
 	servers    reevev1connect.ServerServiceClient
 	tokens     reevev1connect.TokenServiceClient
@@ -155,6 +157,7 @@ func New(o Options) (*Client, error) {
 		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
 		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
 		limits:     reevev1connect.NewLimitServiceClient(hc, base, opts...),
+		pools:      reevev1connect.NewPoolServiceClient(hc, base, opts...),
 		workers:    reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
 		servers:    reevev1connect.NewServerServiceClient(hc, base, opts...),
 		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),

@@ -515,6 +515,16 @@ func TestCalls(t *testing.T) {
 	if queues, err = c.Queues(ctx, "team"); err != nil || queues[1].GetPaused() {
 		t.Errorf("the queue goes on being paused: %v, %v", queues, err)
 	}
+	pool, err := c.UpdatePool(ctx, "night", job.PoolChange{Overcommit: &job.Factors{}}, false)
+	check("a pool", pool.GetName() == "night" && PoolPolicy(pool) == (job.PoolPolicy{}), err)
+	pools, err := c.Pools(ctx)
+	check("pools", len(pools) == 0, err)
+	if _, err = c.Pool(ctx, "night"); job.CodeOf(err) != job.NotFound || !strings.Contains(err.Error(), `pool "night" does not exist`) {
+		t.Errorf("a pool of nothing: %v", err)
+	}
+	if got := PoolPolicy(&Pool{Policy: &reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: map[string]string{"cpu": "2"}}}}); got.Overcommit != (job.Factors{CPU: 2000}) {
+		t.Errorf("a pool's policy is %+v", got)
+	}
 	made, err := c.Submit(ctx, &SubmitRequest{Namespace: "team", Source: File([]byte("tasks: {a: {array: 0-9, run: x}}\nqueue: night\n"))})
 	check("submit", len(made) == 1 && made[0].GetId() == "1", err)
 	j, err := c.Get(ctx, "1", true)

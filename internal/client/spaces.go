@@ -108,6 +108,37 @@ func (c *Client) PauseNamespace(ctx context.Context, name string, paused bool) e
 	return err
 }
 
+// Pools returns the pools that have workers or a policy, by name.
+func (c *Client) Pools(ctx context.Context) ([]*Pool, error) {
+	a, err := call(ctx, c, c.pools.List, &reevev1.PoolServiceListRequest{})
+	return a.GetPools(), err
+}
+
+// Pool returns one of them.
+func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) {
+	all, err := c.Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return one(all, name, "pool")
+}
+
+// UpdatePool changes how a pool is given away, and returns it as it is then. One that is known has
+// workers or a policy.
+func (c *Client) UpdatePool(ctx context.Context, name string, how job.PoolChange, known bool) (*Pool, error) {
+	a, err := call(ctx, c, c.pools.Update, &reevev1.PoolServiceUpdateRequest{Name: name, Policy: wire.PoolPolicy(&how), Known: known})
+	return a.GetPool(), err
+}
+
+// PoolPolicy is how a pool is given away.
+func PoolPolicy(p *Pool) job.PoolPolicy {
+	c, err := wire.PoolChange(p.GetPolicy())
+	if err != nil { // a newer server says what this program does not know
+		c = job.PoolChange{}
+	}
+	return c.Apply(job.PoolPolicy{})
+}
+
 // Keys calls fn for each concurrency key of a namespace, by key, or for those with a text.
 func (c *Client) Keys(ctx context.Context, namespace, only string, fn func(*ConcurrencyKey) error) error {
 	q := &reevev1.LimitServiceListRequest{Namespace: namespace, Key: only, PageSize: 1000}

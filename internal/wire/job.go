@@ -240,13 +240,18 @@ func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
 	case h.Unfit != "":
 		state = "unfit"
 	}
-	return &reevev1.Worker{
+	out := &reevev1.Worker{
 		Id: fmt.Sprint(v.ID), Name: h.Name, State: state, Labels: h.Labels, CpuMilli: h.Capacity.CPU, MemoryBytes: h.Capacity.Memory,
 		Slots: int32(h.Slots), CpuMilliUsed: v.Used.CPU, MemoryBytesUsed: v.Used.Memory, Running: int32(v.Running), Prefetched: int32(v.Prefetched),
 		Executors: h.Executors, Functions: h.Functions, Version: h.Version, About: h.About, JoinedAt: Time(v.Joined), Connected: connected, Host: h.Host, Unfit: h.Unfit,
 		Resources: amountMap(h.Capacity.Other), ResourcesUsed: amountMap(v.Used.Other), Devices: deviceMap(h.Devices), DevicesUsed: deviceMap(v.Taken),
 		Pool: cmp.Or(h.Pool, core.DefaultName),
 	}
+	if v.Overcommit != (job.Factors{}) {
+		out.CpuMilliOffered, out.MemoryBytesOffered, out.ResourcesOffered = v.Offers.CPU, v.Offers.Memory, amountMap(v.Offers.Other)
+		out.Overcommit = job.FactorsByName(v.Overcommit)
+	}
+	return out
 }
 
 // StreamName is the word for a kind of log line.

@@ -108,6 +108,7 @@ func TestNothingIsForgotten(t *testing.T) {
 			Functions: []string{"f"}, Version: "v", Host: "h", About: []string{"a"}, Unfit: "no room",
 		}},
 		Used: job.Resources{CPU: 1, Memory: 1, Other: "gpu=1"}, Taken: "gpu=0", Running: 1, Prefetched: 1,
+		Offers: job.Resources{CPU: 2, Memory: 1, Other: "gpu=2\nlicence=3"}, Overcommit: job.Factors{CPU: 2500, Other: "licence=1500"},
 	}
 	if missing := unset(Worker(worker, true), "seen_at"); missing != nil { // nobody keeps it yet
 		t.Errorf("a worker lacks %v", missing)
@@ -115,6 +116,9 @@ func TestNothingIsForgotten(t *testing.T) {
 	if w := Worker(worker, true); w.GetResources()["gpu"] != 2 || w.GetResourcesUsed()["gpu"] != 1 || w.GetDevices()["gpu"] != "0,1" ||
 		w.GetDevicesUsed()["gpu"] != "0" || w.GetPool() != core.DefaultName {
 		t.Errorf("a worker with devices: %v", w)
+	}
+	if w := Worker(worker, true); w.GetCpuMilliOffered() != 2 || w.GetResourcesOffered()["licence"] != 3 || w.GetOvercommit()["cpu"] != "2.5" || len(w.GetOvercommit()) != 2 {
+		t.Errorf("a worker that is over-committed: %v", w)
 	}
 	if w := Worker(worker, true); w.GetState() != "unfit" {
 		t.Errorf("a worker that is not fit is %s", w.GetState())

@@ -184,6 +184,38 @@ func NamespaceChange(m *reevev1.NamespacePolicy) (job.NamespaceChange, error) {
 	return out, c.err
 }
 
+// Pool writes a pool with how it is given away.
+func Pool(v *core.PoolView) *reevev1.Pool {
+	return &reevev1.Pool{
+		Name: v.Name, Policy: PoolPolicy(&job.PoolChange{Overcommit: set(v.Policy.Overcommit)}), Workers: int32(v.Workers), WorkersLive: int32(v.Live),
+		Running: int32(v.Running), Slots: int32(v.Slots), Has: poolAmounts(v.Capacity), Offers: poolAmounts(v.Offers), Used: poolAmounts(v.Used),
+	}
+}
+
+func poolAmounts(r job.Resources) *reevev1.PoolAmounts {
+	return &reevev1.PoolAmounts{CpuMilli: r.CPU, MemoryBytes: r.Memory, Resources: amountMap(r.Other)}
+}
+
+// PoolPolicy writes the parts of a policy that are not nil; PoolChange reads them.
+func PoolPolicy(c *job.PoolChange) *reevev1.PoolPolicy {
+	if c.Overcommit == nil {
+		return &reevev1.PoolPolicy{}
+	}
+	return &reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: job.FactorsByName(*c.Overcommit)}}
+}
+
+// PoolChange reads the parts of a policy that are there.
+func PoolChange(m *reevev1.PoolPolicy) (job.PoolChange, error) {
+	if m.GetOvercommit() == nil {
+		return job.PoolChange{}, nil
+	}
+	f, err := job.FactorsOf(m.GetOvercommit().GetFactors())
+	if err != nil {
+		return job.PoolChange{}, fmt.Errorf("overcommit: %w", err)
+	}
+	return job.PoolChange{Overcommit: &f}, nil
+}
+
 // ConcurrencyKey writes a key of a namespace with who holds it and what waits.
 func ConcurrencyKey(namespace string, v *core.KeyView) *reevev1.ConcurrencyKey {
 	out := &reevev1.ConcurrencyKey{

@@ -65,6 +65,30 @@ func TestChangesTravel(t *testing.T) {
 	})
 }
 
+func TestPoolsTravel(t *testing.T) {
+	for _, c := range []job.PoolChange{{}, {Overcommit: &job.Factors{}}, {Overcommit: &job.Factors{CPU: 2000, Memory: 900, Other: "licence=1500"}}} {
+		if got, err := PoolChange(PoolPolicy(&c)); err != nil || !cmp.Equal(c, got) {
+			t.Errorf("%v (-want +got):\n%s", err, cmp.Diff(c, got))
+		}
+	}
+	for want, factors := range map[string]map[string]string{
+		"overcommit: cpu=much: want a number": {"cpu": "much"}, "overcommit: gpu=2: each": {"gpu": "2"}, "overcommit: memory=0.01: want": {"memory": "0.01"},
+	} {
+		if _, err := PoolChange(&reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: factors}}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v: %v; want %s", factors, err, want)
+		}
+	}
+	p := Pool(&core.PoolView{
+		PoolSet: core.PoolSet{Name: "night", Policy: job.PoolPolicy{Overcommit: job.Factors{CPU: 1500}}}, Workers: 3, Live: 2, Running: 4, Slots: 8,
+		Capacity: job.Resources{CPU: 4000}, Offers: job.Resources{CPU: 6000, Other: "licence=2"}, Used: job.Resources{CPU: 5000},
+	})
+	b, err := protojson.Marshal(p)
+	want := `{"name":"night","policy":{"overcommit":{"factors":{"cpu":"1.5"}}},"workers":3,"workersLive":2,"running":4,"slots":8,"has":{"cpuMilli":"4000"},"offers":{"cpuMilli":"6000","resources":{"licence":"2"}},"used":{"cpuMilli":"5000"}}`
+	if got := strings.ReplaceAll(string(b), " ", ""); err != nil || got != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+}
+
 func TestPoliciesAsJSON(t *testing.T) {
 	q := Queue(&core.QueueView{QueueSet: core.QueueSet{Name: "night", Policy: job.QueuePolicy{
 		Order: job.ByShare, Limit: job.Limit{Running: 10, Resources: job.Resources{CPU: 16_000}}, Rate: job.Rate{Count: 10, Per: job.Duration(time.Second), Burst: 20},

@@ -41,6 +41,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"retry", ""}, []string{done, "last"}},
 		{[]string{"drain", ""}, []string{"w1"}},
 		{[]string{"queues", "pause", ""}, []string{"default", "gpu"}},
+		{[]string{"pools", "set", ""}, []string{"default"}},
 		{[]string{"queues", "pause", "g"}, []string{"gpu"}},
 		{[]string{"namespaces", "pause", ""}, []string{"default", "team-a"}},
 		{[]string{"tokens", "revoke", ""}, []string{"ci"}},

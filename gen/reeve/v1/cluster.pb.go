@@ -1866,6 +1866,455 @@ func (*LimitServiceReleaseResponse) Descriptor() ([]byte, []int) {
 	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
+// Pool is a named set of workers.
+type Pool struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Policy *PoolPolicy            `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How many workers it has, and how many of them are connected. What follows is of those.
+	Workers     int32 `protobuf:"varint,3,opt,name=workers,proto3" json:"workers,omitempty"`
+	WorkersLive int32 `protobuf:"varint,4,opt,name=workers_live,json=workersLive,proto3" json:"workers_live,omitempty"`
+	Running     int32 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
+	Slots       int32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
+	// What they have, what of that may be given away by the pool's policy, and what attempts have.
+	Has           *PoolAmounts `protobuf:"bytes,7,opt,name=has,proto3" json:"has,omitempty"`
+	Offers        *PoolAmounts `protobuf:"bytes,8,opt,name=offers,proto3" json:"offers,omitempty"`
+	Used          *PoolAmounts `protobuf:"bytes,9,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pool) Reset() {
+	*x = Pool{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pool) ProtoMessage() {}
+
+func (x *Pool) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pool.ProtoReflect.Descriptor instead.
+func (*Pool) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Pool) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Pool) GetPolicy() *PoolPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *Pool) GetWorkers() int32 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
+func (x *Pool) GetWorkersLive() int32 {
+	if x != nil {
+		return x.WorkersLive
+	}
+	return 0
+}
+
+func (x *Pool) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Pool) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Pool) GetHas() *PoolAmounts {
+	if x != nil {
+		return x.Has
+	}
+	return nil
+}
+
+func (x *Pool) GetOffers() *PoolAmounts {
+	if x != nil {
+		return x.Offers
+	}
+	return nil
+}
+
+func (x *Pool) GetUsed() *PoolAmounts {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+// PoolAmounts is resources of all workers of a pool together.
+type PoolAmounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CpuMilli      int64                  `protobuf:"varint,1,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
+	MemoryBytes   int64                  `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Resources     map[string]int64       `protobuf:"bytes,3,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolAmounts) Reset() {
+	*x = PoolAmounts{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolAmounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolAmounts) ProtoMessage() {}
+
+func (x *PoolAmounts) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolAmounts.ProtoReflect.Descriptor instead.
+func (*PoolAmounts) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PoolAmounts) GetCpuMilli() int64 {
+	if x != nil {
+		return x.CpuMilli
+	}
+	return 0
+}
+
+func (x *PoolAmounts) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *PoolAmounts) GetResources() map[string]int64 {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+// PoolPolicy is how a pool is given away. In a request, what is left out stays as it is.
+type PoolPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Overcommit    *Overcommit            `protobuf:"bytes,1,opt,name=overcommit,proto3" json:"overcommit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolPolicy) Reset() {
+	*x = PoolPolicy{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolPolicy) ProtoMessage() {}
+
+func (x *PoolPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolPolicy.ProtoReflect.Descriptor instead.
+func (*PoolPolicy) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PoolPolicy) GetOvercommit() *Overcommit {
+	if x != nil {
+		return x.Overcommit
+	}
+	return nil
+}
+
+// Overcommit is by what amounts of each worker are multiplied before attempts are given parts of
+// them, by name: cpu, memory and others that are counted, as numbers such as "1.5". Those that are
+// not named are given away as they are; none at all ends it.
+type Overcommit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Factors       map[string]string      `protobuf:"bytes,1,rep,name=factors,proto3" json:"factors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Overcommit) Reset() {
+	*x = Overcommit{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Overcommit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Overcommit) ProtoMessage() {}
+
+func (x *Overcommit) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Overcommit.ProtoReflect.Descriptor instead.
+func (*Overcommit) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Overcommit) GetFactors() map[string]string {
+	if x != nil {
+		return x.Factors
+	}
+	return nil
+}
+
+type PoolServiceListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolServiceListRequest) Reset() {
+	*x = PoolServiceListRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolServiceListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolServiceListRequest) ProtoMessage() {}
+
+func (x *PoolServiceListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolServiceListRequest.ProtoReflect.Descriptor instead.
+func (*PoolServiceListRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{37}
+}
+
+type PoolServiceListResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pools         []*Pool                `protobuf:"bytes,1,rep,name=pools,proto3" json:"pools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolServiceListResponse) Reset() {
+	*x = PoolServiceListResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolServiceListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolServiceListResponse) ProtoMessage() {}
+
+func (x *PoolServiceListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolServiceListResponse.ProtoReflect.Descriptor instead.
+func (*PoolServiceListResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PoolServiceListResponse) GetPools() []*Pool {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+type PoolServiceUpdateRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Policy *PoolPolicy            `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Whether a pool without workers and without a policy is an error.
+	Known         bool `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolServiceUpdateRequest) Reset() {
+	*x = PoolServiceUpdateRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolServiceUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolServiceUpdateRequest) ProtoMessage() {}
+
+func (x *PoolServiceUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolServiceUpdateRequest.ProtoReflect.Descriptor instead.
+func (*PoolServiceUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *PoolServiceUpdateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PoolServiceUpdateRequest) GetPolicy() *PoolPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PoolServiceUpdateRequest) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+type PoolServiceUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pool          *Pool                  `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolServiceUpdateResponse) Reset() {
+	*x = PoolServiceUpdateResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolServiceUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolServiceUpdateResponse) ProtoMessage() {}
+
+func (x *PoolServiceUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolServiceUpdateResponse.ProtoReflect.Descriptor instead.
+func (*PoolServiceUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *PoolServiceUpdateResponse) GetPool() *Pool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
 // Token is a credential.
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1885,7 +2334,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +2346,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[33]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +2359,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Token) GetId() string {
@@ -1986,7 +2435,7 @@ type TokenServiceCreateRequest struct {
 
 func (x *TokenServiceCreateRequest) Reset() {
 	*x = TokenServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2447,7 @@ func (x *TokenServiceCreateRequest) String() string {
 func (*TokenServiceCreateRequest) ProtoMessage() {}
 
 func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[34]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2460,7 @@ func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TokenServiceCreateRequest) GetName() string {
@@ -2060,7 +2509,7 @@ type TokenServiceCreateResponse struct {
 
 func (x *TokenServiceCreateResponse) Reset() {
 	*x = TokenServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2521,7 @@ func (x *TokenServiceCreateResponse) String() string {
 func (*TokenServiceCreateResponse) ProtoMessage() {}
 
 func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[35]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2534,7 @@ func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TokenServiceCreateResponse) GetToken() *Token {
@@ -2117,7 +2566,7 @@ type TokenServiceListRequest struct {
 
 func (x *TokenServiceListRequest) Reset() {
 	*x = TokenServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2578,7 @@ func (x *TokenServiceListRequest) String() string {
 func (*TokenServiceListRequest) ProtoMessage() {}
 
 func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[36]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2591,7 @@ func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 type TokenServiceListResponse struct {
@@ -2154,7 +2603,7 @@ type TokenServiceListResponse struct {
 
 func (x *TokenServiceListResponse) Reset() {
 	*x = TokenServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2615,7 @@ func (x *TokenServiceListResponse) String() string {
 func (*TokenServiceListResponse) ProtoMessage() {}
 
 func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[37]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2628,7 @@ func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TokenServiceListResponse) GetTokens() []*Token {
@@ -2199,7 +2648,7 @@ type TokenServiceRevokeRequest struct {
 
 func (x *TokenServiceRevokeRequest) Reset() {
 	*x = TokenServiceRevokeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2660,7 @@ func (x *TokenServiceRevokeRequest) String() string {
 func (*TokenServiceRevokeRequest) ProtoMessage() {}
 
 func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[38]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2673,7 @@ func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TokenServiceRevokeRequest) GetId() string {
@@ -2242,7 +2691,7 @@ type TokenServiceRevokeResponse struct {
 
 func (x *TokenServiceRevokeResponse) Reset() {
 	*x = TokenServiceRevokeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2703,7 @@ func (x *TokenServiceRevokeResponse) String() string {
 func (*TokenServiceRevokeResponse) ProtoMessage() {}
 
 func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[39]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2716,7 @@ func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 type CheckRequest struct {
@@ -2278,7 +2727,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2739,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[40]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2752,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 type CheckResponse struct {
@@ -2316,7 +2765,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2777,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2790,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CheckResponse) GetStatus() string {
@@ -2359,7 +2808,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2820,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2833,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 type StatusResponse struct {
@@ -2408,7 +2857,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2869,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2882,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -2543,7 +2992,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +3004,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +3017,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Server) GetAddress() string {
@@ -2628,7 +3077,7 @@ type ServerServiceListRequest struct {
 
 func (x *ServerServiceListRequest) Reset() {
 	*x = ServerServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +3089,7 @@ func (x *ServerServiceListRequest) String() string {
 func (*ServerServiceListRequest) ProtoMessage() {}
 
 func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +3102,7 @@ func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ServerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{53}
 }
 
 type ServerServiceListResponse struct {
@@ -2669,7 +3118,7 @@ type ServerServiceListResponse struct {
 
 func (x *ServerServiceListResponse) Reset() {
 	*x = ServerServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +3130,7 @@ func (x *ServerServiceListResponse) String() string {
 func (*ServerServiceListResponse) ProtoMessage() {}
 
 func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +3143,7 @@ func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ServerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{46}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ServerServiceListResponse) GetServers() []*Server {
@@ -2726,7 +3175,7 @@ type FinalizeRequest struct {
 
 func (x *FinalizeRequest) Reset() {
 	*x = FinalizeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +3187,7 @@ func (x *FinalizeRequest) String() string {
 func (*FinalizeRequest) ProtoMessage() {}
 
 func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +3200,7 @@ func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeRequest.ProtoReflect.Descriptor instead.
 func (*FinalizeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{47}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{55}
 }
 
 type FinalizeResponse struct {
@@ -2765,7 +3214,7 @@ type FinalizeResponse struct {
 
 func (x *FinalizeResponse) Reset() {
 	*x = FinalizeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3226,7 @@ func (x *FinalizeResponse) String() string {
 func (*FinalizeResponse) ProtoMessage() {}
 
 func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3239,7 @@ func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeResponse.ProtoReflect.Descriptor instead.
 func (*FinalizeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{48}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FinalizeResponse) GetBefore() uint32 {
@@ -2821,7 +3270,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +3282,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +3295,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{49}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -2883,7 +3332,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +3344,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +3357,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{50}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WatchResponse) GetCursor() string {
@@ -2955,7 +3404,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3416,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3429,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{51}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WatchEvent) GetCursor() string {
@@ -3178,7 +3627,44 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
 	"\x06holder\x18\x03 \x01(\tR\x06holder\"\x1d\n" +
-	"\x1bLimitServiceReleaseResponse\"\xb3\x02\n" +
+	"\x1bLimitServiceReleaseResponse\"\xb8\x02\n" +
+	"\x04Pool\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
+	"\x06policy\x18\x02 \x01(\v2\x14.reeve.v1.PoolPolicyR\x06policy\x12\x18\n" +
+	"\aworkers\x18\x03 \x01(\x05R\aworkers\x12!\n" +
+	"\fworkers_live\x18\x04 \x01(\x05R\vworkersLive\x12\x18\n" +
+	"\arunning\x18\x05 \x01(\x05R\arunning\x12\x14\n" +
+	"\x05slots\x18\x06 \x01(\x05R\x05slots\x12'\n" +
+	"\x03has\x18\a \x01(\v2\x15.reeve.v1.PoolAmountsR\x03has\x12-\n" +
+	"\x06offers\x18\b \x01(\v2\x15.reeve.v1.PoolAmountsR\x06offers\x12)\n" +
+	"\x04used\x18\t \x01(\v2\x15.reeve.v1.PoolAmountsR\x04used\"\xcf\x01\n" +
+	"\vPoolAmounts\x12\x1b\n" +
+	"\tcpu_milli\x18\x01 \x01(\x03R\bcpuMilli\x12!\n" +
+	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\x12B\n" +
+	"\tresources\x18\x03 \x03(\v2$.reeve.v1.PoolAmounts.ResourcesEntryR\tresources\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"B\n" +
+	"\n" +
+	"PoolPolicy\x124\n" +
+	"\n" +
+	"overcommit\x18\x01 \x01(\v2\x14.reeve.v1.OvercommitR\n" +
+	"overcommit\"\x85\x01\n" +
+	"\n" +
+	"Overcommit\x12;\n" +
+	"\afactors\x18\x01 \x03(\v2!.reeve.v1.Overcommit.FactorsEntryR\afactors\x1a:\n" +
+	"\fFactorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x18\n" +
+	"\x16PoolServiceListRequest\"?\n" +
+	"\x17PoolServiceListResponse\x12$\n" +
+	"\x05pools\x18\x01 \x03(\v2\x0e.reeve.v1.PoolR\x05pools\"r\n" +
+	"\x18PoolServiceUpdateRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
+	"\x06policy\x18\x02 \x01(\v2\x14.reeve.v1.PoolPolicyR\x06policy\x12\x14\n" +
+	"\x05known\x18\x03 \x01(\bR\x05known\"?\n" +
+	"\x19PoolServiceUpdateResponse\x12\"\n" +
+	"\x04pool\x18\x01 \x01(\v2\x0e.reeve.v1.PoolR\x04pool\"\xb3\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -3286,7 +3772,10 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x06Resume\x12'.reeve.v1.NamespaceServiceResumeRequest\x1a(.reeve.v1.NamespaceServiceResumeResponse2\xb5\x01\n" +
 	"\fLimitService\x12M\n" +
 	"\x04List\x12!.reeve.v1.LimitServiceListRequest\x1a\".reeve.v1.LimitServiceListResponse\x12V\n" +
-	"\aRelease\x12$.reeve.v1.LimitServiceReleaseRequest\x1a%.reeve.v1.LimitServiceReleaseResponse2\x87\x02\n" +
+	"\aRelease\x12$.reeve.v1.LimitServiceReleaseRequest\x1a%.reeve.v1.LimitServiceReleaseResponse2\xad\x01\n" +
+	"\vPoolService\x12K\n" +
+	"\x04List\x12 .reeve.v1.PoolServiceListRequest\x1a!.reeve.v1.PoolServiceListResponse\x12Q\n" +
+	"\x06Update\x12\".reeve.v1.PoolServiceUpdateRequest\x1a#.reeve.v1.PoolServiceUpdateResponse2\x87\x02\n" +
 	"\fTokenService\x12S\n" +
 	"\x06Create\x12#.reeve.v1.TokenServiceCreateRequest\x1a$.reeve.v1.TokenServiceCreateResponse\x12M\n" +
 	"\x04List\x12!.reeve.v1.TokenServiceListRequest\x1a\".reeve.v1.TokenServiceListResponse\x12S\n" +
@@ -3312,7 +3801,7 @@ func file_reeve_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_cluster_proto_rawDescData
 }
 
-var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*Queue)(nil),                          // 0: reeve.v1.Queue
 	(*QueuePolicy)(nil),                    // 1: reeve.v1.QueuePolicy
@@ -3347,43 +3836,53 @@ var file_reeve_v1_cluster_proto_goTypes = []any{
 	(*LimitServiceListResponse)(nil),       // 30: reeve.v1.LimitServiceListResponse
 	(*LimitServiceReleaseRequest)(nil),     // 31: reeve.v1.LimitServiceReleaseRequest
 	(*LimitServiceReleaseResponse)(nil),    // 32: reeve.v1.LimitServiceReleaseResponse
-	(*Token)(nil),                          // 33: reeve.v1.Token
-	(*TokenServiceCreateRequest)(nil),      // 34: reeve.v1.TokenServiceCreateRequest
-	(*TokenServiceCreateResponse)(nil),     // 35: reeve.v1.TokenServiceCreateResponse
-	(*TokenServiceListRequest)(nil),        // 36: reeve.v1.TokenServiceListRequest
-	(*TokenServiceListResponse)(nil),       // 37: reeve.v1.TokenServiceListResponse
-	(*TokenServiceRevokeRequest)(nil),      // 38: reeve.v1.TokenServiceRevokeRequest
-	(*TokenServiceRevokeResponse)(nil),     // 39: reeve.v1.TokenServiceRevokeResponse
-	(*CheckRequest)(nil),                   // 40: reeve.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 41: reeve.v1.CheckResponse
-	(*StatusRequest)(nil),                  // 42: reeve.v1.StatusRequest
-	(*StatusResponse)(nil),                 // 43: reeve.v1.StatusResponse
-	(*Server)(nil),                         // 44: reeve.v1.Server
-	(*ServerServiceListRequest)(nil),       // 45: reeve.v1.ServerServiceListRequest
-	(*ServerServiceListResponse)(nil),      // 46: reeve.v1.ServerServiceListResponse
-	(*FinalizeRequest)(nil),                // 47: reeve.v1.FinalizeRequest
-	(*FinalizeResponse)(nil),               // 48: reeve.v1.FinalizeResponse
-	(*WatchRequest)(nil),                   // 49: reeve.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 50: reeve.v1.WatchResponse
-	(*WatchEvent)(nil),                     // 51: reeve.v1.WatchEvent
-	nil,                                    // 52: reeve.v1.Amounts.ResourcesEntry
-	nil,                                    // 53: reeve.v1.Limit.ResourcesEntry
-	(*timestamppb.Timestamp)(nil),          // 54: google.protobuf.Timestamp
+	(*Pool)(nil),                           // 33: reeve.v1.Pool
+	(*PoolAmounts)(nil),                    // 34: reeve.v1.PoolAmounts
+	(*PoolPolicy)(nil),                     // 35: reeve.v1.PoolPolicy
+	(*Overcommit)(nil),                     // 36: reeve.v1.Overcommit
+	(*PoolServiceListRequest)(nil),         // 37: reeve.v1.PoolServiceListRequest
+	(*PoolServiceListResponse)(nil),        // 38: reeve.v1.PoolServiceListResponse
+	(*PoolServiceUpdateRequest)(nil),       // 39: reeve.v1.PoolServiceUpdateRequest
+	(*PoolServiceUpdateResponse)(nil),      // 40: reeve.v1.PoolServiceUpdateResponse
+	(*Token)(nil),                          // 41: reeve.v1.Token
+	(*TokenServiceCreateRequest)(nil),      // 42: reeve.v1.TokenServiceCreateRequest
+	(*TokenServiceCreateResponse)(nil),     // 43: reeve.v1.TokenServiceCreateResponse
+	(*TokenServiceListRequest)(nil),        // 44: reeve.v1.TokenServiceListRequest
+	(*TokenServiceListResponse)(nil),       // 45: reeve.v1.TokenServiceListResponse
+	(*TokenServiceRevokeRequest)(nil),      // 46: reeve.v1.TokenServiceRevokeRequest
+	(*TokenServiceRevokeResponse)(nil),     // 47: reeve.v1.TokenServiceRevokeResponse
+	(*CheckRequest)(nil),                   // 48: reeve.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 49: reeve.v1.CheckResponse
+	(*StatusRequest)(nil),                  // 50: reeve.v1.StatusRequest
+	(*StatusResponse)(nil),                 // 51: reeve.v1.StatusResponse
+	(*Server)(nil),                         // 52: reeve.v1.Server
+	(*ServerServiceListRequest)(nil),       // 53: reeve.v1.ServerServiceListRequest
+	(*ServerServiceListResponse)(nil),      // 54: reeve.v1.ServerServiceListResponse
+	(*FinalizeRequest)(nil),                // 55: reeve.v1.FinalizeRequest
+	(*FinalizeResponse)(nil),               // 56: reeve.v1.FinalizeResponse
+	(*WatchRequest)(nil),                   // 57: reeve.v1.WatchRequest
+	(*WatchResponse)(nil),                  // 58: reeve.v1.WatchResponse
+	(*WatchEvent)(nil),                     // 59: reeve.v1.WatchEvent
+	nil,                                    // 60: reeve.v1.Amounts.ResourcesEntry
+	nil,                                    // 61: reeve.v1.Limit.ResourcesEntry
+	nil,                                    // 62: reeve.v1.PoolAmounts.ResourcesEntry
+	nil,                                    // 63: reeve.v1.Overcommit.FactorsEntry
+	(*timestamppb.Timestamp)(nil),          // 64: google.protobuf.Timestamp
 }
 var file_reeve_v1_cluster_proto_depIdxs = []int32{
-	54, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
+	64, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: reeve.v1.Queue.policy:type_name -> reeve.v1.QueuePolicy
 	2,  // 2: reeve.v1.QueuePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 3: reeve.v1.QueuePolicy.limit:type_name -> reeve.v1.Limit
 	4,  // 4: reeve.v1.QueuePolicy.rate:type_name -> reeve.v1.Rate
-	52, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
-	53, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
+	60, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
+	61, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
 	1,  // 7: reeve.v1.QueueServiceCreateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 8: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
 	1,  // 9: reeve.v1.QueueServiceUpdateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 10: reeve.v1.QueueServiceUpdateResponse.queue:type_name -> reeve.v1.Queue
 	0,  // 11: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
-	54, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
+	64, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
 	16, // 13: reeve.v1.Namespace.policy:type_name -> reeve.v1.NamespacePolicy
 	2,  // 14: reeve.v1.NamespacePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 15: reeve.v1.NamespacePolicy.limit:type_name -> reeve.v1.Limit
@@ -3392,67 +3891,81 @@ var file_reeve_v1_cluster_proto_depIdxs = []int32{
 	16, // 18: reeve.v1.NamespaceServiceUpdateRequest.policy:type_name -> reeve.v1.NamespacePolicy
 	15, // 19: reeve.v1.NamespaceServiceUpdateResponse.namespace:type_name -> reeve.v1.Namespace
 	15, // 20: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
-	54, // 21: reeve.v1.ConcurrencyKey.opens_at:type_name -> google.protobuf.Timestamp
+	64, // 21: reeve.v1.ConcurrencyKey.opens_at:type_name -> google.protobuf.Timestamp
 	28, // 22: reeve.v1.ConcurrencyKey.holders:type_name -> reeve.v1.KeyUser
 	28, // 23: reeve.v1.ConcurrencyKey.waiters:type_name -> reeve.v1.KeyUser
-	54, // 24: reeve.v1.KeyUser.since:type_name -> google.protobuf.Timestamp
+	64, // 24: reeve.v1.KeyUser.since:type_name -> google.protobuf.Timestamp
 	27, // 25: reeve.v1.LimitServiceListResponse.keys:type_name -> reeve.v1.ConcurrencyKey
-	54, // 26: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	54, // 27: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	54, // 28: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	33, // 29: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
-	33, // 30: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
-	54, // 31: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	54, // 32: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
-	54, // 33: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 34: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
-	51, // 35: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
-	54, // 36: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
-	5,  // 37: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
-	7,  // 38: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
-	9,  // 39: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
-	11, // 40: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
-	13, // 41: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
-	17, // 42: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
-	19, // 43: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
-	21, // 44: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
-	23, // 45: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
-	25, // 46: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
-	29, // 47: reeve.v1.LimitService.List:input_type -> reeve.v1.LimitServiceListRequest
-	31, // 48: reeve.v1.LimitService.Release:input_type -> reeve.v1.LimitServiceReleaseRequest
-	34, // 49: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
-	36, // 50: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
-	38, // 51: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
-	40, // 52: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
-	42, // 53: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
-	45, // 54: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
-	47, // 55: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
-	49, // 56: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
-	6,  // 57: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
-	8,  // 58: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
-	10, // 59: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
-	12, // 60: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
-	14, // 61: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
-	18, // 62: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
-	20, // 63: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
-	22, // 64: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
-	24, // 65: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
-	26, // 66: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
-	30, // 67: reeve.v1.LimitService.List:output_type -> reeve.v1.LimitServiceListResponse
-	32, // 68: reeve.v1.LimitService.Release:output_type -> reeve.v1.LimitServiceReleaseResponse
-	35, // 69: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
-	37, // 70: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
-	39, // 71: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
-	41, // 72: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
-	43, // 73: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
-	46, // 74: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
-	48, // 75: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
-	50, // 76: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
-	57, // [57:77] is the sub-list for method output_type
-	37, // [37:57] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	35, // 26: reeve.v1.Pool.policy:type_name -> reeve.v1.PoolPolicy
+	34, // 27: reeve.v1.Pool.has:type_name -> reeve.v1.PoolAmounts
+	34, // 28: reeve.v1.Pool.offers:type_name -> reeve.v1.PoolAmounts
+	34, // 29: reeve.v1.Pool.used:type_name -> reeve.v1.PoolAmounts
+	62, // 30: reeve.v1.PoolAmounts.resources:type_name -> reeve.v1.PoolAmounts.ResourcesEntry
+	36, // 31: reeve.v1.PoolPolicy.overcommit:type_name -> reeve.v1.Overcommit
+	63, // 32: reeve.v1.Overcommit.factors:type_name -> reeve.v1.Overcommit.FactorsEntry
+	33, // 33: reeve.v1.PoolServiceListResponse.pools:type_name -> reeve.v1.Pool
+	35, // 34: reeve.v1.PoolServiceUpdateRequest.policy:type_name -> reeve.v1.PoolPolicy
+	33, // 35: reeve.v1.PoolServiceUpdateResponse.pool:type_name -> reeve.v1.Pool
+	64, // 36: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	64, // 37: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	64, // 38: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	41, // 39: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
+	41, // 40: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
+	64, // 41: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	64, // 42: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
+	64, // 43: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
+	52, // 44: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
+	59, // 45: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
+	64, // 46: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
+	5,  // 47: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
+	7,  // 48: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
+	9,  // 49: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
+	11, // 50: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
+	13, // 51: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
+	17, // 52: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
+	19, // 53: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
+	21, // 54: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
+	23, // 55: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
+	25, // 56: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
+	29, // 57: reeve.v1.LimitService.List:input_type -> reeve.v1.LimitServiceListRequest
+	31, // 58: reeve.v1.LimitService.Release:input_type -> reeve.v1.LimitServiceReleaseRequest
+	37, // 59: reeve.v1.PoolService.List:input_type -> reeve.v1.PoolServiceListRequest
+	39, // 60: reeve.v1.PoolService.Update:input_type -> reeve.v1.PoolServiceUpdateRequest
+	42, // 61: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
+	44, // 62: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
+	46, // 63: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
+	48, // 64: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
+	50, // 65: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
+	53, // 66: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
+	55, // 67: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
+	57, // 68: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
+	6,  // 69: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
+	8,  // 70: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
+	10, // 71: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
+	12, // 72: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
+	14, // 73: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
+	18, // 74: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
+	20, // 75: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
+	22, // 76: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
+	24, // 77: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
+	26, // 78: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
+	30, // 79: reeve.v1.LimitService.List:output_type -> reeve.v1.LimitServiceListResponse
+	32, // 80: reeve.v1.LimitService.Release:output_type -> reeve.v1.LimitServiceReleaseResponse
+	38, // 81: reeve.v1.PoolService.List:output_type -> reeve.v1.PoolServiceListResponse
+	40, // 82: reeve.v1.PoolService.Update:output_type -> reeve.v1.PoolServiceUpdateResponse
+	43, // 83: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
+	45, // 84: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
+	47, // 85: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
+	49, // 86: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
+	51, // 87: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
+	54, // 88: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
+	56, // 89: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
+	58, // 90: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
+	69, // [69:91] is the sub-list for method output_type
+	47, // [47:69] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_cluster_proto_init() }
@@ -3462,16 +3975,16 @@ func file_reeve_v1_cluster_proto_init() {
 	}
 	file_reeve_v1_cluster_proto_msgTypes[1].OneofWrappers = []any{}
 	file_reeve_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{}
-	file_reeve_v1_cluster_proto_msgTypes[44].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[52].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_cluster_proto_rawDesc), len(file_reeve_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   64,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_reeve_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_reeve_v1_cluster_proto_depIdxs,

@@ -107,11 +107,17 @@ type Worker struct {
 	ResourcesUsed map[string]int64 `protobuf:"bytes,22,rep,name=resources_used,json=resourcesUsed,proto3" json:"resources_used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Ids of devices by the name of their resource, separated by commas; and those that
 	// attempts have.
-	Devices       map[string]string `protobuf:"bytes,23,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	DevicesUsed   map[string]string `protobuf:"bytes,24,rep,name=devices_used,json=devicesUsed,proto3" json:"devices_used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Pool          string            `protobuf:"bytes,25,opt,name=pool,proto3" json:"pool,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Devices     map[string]string `protobuf:"bytes,23,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	DevicesUsed map[string]string `protobuf:"bytes,24,rep,name=devices_used,json=devicesUsed,proto3" json:"devices_used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Pool        string            `protobuf:"bytes,25,opt,name=pool,proto3" json:"pool,omitempty"`
+	// What of its amounts may be given away, where its pool says another number than it has; and the
+	// factors by which, such as cpu: "2".
+	CpuMilliOffered    int64             `protobuf:"varint,26,opt,name=cpu_milli_offered,json=cpuMilliOffered,proto3" json:"cpu_milli_offered,omitempty"`
+	MemoryBytesOffered int64             `protobuf:"varint,27,opt,name=memory_bytes_offered,json=memoryBytesOffered,proto3" json:"memory_bytes_offered,omitempty"`
+	ResourcesOffered   map[string]int64  `protobuf:"bytes,28,rep,name=resources_offered,json=resourcesOffered,proto3" json:"resources_offered,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Overcommit         map[string]string `protobuf:"bytes,29,rep,name=overcommit,proto3" json:"overcommit,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Worker) Reset() {
@@ -317,6 +323,34 @@ func (x *Worker) GetPool() string {
 		return x.Pool
 	}
 	return ""
+}
+
+func (x *Worker) GetCpuMilliOffered() int64 {
+	if x != nil {
+		return x.CpuMilliOffered
+	}
+	return 0
+}
+
+func (x *Worker) GetMemoryBytesOffered() int64 {
+	if x != nil {
+		return x.MemoryBytesOffered
+	}
+	return 0
+}
+
+func (x *Worker) GetResourcesOffered() map[string]int64 {
+	if x != nil {
+		return x.ResourcesOffered
+	}
+	return nil
+}
+
+func (x *Worker) GetOvercommit() map[string]string {
+	if x != nil {
+		return x.Overcommit
+	}
+	return nil
 }
 
 type WorkerServiceListRequest struct {
@@ -3133,7 +3167,7 @@ var File_reeve_v1_worker_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\t\n" +
+	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\f\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3162,7 +3196,13 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x0eresources_used\x18\x16 \x03(\v2#.reeve.v1.Worker.ResourcesUsedEntryR\rresourcesUsed\x127\n" +
 	"\adevices\x18\x17 \x03(\v2\x1d.reeve.v1.Worker.DevicesEntryR\adevices\x12D\n" +
 	"\fdevices_used\x18\x18 \x03(\v2!.reeve.v1.Worker.DevicesUsedEntryR\vdevicesUsed\x12\x12\n" +
-	"\x04pool\x18\x19 \x01(\tR\x04pool\x1a9\n" +
+	"\x04pool\x18\x19 \x01(\tR\x04pool\x12*\n" +
+	"\x11cpu_milli_offered\x18\x1a \x01(\x03R\x0fcpuMilliOffered\x120\n" +
+	"\x14memory_bytes_offered\x18\x1b \x01(\x03R\x12memoryBytesOffered\x12S\n" +
+	"\x11resources_offered\x18\x1c \x03(\v2&.reeve.v1.Worker.ResourcesOfferedEntryR\x10resourcesOffered\x12@\n" +
+	"\n" +
+	"overcommit\x18\x1d \x03(\v2 .reeve.v1.Worker.OvercommitEntryR\n" +
+	"overcommit\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
@@ -3176,6 +3216,12 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
 	"\x10DevicesUsedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15ResourcesOfferedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a=\n" +
+	"\x0fOvercommitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1a\n" +
 	"\x18WorkerServiceListRequest\"G\n" +
@@ -3433,7 +3479,7 @@ func file_reeve_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_reeve_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_reeve_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_reeve_v1_worker_proto_goTypes = []any{
 	(HeldPhase)(0),                    // 0: reeve.v1.HeldPhase
 	(*Worker)(nil),                    // 1: reeve.v1.Worker
@@ -3482,74 +3528,78 @@ var file_reeve_v1_worker_proto_goTypes = []any{
 	nil,                               // 44: reeve.v1.Worker.ResourcesUsedEntry
 	nil,                               // 45: reeve.v1.Worker.DevicesEntry
 	nil,                               // 46: reeve.v1.Worker.DevicesUsedEntry
-	nil,                               // 47: reeve.v1.Hello.LabelsEntry
-	nil,                               // 48: reeve.v1.Hello.ResourcesEntry
-	nil,                               // 49: reeve.v1.Hello.DevicesEntry
-	nil,                               // 50: reeve.v1.Assignment.DevicesEntry
-	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
+	nil,                               // 47: reeve.v1.Worker.ResourcesOfferedEntry
+	nil,                               // 48: reeve.v1.Worker.OvercommitEntry
+	nil,                               // 49: reeve.v1.Hello.LabelsEntry
+	nil,                               // 50: reeve.v1.Hello.ResourcesEntry
+	nil,                               // 51: reeve.v1.Hello.DevicesEntry
+	nil,                               // 52: reeve.v1.Assignment.DevicesEntry
+	(*timestamppb.Timestamp)(nil),     // 53: google.protobuf.Timestamp
 }
 var file_reeve_v1_worker_proto_depIdxs = []int32{
 	42, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
-	51, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
-	51, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
+	53, // 1: reeve.v1.Worker.joined_at:type_name -> google.protobuf.Timestamp
+	53, // 2: reeve.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
 	43, // 3: reeve.v1.Worker.resources:type_name -> reeve.v1.Worker.ResourcesEntry
 	44, // 4: reeve.v1.Worker.resources_used:type_name -> reeve.v1.Worker.ResourcesUsedEntry
 	45, // 5: reeve.v1.Worker.devices:type_name -> reeve.v1.Worker.DevicesEntry
 	46, // 6: reeve.v1.Worker.devices_used:type_name -> reeve.v1.Worker.DevicesUsedEntry
-	1,  // 7: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
-	9,  // 8: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
-	11, // 9: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
-	12, // 10: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
-	15, // 11: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
-	47, // 12: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
-	10, // 13: reeve.v1.Hello.held:type_name -> reeve.v1.Held
-	48, // 14: reeve.v1.Hello.resources:type_name -> reeve.v1.Hello.ResourcesEntry
-	49, // 15: reeve.v1.Hello.devices:type_name -> reeve.v1.Hello.DevicesEntry
-	0,  // 16: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
-	10, // 17: reeve.v1.Beat.held:type_name -> reeve.v1.Held
-	13, // 18: reeve.v1.Report.started:type_name -> reeve.v1.Started
-	14, // 19: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
-	17, // 20: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
-	18, // 21: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
-	19, // 22: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
-	23, // 23: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
-	24, // 24: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
-	25, // 25: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
-	26, // 26: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
-	21, // 27: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
-	20, // 28: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
-	22, // 29: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
-	50, // 30: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
-	51, // 31: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
-	51, // 32: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
-	41, // 33: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
-	8,  // 34: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
-	2,  // 35: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
-	4,  // 36: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
-	6,  // 37: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
-	27, // 38: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
-	29, // 39: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
-	35, // 40: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
-	37, // 41: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
-	39, // 42: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
-	31, // 43: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
-	33, // 44: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
-	16, // 45: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
-	3,  // 46: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
-	5,  // 47: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
-	7,  // 48: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
-	28, // 49: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
-	30, // 50: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
-	36, // 51: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
-	38, // 52: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
-	40, // 53: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
-	32, // 54: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
-	34, // 55: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
-	45, // [45:56] is the sub-list for method output_type
-	34, // [34:45] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	47, // 7: reeve.v1.Worker.resources_offered:type_name -> reeve.v1.Worker.ResourcesOfferedEntry
+	48, // 8: reeve.v1.Worker.overcommit:type_name -> reeve.v1.Worker.OvercommitEntry
+	1,  // 9: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
+	9,  // 10: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
+	11, // 11: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
+	12, // 12: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
+	15, // 13: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
+	49, // 14: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
+	10, // 15: reeve.v1.Hello.held:type_name -> reeve.v1.Held
+	50, // 16: reeve.v1.Hello.resources:type_name -> reeve.v1.Hello.ResourcesEntry
+	51, // 17: reeve.v1.Hello.devices:type_name -> reeve.v1.Hello.DevicesEntry
+	0,  // 18: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
+	10, // 19: reeve.v1.Beat.held:type_name -> reeve.v1.Held
+	13, // 20: reeve.v1.Report.started:type_name -> reeve.v1.Started
+	14, // 21: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
+	17, // 22: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
+	18, // 23: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
+	19, // 24: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
+	23, // 25: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
+	24, // 26: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
+	25, // 27: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
+	26, // 28: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
+	21, // 29: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
+	20, // 30: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
+	22, // 31: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
+	52, // 32: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
+	53, // 33: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
+	53, // 34: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
+	41, // 35: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
+	8,  // 36: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
+	2,  // 37: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
+	4,  // 38: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
+	6,  // 39: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
+	27, // 40: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
+	29, // 41: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
+	35, // 42: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
+	37, // 43: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
+	39, // 44: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
+	31, // 45: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
+	33, // 46: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
+	16, // 47: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
+	3,  // 48: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
+	5,  // 49: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
+	7,  // 50: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
+	28, // 51: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
+	30, // 52: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
+	36, // 53: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
+	38, // 54: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
+	40, // 55: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
+	32, // 56: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
+	34, // 57: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
+	47, // [47:58] is the sub-list for method output_type
+	36, // [36:47] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_worker_proto_init() }
@@ -3579,7 +3629,7 @@ func file_reeve_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_worker_proto_rawDesc), len(file_reeve_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

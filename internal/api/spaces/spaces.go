@@ -1,5 +1,5 @@
-// Package spaces is the handlers for where jobs wait: queues and namespaces, and what they
-// may have.
+// Package spaces is the handlers for where jobs wait and run: queues, namespaces and pools, and
+// what they may have.
 package spaces
 
 import (

@@ -1,5 +1,5 @@
 // Package complete says what may stand where a word is typed: jobs, tasks, queues,
-// namespaces, workers and tokens, as the server knows them. It takes a moment at most,
+// namespaces, pools, workers and tokens, as the server knows them. It takes a moment at most,
 // and is silent where there is no server.
 package complete
 
@@ -50,6 +50,7 @@ func (s *Source) Add(root *cobra.Command) {
 		{s.findRefs(nil), 1, []string{"artifacts"}},
 		{s.findQueues, 1, []string{"queues pause", "queues resume", "queues set", "queues show"}},
 		{findNamespaces, 1, []string{"namespaces pause", "namespaces resume", "namespaces set", "namespaces show"}},
+		{findPools, 1, []string{"pools set", "pools reset", "pools show"}},
 		{findWorkers, 1, []string{"drain"}},
 		{findTokens, 1, []string{"tokens revoke"}},
 	} {
@@ -200,6 +201,11 @@ func findNamespaces(ctx context.Context, cl *client.Client, _ string) ([]string,
 func findWorkers(ctx context.Context, cl *client.Client, _ string) ([]string, error) {
 	all, err := cl.Workers(ctx)
 	return described(all, func(w *client.Worker) string { return w.GetName() + "\t" + w.GetState() }), err
+}
+
+func findPools(ctx context.Context, cl *client.Client, _ string) ([]string, error) {
+	all, err := cl.Pools(ctx)
+	return described(all, func(p *client.Pool) string { return p.GetName() + "\t" + client.PoolPolicy(p).Overcommit.String() }), err
 }
 
 func findTokens(ctx context.Context, cl *client.Client, _ string) ([]string, error) {

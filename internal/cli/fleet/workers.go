@@ -55,8 +55,8 @@ func (e Env) workerRow(w *client.Worker) []string {
 		running += fmt.Sprintf("+%d", n)
 	}
 	row := []string{
-		w.GetName(), w.GetState(), render.OrDash(w.GetPool()), running, job.FormatCPU(w.GetCpuMilliUsed()) + "/" + job.FormatCPU(w.GetCpuMilli()),
-		render.Mebibytes(w.GetMemoryBytesUsed()) + "/" + render.Mebibytes(w.GetMemoryBytes()), render.OrDash(others(w)), render.Ago(w.GetJoinedAt()),
+		w.GetName(), w.GetState(), render.OrDash(w.GetPool()), running, given(w, "cpu", w.GetCpuMilliUsed(), w.GetCpuMilli(), w.GetCpuMilliOffered(), job.FormatCPU),
+		given(w, "memory", w.GetMemoryBytesUsed(), w.GetMemoryBytes(), w.GetMemoryBytesOffered(), render.Mebibytes), render.OrDash(others(w)), render.Ago(w.GetJoinedAt()),
 	}
 	if e.Format == "wide" {
 		runs := strings.Join(w.GetExecutors(), ",")
@@ -68,6 +68,15 @@ func (e Env) workerRow(w *client.Worker) []string {
 	return row
 }
 
+// given is how much of something attempts have and how much there is to be given away: 6/8 (4 × 2)
+// where that is another amount than the worker has.
+func given(w *client.Worker, name string, used, has, offered int64, format func(int64) string) string {
+	if by, over := w.GetOvercommit()[name]; over {
+		return fmt.Sprintf("%s/%s (%s × %s)", format(used), format(offered), format(has), by)
+	}
+	return format(used) + "/" + format(has)
+}
+
 // others is how much attempts have, and how much there is, of what has no column of its own.
 func others(w *client.Worker) string {
 	names := slices.Collect(maps.Keys(w.GetResources()))
@@ -77,8 +86,8 @@ func others(w *client.Worker) string {
 	slices.Sort(names)
 	var parts []string
 	for _, name := range slices.Compact(names) {
-		used, all := w.GetResourcesUsed()[name], w.GetResources()[name]
-		parts = append(parts, name+" "+job.FormatAmount(name, used)+"/"+job.FormatAmount(name, all))
+		format := func(n int64) string { return job.FormatAmount(name, n) }
+		parts = append(parts, name+" "+given(w, name, w.GetResourcesUsed()[name], w.GetResources()[name], w.GetResourcesOffered()[name], format))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -70,8 +70,12 @@ func present(ctx context.Context, cl *client.Client) (fleet []simulate.Worker, e
 		return nil, err
 	}
 	for _, w := range workers {
+		capacity := job.Resources{CPU: w.GetCpuMilli(), Memory: w.GetMemoryBytes()}
+		if len(w.GetOvercommit()) > 0 {
+			capacity = job.Resources{CPU: w.GetCpuMilliOffered(), Memory: w.GetMemoryBytesOffered()}
+		}
 		fleet = append(fleet, simulate.Worker{
-			Name: w.GetName(), N: 1, Capacity: job.Resources{CPU: w.GetCpuMilli(), Memory: w.GetMemoryBytes()},
+			Name: w.GetName(), N: 1, Capacity: capacity,
 			Slots: int(w.GetSlots()), Labels: w.GetLabels(),
 		})
 	}

@@ -133,14 +133,21 @@ func (p *namespaceFlags) add(c *cobra.Command) {
 	flag(f, &p.change.HalfLife, "half-life", "", duration, "the `time` after which the use of its queues counts half (default 1h)")
 }
 
-// needsFlag makes a command refuse to change nothing.
-func needsFlag(c *cobra.Command) {
+// poolFlags are the flags of a pool's policy.
+type poolFlags struct{ change job.PoolChange }
+
+func (p *poolFlags) add(c *cobra.Command) {
+	flag(c.Flags(), &p.change.Overcommit, "overcommit", "", job.ParseFactors, "by what the amounts of each worker are multiplied, `factors` such as cpu=2,memory=1.5, or none")
+}
+
+// needsFlag makes a command refuse to change nothing; such is a change.
+func needsFlag(c *cobra.Command, such string) {
 	before := c.PreRunE
 	c.PreRunE = func(c *cobra.Command, args []string) error {
 		set := false
 		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { set = set || f.Changed })
 		if !set {
-			return fmt.Errorf("%s: nothing is to change; name what, such as --weight 2 (see %s --help)", strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "), c.CommandPath())
+			return fmt.Errorf("%s: nothing is to change; name what, such as %s (see %s --help)", strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "), such, c.CommandPath())
 		}
 		if before != nil {
 			return before(c, args)

@@ -94,7 +94,7 @@ a limit or a guarantee; what runs beyond a new limit goes on.`,
 		}),
 	}
 	p.add(c)
-	needsFlag(c)
+	needsFlag(c, "--weight 2")
 	return c
 }
 

@@ -85,7 +85,7 @@ runs beyond a new limit goes on.`,
 		}),
 	}
 	p.add(c)
-	needsFlag(c)
+	needsFlag(c, "--weight 2")
 	return c
 }
 

@@ -30,7 +30,7 @@ func run(c *cobra.Command, args ...string) error {
 func changing(add func(*cobra.Command)) *cobra.Command {
 	c := &cobra.Command{Use: "set", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil }}
 	add(c)
-	needsFlag(c)
+	needsFlag(c, "--weight 2")
 	return c
 }
 
@@ -129,6 +129,26 @@ func TestRows(t *testing.T) {
 	got = strings.Join(e.namespaceRow(&client.Namespace{Name: "team", Jobs: 1}), "|")
 	if want := "team|open|1|-|1|none|none|none"; got != want {
 		t.Errorf("a namespace is %s, want %s", got, want)
+	}
+}
+
+func TestPoolCommands(t *testing.T) {
+	var p poolFlags
+	set := func(c *cobra.Command) { p.add(c) }
+	if err := run(changing(set), "night", "--overcommit", "cpu=2,memory=1.5"); err != nil || *p.change.Overcommit != (job.Factors{CPU: 2000, Memory: 1500}) {
+		t.Errorf("%v, %+v", err, p.change)
+	}
+	for text, want := range map[string]string{
+		"2":     `--overcommit "2": want pairs such as cpu=2,memory=1.5, or none (see reeve set --help)`,
+		"cpu=0": `--overcommit "cpu=0": cpu=0: want a number from 0.1 to 100 such as 2, 1.5 or 0.9, of at most three decimal places (see reeve set --help)`,
+	} {
+		if err := run(changing(set), "night", "--overcommit", text); err == nil || err.Error() != want {
+			t.Errorf("%v\nwant\n%s", err, want)
+		}
+	}
+	pool := &client.Pool{Name: "night", Workers: 3, WorkersLive: 2, Running: 4, Slots: 8}
+	if got, want := strings.Join(poolRow(pool), "|"), "night|2/3|4/8|0/0|0/0|-|none"; got != want {
+		t.Errorf("a pool is %s, want %s", got, want)
 	}
 }
 

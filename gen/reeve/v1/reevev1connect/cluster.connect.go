@@ -27,6 +27,8 @@ const (
 	NamespaceServiceName = "reeve.v1.NamespaceService"
 	// LimitServiceName is the fully-qualified name of the LimitService service.
 	LimitServiceName = "reeve.v1.LimitService"
+	// PoolServiceName is the fully-qualified name of the PoolService service.
+	PoolServiceName = "reeve.v1.PoolService"
 	// TokenServiceName is the fully-qualified name of the TokenService service.
 	TokenServiceName = "reeve.v1.TokenService"
 	// HealthServiceName is the fully-qualified name of the HealthService service.
@@ -69,6 +71,10 @@ const (
 	LimitServiceListProcedure = "/reeve.v1.LimitService/List"
 	// LimitServiceReleaseProcedure is the fully-qualified name of the LimitService's Release RPC.
 	LimitServiceReleaseProcedure = "/reeve.v1.LimitService/Release"
+	// PoolServiceListProcedure is the fully-qualified name of the PoolService's List RPC.
+	PoolServiceListProcedure = "/reeve.v1.PoolService/List"
+	// PoolServiceUpdateProcedure is the fully-qualified name of the PoolService's Update RPC.
+	PoolServiceUpdateProcedure = "/reeve.v1.PoolService/Update"
 	// TokenServiceCreateProcedure is the fully-qualified name of the TokenService's Create RPC.
 	TokenServiceCreateProcedure = "/reeve.v1.TokenService/Create"
 	// TokenServiceListProcedure is the fully-qualified name of the TokenService's List RPC.
@@ -553,6 +559,106 @@ func (UnimplementedLimitServiceHandler) List(context.Context, *connect.Request[v
 
 func (UnimplementedLimitServiceHandler) Release(context.Context, *connect.Request[v1.LimitServiceReleaseRequest]) (*connect.Response[v1.LimitServiceReleaseResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.LimitService.Release is not implemented"))
+}
+
+// PoolServiceClient is a client for the reeve.v1.PoolService service.
+type PoolServiceClient interface {
+	// List returns the pools that have workers or a policy, by name.
+	List(context.Context, *connect.Request[v1.PoolServiceListRequest]) (*connect.Response[v1.PoolServiceListResponse], error)
+	// Update changes how a pool is given away. What runs goes on.
+	Update(context.Context, *connect.Request[v1.PoolServiceUpdateRequest]) (*connect.Response[v1.PoolServiceUpdateResponse], error)
+}
+
+// NewPoolServiceClient constructs a client for the reeve.v1.PoolService service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewPoolServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) PoolServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	poolServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("PoolService").Methods()
+	return &poolServiceClient{
+		list: connect.NewClient[v1.PoolServiceListRequest, v1.PoolServiceListResponse](
+			httpClient,
+			baseURL+PoolServiceListProcedure,
+			connect.WithSchema(poolServiceMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+		update: connect.NewClient[v1.PoolServiceUpdateRequest, v1.PoolServiceUpdateResponse](
+			httpClient,
+			baseURL+PoolServiceUpdateProcedure,
+			connect.WithSchema(poolServiceMethods.ByName("Update")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// poolServiceClient implements PoolServiceClient.
+type poolServiceClient struct {
+	list   *connect.Client[v1.PoolServiceListRequest, v1.PoolServiceListResponse]
+	update *connect.Client[v1.PoolServiceUpdateRequest, v1.PoolServiceUpdateResponse]
+}
+
+// List calls reeve.v1.PoolService.List.
+func (c *poolServiceClient) List(ctx context.Context, req *connect.Request[v1.PoolServiceListRequest]) (*connect.Response[v1.PoolServiceListResponse], error) {
+	return c.list.CallUnary(ctx, req)
+}
+
+// Update calls reeve.v1.PoolService.Update.
+func (c *poolServiceClient) Update(ctx context.Context, req *connect.Request[v1.PoolServiceUpdateRequest]) (*connect.Response[v1.PoolServiceUpdateResponse], error) {
+	return c.update.CallUnary(ctx, req)
+}
+
+// PoolServiceHandler is an implementation of the reeve.v1.PoolService service.
+type PoolServiceHandler interface {
+	// List returns the pools that have workers or a policy, by name.
+	List(context.Context, *connect.Request[v1.PoolServiceListRequest]) (*connect.Response[v1.PoolServiceListResponse], error)
+	// Update changes how a pool is given away. What runs goes on.
+	Update(context.Context, *connect.Request[v1.PoolServiceUpdateRequest]) (*connect.Response[v1.PoolServiceUpdateResponse], error)
+}
+
+// NewPoolServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewPoolServiceHandler(svc PoolServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	poolServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("PoolService").Methods()
+	poolServiceListHandler := connect.NewUnaryHandler(
+		PoolServiceListProcedure,
+		svc.List,
+		connect.WithSchema(poolServiceMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	poolServiceUpdateHandler := connect.NewUnaryHandler(
+		PoolServiceUpdateProcedure,
+		svc.Update,
+		connect.WithSchema(poolServiceMethods.ByName("Update")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/reeve.v1.PoolService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case PoolServiceListProcedure:
+			poolServiceListHandler.ServeHTTP(w, r)
+		case PoolServiceUpdateProcedure:
+			poolServiceUpdateHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedPoolServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedPoolServiceHandler struct{}
+
+func (UnimplementedPoolServiceHandler) List(context.Context, *connect.Request[v1.PoolServiceListRequest]) (*connect.Response[v1.PoolServiceListResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.PoolService.List is not implemented"))
+}
+
+func (UnimplementedPoolServiceHandler) Update(context.Context, *connect.Request[v1.PoolServiceUpdateRequest]) (*connect.Response[v1.PoolServiceUpdateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.PoolService.Update is not implemented"))
 }
 
 // TokenServiceClient is a client for the reeve.v1.TokenService service.
