@@ -107,3 +107,21 @@ func (n *nothing) Job(m JobImage) {
 		n.jobs = append(n.jobs, m.ID)
 	}
 }
+
+// BenchmarkPoolSet changes what all of many workers give away, in one turn.
+func BenchmarkPoolSet(b *testing.B) {
+	s := New(Config{Lease: 60_000})
+	for _, e := range s.Begin(1, 1, 1) {
+		s.Apply(e)
+	}
+	for i := range MaxWorkers {
+		name := fmt.Sprint("w", i)
+		s.Apply(WorkerJoined{ID: uint64(i + 1), Hello: link.Hello{
+			Protocol: link.Protocol, Name: name, Instance: name, Incarnation: 1, Slots: 8, Capacity: job.Resources{CPU: 8000, Memory: 1 << 35}, Executors: []string{"process"},
+		}})
+	}
+	for i := range b.N {
+		s.Apply(PoolSet{Name: DefaultName, Policy: job.PoolPolicy{Overcommit: job.Factors{CPU: int64(1500 + i%100)}}})
+		s.Forget()
+	}
+}

@@ -189,6 +189,9 @@ func (s *State) assignment(a *attempt) link.Assignment {
 		Lease: time.Duration(a.lease) * time.Millisecond, JobDeadline: j.deadline, Prefetched: a.prefetched,
 		Devices: a.devices,
 	}
+	if a.worker.over != (job.Factors{}) {
+		m.Offers = a.worker.offers
+	}
 	if t.arr != nil {
 		m.Index, m.Count = spec.Array.Index(a.position), t.n
 		m.First, m.Last = spec.Array.Bounds(t.n)

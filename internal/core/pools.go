@@ -26,8 +26,10 @@ func (s *State) decidePool(c PutPool) (d Decision, err error) {
 	}
 	views := s.poolsBy(func(name string) bool { return name == c.Name })
 	if len(views) == 0 {
-		if c.Known {
-			return d, refuse(job.NotFound, "pool %q has no worker and no setting; known: %s", c.Name, known(s.knownPools()))
+		if names := s.knownPools(); c.Known && names == nil {
+			return d, refuse(job.NotFound, "pool %q has no worker and no setting; there is no pool", c.Name)
+		} else if c.Known {
+			return d, refuse(job.NotFound, "pool %q has no worker and no setting; known: %s", c.Name, known(names))
 		}
 		views = []PoolView{{PoolSet: PoolSet{Name: c.Name}}}
 	}

@@ -107,6 +107,13 @@ func TestPoolsAreApart(t *testing.T) {
 	if got := fmt.Sprint(offers()); got != "[4000 6000 3000 3000]" {
 		t.Errorf("the workers give %s", got)
 	}
+	mustSubmit(t, l, "run: x\narray: 0-1\nresources: {cpu: 3}\n")
+	for f := range l.s.attempts { // a worker is told of what it may run beyond what it has
+		a := l.s.Assignments([]link.Fence{f})[0]
+		if w := l.s.attempts[f].worker; w.pool() == "night" && a.Offers != w.offers || w.pool() != "night" && a.Offers != (job.Resources{}) {
+			t.Errorf("worker %s of pool %s is told of %+v", w.hello.Name, w.pool(), a.Offers)
+		}
+	}
 	var names []string
 	for _, p := range l.s.Pools() {
 		names = append(names, fmt.Sprintf("%s %d/%d %d/%d %s", p.Name, p.Live, p.Workers, p.Capacity.CPU, p.Offers.CPU, p.Policy.Overcommit))

@@ -73,7 +73,7 @@ func (f Factors) all(yield func(name string, f int64) bool) {
 
 // Get is the factor of a resource.
 func (f Factors) Get(name string) int64 {
-	n := int64(0)
+	var n int64
 	switch name {
 	case "cpu":
 		n = f.CPU

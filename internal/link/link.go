@@ -216,6 +216,9 @@ type Assignment struct {
 	Prefetched bool
 	// Devices are the attempt's alone until it has ended.
 	Devices job.Devices
+	// Offers is what the worker's pool gives away of it, where that is another amount than the worker
+	// has: it may run so much at a time. Nothing stands for what it has.
+	Offers job.Resources
 	// Hosts is what the workers of a gang's ranks call their hosts, by rank. Position is the rank.
 	Hosts []string
 	// Proof is filled in at the server's door.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+
+	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
 
 // resources reads amounts and ids of devices by name. What is no name or no id is refused,
@@ -29,6 +31,20 @@ func resources(amounts map[string]int64, ids map[string]string) (other job.Amoun
 		devices = devices.Set(name, list)
 	}
 	return other, devices, nil
+}
+
+// offers reads what a pool gives away of a worker; offersOf writes it, nil for nothing.
+func offers(m *reevev1.PoolAmounts) (r job.Resources, err error) {
+	r.CPU, r.Memory = m.GetCpuMilli(), m.GetMemoryBytes()
+	r.Other, _, err = resources(m.GetResources(), nil)
+	return r, err
+}
+
+func offersOf(r job.Resources) *reevev1.PoolAmounts {
+	if r == (job.Resources{}) {
+		return nil
+	}
+	return poolAmounts(r)
 }
 
 // amountMap writes amounts, nil for none.

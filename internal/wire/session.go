@@ -249,6 +249,9 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 		if _, one.Devices, err = resources(nil, at.GetDevices()); err != nil {
 			return link.ToWorker{}, err
 		}
+		if one.Offers, err = offers(at.GetOffers()); err != nil {
+			return link.ToWorker{}, err
+		}
 		for _, o := range at.GetOutputs() {
 			one.Outputs = append(one.Outputs, link.TaskOutputs{Task: o.GetTask(), Outputs: o.GetOutputs()})
 		}
@@ -277,7 +280,7 @@ func assignMessage(a *link.Assign) *reevev1.Assign {
 			Params: at.Params, Payload: at.Payload, Item: at.Item, HasItem: at.HasItem,
 			ArrayCount: at.Count, ArrayFirst: at.First, ArrayLast: at.Last,
 			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched, Proof: at.Proof[:],
-			Devices: deviceMap(at.Devices), Hosts: at.Hosts,
+			Devices: deviceMap(at.Devices), Hosts: at.Hosts, Offers: offersOf(at.Offers),
 		}
 		for _, o := range at.Outputs {
 			one.Outputs = append(one.Outputs, &reevev1.TaskOutputs{Task: o.Task, Outputs: o.Outputs})

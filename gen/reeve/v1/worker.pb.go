@@ -1797,7 +1797,10 @@ type Assignment struct {
 	// by commas.
 	Devices map[string]string `protobuf:"bytes,22,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Of a gang: the label host of each of its workers, by rank. The position is the rank.
-	Hosts         []string `protobuf:"bytes,23,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Hosts []string `protobuf:"bytes,23,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// What the worker's pool gives away of it, where that is another amount than the worker has: it
+	// may run so much at a time.
+	Offers        *PoolAmounts `protobuf:"bytes,24,opt,name=offers,proto3" json:"offers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1989,6 +1992,13 @@ func (x *Assignment) GetDevices() map[string]string {
 func (x *Assignment) GetHosts() []string {
 	if x != nil {
 		return x.Hosts
+	}
+	return nil
+}
+
+func (x *Assignment) GetOffers() *PoolAmounts {
+	if x != nil {
+		return x.Offers
 	}
 	return nil
 }
@@ -3167,7 +3177,7 @@ var File_reeve_v1_worker_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\f\n" +
+	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16reeve/v1/cluster.proto\"\xca\f\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3336,7 +3346,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05specs\x18\x02 \x03(\v2\x12.reeve.v1.SpecTextR\x05specs\"<\n" +
 	"\bSpecText\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xe3\x05\n" +
+	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\x92\x06\n" +
 	"\n" +
 	"Assignment\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
@@ -3367,7 +3377,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"prefetched\x12\x14\n" +
 	"\x05proof\x18\x15 \x01(\fR\x05proof\x12;\n" +
 	"\adevices\x18\x16 \x03(\v2!.reeve.v1.Assignment.DevicesEntryR\adevices\x12\x14\n" +
-	"\x05hosts\x18\x17 \x03(\tR\x05hosts\x1a:\n" +
+	"\x05hosts\x18\x17 \x03(\tR\x05hosts\x12-\n" +
+	"\x06offers\x18\x18 \x01(\v2\x15.reeve.v1.PoolAmountsR\x06offers\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
@@ -3535,6 +3546,7 @@ var file_reeve_v1_worker_proto_goTypes = []any{
 	nil,                               // 51: reeve.v1.Hello.DevicesEntry
 	nil,                               // 52: reeve.v1.Assignment.DevicesEntry
 	(*timestamppb.Timestamp)(nil),     // 53: google.protobuf.Timestamp
+	(*PoolAmounts)(nil),               // 54: reeve.v1.PoolAmounts
 }
 var file_reeve_v1_worker_proto_depIdxs = []int32{
 	42, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
@@ -3570,36 +3582,37 @@ var file_reeve_v1_worker_proto_depIdxs = []int32{
 	20, // 30: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
 	22, // 31: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
 	52, // 32: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
-	53, // 33: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
-	53, // 34: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
-	41, // 35: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
-	8,  // 36: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
-	2,  // 37: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
-	4,  // 38: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
-	6,  // 39: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
-	27, // 40: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
-	29, // 41: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
-	35, // 42: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
-	37, // 43: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
-	39, // 44: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
-	31, // 45: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
-	33, // 46: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
-	16, // 47: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
-	3,  // 48: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
-	5,  // 49: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
-	7,  // 50: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
-	28, // 51: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
-	30, // 52: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
-	36, // 53: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
-	38, // 54: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
-	40, // 55: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
-	32, // 56: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
-	34, // 57: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
-	47, // [47:58] is the sub-list for method output_type
-	36, // [36:47] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	54, // 33: reeve.v1.Assignment.offers:type_name -> reeve.v1.PoolAmounts
+	53, // 34: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
+	53, // 35: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
+	41, // 36: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
+	8,  // 37: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
+	2,  // 38: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
+	4,  // 39: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
+	6,  // 40: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
+	27, // 41: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
+	29, // 42: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
+	35, // 43: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
+	37, // 44: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
+	39, // 45: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
+	31, // 46: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
+	33, // 47: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
+	16, // 48: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
+	3,  // 49: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
+	5,  // 50: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
+	7,  // 51: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
+	28, // 52: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
+	30, // 53: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
+	36, // 54: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
+	38, // 55: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
+	40, // 56: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
+	32, // 57: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
+	34, // 58: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
+	48, // [48:59] is the sub-list for method output_type
+	37, // [37:48] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_worker_proto_init() }
@@ -3607,6 +3620,7 @@ func file_reeve_v1_worker_proto_init() {
 	if File_reeve_v1_worker_proto != nil {
 		return
 	}
+	file_reeve_v1_cluster_proto_init()
 	file_reeve_v1_worker_proto_msgTypes[7].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Beat)(nil),

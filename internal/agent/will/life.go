@@ -12,6 +12,7 @@ import (
 // take accepts an assignment. One that is known already is a repetition: what is
 // held is reported again, and a prefetched attempt that is no longer so is promoted.
 func (m *Machine) take(w *link.Assignment) {
+	m.offered(w.Offers)
 	if a := m.attempts[w.Fence]; a != nil {
 		m.repeat(a)
 		if a.phase == waiting && !a.urgent && !w.Prefetched {
@@ -93,7 +94,29 @@ func (m *Machine) add(a *attempt) *attempt {
 // room reports whether one more attempt could run beside those that do. The server has seen
 // to that, but what it has given up may still be on its way out here.
 func (m *Machine) room(a *attempt) bool {
-	return m.running < m.set.Hello.Slots && a.place.resources.Fits(m.set.Hello.Capacity.Minus(m.used)) && !m.clash(a)
+	return m.running < m.set.Hello.Slots && a.place.resources.Fits(m.most.Minus(m.used)) && !m.clash(a)
+}
+
+// offered takes in what the server gives away of this worker; nothing stands for what it has.
+func (m *Machine) offered(r job.Resources) {
+	if r == (job.Resources{}) {
+		return
+	}
+	old := m.most
+	m.most.CPU, m.most.Memory = max(old.CPU, r.CPU), max(old.Memory, r.Memory)
+	for name, n := range r.Other.All {
+		m.most.Other = m.most.Other.Set(name, max(n, old.Other.Get(name)))
+	}
+	if m.most != old && !m.leave.on {
+		m.hurry()
+	}
+}
+
+// hurry gives places to what waits for any.
+func (m *Machine) hurry() {
+	for m.urgent.len() > 0 && m.room(m.urgent.first()) {
+		m.begin(m.urgent.pop())
+	}
 }
 
 // clash reports whether another attempt still has a device that this one is to have.
@@ -175,9 +198,7 @@ func (m *Machine) free(a *attempt) {
 	if m.leave.on {
 		return
 	}
-	for m.urgent.len() > 0 && m.room(m.urgent.first()) {
-		m.begin(m.urgent.pop())
-	}
+	m.hurry()
 	q := m.queues[a.place]
 	if q == nil {
 		q = &queue{}

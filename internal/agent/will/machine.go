@@ -83,6 +83,9 @@ type Machine struct {
 	unfit     unfit
 	running   int
 	used      job.Resources
+	// most is the most that the server ever gave away of the worker, at least what it has. What it
+	// gives away now the server sees to; what was started by that stays.
+	most job.Resources
 
 	sess session
 	// renewed is when the last answered hello or beat was sent: what leases count
@@ -102,7 +105,7 @@ type Machine struct {
 // New returns a machine that waits for Begin.
 func New(s Settings) *Machine {
 	return &Machine{
-		set: s, rnd: rand.New(rand.NewPCG(s.Seed, 0x7265657665)),
+		set: s, most: s.Hello.Capacity, rnd: rand.New(rand.NewPCG(s.Seed, 0x7265657665)),
 		attempts: map[link.Fence]*attempt{}, queues: map[place]*queue{},
 	}
 }

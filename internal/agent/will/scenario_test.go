@@ -301,6 +301,9 @@ func (w *scenario) settings(a args) {
 		w.set.Hello.Slots = int(n)
 		w.set.Hello.Capacity.CPU = 1000 * n
 	}
+	if n := w.number(a.pairs["cpu"]); n > 0 {
+		w.set.Hello.Capacity.CPU = 1000 * n
+	}
 	if n := w.number(a.pairs["prefetch"]); n > 0 {
 		w.set.Hello.Prefetch = int(n)
 	}
@@ -325,6 +328,9 @@ func (w *scenario) assign(a args) *link.Assign {
 		at := link.Assignment{
 			Fence: f, Job: 10, Index: job.NoIndex, Attempt: 1, SpecHash: testHash(),
 			Lease: w.duration(a.pairs["lease"]), Prefetched: a.has("prefetched"), Devices: a.gpu(),
+		}
+		if n := w.number(a.pairs["offers"]); n > 0 {
+			at.Offers = job.Resources{CPU: 1000 * n, Memory: 1 << 30, Other: "gpu=2"}
 		}
 		for i := range spec.Tasks {
 			if a.has(spec.Tasks[i].Name) {
