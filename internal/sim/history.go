@@ -33,7 +33,9 @@ type history struct {
 	paused            map[string]bool   // namespaces, and queues as namespace/queue
 	resumed           map[string]uint64 // the last batch that made or resumed one of them
 	workers           map[uint64]*pastWorker
-	live              int // jobs that have not ended
+	pools             map[string]job.Factors // where they are not given away as they are
+	pooledAt          uint64                 // the last batch in which that was changed
+	live              int                    // jobs that have not ended
 	// at is when the event that is taken in was decided, by the leader's clock.
 	at int64
 	// latest is the latest that clock has shown: a leader that starts on a wall clock that was
@@ -172,6 +174,7 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
 		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, resumed: map[string]uint64{}, workers: map[uint64]*pastWorker{},
+		pools:  map[string]job.Factors{},
 		hungry: map[string]time.Duration{}, first: map[uint64]int{},
 	}
 }
@@ -297,6 +300,8 @@ func (h *history) take(e core.Event) {
 		h.pause(e.Name, e.Paused)
 	case core.QueueSet:
 		h.pause(e.Namespace+"/"+e.Name, e.Paused)
+	case core.PoolSet:
+		h.pooled(e)
 	case core.WorkerJoined:
 		h.joined(e)
 	case core.WorkerAway:

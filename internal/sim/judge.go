@@ -52,8 +52,8 @@ func (h *history) judgeAssigned(e core.AttemptAssigned, at place) {
 
 // judgeRoom judges that there is a place for what a worker was just given.
 func (h *history) judgeRoom(at place, w *pastWorker) {
-	if !w.used.Fits(w.hello.Capacity) || w.running > w.hello.Slots {
-		h.fail(Room, "with %s worker %s is given %+v in %d places; it has %+v and %d", at, w.name, w.used, w.running, w.hello.Capacity, w.hello.Slots)
+	if offers := h.offers(w); !w.used.Fits(offers) || w.running > w.hello.Slots {
+		h.fail(Room, "with %s worker %s is given %+v in %d places; it gives %+v and %d", at, w.name, w.used, w.running, offers, w.hello.Slots)
 	}
 	if w.alone > 0 && w.running > 1 {
 		h.fail(Room, "with %s worker %s runs %d attempts, one of which must be alone", at, w.name, w.running)

@@ -126,7 +126,7 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 func (h *history) idleFor(spec *job.Task) bool {
 	n := int64(0)
 	for _, w := range h.workers {
-		if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && spec.Resources.Fits(w.hello.Capacity) {
+		if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && spec.Resources.Fits(h.offers(w)) {
 			n++
 		}
 	}

@@ -47,6 +47,8 @@ type ledger struct {
 	// running is what runs now, by worker and by array.
 	running map[*node]map[*process]bool
 	arrays  map[taskAt]int
+	// widest is the highest factors by which pools ever gave away what workers have.
+	widest job.Factors
 }
 
 type taskAt struct {
@@ -117,8 +119,8 @@ func (l *ledger) judgeRoom(n *node, p *process) {
 			used = used.Plus(t.Resources)
 		}
 	}
-	if len(l.running[n]) > n.hello.Slots || !used.Fits(n.hello.Capacity) {
-		l.w.fail(Room, "%s runs %d processes with %+v; it has %d slots and %+v", n.name, len(l.running[n]), used, n.hello.Slots, n.hello.Capacity)
+	if most := multiplied(n.hello.Capacity, n.hello.Devices, l.widest); len(l.running[n]) > n.hello.Slots || !used.Fits(most) {
+		l.w.fail(Room, "%s runs %d processes with %+v; it has %d slots and gives %+v at most", n.name, len(l.running[n]), used, n.hello.Slots, most)
 	}
 	for other := range l.running[n] {
 		if other != p && other.devices.Clash(p.devices) {

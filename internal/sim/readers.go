@@ -230,6 +230,9 @@ func (u *users) letGo() {
 			})
 		}
 	}
+	if h.pools[core.DefaultName] != (job.Factors{}) {
+		u.overcommit(job.Factors{})
+	}
 	if h.paused[core.DefaultName] {
 		u.until("resume", laneControl, func(*server) core.Command { return core.PutNamespace{Name: core.DefaultName, Paused: new(false)} })
 	}

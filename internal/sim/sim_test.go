@@ -91,7 +91,7 @@ func TestSameSeedSameRun(t *testing.T) {
 // see: within a few seeds, since not every run comes to what the bug is about.
 func TestTheJudgeSeesEveryBug(t *testing.T) {
 	t.Parallel()
-	const most = 60
+	const most = 120
 	proven := map[sim.Promise]bool{sim.NoPanic: true} // the testing package proves that one
 	for _, c := range sim.Bugs() {
 		t.Run(string(c.Bug), func(t *testing.T) {

@@ -45,7 +45,7 @@ func happenings() []string {
 		"process starts", "attempt is tried again", "attempt is prefetched", "attempt is promoted", "attempt is alone", "job holds a key", "attempt holds a key", "worker is unfit", "job is retried", "gang starts", "gang is tried again", "rank awaits its gang",
 	}
 	for _, e := range []core.Event{
-		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},
+		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.PoolSet{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},
 		core.TaskReady{}, core.ElementsOpened{}, core.ElementsEnded{}, core.ElementWoken{}, core.JobEnded{},
 		core.AttemptAssigned{}, core.AttemptStarted{}, core.AttemptEnded{}, core.AttemptReturned{}, core.AttemptRecalled{}, core.AttemptStopped{}, core.AttemptsStopped{},
 		core.CancelRequested{}, core.HoldSet{}, core.JobChanged{}, core.WorkerJoined{}, core.WorkerAway{}, core.WorkerDrained{}, core.WorkerUnfit{}, core.WorkerForgotten{},

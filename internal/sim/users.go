@@ -217,6 +217,8 @@ func (u *users) act() {
 		u.drainSome()
 	case k == 17:
 		u.explainAll()
+	case k == 18 && w.oneIn(2):
+		u.overcommitSome()
 	case k == 18:
 		u.updateSome()
 	default:
