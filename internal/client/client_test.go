@@ -519,7 +519,7 @@ func TestCalls(t *testing.T) {
 	check("a pool", pool.GetName() == "night" && PoolPolicy(pool) == (job.PoolPolicy{}), err)
 	pools, err := c.Pools(ctx)
 	check("pools", len(pools) == 0, err)
-	if _, err = c.Pool(ctx, "night"); job.CodeOf(err) != job.NotFound || !strings.Contains(err.Error(), `pool "night" does not exist`) {
+	if _, err = c.Pool(ctx, "night"); job.CodeOf(err) != job.NotFound || !strings.Contains(err.Error(), `pool "night" does not exist; there is none`) {
 		t.Errorf("a pool of nothing: %v", err)
 	}
 	if got := PoolPolicy(&Pool{Policy: &reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: map[string]string{"cpu": "2"}}}}); got.Overcommit != (job.Factors{CPU: 2000}) {

@@ -177,6 +177,9 @@ func one[M interface{ GetName() string }](all []M, name, kind string) (m M, err 
 			known = append(known, x.GetName())
 		}
 	}
+	if known == nil {
+		return m, &job.Error{Code: job.NotFound, Message: fmt.Sprintf("%s %q does not exist; there is none", kind, name)}
+	}
 	if len(known) > most {
 		known[most] = fmt.Sprintf("and %d more", len(all)-most)
 	}

@@ -71,7 +71,7 @@ attempt is told that it has does not change, and what runs goes on. A worker sti
   reeve pools set default --overcommit memory=0.9`,
 		Args: usage.Count(1, 1),
 		RunE: e.On(func(ctx context.Context, cl *client.Client, args []string) error {
-			return e.changePool(ctx, cl, args[0], p.change, false)
+			return e.changePool(ctx, cl, args[0], p.change)
 		}),
 	}
 	p.add(c)
@@ -83,13 +83,20 @@ func (e Env) resetPool() *cobra.Command {
 	return &cobra.Command{
 		Use: "reset NAME", Short: "Give the workers of a pool away as they are", Example: "  reeve pools reset night", Args: usage.Count(1, 1),
 		RunE: e.On(func(ctx context.Context, cl *client.Client, args []string) error {
-			return e.changePool(ctx, cl, args[0], job.PoolChange{Overcommit: &job.Factors{}}, true)
+			p, err := cl.UpdatePool(ctx, args[0], job.PoolChange{Overcommit: &job.Factors{}}, true)
+			switch {
+			case err != nil:
+				return err
+			case e.Structured():
+				return e.Message(p)
+			}
+			return e.Done(nil, "pool %s is given away as it is", args[0])
 		}),
 	}
 }
 
-func (e Env) changePool(ctx context.Context, cl *client.Client, name string, how job.PoolChange, known bool) error {
-	p, err := cl.UpdatePool(ctx, name, how, known)
+func (e Env) changePool(ctx context.Context, cl *client.Client, name string, how job.PoolChange) error {
+	p, err := cl.UpdatePool(ctx, name, how, false)
 	switch {
 	case err != nil:
 		return err
