@@ -69,6 +69,9 @@ type Task struct {
 	// Where is labels that a worker must have; an empty value means any value.
 	Where     map[string]string
 	Resources Resources
+	// Either, where given, is what an attempt is given instead: the first of these that is to be had.
+	// What one does not say is as in Resources.
+	Either []Resources
 	// Timeout bounds one attempt, Grace the time between being asked to end and being
 	// killed.
 	Timeout, Grace time.Duration
@@ -170,9 +173,13 @@ func (r *Resources) object() (object, error) {
 type Retry struct {
 	// MaxAttempts counts the attempts that may end by exit code, signal or error.
 	MaxAttempts int
-	// OnTimeout and OnLost are more attempts after a timeout and after a lost worker. A
-	// timeout counts as a failure unless OnTimeout is set; negative means none.
-	OnTimeout, OnLost int
+	// OnTimeout, OnMemory and OnLost are more attempts after a timeout, after one that ran out of
+	// memory, and after a lost worker. The first two count as failures unless they are set; negative
+	// means none.
+	OnTimeout, OnMemory, OnLost int
+	// MaxMemory is the most, in bytes, that is asked for after an attempt ran out of memory; 0 means
+	// four times what the task asks for.
+	MaxMemory int64
 	// ExitCodes, when given, are the only ones that are retried; NotExitCodes never are.
 	ExitCodes, NotExitCodes []int
 	Delay, MaxDelay         time.Duration
@@ -339,6 +346,15 @@ func (t *Task) object() (object, error) {
 		return nil, err
 	}
 	putMap(o, "resources", r)
+	var either []object
+	for i := range t.Either {
+		r, err := t.Either[i].object()
+		if err != nil {
+			return nil, err
+		}
+		either = append(either, r)
+	}
+	putList(o, "either", either)
 	put(o, "at_most_once", t.AtMostOnce)
 	put(o, "log_limit", t.LogLimit)
 	if t.MaxFails != nil {
@@ -373,11 +389,12 @@ func (t *Task) times(o object) error {
 	}
 	r := object{}
 	put(r, "max_attempts", t.Retry.MaxAttempts)
-	for key, n := range map[string]int{"on_timeout": t.Retry.OnTimeout, "on_lost": t.Retry.OnLost} {
+	for key, n := range map[string]int{"on_timeout": t.Retry.OnTimeout, "on_memory": t.Retry.OnMemory, "on_lost": t.Retry.OnLost} {
 		if n != 0 {
 			r[key] = max(n, 0)
 		}
 	}
+	put(r, "max_memory", t.Retry.MaxMemory)
 	putList(r, "exit_codes", t.Retry.ExitCodes)
 	putList(r, "not_exit_codes", t.Retry.NotExitCodes)
 	put(r, "factor", t.Retry.Factor)

@@ -73,10 +73,10 @@ type aboutAttempt struct {
 }
 
 func about(w *link.Assignment) *aboutAttempt {
-	t := &w.Spec.Tasks[w.Task]
+	t, given := &w.Spec.Tasks[w.Task], w.Resources()
 	return &aboutAttempt{
-		Ref: w.Ref(), Fence: w.Fence, Lease: w.Lease, Proof: w.Proof, CPU: t.Resources.CPU, Memory: t.Resources.Memory,
-		Other: t.Resources.Other, Devices: w.Devices, Where: t.Where, AtMostOnce: t.AtMostOnce,
+		Ref: w.Ref(), Fence: w.Fence, Lease: w.Lease, Proof: w.Proof, CPU: given.CPU, Memory: given.Memory,
+		Other: given.Other, Devices: w.Devices, Where: t.Where, AtMostOnce: t.AtMostOnce,
 	}
 }
 

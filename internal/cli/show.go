@@ -152,7 +152,7 @@ func (e *env) showTasks(j *client.Job) error {
 		}
 	}
 	if e.Format == "wide" || slices.ContainsFunc(j.GetTasks(), asksForMore) {
-		column(len(head), "RESOURCES", func(t *client.Task) string { return render.Resources(t.GetResources()) })
+		column(len(head), "RESOURCES", takes)
 	}
 	const tookEnds = 4
 	column(tookEnds, "EXPECTED", func(t *client.Task) string {
@@ -185,11 +185,23 @@ func (e *env) showTasks(j *client.Job) error {
 	return nil
 }
 
+// takes is what each attempt of a task is given.
+func takes(t *client.Task) string {
+	if len(t.GetEither()) == 0 {
+		return render.Resources(t.GetResources())
+	}
+	ways := make([]string, len(t.GetEither()))
+	for i, r := range t.GetEither() {
+		ways[i] = render.Resources(r.GetResources())
+	}
+	return strings.Join(ways, " or ")
+}
+
 // asksForMore reports whether a task asks for something else than one processor, which is
 // what it gets that says nothing.
 func asksForMore(t *client.Task) bool {
 	r := t.GetResources()
-	return len(r) > 1 || len(r) == 1 && r["cpu"] != job.FormatCPU(job.DefaultCPU)
+	return len(t.GetEither()) > 0 || len(r) > 1 || len(r) == 1 && r["cpu"] != job.FormatCPU(job.DefaultCPU)
 }
 
 func (e *env) showElements(ctx context.Context, cl *client.Client, j *client.Job, ref job.Ref, states []string, limit int) error {
@@ -282,6 +294,12 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 		header = append(header, "DEVICES")
 		for i, a := range attempts {
 			rows[i] = append(rows[i], render.OrDash(render.Resources(a.GetDevices())))
+		}
+	}
+	if slices.ContainsFunc(attempts, func(a *client.Attempt) bool { return len(a.GetResources()) > 0 }) {
+		header = append(header, "RESOURCES")
+		for i, a := range attempts {
+			rows[i] = append(rows[i], render.OrDash(render.Resources(a.GetResources())))
 		}
 	}
 	if len(rows) == 0 {

@@ -181,7 +181,7 @@ func weave(parsed *job.Spec) *spec {
 		where := slices.Clone(t.Where)
 		slices.Sort(where)
 		sp.shapes = append(sp.shapes, plan.Shape{
-			Resources: t.Resources, Executor: t.Executor(), Function: t.Function, Where: strings.Join(where, "\n"),
+			Resources: t.Takes(0), Executor: t.Executor(), Function: t.Function, Where: strings.Join(where, "\n"),
 		})
 		ups := make([]uint32, len(t.Needs))
 		for k, n := range t.Needs {
@@ -370,44 +370,51 @@ func (s *State) applyJobEnded(e JobEnded) {
 // regroup tells the plan how many elements of a task could start now.
 func (s *State) regroup(j *jobState, ti uint32) {
 	t := &j.tasks[ti]
-	var shared, alone int64
+	var n startable
 	if !j.held && !j.state.Terminal() {
-		shared, alone = t.startable()
+		n = t.startable()
 		if a := j.spec.spec.Tasks[ti].Array; a != nil && a.Throttle > 0 && t.arr != nil {
-			room := max(a.Throttle-int64(len(t.arr.live)), 0)
-			shared = min(shared, room)
-			alone = min(alone, room)
+			n = n.within(max(a.Throttle-int64(len(t.arr.live)), 0))
 		}
 	}
-	shared, alone = s.limited(j, ti, shared, alone)
-	s.group(j, ti, false, shared)
-	if alone > 0 || t.arr == nil && t.one.retry.spent.Isolated() || t.arr != nil && len(t.arr.retries) > 0 {
-		s.group(j, ti, true, alone)
+	n = s.limited(j, ti, n)
+	s.group(j, plan.GroupID{Job: j.id, Task: ti}, n.plain)
+	if n.larger > 0 || t.arr != nil && len(t.arr.retries) > 0 {
+		s.group(j, plan.GroupID{Job: j.id, Task: ti, Larger: true}, n.larger)
+	}
+	if n.alone > 0 || t.arr == nil && t.one.retry.spent.Isolated() || t.arr != nil && len(t.arr.retries) > 0 {
+		s.group(j, plan.GroupID{Job: j.id, Task: ti, Alone: true}, n.alone)
 	}
 }
 
-func (s *State) group(j *jobState, ti uint32, alone bool, ready int64) {
-	id := plan.GroupID{Job: j.id, Task: ti, Alone: alone}
-	if ready == 0 {
-		s.plan.SetReady(id, 0)
-		return
+// group tells the plan of elements that are ready, in each of the ways in which they can be served.
+func (s *State) group(j *jobState, id plan.GroupID, ready int64) {
+	spec := &j.spec.spec.Tasks[id.Task]
+	if spec.Nodes > 0 {
+		ready = min(ready, 1)
 	}
-	if j.spec.spec.Tasks[ti].Nodes > 0 {
-		ready = 1
+	for way := range spec.Ways() {
+		if id.Way = uint8(way); ready == 0 {
+			s.plan.SetReady(id, 0)
+		} else {
+			s.plan.SetGroup(s.groupOf(j, id), ready)
+		}
 	}
-	s.plan.SetGroup(s.groupOf(j, id), ready)
 }
 
 // groupOf is what planning is told of a group.
 func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
-	length := s.length(j, id.Task)
+	length, spec := s.length(j, id.Task), &j.spec.spec.Tasks[id.Task]
+	shape := j.spec.shape(id.Task, id.Way, j.tasks[id.Task].memoryFor(id))
 	return plan.Group{
 		ID: id, Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(),
-		Background: j.tier() == 0, Tier: j.tier(), Score: j.score(length, j.spec.spec.Tasks[id.Task].Resources.CPU), Length: length,
-		// What must begin by a moment can't wait on a worker until it is past.
-		Shape: j.spec.shapes[id.Task], NoPrefetch: j.spec.spec.Tasks[id.Task].AtMostOnce || j.spec.spec.Tasks[id.Task].Nodes > 0 || j.startBefore > 0 && !j.begun ||
-			mayHaveIDs(j.spec.spec.Tasks[id.Task].Resources) || s.direct(j, id.Task),
-		Nodes: int(j.spec.spec.Tasks[id.Task].Nodes),
+		// All ways to serve the same elements stand alike, whatever they take.
+		Background: j.tier() == 0, Tier: j.tier(), Score: j.score(length, spec.Takes(0).CPU), Length: length,
+		// What must begin by a moment can't wait on a worker until it is past, and what can be served in
+		// another way need not.
+		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
+			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
+		Nodes: int(spec.Nodes),
 	}
 }
 
@@ -418,6 +425,8 @@ func (s *State) regroupAll(j *jobState) {
 }
 
 func (s *State) ungroup(j *jobState, ti uint32) {
-	s.plan.SetReady(plan.GroupID{Job: j.id, Task: ti}, 0)
-	s.plan.SetReady(plan.GroupID{Job: j.id, Task: ti, Alone: true}, 0)
+	for _, id := range [...]plan.GroupID{{}, {Larger: true}, {Alone: true}} {
+		id.Job, id.Task = j.id, ti
+		s.group(j, id, 0)
+	}
 }

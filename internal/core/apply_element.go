@@ -75,11 +75,10 @@ func (s *State) endSpan(j *jobState, ti uint32, span element.Span, r element.Rec
 		return
 	}
 	a := t.arr
-	for p := a.open.Next(span.First); p >= 0 && p <= span.Last; p = a.open.Next(p + 1) {
-		a.open.Remove(p)
-	}
-	for p := a.alone.Next(span.First); p >= 0 && p <= span.Last; p = a.alone.Next(p + 1) {
-		a.alone.Remove(p)
+	for _, set := range [...]*element.Set{&a.open, &a.alone, &a.larger} {
+		for p := set.Next(span.First); p >= 0 && p <= span.Last; p = set.Next(p + 1) {
+			set.Remove(p)
+		}
 	}
 	if a.backoff > 0 {
 		for p := a.table.NextPending(span.First); p >= 0 && p <= span.Last; p = a.table.NextPending(p + 1) {
@@ -174,7 +173,7 @@ func (s *State) applyAssigned(e AttemptAssigned) {
 	t.put(e.Position, r)
 	a := &attempt{
 		fence: e.Fence, job: j, task: e.Task, position: e.Position, number: e.Attempt,
-		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone, devices: e.Devices,
+		lease: e.Lease, assigned: e.At, prefetched: e.Prefetched, alone: e.Alone, devices: e.Devices, way: e.Way, memory: e.Memory,
 	}
 	s.hold(a, s.workers[e.Worker], e.At)
 	s.queued(j, -1)
@@ -203,7 +202,7 @@ func (s *State) hold(a *attempt, w *worker, now int64) {
 	}
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{
-		Shape: j.spec.shapes[a.task], Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
+		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
 		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
 	}, s.useUntil(now))
 	if a.stop.Kind != job.CauseNone {
@@ -270,6 +269,9 @@ func (s *State) applyEnded(e AttemptEnded) {
 	s.watchWindow(j)
 	if e.Next == job.Pending {
 		t.setRetry(a.position, retry{spent: e.Spent, at: e.RetryAt})
+		if e.Memory > t.memory {
+			t.seldom().memory = e.Memory
+		}
 		t.put(a.position, r)
 		s.queued(j, 1)
 		s.flush.attempt(s.seq+1, j, a, e, r)

@@ -306,7 +306,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 			d.Events = append(d.Events, AttemptStarted{Fence: r.Fence, At: at})
 			if a.prefetched && !promoted[r.Fence] {
 				promoted[r.Fence] = true
-				taken[a.job.spec.shapes[a.task]]++
+				taken[a.shape()]++
 			}
 		}
 	}
@@ -323,7 +323,7 @@ func (s *State) decideReport(in Input, c WorkerReport) (Decision, error) {
 		if a := s.heldBy(f); a != nil && a.worker == w && a.started == 0 && !done[f] {
 			done[f] = true
 			s.giveBack(&d, in, a)
-			if shape := a.job.spec.shapes[a.task]; (!a.prefetched || promoted[f]) && taken[shape] > 0 {
+			if shape := a.shape(); (!a.prefetched || promoted[f]) && taken[shape] > 0 {
 				taken[shape]-- // its place is the one that another has started in
 			} else {
 				s.promote(&d, a, promoted, done)
@@ -372,9 +372,9 @@ func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fen
 	if ended.prefetched && !promoted[ended.fence] {
 		return 0
 	}
-	shape := &ended.job.spec.shapes[ended.task]
+	shape := ended.shape()
 	for a := ended.worker.first; a != nil; a = a.next {
-		if !a.prefetched || promoted[a.fence] || done[a.fence] || a.job.spec.shapes[a.task] != *shape {
+		if !a.prefetched || promoted[a.fence] || done[a.fence] || a.shape() != shape {
 			continue
 		}
 		promoted[a.fence] = true
@@ -437,7 +437,7 @@ func (s *State) endAttempt(d *Decision, in Input, a *attempt, r link.Result) {
 	}
 	r.Started, r.Ended = a.during(in.Now, r.Started, r.Ended)
 	e, quarantined := s.outcome(in, a, AttemptEnded{
-		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
+		Fence: a.fence, Cause: a.causeOf(r), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
 		Outputs: r.Outputs, LogSize: r.LogSize,
 	})
 	if a.started == 0 && e.Next == job.Pending && r.Started > 0 {
@@ -478,8 +478,11 @@ func (s *State) outcome(in Input, a *attempt, e AttemptEnded) (_ AttemptEnded, q
 	case cause.Kind == job.CauseNone:
 		e.Next = job.Succeeded
 	default:
-		e.Spent = e.Spent.Count(cause, a.started > 0 || e.Started > 0)
+		e.Spent = s.spend(e.Spent, cause, a.started > 0 || e.Started > 0)
 		e.Next, e.RetryAt = s.nextTry(in, a, e.Spent, cause, spec)
+		if cause.Kind == job.CauseMemory && e.Next == job.Pending {
+			e.Memory = s.grown(a)
+		}
 		if quarantined = cause.Kind == job.CauseWorkerLost && e.Spent.Quarantined() && e.Next == job.Failed; quarantined {
 			e.Next, e.RetryAt = job.Pending, in.Now+1
 		}
@@ -523,7 +526,7 @@ func (s *State) endReturned(d *Decision, in Input, a *attempt) {
 // nextTry decides whether a bad end is followed by another attempt, and when.
 func (s *State) nextTry(in Input, a *attempt, spent job.Spent, c job.Cause, spec *job.Task) (job.ElementState, int64) {
 	if a.ruledOut().Kind == job.CauseNone && spec.Retry.Again(spent, c, spec.AtMostOnce) {
-		tries := int(spent.Failed) + int(spent.TimedOut) + int(spent.Lost)
+		tries := int(spent.Failed) + int(spent.TimedOut) + int(spent.Lost) + int(spent.Memory)
 		wait := spec.Retry.Backoff(tries, mix(in.Seed, uint64(a.fence)))
 		if c.Kind == job.CauseWorkerLost && tries == 1 {
 			wait = 0

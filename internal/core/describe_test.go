@@ -49,7 +49,7 @@ func (l *lab) describe(e Event) string {
 func (l *lab) describeAttempt(e Event) string {
 	switch e := e.(type) {
 	case AttemptAssigned:
-		return l.ref(e.Fence) + " assigned to " + l.workerName(e.Worker) + when(e.Prefetched, ", prefetched") + when(e.Alone, ", alone") +
+		return l.ref(e.Fence) + " assigned to " + l.workerName(e.Worker) + when(e.Prefetched, ", prefetched") + when(e.Alone, ", alone") + when(e.Way > 0, ", way "+fmt.Sprint(e.Way)) + when(e.Memory > 0, ", memory "+job.FormatSize(e.Memory)) +
 			when(e.Lease != l.config.Lease, ", lease "+ago(e.Lease))
 	case AttemptStarted:
 		return l.ref(e.Fence) + " started"

@@ -197,6 +197,10 @@ type AttemptAssigned struct {
 	Alone      bool
 	// Devices are its own of those that the worker has, until it has ended.
 	Devices job.Devices
+	// Way is which of the ways that its task can be served in it is: job.Task.Takes.
+	Way uint8
+	// Memory, in bytes, is what it asks for if that may be more than its task does, 0 if not.
+	Memory int64
 }
 
 // AttemptStarted says that an attempt runs. At is the worker's clock.
@@ -221,6 +225,9 @@ type AttemptEnded struct {
 	RetryAt int64
 	// Spent counts this attempt in.
 	Spent job.Spent
+	// Memory, in bytes, is what those of the task ask for from now on that ran out of memory, 0 if
+	// that stays as it was.
+	Memory int64
 	// Promotes names the prefetched attempt that takes the place, 0 for none.
 	Promotes link.Fence
 	// Awaits: it is one of a gang's, and only gives back what it had. Another event ends it when all

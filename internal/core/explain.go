@@ -83,26 +83,42 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 // need not know of what a key or a rate binds.
 func (s *State) places(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) {
 	t := &j.tasks[ti]
-	shared, alone := t.startable()
-	if j.held || shared+alone == 0 {
+	n := t.startable()
+	if j.held || n.all() == 0 {
 		return
 	}
 	bound := s.bounds(j, ti, now, add)
-	if alone > 0 {
+	if n.alone > 0 {
 		what := "it needs"
-		if t.arr != nil && alone == 1 {
+		if t.arr != nil && n.alone == 1 {
 			what = "1 element needs"
 		} else if t.arr != nil {
-			what = fmt.Sprintf("%d elements each need", alone)
+			what = fmt.Sprintf("%d elements each need", n.alone)
 		}
 		add("alone", "%s a worker to itself, since %d workers were lost while it ran; with %d it is quarantined", what, job.IsolateAfter, job.QuarantineAfter)
 	}
-	for _, group := range []plan.GroupID{{Job: j.id, Task: ti, Alone: true}, {Job: j.id, Task: ti}} {
-		if group.Alone && alone == 0 || !group.Alone && shared == 0 {
-			continue
+	for _, group := range n.groups(j.id, ti) {
+		s.waysTo(j, group, bound, add)
+	}
+}
+
+// waysTo are the reasons why a group has no place in any of the ways in which it can be served.
+func (s *State) waysTo(j *jobState, group plan.GroupID, bound bool, add func(kind, format string, args ...any)) {
+	spec := &j.spec.spec.Tasks[group.Task]
+	if memory := j.tasks[group.Task].memoryFor(group); memory > 0 {
+		add("memory", "after it ran out of memory, it asks for %s", job.FormatSize(memory))
+	}
+	for way := range spec.Ways() {
+		with := ""
+		if len(spec.Either) > 0 {
+			with = "with " + job.FormatResources(spec.Asks(uint8(way), j.tasks[group.Task].memoryFor(group))) + ": "
 		}
+		group.Way = uint8(way)
 		for _, r := range s.plan.Explain(group).Reasons() {
-			if !bound || r.Kind != "turn" { // a place and a turn are of no use to it
+			switch {
+			case r.Kind != "turn":
+				add(r.Kind, "%s%s", with, r.Text)
+			case way == 0 && !bound: // a place and a turn are of no use to what is bound, and are the same in every way
 				add(r.Kind, "%s", r.Text)
 			}
 		}
@@ -165,6 +181,9 @@ func (s *State) backoffs(t *task, now int64, add func(kind, format string, args 
 			alone := ""
 			if t.one.retry.spent.Isolated() {
 				alone = fmt.Sprintf(", alone on a worker: %d were lost while it ran", t.one.retry.spent.LostRunning)
+			}
+			if t.memory > 0 && t.one.rec.Cause.Kind == job.CauseMemory {
+				alone = fmt.Sprintf(", with %s of memory%s", job.FormatSize(t.memory), alone)
 			}
 			add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest%s", t.one.rec.Attempts, t.one.rec.Cause, away(at, now), alone)
 		}

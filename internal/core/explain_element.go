@@ -62,7 +62,11 @@ func (s *State) elementGates(j *jobState, ti uint32, p, now int64, add func(kind
 	if at := t.retryOf(p).at; at > 0 {
 		waits = true
 		r := t.record(p)
-		add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest", r.Attempts, r.Cause, away(at, now))
+		with := ""
+		if t.memory > 0 && r.Cause.Kind == job.CauseMemory {
+			with = fmt.Sprintf(", with %s of memory", job.FormatSize(t.memory))
+		}
+		add("backoff", "attempt %d ended: %s; the next starts in %s at the earliest%s", r.Attempts, r.Cause, away(at, now), with)
 	}
 	return waits
 }

@@ -128,7 +128,7 @@ func (s *State) lookAtWorkers(v *Survey) (more bool) {
 		c.Workers = append(c.Workers, s.plan.Worker(id))
 		for a := s.workers[id].first; a != nil; a = a.next {
 			v.left--
-			of := plan.GroupID{Job: a.job.id, Task: a.task, Alone: a.alone}
+			of := a.group()
 			run := forecast.Run{Worker: id, Attempt: a.run.Attempt(), Of: of}
 			if a.stop.Kind != job.CauseNone { // it was asked to end
 				run.Attempt.Ends = v.now + max(a.grace, 1)
@@ -176,6 +176,12 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 		}
 	}
 	return false
+}
+
+// group is what planning called the element of an attempt, whichever way that is served.
+func (a *attempt) group() plan.GroupID {
+	larger := !a.alone && a.memory > 0 && a.job.tasks[a.task].arr != nil && !a.gang()
+	return plan.GroupID{Job: a.job.id, Task: a.task, Larger: larger, Alone: a.alone}
 }
 
 // behind reports whether others get a concurrency key before a task that waits for it.
@@ -230,8 +236,7 @@ func (j *jobState) unfolds() bool {
 	}
 	for i := range j.tasks {
 		t := &j.tasks[i]
-		shared, alone := t.startable()
-		if pending := t.counts()[job.Pending]; pending > shared+alone {
+		if t.counts()[job.Pending] > t.startable().all() {
 			return true
 		}
 		if a := j.spec.spec.Tasks[i].Array; a != nil && a.Throttle > 0 {
@@ -276,6 +281,9 @@ func (s *State) graphOf(j *jobState) forecast.Job {
 func (s *State) graphTask(j *jobState, ti uint32) forecast.Task {
 	spec := &j.spec.spec.Tasks[ti]
 	out := forecast.Task{Name: spec.Name, Group: s.groupOf(j, plan.GroupID{Job: j.id, Task: ti}), Count: max(j.tasks[ti].n, 1)}
+	for way := 1; way < spec.Ways(); way++ {
+		out.Others = append(out.Others, s.groupOf(j, plan.GroupID{Job: j.id, Task: ti, Way: uint8(way)}))
+	}
 	for k, need := range spec.Needs {
 		out.Needs = append(out.Needs, forecast.Need{Task: int(j.spec.ups[ti][k]), Condition: need.Condition, Each: need.Each})
 	}

@@ -29,13 +29,10 @@ func (s *State) foresight(j *jobState, ti uint32) Foresight {
 		return f
 	}
 	_, f.Learned = s.predict(j, ti)
-	shared, alone := t.startable()
-	f.Ready = !j.held && shared+alone > 0
-	if alone > 0 {
-		f.Groups = append(f.Groups, plan.GroupID{Job: j.id, Task: ti, Alone: true})
-	}
-	if shared > 0 || alone == 0 {
-		f.Groups = append(f.Groups, plan.GroupID{Job: j.id, Task: ti})
+	n := t.startable()
+	f.Ready = !j.held && n.all() > 0
+	if f.Groups = n.groups(j.id, ti); f.Groups == nil {
+		f.Groups = []plan.GroupID{{Job: j.id, Task: ti}}
 	}
 	return f
 }

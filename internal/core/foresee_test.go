@@ -177,8 +177,7 @@ func (m *machine) checkReasons(t *rapid.T) {
 	course, moment := c.Forecast(nil), c.Moment()
 	for j := range m.s.jobs.all {
 		for i, x := range m.s.Explain(j.id, "", m.now) {
-			shared, alone := j.tasks[i].startable()
-			if x.Foresee(course, moment); j.held || shared+alone == 0 {
+			if x.Foresee(course, moment); j.held || j.tasks[i].startable().all() == 0 {
 				continue
 			}
 			if !slices.ContainsFunc(x.Reasons, decisive) {

@@ -20,6 +20,9 @@ const FormatLimits = 3
 // FormatChanges is the format from which on jobs may stand elsewhere than their specs say.
 const FormatChanges = 3
 
+// FormatAsks is the format from which on attempts of a task may ask for different amounts.
+const FormatAsks = 3
+
 // Format is the cluster's: a leader writes only what programs can read that know it.
 // Which kinds of events and fields need which format is said in package record; what no event
 // shows, since it is within a spec, is refused here.
@@ -58,8 +61,14 @@ func (s *State) checkSpec(spec *job.Spec) error {
 				return err
 			}
 		}
-		for name := range spec.Tasks[i].Resources.Other.All {
-			return s.checkFormat(FormatResources, "task "+spec.Tasks[i].Name+" asks for "+name+", which")
+		t := &spec.Tasks[i]
+		if len(t.Either) > 0 || t.Retry.OnMemory != nil || t.Retry.MaxMemory > 0 {
+			if err := s.checkFormat(FormatAsks, "task "+t.Name+" has what may change from attempt to attempt (either, on_memory, max_memory), which"); err != nil {
+				return err
+			}
+		}
+		for name := range t.Resources.Other.All {
+			return s.checkFormat(FormatResources, "task "+t.Name+" asks for "+name+", which")
 		}
 	}
 	return nil

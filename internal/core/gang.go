@@ -53,11 +53,12 @@ func (s *State) checkGang(p plan.Placement, now int64) []AttemptAssigned {
 func (s *State) placeTeam(j *jobState, p plan.Placement, now int64) (out []AttemptAssigned) {
 	ti, team := p.Group.Task, p.All()
 	t, spec := &j.tasks[ti], &j.spec.spec.Tasks[ti]
-	may, alone := t.startable()
-	if p.Group.Alone {
-		may = alone
+	way, memory := p.Group.Way, t.memoryFor(p.Group)
+	if int(way) >= spec.Ways() {
+		return nil
 	}
-	if p.Prefetch || may != t.n || int64(len(team)) != t.n {
+	need := spec.Asks(way, memory)
+	if p.Prefetch || t.startable().of(p.Group) != t.n || int64(len(team)) != t.n {
 		return nil
 	}
 	for i, id := range team {
@@ -65,13 +66,13 @@ func (s *State) placeTeam(j *jobState, p plan.Placement, now int64) (out []Attem
 		if w == nil || !w.accepts() || slices.Contains(team[:i], id) || t.state(position) != job.Pending {
 			return nil
 		}
-		devices, fits := s.placeOn(w, spec)
+		devices, fits := s.placeOn(w, need)
 		if !fits {
 			return nil
 		}
 		out = append(out, AttemptAssigned{
 			Job: j.id, Task: ti, Position: position, Attempt: t.record(position).Attempts + 1, Fence: s.nextFence + link.Fence(i),
-			Worker: id, Lease: s.leaseOf(spec), At: now, Alone: p.Group.Alone, Devices: devices,
+			Worker: id, Lease: s.leaseOf(spec), At: now, Alone: p.Group.Alone, Devices: devices, Way: way, Memory: memory,
 		})
 	}
 	return out
@@ -88,7 +89,7 @@ func (s *State) endRank(d *Decision, in Input, a *attempt, r link.Result) {
 		r.Outputs = nil
 	}
 	d.Events = append(d.Events, AttemptEnded{
-		Fence: a.fence, Cause: r.Cause.Trim(), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
+		Fence: a.fence, Cause: a.causeOf(r), Usage: r.Usage, Started: r.Started, Ended: r.Ended, At: in.Now,
 		Outputs: r.Outputs, LogSize: r.LogSize, Awaits: true,
 	})
 }
@@ -205,7 +206,7 @@ func (s *State) endGang(d *Decision, all []*attempt, decisive *attempt, now int6
 	end := func(a *attempt, cause job.Cause) {
 		e := *a.ended
 		e.Cause, e.Awaits, e.At = cause, false, now
-		e.Next, e.RetryAt, e.Spent = first.Next, first.RetryAt, first.Spent
+		e.Next, e.RetryAt, e.Spent, e.Memory = first.Next, first.RetryAt, first.Spent, first.Memory
 		if first.Next != job.Succeeded {
 			e.Outputs = nil
 		}

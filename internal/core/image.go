@@ -140,7 +140,9 @@ type TaskImage struct {
 	Ready, Held bool
 	Stop        job.Cause
 	// Asked is how many elements had failed when what ran was asked to end for that.
-	Asked          int32
+	Asked int32
+	// Memory is what elements ask for that ran out of what they asked for, 0 if none did.
+	Memory         int64
 	Items          []string
 	Outputs        []byte
 	Started, Ended int64
@@ -173,6 +175,9 @@ type AttemptImage struct {
 	Devices                     job.Devices
 	// Released: the slot of its task's key was taken from it.
 	Released bool
+	// Way and Memory are as in AttemptAssigned.
+	Way    uint8
+	Memory int64
 	// Ended is how it ended, if it awaits the ends of the others of its gang.
 	Ended *AttemptEnded
 }
@@ -234,7 +239,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 	for i := range j.tasks {
 		t := &j.tasks[i]
 		m.Tasks[i] = TaskImage{
-			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Asked: t.asked, Items: t.items, Outputs: t.outputs,
+			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Asked: t.asked, Memory: t.memory, Items: t.items, Outputs: t.outputs,
 			Started: t.one.started, Ended: t.one.ended, Counts: t.counts(), Record: t.one.rec,
 			Retry: RetryImage{Spent: t.one.retry.spent, At: t.one.retry.at},
 		}
@@ -250,7 +255,7 @@ func attemptImage(a *attempt) AttemptImage {
 	return AttemptImage{
 		Fence: a.fence, Position: a.position, Number: a.number, Worker: a.worker.id, Lease: a.lease, Assigned: a.assigned,
 		Started: a.started, Prefetched: a.prefetched, Alone: a.alone, Recalled: a.recalled, Stop: a.stop, Grace: a.grace,
-		Devices: a.devices, Released: a.released, Ended: a.ended,
+		Devices: a.devices, Released: a.released, Way: a.way, Memory: a.memory, Ended: a.ended,
 	}
 }
 
@@ -373,8 +378,9 @@ func (l *Loaded) Job(m JobImage) error {
 		if image.Started != 0 || image.Ended != 0 {
 			t.single().started, t.single().ended = image.Started, image.Ended
 		}
-		if image.Stop.Kind != job.CauseNone || image.Outputs != nil || image.Asked != 0 {
-			t.seldom().stop, t.seldom().outputs, t.seldom().asked = image.Stop, image.Outputs, image.Asked
+		if image.Stop.Kind != job.CauseNone || image.Outputs != nil || image.Asked != 0 || image.Memory != 0 {
+			more := t.seldom()
+			more.stop, more.outputs, more.asked, more.memory = image.Stop, image.Outputs, image.Asked, image.Memory
 		}
 		if t.arr != nil {
 			continue
@@ -410,7 +416,7 @@ func (l *Loaded) attempt(j *jobState, ti uint32, m AttemptImage) error {
 	a := &attempt{
 		fence: m.Fence, job: j, task: ti, position: m.Position, number: m.Number, lease: m.Lease, assigned: m.Assigned,
 		started: m.Started, prefetched: m.Prefetched, alone: m.Alone, recalled: m.Recalled, stop: m.Stop, grace: m.Grace,
-		devices: m.Devices, released: m.Released, ended: m.Ended,
+		devices: m.Devices, released: m.Released, way: m.Way, memory: m.Memory, ended: m.Ended,
 	}
 	if a.ended != nil {
 		a.worker, l.s.attempts[a.fence] = w, a
@@ -441,9 +447,9 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 	}
 	for _, r := range m.Retries {
 		t.setRetry(r.Position, retry{r.Spent, r.At})
-		if r.At == 0 && r.Spent.Isolated() && t.state(r.Position) == job.Pending {
+		if set := t.outOfTurn(r.Spent); r.At == 0 && set != &t.arr.open && t.state(r.Position) == job.Pending {
 			t.arr.open.Remove(r.Position)
-			t.arr.alone.Add(r.Position)
+			set.Add(r.Position)
 		}
 		if err := l.retry(j, m.Task, r); err != nil {
 			return err

@@ -27,7 +27,7 @@ func (g *judge) limits(l *lab, e AttemptAssigned) {
 		most job.Limit
 	}{{"queue", inQueue, q.policy.Limit}, {"namespace", inSpace, n.policy.Limit}} {
 		_, running, used := g.loadOf(l, c.in)
-		need := j.spec.spec.Tasks[e.Task].Resources
+		need := g.needs(l, a)
 		if over := c.most.Over(running-1, used.Minus(need), need); over != "" {
 			l.fail("%d is assigned beyond the limit of its %s: %s of %s", e.Job, c.what, over, c.most)
 		}
@@ -98,7 +98,7 @@ func (g *judge) loadOf(l *lab, in func(*jobState) bool) (pending, running int64,
 				}
 				if a := t.attempt(p); t.n != 0 && a != nil && a.ended == nil {
 					running++
-					used = used.Plus(j.spec.spec.Tasks[i].Resources)
+					used = used.Plus(g.needs(l, a))
 				}
 			}
 		}
@@ -177,8 +177,8 @@ func (g *judge) rooms(l *lab) map[limit.Group]int64 {
 	for j := range s.jobs.all {
 		for i := range j.tasks {
 			of := limit.Group{Job: j.id, Task: uint32(i)}
-			shared, alone := g.startable(l, j, uint32(i))
-			if base[of] = shared + alone; base[of] == 0 {
+
+			if base[of] = g.startable(l, j, uint32(i)).all(); base[of] == 0 {
 				continue
 			}
 			out[of] = limit.Unlimited
@@ -237,21 +237,20 @@ func (g *judge) share(l *lab, claims map[limit.Name][]limit.Claim, out map[limit
 }
 
 // startable is what could start of a task but for keys.
-func (g *judge) startable(l *lab, j *jobState, ti uint32) (shared, alone int64) {
+func (g *judge) startable(l *lab, j *jobState, ti uint32) startable {
 	t := &j.tasks[ti]
 	if !t.ready || t.held || j.held || j.state.Terminal() || t.stop.Kind != job.CauseNone {
-		return 0, 0
+		return startable{}
 	}
-	shared, alone, backoff := g.pendingOf(l, j, ti)
+	n, backoff := g.pendingOf(l, j, ti)
 	if j.spec.spec.Tasks[ti].Nodes > 0 { // one start is all of it
-		if backoff > 0 || shared+alone < t.n {
-			return 0, 0
+		if backoff > 0 || n.all() < t.n {
+			return startable{}
 		}
-		return min(shared, 1), min(alone, 1)
+		return n.within(1)
 	}
 	if throttle := j.spec.spec.Tasks[ti].Array; t.arr != nil && throttle.Throttle > 0 {
-		room := max(throttle.Throttle-int64(len(t.arr.live)), 0)
-		shared, alone = min(shared, room), min(alone, room)
+		n = n.within(max(throttle.Throttle-int64(len(t.arr.live)), 0))
 	}
-	return shared, alone
+	return n
 }

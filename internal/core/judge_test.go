@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -22,6 +21,8 @@ type judge struct {
 	// begun is the jobs of which something was assigned.
 	begun  map[job.ID]bool
 	starts starts
+	// grown is the memory that elements of a task ask for that ran out of it.
+	grown map[taskKey]int64
 }
 
 type elementKey struct {
@@ -261,7 +262,7 @@ func (g *judge) worker(l *lab, w *worker) {
 			continue
 		}
 		running++
-		used = used.Plus(a.job.spec.spec.Tasks[a.task].Resources)
+		used = used.Plus(g.needs(l, a))
 		if a.alone {
 			alone++
 		}
@@ -346,7 +347,7 @@ func (g *judge) task(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int64
 	if j.spec.spec.Tasks[ti].Nodes > 0 {
 		g.gang(l, j, ti, counts)
 	}
-	_, _, backoff := g.pendingOf(l, j, ti)
+	_, backoff := g.pendingOf(l, j, ti)
 	g.caches(l, j, ti, backoff)
 	g.offer(l, j, ti, rooms)
 	return attempts
@@ -391,7 +392,7 @@ func (g *judge) gang(l *lab, j *jobState, ti uint32, counts job.Counts) {
 
 // pendingOf counts the elements of a task that wait: those that could start, those that could
 // alone, and those that back off.
-func (g *judge) pendingOf(l *lab, j *jobState, ti uint32) (shared, alone, backoff int64) {
+func (g *judge) pendingOf(l *lab, j *jobState, ti uint32) (n startable, backoff int64) {
 	t := &j.tasks[ti]
 	for p := range max(t.n, 1) {
 		if t.n == 0 {
@@ -405,17 +406,20 @@ func (g *judge) pendingOf(l *lab, j *jobState, ti uint32) (shared, alone, backof
 			continue
 		}
 		isolated := again.spent.LostRunning >= job.IsolateAfter
+		larger := again.spent.Memory > 0 && t.arr != nil && j.spec.spec.Tasks[ti].Nodes == 0
 		switch {
 		case isolated:
-			alone++
+			n.alone++
+		case larger:
+			n.larger++
 		case t.arr == nil || !t.arr.gated || t.arr.open.Has(p):
-			shared++
+			n.plain++
 		}
-		if t.arr != nil && !isolated && !t.arr.gated && p < t.arr.cursor && !t.arr.open.Has(p) {
+		if t.arr != nil && !isolated && !larger && !t.arr.gated && p < t.arr.cursor && !t.arr.open.Has(p) {
 			l.fail("job %d task %d: nothing finds element %d, below the cursor at %d", j.id, ti, p, t.arr.cursor)
 		}
 	}
-	return shared, alone, backoff
+	return n, backoff
 }
 
 func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
@@ -429,7 +433,7 @@ func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
 	if n := j.spec.spec.Tasks[ti].Array.Throttle; n > 0 && int64(len(t.arr.live)) > n {
 		l.fail("job %d task %d: %d elements at a time, its throttle is %d", j.id, ti, len(t.arr.live), n)
 	}
-	for _, set := range []*element.Set{&t.arr.open, &t.arr.alone} {
+	for _, set := range []*element.Set{&t.arr.open, &t.arr.alone, &t.arr.larger} {
 		for p := set.Next(0); p >= 0; p = set.Next(p + 1) {
 			if t.state(p) != job.Pending || t.retryOf(p).at > 0 {
 				l.fail("job %d task %d element %d is %s but among those to start", j.id, ti, p, t.state(p))
@@ -440,14 +444,64 @@ func (g *judge) caches(l *lab, j *jobState, ti uint32, backoff int64) {
 
 // offer holds the plan's idea of what may start against what may.
 func (g *judge) offer(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int64) {
-	shared, alone := g.startable(l, j, ti)
-	room := rooms[limit.Group{Job: j.id, Task: ti}]
-	shared, alone = min(shared, room), min(alone, room)
-	id := plan.GroupID{Job: j.id, Task: ti}
-	got := l.s.plan.Explain(id).Ready
-	id.Alone = true
-	gotAlone := l.s.plan.Explain(id).Ready
-	if cmp.Compare(got, shared) != 0 || gotAlone != alone {
-		l.fail("job %d task %d: %d may start and %d alone, the plan has %d and %d", j.id, ti, shared, alone, got, gotAlone)
+	n := g.startable(l, j, ti).within(rooms[limit.Group{Job: j.id, Task: ti}])
+	for way := range plan.Ways {
+		want, got := n, startable{}
+		if way >= max(len(j.spec.spec.Tasks[ti].Either), 1) {
+			want = got
+		}
+		ready := func(id plan.GroupID) int64 {
+			id.Job, id.Task, id.Way = j.id, ti, uint8(way)
+			return l.s.plan.Explain(id).Ready
+		}
+		got = startable{ready(plan.GroupID{}), ready(plan.GroupID{Larger: true}), ready(plan.GroupID{Alone: true})}
+		if got != want {
+			l.fail("job %d task %d way %d: %+v may start, the plan has %+v", j.id, ti, way, want, got)
+		}
 	}
+}
+
+// needs is what an attempt takes of its worker, by the spec and by what is remembered of others of
+// its task that ran out of memory.
+func (g *judge) needs(l *lab, a *attempt) job.Resources {
+	spec := &a.job.spec.spec.Tasks[a.task]
+	r := spec.Resources
+	if spec.Either != nil {
+		r = spec.Either[a.way]
+	}
+	grown := g.grown[taskKey{a.job.id, a.task}]
+	spent := a.job.tasks[a.task].retryOf(a.position).spent
+	switch {
+	case a.memory > grown:
+		l.fail("%d asks for %d bytes of memory, and %d was the most that anything was to ask for", a.fence, a.memory, grown)
+	case a.memory > 0 && spent.Memory == 0 && spent.LostRunning < job.IsolateAfter:
+		l.fail("%d asks for %d bytes of memory, and its element has never run out of any", a.fence, a.memory)
+	case a.memory == 0 && spent.Memory > 0 && grown > 0:
+		l.fail("%d asks for no more memory, and its element has run out of it %d times", a.fence, spent.Memory)
+	}
+	r.Memory = max(r.Memory, a.memory)
+	return r
+}
+
+// about looks at an event before it is applied: it holds what a task is to ask for against what it
+// asked for, and remembers it.
+func (g *judge) about(l *lab, event Event) {
+	e, ok := event.(AttemptEnded)
+	if !ok || e.Memory == 0 {
+		return
+	}
+	a := l.s.attempts[e.Fence]
+	spec := &a.job.spec.spec.Tasks[a.task]
+	had, most := a.needs().Memory, spec.Retry.MaxMemory
+	if most == 0 {
+		most = 4 * spec.Takes(a.way).Memory
+	}
+	if e.Next != job.Pending || e.Memory < had || most > 0 && e.Memory > max(most, had) {
+		l.fail("%d ran out of %d bytes of memory, is %s, and is to ask for %d, of at most %d", e.Fence, had, e.Next, e.Memory, most)
+	}
+	if g.grown == nil {
+		g.grown = map[taskKey]int64{}
+	}
+	k := taskKey{a.job.id, a.task}
+	g.grown[k] = max(g.grown[k], e.Memory)
 }

@@ -139,6 +139,7 @@ func (l *lab) carryOut(d Decision) {
 	for more := true; more; d, more = l.s.Follow(l.now) {
 		for _, e := range d.Events {
 			l.note(e)
+			l.judge.about(l, e)
 			l.s.Apply(e)
 			l.judge.applied(l, e)
 			l.forming = append(l.forming, e)
@@ -442,6 +443,7 @@ func (l *lab) cutOff(c Command, steps int) {
 	for more := true; more; steps-- {
 		for _, e := range d.Events {
 			l.note(e)
+			l.judge.about(l, e)
 			l.s.Apply(e)
 			l.judge.applied(l, e)
 			l.forming = append(l.forming, e)

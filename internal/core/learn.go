@@ -130,7 +130,7 @@ func (s *State) Predict(m *JobImage, spec *job.Spec, ti uint32) (p Prediction) {
 	k, t := keyFor(m.Namespace, spec, ti, m.By), &spec.Tasks[ti]
 	p.Run, _ = s.learned.Estimate(k, millis(t.Timeout))
 	p.Memory = s.learned.Memory(k)
-	p.Advice, p.Advised = p.Memory.Advise(t.Resources.Memory)
+	p.Advice, p.Advised = p.Memory.Advise(t.Takes(0).Memory)
 	return p
 }
 

@@ -86,7 +86,7 @@ func (s *State) disclaim(j *jobState) {
 		return
 	}
 	for i := range j.tasks {
-		s.limited(j, uint32(i), 0, 0)
+		s.limited(j, uint32(i), startable{})
 	}
 	for i := range j.slots {
 		s.limits.Free(j.slots[i].key, limit.Owner{Job: j.id})
@@ -111,7 +111,7 @@ func (s *State) queued(j *jobState, more int64) {
 
 // occupy counts a live attempt, and gives it the slot of its task's key.
 func (s *State) occupy(a *attempt) {
-	need := a.job.spec.spec.Tasks[a.task].Resources
+	need := a.needs()
 	for _, l := range [...]*load{&a.job.queue.load, &a.job.queue.space.load} {
 		l.running++
 		l.used = l.used.Plus(need)
@@ -123,7 +123,7 @@ func (s *State) occupy(a *attempt) {
 
 // vacate undoes occupy: once, as the attempt ends or comes back.
 func (s *State) vacate(a *attempt) {
-	need := a.job.spec.spec.Tasks[a.task].Resources
+	need := a.needs()
 	for _, l := range [...]*load{&a.job.queue.load, &a.job.queue.space.load} {
 		l.running--
 		l.used = l.used.Minus(need)
@@ -178,15 +178,15 @@ func (s *State) claimOf(j *jobState, ti, of uint32) limit.Claim {
 // limited bounds how many elements of a task could start by the keys that it and its job
 // have, and notes what waits for them. It asks for the task's own only once it has the
 // job's: nothing stands in a queue where it could not go on.
-func (s *State) limited(j *jobState, ti uint32, shared, alone int64) (int64, int64) {
+func (s *State) limited(j *jobState, ti uint32, n startable) startable {
 	if len(j.slots) == 0 {
-		return shared, alone
+		return n
 	}
 	g := limit.Group{Job: j.id, Task: ti}
-	if k := j.slotOf(NoTask); k != nil && (j.state != job.JobPending || shared+alone == 0) {
+	if k := j.slotOf(NoTask); k != nil && (j.state != job.JobPending || n.all() == 0) {
 		s.limits.Leave(k.key, g)
 	} else if k != nil && s.limits.Ask(k.key, s.claimOf(j, ti, NoTask)) == 0 {
-		shared, alone = 0, 0
+		n = startable{}
 		if j.spec.spec.Concurrency.Conflict == job.ConflictCancel {
 			s.follow.rival(g)
 		}
@@ -194,13 +194,12 @@ func (s *State) limited(j *jobState, ti uint32, shared, alone int64) (int64, int
 	k := j.slotOf(ti)
 	switch {
 	case k == nil:
-	case shared+alone == 0:
+	case n.all() == 0:
 		s.limits.Leave(k.key, g)
 	default:
-		room := s.limits.Ask(k.key, s.claimOf(j, ti, ti))
-		shared, alone = min(shared, room), min(alone, room)
+		n = n.within(s.limits.Ask(k.key, s.claimOf(j, ti, ti)))
 	}
-	return shared, alone
+	return n
 }
 
 // direct reports whether attempts of a task are not to be sent ahead of their place: they
@@ -244,7 +243,7 @@ func (l *limits) retry(of *load) {
 func (s *State) permits(j *jobState, g plan.GroupID, now int64) bool {
 	spec, q := &j.spec.spec.Tasks[g.Task], j.queue
 	n := max(spec.Nodes, 1)
-	need, more := spec.Resources.Times(n), n-1
+	need, more := spec.Asks(g.Way, j.tasks[g.Task].memoryFor(g)).Times(n), n-1
 	full := q.policy.Limit.Over(q.running+more, q.used, need) != ""
 	over := &q.load
 	if !full {

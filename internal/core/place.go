@@ -76,16 +76,17 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 		return AttemptAssigned{}, false
 	}
 	t, spec := &j.tasks[p.Group.Task], &j.spec.spec.Tasks[p.Group.Task]
-	shared, alone := t.startable()
-	position := int64(-1)
-	if p.Group.Alone && alone > 0 || !p.Group.Alone && shared > 0 {
-		position = t.pick(p.Group.Alone)
+	if int(p.Group.Way) >= spec.Ways() {
+		s.plan.SetReady(p.Group, 0)
+		return AttemptAssigned{}, false
 	}
+	position, memory := t.pick(p.Group), t.memoryFor(p.Group)
+	need := spec.Asks(p.Group.Way, memory)
 	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
-	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(spec.Resources) && (job.Resources{}).Fits(w.room())
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && (job.Resources{}).Fits(w.room())
 	if !p.Prefetch {
-		devices, fits = s.placeOn(w, spec)
+		devices, fits = s.placeOn(w, need)
 	}
 	if position < 0 || !fits || t.state(position) != job.Pending {
 		s.plan.SetReady(p.Group, 0)
@@ -97,15 +98,15 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	return AttemptAssigned{
 		Job: j.id, Task: p.Group.Task, Position: position, Attempt: t.record(position).Attempts + 1,
 		Fence: s.nextFence, Worker: w.id, Lease: s.leaseOf(spec), At: now, Prefetched: p.Prefetch, Alone: p.Group.Alone,
-		Devices: devices,
+		Devices: devices, Way: p.Group.Way, Memory: memory,
 	}, true
 }
 
 // placeOn reports whether a worker has a place for an attempt, and the devices that would be its own.
-func (s *State) placeOn(w *worker, spec *job.Task) (job.Devices, bool) {
+func (s *State) placeOn(w *worker, need job.Resources) (job.Devices, bool) {
 	_, running, _ := s.plan.Usage(w.id)
-	devices, fits := w.pick(spec.Resources)
-	return devices, fits && running < w.hello.Slots && spec.Resources.Fits(w.room())
+	devices, fits := w.pick(need)
+	return devices, fits && running < w.hello.Slots && need.Fits(w.room())
 }
 
 // leaseOf is the lease of a task's attempts in milliseconds, 0 for never lost.
@@ -127,7 +128,7 @@ func (s *State) recall(d *Decision, most int) {
 		var fences []link.Fence
 		asked := 0 // those that are on their way back count
 		for a := w.last; a != nil && asked < r.N; a = a.prev {
-			if !a.prefetched || a.job.spec.shapes[a.task] != r.Shape {
+			if !a.prefetched || a.shape() != r.Shape {
 				continue
 			}
 			asked++
@@ -187,7 +188,7 @@ func (s *State) assignment(a *attempt) link.Assignment {
 		Fence: a.fence, Job: j.id, JobUID: j.uid.String(), Namespace: j.queue.space.name, Task: a.task, Position: a.position,
 		Index: job.NoIndex, Attempt: int(a.number), SpecHash: j.spec.hash, Spec: j.spec.spec, Params: j.params, Payload: j.payload, Away: j.away,
 		Lease: time.Duration(a.lease) * time.Millisecond, JobDeadline: j.deadline, Prefetched: a.prefetched,
-		Devices: a.devices,
+		Devices: a.devices, Way: a.way, Memory: a.memory,
 	}
 	if a.worker.over != (job.Factors{}) {
 		m.Offers = a.worker.offers

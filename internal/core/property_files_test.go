@@ -86,6 +86,20 @@ run: "true"
 start_after: 5s
 retry: {max_attempts: 2, delay: 1s}
 concurrency: {key: paced, rate: {count: 3, per: 10s}}`,
+		`array: 0-5
+run: "true"
+resources: {memory: 1Gi}
+retry: {max_attempts: 4, on_memory: 5, on_lost: 9, delay: 1s}`,
+		`name: hungry
+run: "true"
+resources: {memory: 600Mi}
+either: [{gpu: 1}, {cpu: 3, memory: 2Gi}, {licence: 1}]
+retry: {max_attempts: 9, max_memory: 5Gi, delay: 1s}`,
+		`tasks:
+  a: {run: "true"}
+  b: {needs: a, array: 0-4%3, run: "true", either: [{gpu: 2}, {cpu: 2}], retry: {max_attempts: 3, on_memory: 2, delay: 1s}}
+  c: {needs: {b: {each: any}}, array: 0-4, run: "true", resources: {memory: 100Mi}, retry: {max_attempts: 5, delay: 1s}}
+  d: {nodes: 2, run: "true", either: [{disk: 2}, {cpu: 2}], resources: {memory: 1Gi}, retry: {max_attempts: 5, delay: 1s}}`,
 		`nodes: 2
 run: "true"
 retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,

@@ -236,7 +236,7 @@ func (m *machine) endSome(t *rapid.T) {
 	}
 	r := link.Result{Cause: rapid.SampledFrom([]job.Cause{
 		{}, {}, {}, {}, {Kind: job.CauseExit, Code: 3}, {Kind: job.CauseExit, Code: 4}, {Kind: job.CauseTimeout, Code: 9},
-		{Kind: job.CauseSignal, Code: 9}, {Kind: job.CauseRejected, Detail: "full"}, {Kind: job.CauseOutput, Detail: "too long"},
+		{Kind: job.CauseMemory}, {Kind: job.CauseSignal, Code: 9}, {Kind: job.CauseRejected, Detail: "full"}, {Kind: job.CauseOutput, Detail: "too long"},
 	}).Draw(t, "cause")}
 	r.Usage.Memory = rapid.SampledFrom([]int64{0, 10 << 20, 2 << 30}).Draw(t, "memory")
 	if r.Cause.Kind == job.CauseNone {

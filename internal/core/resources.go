@@ -7,10 +7,32 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
 // needs is what an attempt is given of its worker while it has a place.
-func (a *attempt) needs() job.Resources { return a.job.spec.spec.Tasks[a.task].Resources }
+func (a *attempt) needs() job.Resources {
+	return a.job.spec.spec.Tasks[a.task].Asks(a.way, a.memory)
+}
+
+// shape is what planning is told that an attempt needs.
+func (a *attempt) shape() plan.Shape { return a.job.spec.shape(a.task, a.way, a.memory) }
+
+func (sp *spec) shape(ti uint32, way uint8, memory int64) plan.Shape {
+	s := sp.shapes[ti]
+	if way != 0 || memory != 0 {
+		s.Resources = sp.spec.Tasks[ti].Asks(way, memory)
+	}
+	return s
+}
+
+// memoryFor is the least memory, in bytes, that elements of a group ask for.
+func (t *task) memoryFor(g plan.GroupID) int64 {
+	if g.Larger || g.Alone || t.arr == nil || t.arr.gang {
+		return t.memory
+	}
+	return 0
+}
 
 // occupy counts an attempt that has a place now.
 func (w *worker) occupy(a *attempt) { w.used = w.used.Plus(a.needs()) }

@@ -206,6 +206,11 @@ func (sc *scenario) runPolicy(kind, name string, opts map[string]string) error {
 		must(err)
 		c.Change.Order = &o
 	}
+	if text := opts["backfill"]; text != "" {
+		b, err := job.ParseBackfill(text)
+		must(err)
+		c.Change.Backfill = &b
+	}
 	if text := opts["ageing"]; text != "" {
 		c.Change.Ageing = new(job.Duration(sc.duration(text)) * job.Duration(time.Millisecond))
 	}
@@ -475,6 +480,9 @@ func (sc *scenario) hello(name string, opts map[string]string) link.Hello {
 	if v, ok := opts["memory"]; ok {
 		h.Capacity.Memory = sc.number(v) << 30
 	}
+	if v, ok := opts["gpu"]; ok {
+		h.Capacity.Other = h.Capacity.Other.Set(job.GPU, sc.number(v))
+	}
 	if v, ok := opts["prefetch"]; ok {
 		h.Prefetch = int(sc.number(v))
 	}
@@ -508,6 +516,8 @@ func (sc *scenario) cause(rest []string, opts map[string]string) job.Cause {
 		return job.Cause{Kind: job.CauseRejected, Detail: "disk full"}
 	case "memory":
 		return job.Cause{Kind: job.CauseMemory, Code: 64}
+	case "hungry":
+		return job.Cause{Kind: job.CauseMemory}
 	case "preempted":
 		return job.Cause{Kind: job.CausePreempted, Detail: "for a job"}
 	case "unstartable":

@@ -213,6 +213,8 @@ type taskSeldom struct {
 	stop    job.Cause // why it was asked to end
 	items   []string
 	outputs []byte
+	// memory is what elements ask for that ran out of what they asked for, 0 if none did.
+	memory int64
 	// asked is how many elements had failed when what ran was asked to end for that.
 	asked int32
 	// own: it is one task's alone.
@@ -284,6 +286,7 @@ type array struct {
 	hosts   []string // of a gang that has started, by rank, once somebody asked
 	open    element.Set
 	alone   element.Set
+	larger  element.Set // those that ask for more memory than the others
 	backoff int64
 	retries map[int64]retry
 	live    map[int64]*attempt
@@ -305,6 +308,8 @@ type attempt struct {
 	prefetched bool
 	alone      bool
 	recalled   bool
+	way        uint8 // which of the ways to serve it this is
+	memory     int64 // what it asks for, if that is more than its task does; else 0
 	run        *plan.Run
 	devices    job.Devices // what is its own of those that its worker has
 	released   bool        // its slot was taken from it
@@ -478,85 +483,6 @@ func (t *task) pending(span element.Span) []element.Span {
 func (t *task) over() bool {
 	c := t.counts()
 	return c.Ended() == c.Total()
-}
-
-// ready counts: how many elements could start now, apart from those that need a
-// worker for themselves.
-func (t *task) startable() (shared, alone int64) {
-	if !t.ready || t.held || t.stop.Kind != job.CauseNone {
-		return 0, 0
-	}
-	if t.arr == nil {
-		if t.n == 0 || t.one.rec.State != job.Pending || t.one.retry.at > 0 {
-			return 0, 0
-		}
-		if t.one.retry.spent.Isolated() {
-			return 0, 1
-		}
-		return 1, 0
-	}
-	a := t.arr
-	c := a.table.Counts()
-	if a.gang {
-		switch {
-		case c[job.Pending] < t.n || a.backoff > 0:
-			return 0, 0
-		case a.retries[0].spent.Isolated(): // as all of them are
-			return 0, t.n
-		}
-		return t.n, 0
-	}
-	alone = a.alone.Len()
-	if a.gated {
-		shared = a.open.Len()
-	} else {
-		shared = c[job.Pending] - a.backoff - alone
-	}
-	return shared, alone
-}
-
-// pick returns the element that starts next.
-func (t *task) pick(alone bool) int64 {
-	switch {
-	case t.arr == nil:
-		return 0
-	case alone:
-		return t.arr.alone.Min()
-	}
-	if p := t.arr.open.Min(); p >= 0 {
-		return p
-	}
-	if t.arr.gated {
-		return -1
-	}
-	for p := t.arr.cursor; ; p++ {
-		p = t.arr.table.NextPending(p)
-		if p < 0 || t.arr.retries[p].at == 0 && !t.arr.alone.Has(p) {
-			return p
-		}
-	}
-}
-
-// taken notes that the element at p has been picked.
-func (t *task) taken(p int64) {
-	if t.arr == nil {
-		return
-	}
-	if !t.arr.open.Remove(p) && !t.arr.alone.Remove(p) && p >= t.arr.cursor {
-		t.arr.cursor = p + 1
-	}
-}
-
-// again makes the pending element at p startable: it was woken or given back.
-func (t *task) again(p int64) {
-	if t.arr == nil {
-		return
-	}
-	if t.arr.retries[p].spent.Isolated() {
-		t.arr.alone.Add(p)
-		return
-	}
-	t.arr.open.Add(p)
 }
 
 func (w *worker) link(a *attempt) {

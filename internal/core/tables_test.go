@@ -315,8 +315,11 @@ func (s *State) dumpAt(now int64) dumped {
 			}
 			d.Specs[j.spec.hash] = j.spec.live
 			for ti := range j.tasks {
-				for _, alone := range []bool{false, true} {
-					d.Plan = append(d.Plan, s.plan.Explain(plan.GroupID{Job: j.id, Task: uint32(ti), Alone: alone}))
+				for way := range j.spec.spec.Tasks[ti].Ways() {
+					for _, id := range []plan.GroupID{{}, {Larger: true}, {Alone: true}} {
+						id.Job, id.Task, id.Way = j.id, uint32(ti), uint8(way)
+						d.Plan = append(d.Plan, s.plan.Explain(id))
+					}
 				}
 			}
 		}
@@ -335,7 +338,7 @@ func (s *State) dumpJob(j *jobState) dumpedJob {
 		if a == nil {
 			continue
 		}
-		d.Alone = append(d.Alone, a.alone.Spans())
+		d.Alone = append(d.Alone, a.alone.Spans(), a.larger.Spans())
 		for c := range a.table.Chunks() {
 			d.Chunks = append(d.Chunks, s.chunkImage(j, uint32(i), c))
 		}

@@ -144,7 +144,7 @@ func (s *State) followOvertaken(d *Decision, o overtaken) {
 func (s *State) foremost(j *jobState) (score int64, ok bool) {
 	for i := range j.tasks {
 		t := &j.tasks[i]
-		if shared, alone := t.startable(); j.held || shared+alone+t.counts()[job.Assigned] == 0 {
+		if j.held || t.startable().all()+t.counts()[job.Assigned] == 0 {
 			continue
 		}
 		if of := s.groupOf(j, plan.GroupID{Job: j.id, Task: uint32(i)}).Score; !ok || of > score {
@@ -174,11 +174,11 @@ func (s *State) requeue(j *jobState, q *queue) {
 	from.pending -= waits
 	q.pending += waits
 	for i := range j.tasks {
-		need := j.spec.spec.Tasks[i].Resources
 		for a := j.tasks[i].nextLive(0); a != nil; a = j.tasks[i].nextLive(a.position + 1) {
 			if a.ended != nil {
 				continue // of a gang, and counts no more
 			}
+			need := a.needs()
 			from.running--
 			from.used = from.used.Minus(need)
 			q.running++

@@ -52,7 +52,9 @@ type ElementView struct {
 	Assigned int64
 	// Devices are those that the live attempt has.
 	Devices job.Devices
-	Worker  string
+	// Given is what the live attempt was given, nil if there is none.
+	Given  *job.Resources
+	Worker string
 }
 
 // Elements returns up to limit elements of a task from a position on, in one of
@@ -93,6 +95,7 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 	}
 	if a := t.attempt(p); a != nil {
 		v.Fence, v.Assigned, v.Stopping, v.Devices = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone, a.devices
+		v.Given = new(a.needs())
 	}
 	return v
 }

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"container/heap"
+	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/limit"
@@ -10,12 +11,14 @@ import (
 
 // engine lets a plan of its own decide, moment by moment, at which something ends.
 type engine struct {
-	x      *plan.Index
-	now    int64
-	steps  int
-	stop   func() bool
-	cut    bool // stop has said so
+	x     *plan.Index
+	now   int64
+	steps int
+	stop  func() bool
+	cut   bool // stop has said so
+	// groups is what waits, by the first of the ways in which it can be served, and ways the others.
 	groups map[plan.GroupID]*plan.Ready
+	ways   map[plan.GroupID][]plan.Group
 	ends   ends
 	course *Course
 	graphs map[job.ID]*graph
@@ -70,6 +73,7 @@ type place struct {
 func (c *Cluster) engine(aheadWaits bool) *engine {
 	e := &engine{
 		x: plan.New(), now: c.Now, groups: make(map[plan.GroupID]*plan.Ready, len(c.Waiting)), graphs: make(map[job.ID]*graph, len(c.Jobs)),
+		ways:   map[plan.GroupID][]plan.Group{},
 		tagged: map[uint64]*attempt{},
 		course: &Course{Now: c.Now, Starts: make(map[plan.GroupID]Start, len(c.Waiting)), Jobs: make(map[job.ID]JobCourse, len(c.Waiting))},
 	}
@@ -117,8 +121,13 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 		}
 	}
 	for _, w := range c.Waiting {
-		if !behind[w.Group.ID] {
+		if !behind[w.Group.ID] && w.Group.ID.Way == 0 {
 			e.wait(w)
+		}
+	}
+	for _, w := range c.Waiting {
+		if of := first(w.Group.ID); of != w.Group.ID && e.groups[of] != nil {
+			e.way(w.Group)
 		}
 	}
 	for i := range c.Jobs {
@@ -165,7 +174,44 @@ func (e *engine) ready(g plan.Group, n int64) {
 		e.groups[g.ID] = w
 	}
 	w.N += n
+	e.tell(w)
+}
+
+// first is what elements are called whichever way they are served.
+func first(id plan.GroupID) plan.GroupID {
+	id.Way = 0
+	return id
+}
+
+// way notes another way in which elements can be served that wait or will.
+func (e *engine) way(g plan.Group) {
+	of := first(g.ID)
+	if slices.ContainsFunc(e.ways[of], func(o plan.Group) bool { return o.ID == g.ID }) {
+		return
+	}
+	g.NoPrefetch = true
+	e.ways[of] = append(e.ways[of], g)
+	if w := e.groups[of]; w != nil {
+		e.x.SetGroup(g, w.N)
+	}
+}
+
+// tell tells the plan how many elements of a group wait.
+func (e *engine) tell(w *plan.Ready) {
 	e.x.SetGroup(w.Group, w.N)
+	for _, g := range e.ways[w.Group.ID] {
+		e.x.SetGroup(g, w.N)
+	}
+}
+
+// chosen is the way in which a placement serves elements.
+func (e *engine) chosen(w *plan.Ready, id plan.GroupID) *plan.Group {
+	for i := range e.ways[w.Group.ID] {
+		if g := &e.ways[w.Group.ID][i]; g.ID == id {
+			return g
+		}
+	}
+	return &w.Group
 }
 
 // run notes when an attempt ends.
@@ -253,8 +299,9 @@ func (e *engine) open(id job.ID) {
 }
 
 func (e *engine) start(p plan.Placement) {
-	w := e.groups[p.Group]
-	g := &w.Group
+	w := e.groups[first(p.Group)]
+	g := e.chosen(w, p.Group)
+	p.Group = first(p.Group)
 	a := plan.Attempt{
 		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone,
 		Tier: g.Tier, Began: e.now,
@@ -271,7 +318,7 @@ func (e *engine) start(p plan.Placement) {
 		runs = append(runs, &attempt{run: e.x.Take(worker, a, e.now), id: p.Group, of: e.placeOf(p.Group)})
 	}
 	w.N--
-	e.x.SetReady(p.Group, w.N)
+	e.tell(w)
 	for _, q := range e.rated {
 		if q.Name == g.Queue && q.Namespace == g.Namespace {
 			q.meter = q.meter.Take(q.Policy.Rate, e.now)
@@ -344,7 +391,7 @@ func (e *engine) finish(c *Cluster) *Course {
 	}
 	for _, list := range [][]plan.Ready{c.Waiting, c.Ahead} {
 		for _, w := range list {
-			if g := e.groups[w.Group.ID]; g == nil || g.N > 0 {
+			if g := e.groups[first(w.Group.ID)]; g == nil || g.N > 0 {
 				e.open(w.Group.ID.Job)
 			}
 		}

@@ -25,6 +25,8 @@ type Task struct {
 	Name string
 	// Group is what its elements are for planning; its ID is the job's and the task's place.
 	Group plan.Group
+	// Others are the other ways in which its elements can be served, if there are any.
+	Others []plan.Group
 	// Count is its elements, at least 1 even where that is not known yet; Left is those that
 	// have not ended, all of them in a job that has not begun.
 	Count, Left int64
@@ -137,7 +139,15 @@ func (g *graph) open(e *engine) {
 }
 
 // again lets elements wait that were out without doing so.
-func (g *graph) again(e *engine, task int, n int64) { e.ready(g.job.Tasks[task].Group, n) }
+func (g *graph) again(e *engine, task int, n int64) { g.job.Tasks[task].ready(e, n) }
+
+// ready lets elements of a task wait, in each of the ways in which they can be served.
+func (t *Task) ready(e *engine, n int64) {
+	for _, other := range t.Others {
+		e.way(other)
+	}
+	e.ready(t.Group, n)
+}
 
 // ended notes that an element has ended, and lets start what that makes ready.
 func (g *graph) ended(e *engine, task int) {
@@ -162,7 +172,7 @@ func (g *graph) look(e *engine) {
 		default:
 			p.hidden -= n
 			p.out += n
-			e.ready(t.Group, n/together(&t.Group))
+			t.ready(e, n/together(&t.Group))
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 	if s.Started == t.Count {
 		out.Ends = s.Ends
 	}
-	if reasons := m.hopeless(t.Group); reasons != nil && !skipped {
+	if reasons := m.never(t); reasons != nil && !skipped {
 		out.Never, out.Reasons, out.Changes = true, reasons, m.Changes(id, t.Learned)
 		return Never
 	}
@@ -129,7 +129,7 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 	if !m.Waits(id) {
 		return Starts
 	}
-	out.Reasons = append(m.Why(id).Reasons(), m.Kept(id)...)
+	out.Reasons = append(m.whys(t), m.Kept(id)...)
 	if s.Started == 0 {
 		out.Reasons = append(out.Reasons, m.unknown(c, id)...)
 	} else {
@@ -139,9 +139,56 @@ func (m *Moment) askedTask(out *TaskCourse, t *Task, c *Course, skipped bool) Ve
 	return Waits
 }
 
+// whys is why a task's elements do not start now in any of the ways in which they can be served.
+func (m *Moment) whys(t *Task) []why.Reason {
+	if len(t.Others) == 0 {
+		return m.Why(t.Group.ID).Reasons()
+	}
+	var out []why.Reason
+	for _, g := range append([]plan.Group{t.Group}, t.Others...) {
+		for _, r := range m.Why(g.ID).Reasons() {
+			switch {
+			case r.Kind != "turn":
+				out = append(out, inWay(g, r))
+			case g.ID == t.Group.ID: // whose turn it is, is the same in every way
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// inWay says of which way a reason is.
+func inWay(g plan.Group, r why.Reason) why.Reason {
+	r.Text = "with " + job.FormatResources(g.Shape.Resources) + ": " + r.Text
+	return r
+}
+
+// never is why a task could never start as the cluster is, nil if it could.
+func (m *Moment) never(t *Task) []why.Reason {
+	reasons := m.hopeless(t.Group)
+	if reasons == nil || len(t.Others) == 0 {
+		return reasons
+	}
+	var out []why.Reason
+	for _, r := range reasons {
+		out = append(out, inWay(t.Group, r))
+	}
+	for _, g := range t.Others {
+		reasons := m.hopeless(g)
+		if reasons == nil {
+			return nil
+		}
+		for _, r := range reasons {
+			out = append(out, inWay(g, r))
+		}
+	}
+	return out
+}
+
 // hopeless is why a group could never start as the cluster is, nil if it could.
 func (m *Moment) hopeless(g plan.Group) []why.Reason {
-	waits := m.e.groups[g.ID]
+	waits := m.e.groups[first(g.ID)]
 	n := int64(1)
 	if waits != nil && waits.N > 0 {
 		n = waits.N
@@ -149,7 +196,7 @@ func (m *Moment) hopeless(g plan.Group) []why.Reason {
 	m.e.x.SetGroup(g, n)
 	y := m.Why(g.ID)
 	if waits != nil && waits.N > 0 {
-		m.e.x.SetGroup(waits.Group, n)
+		m.e.tell(waits)
 	} else {
 		m.e.x.SetReady(g.ID, 0)
 	}

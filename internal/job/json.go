@@ -90,14 +90,16 @@ type retryJSON struct {
 	Factor       factor   `json:"factor"`
 	MaxAttempts  int      `json:"max_attempts"`
 	MaxDelay     Duration `json:"max_delay"`
+	MaxMemory    int64    `json:"max_memory,omitempty"`
 	NotExitCodes []int    `json:"not_exit_codes,omitempty"`
 	OnLost       int      `json:"on_lost"`
+	OnMemory     *int     `json:"on_memory,omitempty"`
 	OnTimeout    *int     `json:"on_timeout,omitempty"`
 }
 
 // MarshalJSON writes the words of the job file, everything but absent lists.
 func (r Retry) MarshalJSON() ([]byte, error) {
-	return json.Marshal(retryJSON{r.Delay, r.ExitCodes, factor(r.Factor), r.MaxAttempts, r.MaxDelay, r.NotExitCodes, r.OnLost, r.OnTimeout})
+	return json.Marshal(retryJSON{r.Delay, r.ExitCodes, factor(r.Factor), r.MaxAttempts, r.MaxDelay, r.MaxMemory, r.NotExitCodes, r.OnLost, r.OnMemory, r.OnTimeout})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -107,7 +109,7 @@ func (r *Retry) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*r = Retry{MaxAttempts: in.MaxAttempts, OnTimeout: in.OnTimeout, OnLost: in.OnLost, ExitCodes: in.ExitCodes,
-		NotExitCodes: in.NotExitCodes, Delay: in.Delay, Factor: int64(in.Factor), MaxDelay: in.MaxDelay}
+		OnMemory: in.OnMemory, MaxMemory: in.MaxMemory, NotExitCodes: in.NotExitCodes, Delay: in.Delay, Factor: int64(in.Factor), MaxDelay: in.MaxDelay}
 	return nil
 }
 

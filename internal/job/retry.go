@@ -11,9 +11,14 @@ type Retry struct {
 	// the first included. 1 means no retry.
 	MaxAttempts int `json:"max_attempts"`
 	// OnTimeout, OnLost are how many more attempts those causes allow each.
-	// OnTimeout nil means that a timeout spends MaxAttempts.
+	// OnTimeout nil means that a timeout spends MaxAttempts; so does OnMemory for attempts that
+	// ran out of memory.
 	OnTimeout *int `json:"on_timeout,omitempty"`
+	OnMemory  *int `json:"on_memory,omitempty"`
 	OnLost    int  `json:"on_lost"`
+	// MaxMemory is the most, in bytes, that is asked for after an attempt ran out of memory; 0 is
+	// DefaultGrowth times what the task asks for.
+	MaxMemory int64 `json:"max_memory,omitempty"`
 	// ExitCodes, when given, are the only codes that are retried; NotExitCodes
 	// are never retried.
 	ExitCodes    []int `json:"exit_codes,omitempty"`
@@ -33,6 +38,7 @@ const (
 	DefaultDelay       = time.Second
 	DefaultFactor      = 200
 	DefaultMaxDelay    = 5 * time.Minute
+	DefaultGrowth      = 4
 	// MaxAttemptsLimit bounds every budget.
 	MaxAttemptsLimit = 1000
 )
@@ -42,7 +48,12 @@ type Spent struct {
 	Failed, TimedOut, Lost uint16
 	// LostRunning is how many of Lost were running when their worker was lost.
 	LostRunning uint8
+	// Memory is how many ran out of memory.
+	Memory uint16
 }
+
+// Larger reports whether an element asks for more memory than its task did at first.
+func (s Spent) Larger() bool { return s.Memory > 0 }
 
 // Quarantine rules: an element that was running on lost workers is isolated after
 // IsolateAfter such losses, and given up after QuarantineAfter.
@@ -65,6 +76,8 @@ func (s Spent) Count(c Cause, wasRunning bool) Spent {
 	switch c.Kind {
 	case CauseTimeout:
 		s.TimedOut++
+	case CauseMemory:
+		s.Memory++
 	case CauseWorkerLost:
 		s.Lost++
 		if wasRunning {
@@ -98,6 +111,10 @@ func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 		if r.OnTimeout != nil {
 			return int(s.TimedOut) <= *r.OnTimeout
 		}
+	case CauseMemory:
+		if r.OnMemory != nil {
+			return int(s.Memory) <= *r.OnMemory
+		}
 	case CauseExit:
 		if !r.retriesCode(int(c.Code)) {
 			return false
@@ -112,6 +129,9 @@ func (r *Retry) Again(s Spent, c Cause, atMostOnce bool) bool {
 	failed := int(s.Failed)
 	if r.OnTimeout == nil {
 		failed += int(s.TimedOut)
+	}
+	if r.OnMemory == nil {
+		failed += int(s.Memory)
 	}
 	return failed < r.MaxAttempts
 }

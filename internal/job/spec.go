@@ -43,6 +43,8 @@ const (
 	MaxElements = 10_000_000
 	// MaxNodes bounds a gang.
 	MaxNodes = 1000
+	// MaxEither bounds the alternatives of a task's resources.
+	MaxEither = 8
 	// MaxFiles bounds the bytes of all files of a job together.
 	MaxFiles = 1 << 20
 	// MaxOutput bounds a task's outputs in bytes.
@@ -203,13 +205,16 @@ type Task struct {
 	// Where is worker labels that a worker must have; "key" or "key=value".
 	Where []string `json:"where,omitempty"`
 
-	Resources  Resources `json:"resources"`
-	Timeout    Duration  `json:"timeout,omitempty"`
-	Grace      Duration  `json:"grace"`
-	LostAfter  *Lost     `json:"lost_after,omitempty"`
-	Retry      Retry     `json:"retry"`
-	AtMostOnce bool      `json:"at_most_once,omitempty"`
-	MaxFails   *MaxFails `json:"max_fails,omitempty"`
+	Resources Resources `json:"resources"`
+	// Either, where given, is what each attempt takes instead: one of these, the first that is
+	// to be had.
+	Either     []Resources `json:"either,omitempty"`
+	Timeout    Duration    `json:"timeout,omitempty"`
+	Grace      Duration    `json:"grace"`
+	LostAfter  *Lost       `json:"lost_after,omitempty"`
+	Retry      Retry       `json:"retry"`
+	AtMostOnce bool        `json:"at_most_once,omitempty"`
+	MaxFails   *MaxFails   `json:"max_fails,omitempty"`
 	// Concurrency is the key of each of its attempts, nil for none; what is in conflict
 	// waits.
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
@@ -223,6 +228,26 @@ func (t *Task) Executor() string {
 		return "function"
 	}
 	return "process"
+}
+
+// Ways is how many alternatives there are of what an attempt takes.
+func (t *Task) Ways() int { return max(len(t.Either), 1) }
+
+// Takes is what an attempt takes by one of the ways, from 0 on; the last of them if there are
+// fewer.
+func (t *Task) Takes(way uint8) Resources {
+	if len(t.Either) == 0 {
+		return t.Resources
+	}
+	return t.Either[min(int(way), len(t.Either)-1)]
+}
+
+// Asks is what an attempt takes by one of the ways, with no less memory than so many bytes: it may
+// have run out of what the task asks for.
+func (t *Task) Asks(way uint8, memory int64) Resources {
+	r := t.Takes(way)
+	r.Memory = max(r.Memory, memory)
+	return r
 }
 
 // Defaults of a task, filled in by jobfile.

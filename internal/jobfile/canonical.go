@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -225,6 +227,10 @@ func (w *writer) task(t *job.Task) {
 	w.yes("at_most_once", t.AtMostOnce)
 	w.texts("command", t.Command)
 	w.concurrency(t.Concurrency)
+	if len(t.Either) > 0 {
+		w.key("either")
+		list(w, t.Either, w.amounts)
+	}
 	object(w, "env", t.Env, w.text)
 	w.texts("fetch", t.Fetch)
 	object(w, "files", t.Files, w.file)
@@ -321,6 +327,16 @@ func (w *writer) resources(r job.Resources) {
 	object(w, "resources", r.Words(), w.text)
 }
 
+// amounts writes an alternative of what a task takes.
+func (w *writer) amounts(r job.Resources) {
+	words := r.Words()
+	w.open()
+	for _, name := range slices.Sorted(maps.Keys(words)) {
+		w.text(name, words[name])
+	}
+	w.close()
+}
+
 func (w *writer) retry(r *job.Retry) {
 	w.key("retry")
 	w.open()
@@ -330,8 +346,14 @@ func (w *writer) retry(r *job.Retry) {
 	w.b = append(w.b, job.FormatFactor(r.Factor)...)
 	w.number("max_attempts", int64(r.MaxAttempts))
 	w.word("max_delay", r.MaxDelay)
+	if r.MaxMemory > 0 {
+		w.number("max_memory", r.MaxMemory)
+	}
 	w.codes("not_exit_codes", r.NotExitCodes)
 	w.number("on_lost", int64(r.OnLost))
+	if r.OnMemory != nil {
+		w.number("on_memory", int64(*r.OnMemory))
+	}
 	if r.OnTimeout != nil {
 		w.number("on_timeout", int64(*r.OnTimeout))
 	}

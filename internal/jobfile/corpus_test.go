@@ -155,7 +155,7 @@ func beyondSchema() map[string]string {
 		"array-huge.yaml": values, "array-two-throttles.yaml": values, "files-collide.yaml": values, "at-most-once.yaml": values, "lost-after-short.yaml": values,
 		"log-limit.yaml": values, "concurrency-rate.yaml": values, "concurrency-expression.yaml": refs, "files-mode.yaml": values, "array-step.yaml": values, "expression-input.yaml": refs,
 		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values, "pool-twice.yaml": values,
-		"resources-huge.yaml": values, "nodes-each.yaml": graph, "nodes-index.yaml": refs,
+		"resources-huge.yaml": values, "nodes-each.yaml": graph, "nodes-index.yaml": refs, "either-same.yaml": values, "max-memory.yaml": values, "on-memory-once.yaml": values,
 	}
 }
 

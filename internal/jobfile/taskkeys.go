@@ -97,7 +97,8 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"workdir", func(n *tree.Node) { t.Workdir = p.workdir(n) }},
 		{"where", func(n *tree.Node) { t.Where = p.where(n) }},
 		{"pool", func(n *tree.Node) { p.name(n) }},
-		{"resources", func(n *tree.Node) { t.Resources = p.resources(n) }},
+		{"resources", func(n *tree.Node) { t.Resources = p.resources(n, job.Resources{CPU: job.DefaultCPU}) }},
+		{"either", func(*tree.Node) {}}, // read once resources are known
 		{"timeout", func(n *tree.Node) { t.Timeout = p.duration(n, time.Millisecond) }},
 		{"grace", func(n *tree.Node) {
 			if t.Grace = p.duration(n, 0); time.Duration(t.Grace) > maxGrace && time.Duration(t.Grace) <= longest {
@@ -118,6 +119,10 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	if n.Get("resources") == nil {
 		t.Resources.CPU = job.DefaultCPU
 	}
+	if either := n.Get("either"); either != nil {
+		t.Either = p.either(either, t.Resources)
+		t.Resources = common(t.Either, t.Resources)
+	}
 	if n.Get("grace") == nil {
 		t.Grace = job.Duration(job.DefaultGrace)
 	}
@@ -132,6 +137,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	if t.Run != "" && n.Get("shell") == nil {
 		t.Shell = shellOf(t.Run)
 	}
+	p.checkGrowth(t, n.Get("retry"))
 	p.takeGiven(t)
 	p.gang(t, n)
 	if m := n.Get("max_fails"); m != nil && t.Array == nil {
@@ -390,6 +396,11 @@ func (p *parser) retry(n, task *tree.Node) job.Retry {
 				more := int(p.number(n, 0, job.MaxAttemptsLimit))
 				r.OnTimeout = &more
 			}},
+			{"on_memory", func(n *tree.Node) {
+				more := int(p.number(n, 0, job.MaxAttemptsLimit))
+				r.OnMemory = &more
+			}},
+			{"max_memory", func(n *tree.Node) { r.MaxMemory = p.size(n, 1, maxMemory) }},
 			{"on_lost", func(n *tree.Node) { r.OnLost = int(p.number(n, 0, job.MaxAttemptsLimit)) }},
 			{"exit_codes", func(n *tree.Node) { r.ExitCodes = p.exitCodes(n) }},
 			{"not_exit_codes", func(n *tree.Node) { r.NotExitCodes = p.exitCodes(n) }},
@@ -417,13 +428,16 @@ func (p *parser) retry(n, task *tree.Node) job.Retry {
 	}
 	// on_lost stays allowed: it also counts workers that refused the attempt, which
 	// thus never ran.
-	if once := task.Get("at_most_once"); once != nil && (r.MaxAttempts > 1 || r.OnTimeout != nil && *r.OnTimeout > 0) {
+	if once := task.Get("at_most_once"); once != nil && (r.MaxAttempts > 1 || more(r.OnTimeout) || more(r.OnMemory)) {
 		if value, _ := once.Bool(); value {
 			p.Fail(n, "contradicts at_most_once, by which the task is never tried again; leave one of them out")
 		}
 	}
 	return r
 }
+
+// more reports whether a budget of its own allows anything.
+func more(budget *int) bool { return budget != nil && *budget > 0 }
 
 func (p *parser) exitCodes(n *tree.Node) []int {
 	var codes []int

@@ -219,11 +219,17 @@ type Assignment struct {
 	// Offers is what the worker's pool gives away of it, where that is another amount than the worker
 	// has: it may run so much at a time. Nothing stands for what it has.
 	Offers job.Resources
+	// Way and Memory say what it is given: see Resources.
+	Way    uint8
+	Memory int64
 	// Hosts is what the workers of a gang's ranks call their hosts, by rank. Position is the rank.
 	Hosts []string
 	// Proof is filled in at the server's door.
 	Proof Proof
 }
+
+// Resources is what the attempt is given of its worker.
+func (a *Assignment) Resources() job.Resources { return a.Spec.Tasks[a.Task].Asks(a.Way, a.Memory) }
 
 // Ref names the attempt as users write it.
 func (a *Assignment) Ref() job.Ref {

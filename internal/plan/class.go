@@ -26,6 +26,8 @@ type class struct {
 	lengths uint8
 	// nodes is how many workers an element takes at once.
 	nodes int
+	// later: the elements have a way to be served that comes before this one.
+	later bool
 }
 
 // form is how the elements of a class may be placed.
@@ -81,16 +83,33 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.
 func (x *Index) head(c *class) *pile.Record { return x.groups.Get(c.groups[0]) }
 
+// part is which of a job's elements are meant, in the order in which they start.
+func (id *GroupID) part() uint32 {
+	part := 2 * id.Task
+	if id.Larger {
+		part++
+	}
+	return part*Ways + uint32(id.Way)
+}
+
+// twins reports whether two groups are the same elements, which may be served in several ways.
+func twins(a, b *pile.Record) bool { return a.Job == b.Job && a.Part/Ways == b.Part/Ways }
+
+// twin reports whether the first groups of two classes are the same elements.
+func (x *Index) twin(a, b *class) bool {
+	return (a.later || b.later) && (a.form == lonely) == (b.form == lonely) && twins(x.head(a), x.head(b))
+}
+
 // nameOf names a group of a class.
 func (x *Index) nameOf(c *class, group uint32) GroupID {
 	r := x.groups.Get(group)
-	return GroupID{Job: r.Job, Task: r.Task, Alone: c.form == lonely}
+	return GroupID{Job: r.Job, Task: r.Part / (2 * Ways), Larger: r.Part/Ways%2 == 1, Way: uint8(r.Part % Ways), Alone: c.form == lonely}
 }
 
 // settle puts a class where it belongs after its first group changed.
@@ -117,7 +136,7 @@ func (x *Index) refreshClass(c *class) {
 	var r tournament.Rank
 	if c.state != idle {
 		head := x.head(c)
-		r = tournament.Rank{Score: head.Score + base, ID: uint64(head.Job), Sub: 2 * head.Task}
+		r = tournament.Rank{Score: head.Score + base, ID: uint64(head.Job), Sub: 2 * head.Part}
 		if c.form == lonely {
 			r.Sub++ // after the rest of its task
 		}

@@ -66,6 +66,22 @@ type Fit struct {
 	Now bool
 }
 
+// Able calls back with each worker that could run an attempt of a shape if it did nothing else, in no
+// order that means anything. Its cost grows with the number of workers.
+func (x *Index) Able(name Shape, f func(worker uint64)) {
+	s := x.shapes[name]
+	if s == nil || s.short != "" {
+		return
+	}
+	for _, p := range s.kind.profiles {
+		for _, w := range p.workers {
+			if w != nil && w.Accepts && w.Slots > 0 && tournament.Within(s.need, w.capacity) {
+				f(w.ID)
+			}
+		}
+	}
+}
+
 // Fit says whether a worker could run an element of a group.
 func (x *Index) Fit(id GroupID, worker uint64) (f Fit) {
 	at, ok := x.find(id)

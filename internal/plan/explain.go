@@ -159,8 +159,10 @@ func (x *Index) countAhead(a *ahead, h pile.Heap, at int) {
 		return
 	}
 	a.budget--
-	a.n += o.Ready
-	a.name(o)
+	if o.Part%Ways == 0 { // else they are counted by the first of their ways
+		a.n += o.Ready
+		a.name(o)
+	}
 	for i := at*pile.Fan + 1; i < min(at*pile.Fan+1+pile.Fan, len(h)); i++ {
 		x.countAhead(a, h, i)
 	}

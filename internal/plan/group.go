@@ -31,7 +31,7 @@ func (x *Index) SetGroup(g Group, n int64) {
 		x.removeGroup(id)
 	}
 	c := x.internClass(&g)
-	id := x.groups.Add(pile.Record{Job: g.ID.Job, Task: g.ID.Task, Ready: n, Score: g.Score, Length: length, Class: c.id}, g.ID.Alone)
+	id := x.groups.Add(pile.Record{Job: g.ID.Job, Part: g.ID.part(), Ready: n, Score: g.Score, Length: length, Class: c.id}, g.ID.Alone)
 	c.groups.Push((*groupOrder)(x), id)
 	if c.groups[0] == id {
 		x.settle(c)
@@ -54,7 +54,7 @@ func (x *Index) SetReady(id GroupID, n int64) bool {
 	return true
 }
 
-func (x *Index) find(id GroupID) (uint32, bool) { return x.groups.Find(id.Job, id.Task, id.Alone) }
+func (x *Index) find(id GroupID) (uint32, bool) { return x.groups.Find(id.Job, id.part(), id.Alone) }
 
 func (x *Index) removeGroup(id uint32) {
 	r := x.groups.Get(id)

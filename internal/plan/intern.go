@@ -18,10 +18,11 @@ type classKey struct {
 	lengths uint8
 	tier    uint8
 	nodes   int
+	later   bool
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -34,11 +35,11 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together()}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
-			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, flow: flow, slot: flow.slots.Take(),
+			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
 		}
 		if c.gang() {
 			x.gangs++

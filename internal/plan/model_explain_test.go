@@ -22,12 +22,12 @@ func (m *model) explain(g *modelGroup) why.Why {
 		m.explainWorker(&y, w)
 	}
 	before := func(o, g *modelGroup) bool {
-		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), cmp.Compare(o.ID.Task, g.ID.Task)) < 0
+		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), o.ID.compare(g.ID)) < 0
 	}
 	var ahead []*modelGroup
 	for _, o := range m.groups {
 		mine := o.Namespace == g.Namespace && o.Queue == g.Queue && o.User == g.User && o.Background == g.Background
-		if mine && o.ready > 0 && before(o, g) {
+		if mine && o.ready > 0 && o.ID.Way == 0 && before(o, g) {
 			y.Ahead += o.ready
 			ahead = append(ahead, o)
 		}

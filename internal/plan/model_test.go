@@ -74,7 +74,19 @@ func (m *model) before(a, b *modelGroup) bool {
 			alone = 1
 		}
 	}
-	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.ID.Job, b.ID.Job), cmp.Compare(a.ID.Task, b.ID.Task), alone) < 0
+	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.ID.Job, b.ID.Job), a.ID.compare(b.ID), alone) < 0
+}
+
+// compare orders groups of one job: by task, those that need more after the others, then by way.
+func (id GroupID) compare(o GroupID) int {
+	larger := 0
+	if id.Larger != o.Larger {
+		larger = -1
+		if id.Larger {
+			larger = 1
+		}
+	}
+	return cmp.Or(cmp.Compare(id.Task, o.Task), larger, cmp.Compare(id.Way, o.Way))
 }
 
 // barred reports whether a pause or a limit is in the way of a group.
@@ -307,7 +319,8 @@ func drawID(t *rapid.T) GroupID {
 	return GroupID{
 		Job:   job.ID(rapid.IntRange(1, 12).Draw(t, "job")),
 		Task:  uint32(rapid.IntRange(0, 1).Draw(t, "task")),
-		Alone: rapid.IntRange(0, 5).Draw(t, "alone") == 0,
+		Alone: rapid.IntRange(0, 5).Draw(t, "alone") == 0, Larger: rapid.IntRange(0, 7).Draw(t, "larger") == 0,
+		Way: rapid.SampledFrom([]uint8{0, 0, 0, 0, 1, Ways - 1}).Draw(t, "way"),
 	}
 }
 

@@ -14,10 +14,19 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
+// Ways bounds GroupID.Way.
+const Ways = 8
+
 // GroupID names the ready elements of one task.
 type GroupID struct {
 	Job  job.ID
 	Task uint32
+	// Larger sets apart the elements that need more than the others.
+	Larger bool
+	// Way, less than Ways, is one of the ways to serve elements, by what they need; of each way there
+	// is a group of the same elements, and whoever places one tells of all of them anew. The first
+	// that finds a place is taken.
+	Way uint8
 	// Alone sets apart the elements that must have a worker for themselves,
 	// because several workers were lost while they ran.
 	Alone bool

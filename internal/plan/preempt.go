@@ -31,7 +31,7 @@ func (x *Index) Evict(now int64) (Eviction, bool) {
 		return Eviction{}, false
 	}
 	x.now = now
-	above := func(c *class) bool { return c.tier > 0 }
+	above := func(c *class) bool { return c.tier > 0 && !c.later }
 	for _, k := range x.kindList {
 		for _, f := range [...]form{plain, lonely} {
 			c := x.first(x.root, k.blocked(f), x.everything, above)
@@ -50,7 +50,7 @@ func (x *Index) Evict(now int64) (Eviction, bool) {
 // mayEvict reports whether something makes room for a class, or would have to: then it does not
 // queue up behind that.
 func (x *Index) mayEvict(c *class) bool {
-	if x.background == 0 && x.preempting == 0 || c.tier == 0 {
+	if x.background == 0 && x.preempting == 0 || c.tier == 0 || c.later {
 		return false
 	}
 	_, ok := x.evictFor(c)

@@ -51,7 +51,7 @@ func (x *Index) keep(c *class, w *worker) bool {
 		x.holds = slices.DeleteFunc(x.holds, func(h hold) bool { return h.class.queue() == q })
 		return x.holdQueue(q)
 	}
-	kept := !x.held(h) && x.hold1(h, h.groups[0])
+	kept := !x.held(h, h.groups[0]) && x.hold1(h, h.groups[0])
 	if q.backfill == job.BackfillNone && q == c.queue() {
 		x.bar(q)
 		return true
@@ -68,7 +68,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
+		return o != c && !x.twin(o, c) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range [...]form{plain, lonely} {
@@ -81,9 +81,13 @@ func (x *Index) passed(c *class, w *worker) *class {
 	return found
 }
 
-// held reports whether a place is kept for the first group of a class.
-func (x *Index) held(c *class) bool {
-	return slices.ContainsFunc(x.holds, func(h hold) bool { return h.record == c.groups[0] })
+// held reports whether a place is kept for a group of a class, be it by another of the ways in which
+// its elements can be served.
+func (x *Index) held(c *class, record uint32) bool {
+	r := x.groups.Get(record)
+	return slices.ContainsFunc(x.holds, func(h hold) bool {
+		return h.record == record || (h.class.form == lonely) == (c.form == lonely) && twins(x.groups.Get(h.record), r)
+	})
 }
 
 // bar closes a queue for the rest of the pass.
@@ -123,6 +127,9 @@ func (x *Index) holdQueue(q *account) bool {
 	})
 	held := false
 	for _, g := range all {
+		if x.held(g.class, g.record) {
+			continue
+		}
 		for range min(x.groups.Get(g.record).Ready, maxHolds) {
 			if len(x.holds) >= maxHolds || !x.hold1(g.class, g.record) {
 				break
@@ -265,8 +272,7 @@ func (x *Index) unhold() {
 	}
 	for i := range x.holds {
 		h := &x.holds[i]
-		r := x.groups.Get(h.record)
-		x.kept = append(x.kept, Kept{GroupID{r.Job, r.Task, h.class.form == lonely}, h.worker.ID, h.from})
+		x.kept = append(x.kept, Kept{x.nameOf(h.class, h.record), h.worker.ID, h.from})
 	}
 	clear(x.holds)
 	x.holds = x.holds[:0]

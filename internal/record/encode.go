@@ -265,7 +265,9 @@ func putAssigned(b []byte, e *core.AttemptAssigned) []byte {
 	b = field.Int(b, 8, e.At)
 	b = field.Bool(b, 9, e.Prefetched)
 	b = field.Bool(b, 10, e.Alone)
-	return putDevices(b, 11, e.Devices)
+	b = putDevices(b, 11, e.Devices)
+	b = field.Uint(b, 12, uint64(e.Way))
+	return field.Int(b, 13, e.Memory)
 }
 
 func putEnded(b []byte, e *core.AttemptEnded) []byte {
@@ -281,5 +283,6 @@ func putEnded(b []byte, e *core.AttemptEnded) []byte {
 	b = field.Int(b, 10, e.RetryAt)
 	b = putSpent(b, 11, e.Spent)
 	b = field.Uint(b, 12, uint64(e.Promotes))
-	return field.Bool(b, 13, e.Awaits)
+	b = field.Bool(b, 13, e.Awaits)
+	return field.Int(b, 14, e.Memory)
 }

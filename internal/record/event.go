@@ -314,6 +314,10 @@ func (r *reader) attemptAssigned() (e core.AttemptAssigned) {
 			e.Alone = r.Bool()
 		case 11:
 			e.Devices = r.devices(e.Devices)
+		case 12:
+			e.Way = r.Uint8()
+		case 13:
+			e.Memory = r.Int()
 		default:
 			r.unknown()
 		}
@@ -364,6 +368,8 @@ func (r *reader) attemptEnded() (e core.AttemptEnded) {
 			e.Promotes = link.Fence(r.Uint())
 		case 13:
 			e.Awaits = r.Bool()
+		case 14:
+			e.Memory = r.Int()
 		default:
 			r.unknown()
 		}

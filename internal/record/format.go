@@ -31,6 +31,8 @@ const (
 	formatUse = core.FormatUse
 	// formatPools is where pools are given away in ways of their own.
 	formatPools = core.FormatPools
+	// formatAsks is where attempts of a task ask for different amounts.
+	formatAsks = core.FormatAsks
 	// formatChanges is where jobs stand elsewhere than their specs say.
 	formatChanges = core.FormatChanges
 
@@ -53,10 +55,16 @@ func Needs(e core.Event) uint64 {
 	case core.WorkerJoined:
 		return needsOfHello(&e.Hello)
 	case core.AttemptAssigned:
+		if e.Way != 0 || e.Memory != 0 {
+			return formatAsks
+		}
 		return needsOfDevices(e.Devices)
 	case core.AttemptEnded:
-		if e.Awaits {
+		switch {
+		case e.Awaits:
 			return formatGangs
+		case e.Memory != 0 || e.Spent.Memory != 0:
+			return formatAsks
 		}
 	case core.NamespaceSet:
 		limits = e.Policy != job.NamespacePolicy{}
@@ -88,13 +96,23 @@ func needsOfDevices(d job.Devices) uint64 {
 	return core.FirstFormat
 }
 
-// needsOfAttempts is Needs for a row with live attempts.
-func needsOfAttempts(live []core.AttemptImage) uint64 {
+// needsOfChunk is Needs for a row of an array's elements.
+func needsOfChunk(m *core.ChunkImage) uint64 {
 	need := uint64(core.FirstFormat)
-	for i := range live {
-		need = max(need, needsOfAttempt(&live[i]))
+	for i := range m.Live {
+		need = max(need, needsOfAttempt(&m.Live[i]))
+	}
+	for i := range m.Retries {
+		need = max(need, needsOfSpent(m.Retries[i].Spent))
 	}
 	return need
+}
+
+func needsOfSpent(s job.Spent) uint64 {
+	if s.Memory != 0 {
+		return formatAsks
+	}
+	return core.FirstFormat
 }
 
 func needsOfAttempt(a *core.AttemptImage) uint64 {
@@ -103,6 +121,9 @@ func needsOfAttempt(a *core.AttemptImage) uint64 {
 	}
 	if a.Ended != nil {
 		return formatGangs
+	}
+	if a.Way != 0 || a.Memory != 0 {
+		return formatAsks
 	}
 	return needsOfDevices(a.Devices)
 }
@@ -117,6 +138,10 @@ func needsOfJob(m *core.JobImage) uint64 {
 		need = max(need, formatChanges)
 	}
 	for i := range m.Tasks {
+		need = max(need, needsOfSpent(m.Tasks[i].Retry.Spent))
+		if m.Tasks[i].Memory != 0 {
+			need = max(need, formatAsks)
+		}
 		if live := m.Tasks[i].Live; live != nil {
 			need = max(need, needsOfAttempt(live))
 		}

@@ -154,6 +154,7 @@ func putTaskImage(b []byte, f field.Number, t *core.TaskImage) []byte {
 		b = putAttempt(b, 12, t.Live)
 	}
 	b = field.Signed(b, 13, int64(t.Asked))
+	b = field.Int(b, 14, t.Memory)
 	return field.End(b, at)
 }
 
@@ -188,6 +189,8 @@ func (r *reader) taskImage() (t core.TaskImage) {
 			t.Live = &live
 		case 13:
 			t.Asked = m.Int32()
+		case 14:
+			t.Memory = m.Int()
 		default:
 			m.unknown()
 		}
@@ -284,6 +287,8 @@ func putAttempt(b []byte, f field.Number, a *core.AttemptImage) []byte {
 		b, ended = field.Begin(b, 15)
 		b = field.End(putEnded(b, a.Ended), ended)
 	}
+	b = field.Uint(b, 16, uint64(a.Way))
+	b = field.Int(b, 17, a.Memory)
 	return field.End(b, at)
 }
 
@@ -323,6 +328,10 @@ func (r *reader) attempt() (a core.AttemptImage) {
 			ended := m.message()
 			e := ended.attemptEnded()
 			a.Ended = &e
+		case 16:
+			a.Way = m.Uint8()
+		case 17:
+			a.Memory = m.Int()
 		default:
 			m.unknown()
 		}

@@ -76,6 +76,7 @@ func putSpent(b []byte, f field.Number, s job.Spent) []byte {
 	b = field.Uint(b, 2, uint64(s.TimedOut))
 	b = field.Uint(b, 3, uint64(s.Lost))
 	b = field.Uint(b, 4, uint64(s.LostRunning))
+	b = field.Uint(b, 5, uint64(s.Memory))
 	return field.End(b, at)
 }
 
@@ -91,6 +92,8 @@ func (r *reader) spent() (s job.Spent) {
 			s.Lost = m.Uint16()
 		case 4:
 			s.LostRunning = m.Uint8()
+		case 5:
+			s.Memory = m.Uint16()
 		default:
 			m.unknown()
 		}

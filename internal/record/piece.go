@@ -13,7 +13,7 @@ import (
 const attemptBits = 16
 
 func putChunk(b []byte, m *core.ChunkImage) []byte {
-	b = field.Uint(b, formatField, needsOfAttempts(m.Live))
+	b = field.Uint(b, formatField, needsOfChunk(m))
 	b = field.Bytes(b, 2, m.Columns)
 	b = putSpans(b, 3, m.Open)
 	for i := range m.Retries {

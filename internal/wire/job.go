@@ -66,6 +66,9 @@ func Tasks(out *reevev1.Job, m *core.JobImage, spec *job.Spec, worker func(uint6
 		for _, n := range s.Needs {
 			one.Needs = append(one.Needs, n.Task)
 		}
+		for _, r := range s.Either {
+			one.Either = append(one.Either, &reevev1.Amounts{Resources: r.Words()})
+		}
 		if t.Stop.Kind != job.CauseNone {
 			one.Cause = t.Stop.String()
 		}
@@ -221,8 +224,13 @@ func Past(a *core.PastAttempt, ref job.Ref) *reevev1.Attempt {
 // Last writes an element's last attempt.
 func Last(v *core.ElementView, ref job.Ref) *reevev1.Attempt {
 	ref.Attempt = int(v.Record.Attempts)
+	var given map[string]string
+	if v.Given != nil {
+		given = v.Given.Words()
+	}
 	return &reevev1.Attempt{
-		Id: ref.String(), Number: int32(v.Record.Attempts), State: v.Record.State.String(), Cause: v.Record.Cause.String(),
+		Resources: given,
+		Id:        ref.String(), Number: int32(v.Record.Attempts), State: v.Record.State.String(), Cause: v.Record.Cause.String(),
 		Worker: v.Worker, AssignedAt: Time(v.Assigned), StartedAt: Time(v.Record.Started), EndedAt: Time(v.Record.Ended),
 		CpuMs: v.Record.Usage.CPU.Milliseconds(), MemoryBytes: v.Record.Usage.Memory, Devices: deviceMap(v.Devices),
 	}

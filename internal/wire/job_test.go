@@ -44,7 +44,7 @@ func unset(m proto.Message, except ...string) []string {
 // TestNothingIsForgotten writes images in which everything is set: each field of the
 // messages is then set too.
 func TestNothingIsForgotten(t *testing.T) {
-	parsed, err := jobfile.Parse("", []byte("tasks: {a: {run: x}, b: {needs: a, run: x}}"))
+	parsed, err := jobfile.Parse("", []byte("tasks: {a: {run: x}, b: {needs: a, run: x, either: [{gpu: 1}, {cpu: 4}]}}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	if f := Forecast(core.Prediction{Advice: known.Advice}); f != nil {
 		t.Errorf("a forecast of nothing: %v", f)
 	}
-	view := &core.ElementView{Index: 3, Record: record, RetryAt: 5, Stopping: true, Worker: "w7", Assigned: 1, Devices: "gpu=0,1"}
+	view := &core.ElementView{Index: 3, Record: record, RetryAt: 5, Stopping: true, Worker: "w7", Assigned: 1, Devices: "gpu=0,1", Given: &job.Resources{CPU: 1}}
 	if missing := unset(Element(4217, "a", view, 17)); missing != nil {
 		t.Errorf("an element lacks %v", missing)
 	}
@@ -96,7 +96,7 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 	past := &core.PastAttempt{Number: 1, Cause: cause, Worker: "w1", Assigned: 1, Started: 2, Ended: 3, Usage: job.Usage{CPU: time.Second, Memory: 1}}
 	ref := job.Ref{Job: 4217, Task: "a", Index: 3}
-	if missing := unset(Past(past, ref), "devices"); missing != nil {
+	if missing := unset(Past(past, ref), "devices", "resources"); missing != nil {
 		t.Errorf("an earlier attempt lacks %v", missing)
 	}
 	if missing := unset(Last(view, ref)); missing != nil {

@@ -243,7 +243,7 @@ func assign(m *reevev1.Assign) (link.ToWorker, error) {
 			Task: at.GetTask(), Position: at.GetPosition(), Index: at.GetIndex(), Attempt: int(at.GetAttempt()), SpecHash: h,
 			Params: at.GetParams(), Payload: at.GetPayload(), Item: at.GetItem(), HasItem: at.GetHasItem(),
 			Count: at.GetArrayCount(), First: at.GetArrayFirst(), Last: at.GetArrayLast(),
-			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(), Hosts: at.GetHosts(),
+			Lease: duration(at.GetLeaseMs()), JobDeadline: at.GetJobDeadlineMs(), Prefetched: at.GetPrefetched(), Hosts: at.GetHosts(), Way: uint8(min(at.GetWay(), job.MaxEither-1)), Memory: at.GetMemoryBytes(),
 		}
 		copy(one.Proof[:], at.GetProof()) // what is not one proves nothing
 		if _, one.Devices, err = resources(nil, at.GetDevices()); err != nil {
@@ -280,7 +280,7 @@ func assignMessage(a *link.Assign) *reevev1.Assign {
 			Params: at.Params, Payload: at.Payload, Item: at.Item, HasItem: at.HasItem,
 			ArrayCount: at.Count, ArrayFirst: at.First, ArrayLast: at.Last,
 			LeaseMs: at.Lease.Milliseconds(), JobDeadlineMs: at.JobDeadline, Prefetched: at.Prefetched, Proof: at.Proof[:],
-			Devices: deviceMap(at.Devices), Hosts: at.Hosts, Offers: offersOf(at.Offers),
+			Devices: deviceMap(at.Devices), Hosts: at.Hosts, Offers: offersOf(at.Offers), Way: uint32(at.Way), MemoryBytes: at.Memory,
 		}
 		for _, o := range at.Outputs {
 			one.Outputs = append(one.Outputs, &reevev1.TaskOutputs{Task: o.Task, Outputs: o.Outputs})

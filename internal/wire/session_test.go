@@ -108,7 +108,7 @@ func drawAssignment(t *rapid.T) link.Assignment {
 		Attempt: drawSmall(t, "attempt"), SpecHash: anyOf[[32]byte](t, "hash"), Params: anyOf[[]byte](t, "params"), Payload: anyOf[[]byte](t, "payload"),
 		Item: anyOf[string](t, "item"), HasItem: anyOf[bool](t, "has item"), Count: anyOf[int64](t, "count"), First: anyOf[int64](t, "first"), Last: anyOf[int64](t, "last"),
 		Outputs: anyOf[[]link.TaskOutputs](t, "outputs"), Lease: drawSpan(t, "lease"), JobDeadline: anyOf[int64](t, "deadline"), Prefetched: anyOf[bool](t, "prefetched"),
-		Devices: drawDevices(t), Hosts: anyOf[[]string](t, "hosts"), Offers: drawResources(t),
+		Devices: drawDevices(t), Hosts: anyOf[[]string](t, "hosts"), Offers: drawResources(t), Way: rapid.Uint8Range(0, job.MaxEither-1).Draw(t, "way"), Memory: rapid.Int64Range(0, 1<<50).Draw(t, "memory"),
 	}
 }
 

@@ -724,7 +724,9 @@ type Task struct {
 	ExpectedWorker string                 `protobuf:"bytes,15,opt,name=expected_worker,json=expectedWorker,proto3" json:"expected_worker,omitempty"`
 	// On how many workers at once it runs, of a task that asks for several: its elements are the
 	// ranks. 0 of others.
-	Nodes         int32 `protobuf:"varint,16,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	Nodes int32 `protobuf:"varint,16,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	// Alternatives to resources, in order of preference: each attempt is given one of these instead.
+	Either        []*Amounts `protobuf:"bytes,17,rep,name=either,proto3" json:"either,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -869,6 +871,13 @@ func (x *Task) GetNodes() int32 {
 		return x.Nodes
 	}
 	return 0
+}
+
+func (x *Task) GetEither() []*Amounts {
+	if x != nil {
+		return x.Either
+	}
+	return nil
 }
 
 // Forecast is what is known of tasks of the same name in the submitter's jobs of the same
@@ -1283,7 +1292,9 @@ type Attempt struct {
 	MemoryBytes int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// The devices that it has while it has not ended: ids by the name of their resource,
 	// separated by commas.
-	Devices       map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Devices map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What it was given, while it has not ended, as the job file spells it.
+	Resources     map[string]string `protobuf:"bytes,12,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1391,6 +1402,13 @@ func (x *Attempt) GetMemoryBytes() int64 {
 func (x *Attempt) GetDevices() map[string]string {
 	if x != nil {
 		return x.Devices
+	}
+	return nil
+}
+
+func (x *Attempt) GetResources() map[string]string {
+	if x != nil {
+		return x.Resources
 	}
 	return nil
 }
@@ -3284,7 +3302,7 @@ var File_reeve_v1_job_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12reeve/v1/job.proto\x12\breeve.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n" +
+	"\x12reeve/v1/job.proto\x12\breeve.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16reeve/v1/cluster.proto\"\xd9\x01\n" +
 	"\rSubmitRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x04file\x18\x02 \x01(\tH\x00R\x04file\x12-\n" +
@@ -3347,7 +3365,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\bfront_at\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\afrontAt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xef\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x06\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -3366,7 +3384,8 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\bforecast\x18\r \x01(\v2\x12.reeve.v1.ForecastR\bforecast\x12A\n" +
 	"\x0eexpected_start\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rexpectedStart\x12'\n" +
 	"\x0fexpected_worker\x18\x0f \x01(\tR\x0eexpectedWorker\x12\x14\n" +
-	"\x05nodes\x18\x10 \x01(\x05R\x05nodes\x1a:\n" +
+	"\x05nodes\x18\x10 \x01(\x05R\x05nodes\x12)\n" +
+	"\x06either\x18\x11 \x03(\v2\x11.reeve.v1.AmountsR\x06either\x1a:\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
@@ -3413,7 +3432,7 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\bretry_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x12)\n" +
 	"\x10cancel_requested\x18\v \x01(\bR\x0fcancelRequested\x12!\n" +
-	"\fcarried_from\x18\f \x01(\tR\vcarriedFrom\"\xd4\x03\n" +
+	"\fcarried_from\x18\f \x01(\tR\vcarriedFrom\"\xd2\x04\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x14\n" +
@@ -3428,8 +3447,12 @@ const file_reeve_v1_job_proto_rawDesc = "" +
 	"\x06cpu_ms\x18\t \x01(\x03R\x05cpuMs\x12!\n" +
 	"\fmemory_bytes\x18\n" +
 	" \x01(\x03R\vmemoryBytes\x128\n" +
-	"\adevices\x18\v \x03(\v2\x1e.reeve.v1.Attempt.DevicesEntryR\adevices\x1a:\n" +
+	"\adevices\x18\v \x03(\v2\x1e.reeve.v1.Attempt.DevicesEntryR\adevices\x12>\n" +
+	"\tresources\x18\f \x03(\v2 .reeve.v1.Attempt.ResourcesEntryR\tresources\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x02\n" +
 	"\vListRequest\x12\x1c\n" +
@@ -3598,7 +3621,7 @@ func file_reeve_v1_job_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_job_proto_rawDescData
 }
 
-var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_reeve_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_reeve_v1_job_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: reeve.v1.SubmitRequest
 	(*SubmitItem)(nil),            // 1: reeve.v1.SubmitItem
@@ -3644,101 +3667,105 @@ var file_reeve_v1_job_proto_goTypes = []any{
 	nil,                           // 41: reeve.v1.Task.OutputsEntry
 	nil,                           // 42: reeve.v1.Task.ResourcesEntry
 	nil,                           // 43: reeve.v1.Attempt.DevicesEntry
-	nil,                           // 44: reeve.v1.ElementOutputs.OutputsEntry
-	(*structpb.Struct)(nil),       // 45: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	nil,                           // 44: reeve.v1.Attempt.ResourcesEntry
+	nil,                           // 45: reeve.v1.ElementOutputs.OutputsEntry
+	(*structpb.Struct)(nil),       // 46: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*Amounts)(nil),               // 48: reeve.v1.Amounts
 }
 var file_reeve_v1_job_proto_depIdxs = []int32{
-	45, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
+	46, // 0: reeve.v1.SubmitRequest.spec:type_name -> google.protobuf.Struct
 	1,  // 1: reeve.v1.SubmitRequest.items:type_name -> reeve.v1.SubmitItem
-	45, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
+	46, // 2: reeve.v1.SubmitItem.params:type_name -> google.protobuf.Struct
 	3,  // 3: reeve.v1.SubmitResponse.jobs:type_name -> reeve.v1.SubmittedJob
 	6,  // 4: reeve.v1.GetResponse.job:type_name -> reeve.v1.Job
 	40, // 5: reeve.v1.Job.labels:type_name -> reeve.v1.Job.LabelsEntry
-	46, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	46, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	46, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
-	46, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	46, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
-	46, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
-	46, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
+	47, // 6: reeve.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	47, // 7: reeve.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	47, // 8: reeve.v1.Job.ended_at:type_name -> google.protobuf.Timestamp
+	47, // 9: reeve.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	47, // 10: reeve.v1.Job.start_after:type_name -> google.protobuf.Timestamp
+	47, // 11: reeve.v1.Job.start_before:type_name -> google.protobuf.Timestamp
+	47, // 12: reeve.v1.Job.keep_until:type_name -> google.protobuf.Timestamp
 	7,  // 13: reeve.v1.Job.tasks:type_name -> reeve.v1.Task
-	45, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
-	45, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
+	46, // 14: reeve.v1.Job.params:type_name -> google.protobuf.Struct
+	46, // 15: reeve.v1.Job.spec:type_name -> google.protobuf.Struct
 	9,  // 16: reeve.v1.Job.counts:type_name -> reeve.v1.Counts
-	46, // 17: reeve.v1.Job.expected_start:type_name -> google.protobuf.Timestamp
-	46, // 18: reeve.v1.Job.expected_end:type_name -> google.protobuf.Timestamp
-	46, // 19: reeve.v1.Job.front_at:type_name -> google.protobuf.Timestamp
+	47, // 17: reeve.v1.Job.expected_start:type_name -> google.protobuf.Timestamp
+	47, // 18: reeve.v1.Job.expected_end:type_name -> google.protobuf.Timestamp
+	47, // 19: reeve.v1.Job.front_at:type_name -> google.protobuf.Timestamp
 	9,  // 20: reeve.v1.Task.counts:type_name -> reeve.v1.Counts
-	46, // 21: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	46, // 22: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
+	47, // 21: reeve.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	47, // 22: reeve.v1.Task.ended_at:type_name -> google.protobuf.Timestamp
 	41, // 23: reeve.v1.Task.outputs:type_name -> reeve.v1.Task.OutputsEntry
 	10, // 24: reeve.v1.Task.element:type_name -> reeve.v1.Element
 	42, // 25: reeve.v1.Task.resources:type_name -> reeve.v1.Task.ResourcesEntry
 	8,  // 26: reeve.v1.Task.forecast:type_name -> reeve.v1.Forecast
-	46, // 27: reeve.v1.Task.expected_start:type_name -> google.protobuf.Timestamp
-	46, // 28: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
-	46, // 29: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
-	46, // 30: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
-	46, // 31: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
-	46, // 32: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	46, // 33: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	43, // 34: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
-	46, // 35: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
-	46, // 36: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
-	6,  // 37: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
-	10, // 38: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
-	11, // 39: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
-	46, // 40: reeve.v1.UpdateResponse.front_at:type_name -> google.protobuf.Timestamp
-	30, // 41: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
-	32, // 42: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
-	46, // 43: reeve.v1.Explanation.expected_start:type_name -> google.protobuf.Timestamp
-	46, // 44: reeve.v1.Explanation.expected_last_start:type_name -> google.protobuf.Timestamp
-	31, // 45: reeve.v1.Explanation.would_start_with:type_name -> reeve.v1.Change
-	0,  // 46: reeve.v1.PlanRequest.submit:type_name -> reeve.v1.SubmitRequest
-	35, // 47: reeve.v1.PlanResponse.tasks:type_name -> reeve.v1.PlannedTask
-	46, // 48: reeve.v1.PlanResponse.expected_end:type_name -> google.protobuf.Timestamp
-	36, // 49: reeve.v1.PlanResponse.delays:type_name -> reeve.v1.Delay
-	46, // 50: reeve.v1.PlannedTask.expected_start:type_name -> google.protobuf.Timestamp
-	46, // 51: reeve.v1.PlannedTask.expected_last_start:type_name -> google.protobuf.Timestamp
-	46, // 52: reeve.v1.PlannedTask.expected_end:type_name -> google.protobuf.Timestamp
-	32, // 53: reeve.v1.PlannedTask.reasons:type_name -> reeve.v1.Reason
-	31, // 54: reeve.v1.PlannedTask.would_start_with:type_name -> reeve.v1.Change
-	46, // 55: reeve.v1.Delay.expected_start:type_name -> google.protobuf.Timestamp
-	46, // 56: reeve.v1.Delay.delayed_start:type_name -> google.protobuf.Timestamp
-	39, // 57: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
-	44, // 58: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
-	0,  // 59: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
-	4,  // 60: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
-	12, // 61: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
-	14, // 62: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
-	16, // 63: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
-	18, // 64: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
-	20, // 65: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
-	24, // 66: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
-	22, // 67: reeve.v1.JobService.Update:input_type -> reeve.v1.UpdateRequest
-	26, // 68: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
-	28, // 69: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
-	33, // 70: reeve.v1.JobService.Plan:input_type -> reeve.v1.PlanRequest
-	37, // 71: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
-	2,  // 72: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
-	5,  // 73: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
-	13, // 74: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
-	15, // 75: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
-	17, // 76: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
-	19, // 77: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
-	21, // 78: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
-	25, // 79: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
-	23, // 80: reeve.v1.JobService.Update:output_type -> reeve.v1.UpdateResponse
-	27, // 81: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
-	29, // 82: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
-	34, // 83: reeve.v1.JobService.Plan:output_type -> reeve.v1.PlanResponse
-	38, // 84: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
-	72, // [72:85] is the sub-list for method output_type
-	59, // [59:72] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	47, // 27: reeve.v1.Task.expected_start:type_name -> google.protobuf.Timestamp
+	48, // 28: reeve.v1.Task.either:type_name -> reeve.v1.Amounts
+	47, // 29: reeve.v1.Element.started_at:type_name -> google.protobuf.Timestamp
+	47, // 30: reeve.v1.Element.ended_at:type_name -> google.protobuf.Timestamp
+	47, // 31: reeve.v1.Element.retry_at:type_name -> google.protobuf.Timestamp
+	47, // 32: reeve.v1.Attempt.assigned_at:type_name -> google.protobuf.Timestamp
+	47, // 33: reeve.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	47, // 34: reeve.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	43, // 35: reeve.v1.Attempt.devices:type_name -> reeve.v1.Attempt.DevicesEntry
+	44, // 36: reeve.v1.Attempt.resources:type_name -> reeve.v1.Attempt.ResourcesEntry
+	47, // 37: reeve.v1.ListRequest.submitted_after:type_name -> google.protobuf.Timestamp
+	47, // 38: reeve.v1.ListRequest.submitted_before:type_name -> google.protobuf.Timestamp
+	6,  // 39: reeve.v1.ListResponse.jobs:type_name -> reeve.v1.Job
+	10, // 40: reeve.v1.ListElementsResponse.elements:type_name -> reeve.v1.Element
+	11, // 41: reeve.v1.ListAttemptsResponse.attempts:type_name -> reeve.v1.Attempt
+	47, // 42: reeve.v1.UpdateResponse.front_at:type_name -> google.protobuf.Timestamp
+	30, // 43: reeve.v1.ExplainResponse.tasks:type_name -> reeve.v1.Explanation
+	32, // 44: reeve.v1.Explanation.reasons:type_name -> reeve.v1.Reason
+	47, // 45: reeve.v1.Explanation.expected_start:type_name -> google.protobuf.Timestamp
+	47, // 46: reeve.v1.Explanation.expected_last_start:type_name -> google.protobuf.Timestamp
+	31, // 47: reeve.v1.Explanation.would_start_with:type_name -> reeve.v1.Change
+	0,  // 48: reeve.v1.PlanRequest.submit:type_name -> reeve.v1.SubmitRequest
+	35, // 49: reeve.v1.PlanResponse.tasks:type_name -> reeve.v1.PlannedTask
+	47, // 50: reeve.v1.PlanResponse.expected_end:type_name -> google.protobuf.Timestamp
+	36, // 51: reeve.v1.PlanResponse.delays:type_name -> reeve.v1.Delay
+	47, // 52: reeve.v1.PlannedTask.expected_start:type_name -> google.protobuf.Timestamp
+	47, // 53: reeve.v1.PlannedTask.expected_last_start:type_name -> google.protobuf.Timestamp
+	47, // 54: reeve.v1.PlannedTask.expected_end:type_name -> google.protobuf.Timestamp
+	32, // 55: reeve.v1.PlannedTask.reasons:type_name -> reeve.v1.Reason
+	31, // 56: reeve.v1.PlannedTask.would_start_with:type_name -> reeve.v1.Change
+	47, // 57: reeve.v1.Delay.expected_start:type_name -> google.protobuf.Timestamp
+	47, // 58: reeve.v1.Delay.delayed_start:type_name -> google.protobuf.Timestamp
+	39, // 59: reeve.v1.OutputsResponse.elements:type_name -> reeve.v1.ElementOutputs
+	45, // 60: reeve.v1.ElementOutputs.outputs:type_name -> reeve.v1.ElementOutputs.OutputsEntry
+	0,  // 61: reeve.v1.JobService.Submit:input_type -> reeve.v1.SubmitRequest
+	4,  // 62: reeve.v1.JobService.Get:input_type -> reeve.v1.GetRequest
+	12, // 63: reeve.v1.JobService.List:input_type -> reeve.v1.ListRequest
+	14, // 64: reeve.v1.JobService.ListElements:input_type -> reeve.v1.ListElementsRequest
+	16, // 65: reeve.v1.JobService.ListAttempts:input_type -> reeve.v1.ListAttemptsRequest
+	18, // 66: reeve.v1.JobService.Cancel:input_type -> reeve.v1.CancelRequest
+	20, // 67: reeve.v1.JobService.Hold:input_type -> reeve.v1.HoldRequest
+	24, // 68: reeve.v1.JobService.Release:input_type -> reeve.v1.ReleaseRequest
+	22, // 69: reeve.v1.JobService.Update:input_type -> reeve.v1.UpdateRequest
+	26, // 70: reeve.v1.JobService.Retry:input_type -> reeve.v1.RetryRequest
+	28, // 71: reeve.v1.JobService.Explain:input_type -> reeve.v1.ExplainRequest
+	33, // 72: reeve.v1.JobService.Plan:input_type -> reeve.v1.PlanRequest
+	37, // 73: reeve.v1.JobService.Outputs:input_type -> reeve.v1.OutputsRequest
+	2,  // 74: reeve.v1.JobService.Submit:output_type -> reeve.v1.SubmitResponse
+	5,  // 75: reeve.v1.JobService.Get:output_type -> reeve.v1.GetResponse
+	13, // 76: reeve.v1.JobService.List:output_type -> reeve.v1.ListResponse
+	15, // 77: reeve.v1.JobService.ListElements:output_type -> reeve.v1.ListElementsResponse
+	17, // 78: reeve.v1.JobService.ListAttempts:output_type -> reeve.v1.ListAttemptsResponse
+	19, // 79: reeve.v1.JobService.Cancel:output_type -> reeve.v1.CancelResponse
+	21, // 80: reeve.v1.JobService.Hold:output_type -> reeve.v1.HoldResponse
+	25, // 81: reeve.v1.JobService.Release:output_type -> reeve.v1.ReleaseResponse
+	23, // 82: reeve.v1.JobService.Update:output_type -> reeve.v1.UpdateResponse
+	27, // 83: reeve.v1.JobService.Retry:output_type -> reeve.v1.RetryResponse
+	29, // 84: reeve.v1.JobService.Explain:output_type -> reeve.v1.ExplainResponse
+	34, // 85: reeve.v1.JobService.Plan:output_type -> reeve.v1.PlanResponse
+	38, // 86: reeve.v1.JobService.Outputs:output_type -> reeve.v1.OutputsResponse
+	74, // [74:87] is the sub-list for method output_type
+	61, // [61:74] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_job_proto_init() }
@@ -3746,6 +3773,7 @@ func file_reeve_v1_job_proto_init() {
 	if File_reeve_v1_job_proto != nil {
 		return
 	}
+	file_reeve_v1_cluster_proto_init()
 	file_reeve_v1_job_proto_msgTypes[0].OneofWrappers = []any{
 		(*SubmitRequest_File)(nil),
 		(*SubmitRequest_Spec)(nil),
@@ -3757,7 +3785,7 @@ func file_reeve_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_job_proto_rawDesc), len(file_reeve_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

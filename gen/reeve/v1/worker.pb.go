@@ -1800,7 +1800,10 @@ type Assignment struct {
 	Hosts []string `protobuf:"bytes,23,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// What the worker's pool gives away of it, where that is another amount than the worker has: it
 	// may run so much at a time.
-	Offers        *PoolAmounts `protobuf:"bytes,24,opt,name=offers,proto3" json:"offers,omitempty"`
+	Offers *PoolAmounts `protobuf:"bytes,24,opt,name=offers,proto3" json:"offers,omitempty"`
+	// What it is given: one of the task's alternatives, from 0 on, and no less memory than so many bytes.
+	Way           uint32 `protobuf:"varint,25,opt,name=way,proto3" json:"way,omitempty"`
+	MemoryBytes   int64  `protobuf:"varint,26,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2001,6 +2004,20 @@ func (x *Assignment) GetOffers() *PoolAmounts {
 		return x.Offers
 	}
 	return nil
+}
+
+func (x *Assignment) GetWay() uint32 {
+	if x != nil {
+		return x.Way
+	}
+	return 0
+}
+
+func (x *Assignment) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
 }
 
 type TaskOutputs struct {
@@ -3346,7 +3363,7 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05specs\x18\x02 \x03(\v2\x12.reeve.v1.SpecTextR\x05specs\"<\n" +
 	"\bSpecText\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\x92\x06\n" +
+	"\tcanonical\x18\x02 \x01(\fR\tcanonical\"\xc7\x06\n" +
 	"\n" +
 	"Assignment\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
@@ -3378,7 +3395,9 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x05proof\x18\x15 \x01(\fR\x05proof\x12;\n" +
 	"\adevices\x18\x16 \x03(\v2!.reeve.v1.Assignment.DevicesEntryR\adevices\x12\x14\n" +
 	"\x05hosts\x18\x17 \x03(\tR\x05hosts\x12-\n" +
-	"\x06offers\x18\x18 \x01(\v2\x15.reeve.v1.PoolAmountsR\x06offers\x1a:\n" +
+	"\x06offers\x18\x18 \x01(\v2\x15.reeve.v1.PoolAmountsR\x06offers\x12\x10\n" +
+	"\x03way\x18\x19 \x01(\rR\x03way\x12!\n" +
+	"\fmemory_bytes\x18\x1a \x01(\x03R\vmemoryBytes\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +

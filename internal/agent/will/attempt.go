@@ -94,8 +94,9 @@ type place struct {
 	where              string
 }
 
-func placeOf(t *job.Task) place {
-	p := place{executor: t.Executor(), function: t.Function, resources: t.Resources}
+func placeOf(w *link.Assignment) place {
+	t := &w.Spec.Tasks[w.Task]
+	p := place{executor: t.Executor(), function: t.Function, resources: w.Resources()}
 	if len(t.Where) > 0 {
 		p.where = strings.Join(t.Where, "\n")
 	}

@@ -39,7 +39,7 @@ func (m *Machine) take(w *link.Assignment) {
 	}
 	t := &w.Spec.Tasks[w.Task]
 	a := m.add(&attempt{
-		fence: w.Fence, ref: w.Ref(), place: placeOf(t), executor: t.Executor(),
+		fence: w.Fence, ref: w.Ref(), place: placeOf(w), executor: t.Executor(),
 		lease: w.Lease, proof: w.Proof, work: w, atMostOnce: t.AtMostOnce,
 		devices: w.Devices,
 	})

@@ -238,11 +238,12 @@ func (b *builder) reeveEnv(add func(k, v string), end int64) {
 	number("REEVE_ATTEMPT", int64(w.Attempt))
 	number("REEVE_RETRY", int64(max(w.Attempt-1, 0)))
 	number("REEVE_MAX_ATTEMPTS", int64(b.task.Retry.MaxAttempts))
-	add("REEVE_CPUS", job.FormatCPU(b.task.Resources.CPU))
-	if m := b.task.Resources.Memory; m > 0 {
+	given := w.Resources()
+	add("REEVE_CPUS", job.FormatCPU(given.CPU))
+	if m := given.Memory; m > 0 {
 		number("REEVE_MEMORY", m)
 	}
-	b.resourceEnv(add)
+	b.resourceEnv(add, given.Other)
 	if b.task.Nodes > 0 {
 		number("REEVE_RANK", w.Position)
 		number("REEVE_NODES", b.task.Nodes)
@@ -263,8 +264,8 @@ func (b *builder) reeveEnv(add func(k, v string), end int64) {
 
 // resourceEnv adds what an attempt was given beside processors and memory. GPUs are named as
 // their vendor's tools want it, too.
-func (b *builder) resourceEnv(add func(k, v string)) {
-	for name, n := range b.task.Resources.Other.All {
+func (b *builder) resourceEnv(add func(k, v string), given job.Amounts) {
+	for name, n := range given.All {
 		variable, amount := "REEVE_RESOURCE_"+variableOf(name), strconv.FormatInt(n, 10)
 		if job.Divisible(name) {
 			variable = "REEVE_" + variableOf(name)

@@ -19,7 +19,7 @@ type page struct {
 	n  int
 }
 
-// paged reports whether a group stands in a page: it is its job's first task.
+// paged reports whether a group stands in a page: it is its job's first part.
 func (k key) paged() bool { return k.task == 0 }
 
 func (t *table) get(k key) (id uint32, ok bool) {

@@ -16,21 +16,21 @@ func (p *Pile) Get(id uint32) *Record { return p.records.get(id) }
 func (p *Pile) Len() int { return p.table.n }
 
 // Find is the number of a group.
-func (p *Pile) Find(of job.ID, task uint32, alone bool) (id uint32, ok bool) {
-	return p.table.get(keyOf(of, task, alone))
+func (p *Pile) Find(of job.ID, part uint32, alone bool) (id uint32, ok bool) {
+	return p.table.get(keyOf(of, part, alone))
 }
 
 // Add adds a group that is not there.
 func (p *Pile) Add(r Record, alone bool) uint32 {
 	id := p.records.add(r)
-	p.table.add(keyOf(r.Job, r.Task, alone), id)
+	p.table.add(keyOf(r.Job, r.Part, alone), id)
 	return id
 }
 
 // Drop removes a group that is there.
 func (p *Pile) Drop(id uint32, alone bool) {
 	r := p.records.get(id)
-	p.table.drop(keyOf(r.Job, r.Task, alone))
+	p.table.drop(keyOf(r.Job, r.Part, alone))
 	p.records.drop(id)
 	if p.records.live == 0 && p.records.next > 64*blockLen {
 		// A map and a block list never shrink by themselves.
@@ -44,8 +44,8 @@ func (p *Pile) Last() uint32 { return p.records.next }
 // key is a group's name without holes, which a map hashes faster.
 type key struct{ job, task uint64 }
 
-func keyOf(of job.ID, task uint32, alone bool) key {
-	k := key{uint64(of), uint64(task) << 1}
+func keyOf(of job.ID, part uint32, alone bool) key {
+	k := key{uint64(of), uint64(part) << 1}
 	if alone {
 		k.task |= 1
 	}
@@ -58,7 +58,8 @@ type Record struct {
 	Job   job.ID
 	Ready int64
 	Score int64
-	Task  uint32
+	// Part is which of the job's elements these are.
+	Part uint32
 	// Length is the expected run time in tenths of a second, 0 for unknown.
 	Length uint32
 	Class  uint32
@@ -103,7 +104,7 @@ func (r *records) drop(id uint32) {
 	r.vacant = int32(id + 1)
 }
 
-// Before is the order within a class: the higher score, the older job, the lower task.
+// Before is the order within a class: the higher score, the older job, the lower part.
 func (r *Record) Before(o *Record) bool {
 	if r.Score != o.Score {
 		return r.Score > o.Score
@@ -111,7 +112,7 @@ func (r *Record) Before(o *Record) bool {
 	if r.Job != o.Job {
 		return r.Job < o.Job
 	}
-	return r.Task < o.Task
+	return r.Part < o.Part
 }
 
 // tenth is the unit of a record's length, in milliseconds.

@@ -40,7 +40,7 @@ func TestPile(t *testing.T) {
 					t.Skip("it is there")
 				}
 				want[n] = rapid.Int64Range(-2, 2).Draw(t, "score")
-				h.Push((*byRecord)(&p), p.Add(Record{Job: n.job, Task: n.task, Score: want[n], Ready: 1}, n.alone))
+				h.Push((*byRecord)(&p), p.Add(Record{Job: n.job, Part: n.task, Score: want[n], Ready: 1}, n.alone))
 			},
 			"drop": func(t *rapid.T) {
 				n := draw(t)
@@ -61,7 +61,7 @@ func TestPile(t *testing.T) {
 				}
 				for n, score := range want {
 					id, ok := (*byRecord)(&p).find(n)
-					if r := p.Get(id); !ok || r.Job != n.job || r.Task != n.task || r.Score != score || h[r.At] != id {
+					if r := p.Get(id); !ok || r.Job != n.job || r.Part != n.task || r.Score != score || h[r.At] != id {
 						t.Fatalf("%+v has number %d: %+v", n, id, r)
 					}
 				}

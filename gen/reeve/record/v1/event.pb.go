@@ -2013,7 +2013,10 @@ type AttemptAssigned struct {
 	Prefetched bool                   `protobuf:"varint,9,opt,name=prefetched,proto3" json:"prefetched,omitempty"`
 	Alone      bool                   `protobuf:"varint,10,opt,name=alone,proto3" json:"alone,omitempty"`
 	// job.Devices, of format 3: ids separated by commas.
-	Devices       map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Devices map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// way and memory, of format 3: which of the task's alternatives, and bytes if more than that says.
+	Way           uint32 `protobuf:"varint,12,opt,name=way,proto3" json:"way,omitempty"`
+	Memory        int64  `protobuf:"varint,13,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2125,6 +2128,20 @@ func (x *AttemptAssigned) GetDevices() map[string]string {
 	return nil
 }
 
+func (x *AttemptAssigned) GetWay() uint32 {
+	if x != nil {
+		return x.Way
+	}
+	return 0
+}
+
+func (x *AttemptAssigned) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
 // AttemptStarted is core.AttemptStarted.
 type AttemptStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2194,7 +2211,9 @@ type AttemptEnded struct {
 	Spent    *Spent                 `protobuf:"bytes,11,opt,name=spent,proto3" json:"spent,omitempty"`
 	Promotes uint64                 `protobuf:"varint,12,opt,name=promotes,proto3" json:"promotes,omitempty"`
 	// Of format 3: one of a gang's, of which another event says what becomes of it.
-	Awaits        bool `protobuf:"varint,13,opt,name=awaits,proto3" json:"awaits,omitempty"`
+	Awaits bool `protobuf:"varint,13,opt,name=awaits,proto3" json:"awaits,omitempty"`
+	// Of format 3: bytes that those of the task ask for from now on that ran out of memory.
+	Memory        int64 `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2318,6 +2337,13 @@ func (x *AttemptEnded) GetAwaits() bool {
 		return x.Awaits
 	}
 	return false
+}
+
+func (x *AttemptEnded) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
 }
 
 // AttemptReturned is core.AttemptReturned.
@@ -3120,7 +3146,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12,\n" +
 	"\x05cause\x18\x03 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x12\n" +
-	"\x04code\x18\x05 \x01(\x11R\x04code\"\xfc\x02\n" +
+	"\x04code\x18\x05 \x01(\x11R\x04code\"\xa6\x03\n" +
 	"\x0fAttemptAssigned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x1a\n" +
@@ -3135,13 +3161,15 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"prefetched\x12\x14\n" +
 	"\x05alone\x18\n" +
 	" \x01(\bR\x05alone\x12G\n" +
-	"\adevices\x18\v \x03(\v2-.reeve.record.v1.AttemptAssigned.DevicesEntryR\adevices\x1a:\n" +
+	"\adevices\x18\v \x03(\v2-.reeve.record.v1.AttemptAssigned.DevicesEntryR\adevices\x12\x10\n" +
+	"\x03way\x18\f \x01(\rR\x03way\x12\x16\n" +
+	"\x06memory\x18\r \x01(\x03R\x06memory\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"6\n" +
 	"\x0eAttemptStarted\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x0e\n" +
-	"\x02at\x18\x02 \x01(\x03R\x02at\"\x97\x03\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"\xaf\x03\n" +
 	"\fAttemptEnded\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12,\n" +
 	"\x05cause\x18\x02 \x01(\v2\x16.reeve.record.v1.CauseR\x05cause\x12,\n" +
@@ -3156,7 +3184,8 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	" \x01(\x03R\aretryAt\x12,\n" +
 	"\x05spent\x18\v \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x1a\n" +
 	"\bpromotes\x18\f \x01(\x04R\bpromotes\x12\x16\n" +
-	"\x06awaits\x18\r \x01(\bR\x06awaitsB\n" +
+	"\x06awaits\x18\r \x01(\bR\x06awaits\x12\x16\n" +
+	"\x06memory\x18\x0e \x01(\x03R\x06memoryB\n" +
 	"\n" +
 	"\b_outputs\"C\n" +
 	"\x0fAttemptReturned\x12\x14\n" +

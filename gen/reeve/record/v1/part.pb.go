@@ -139,11 +139,13 @@ func (x *Usage) GetMemory() int64 {
 
 // Spent is job.Spent.
 type Spent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Failed        uint32                 `protobuf:"varint,1,opt,name=failed,proto3" json:"failed,omitempty"`
-	TimedOut      uint32                 `protobuf:"varint,2,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
-	Lost          uint32                 `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`
-	LostRunning   uint32                 `protobuf:"varint,4,opt,name=lost_running,json=lostRunning,proto3" json:"lost_running,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Failed      uint32                 `protobuf:"varint,1,opt,name=failed,proto3" json:"failed,omitempty"`
+	TimedOut    uint32                 `protobuf:"varint,2,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
+	Lost        uint32                 `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`
+	LostRunning uint32                 `protobuf:"varint,4,opt,name=lost_running,json=lostRunning,proto3" json:"lost_running,omitempty"`
+	// Of format 3; before, such attempts counted as failed.
+	Memory        uint32 `protobuf:"varint,5,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -202,6 +204,13 @@ func (x *Spent) GetLost() uint32 {
 func (x *Spent) GetLostRunning() uint32 {
 	if x != nil {
 		return x.LostRunning
+	}
+	return 0
+}
+
+func (x *Spent) GetMemory() uint32 {
+	if x != nil {
+		return x.Memory
 	}
 	return 0
 }
@@ -1094,12 +1103,13 @@ const file_reeve_record_v1_part_proto_rawDesc = "" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail\"1\n" +
 	"\x05Usage\x12\x10\n" +
 	"\x03cpu\x18\x01 \x01(\x03R\x03cpu\x12\x16\n" +
-	"\x06memory\x18\x02 \x01(\x03R\x06memory\"s\n" +
+	"\x06memory\x18\x02 \x01(\x03R\x06memory\"\x8b\x01\n" +
 	"\x05Spent\x12\x16\n" +
 	"\x06failed\x18\x01 \x01(\rR\x06failed\x12\x1b\n" +
 	"\ttimed_out\x18\x02 \x01(\rR\btimedOut\x12\x12\n" +
 	"\x04lost\x18\x03 \x01(\rR\x04lost\x12!\n" +
-	"\flost_running\x18\x04 \x01(\rR\vlostRunning\"0\n" +
+	"\flost_running\x18\x04 \x01(\rR\vlostRunning\x12\x16\n" +
+	"\x06memory\x18\x05 \x01(\rR\x06memory\"0\n" +
 	"\x04Span\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x03R\x04last\"6\n" +

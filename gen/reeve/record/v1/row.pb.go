@@ -939,11 +939,13 @@ type Task struct {
 	Started int64    `protobuf:"varint,7,opt,name=started,proto3" json:"started,omitempty"`
 	Ended   int64    `protobuf:"varint,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	// By element state; zeros at the end are left out.
-	Counts        []int64  `protobuf:"varint,9,rep,packed,name=counts,proto3" json:"counts,omitempty"`
-	Record        *Element `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
-	Retry         *Retry   `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
-	Live          *Attempt `protobuf:"bytes,12,opt,name=live,proto3" json:"live,omitempty"`
-	Asked         int32    `protobuf:"zigzag32,13,opt,name=asked,proto3" json:"asked,omitempty"`
+	Counts []int64  `protobuf:"varint,9,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	Record *Element `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
+	Retry  *Retry   `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
+	Live   *Attempt `protobuf:"bytes,12,opt,name=live,proto3" json:"live,omitempty"`
+	Asked  int32    `protobuf:"zigzag32,13,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Of format 3: bytes that elements ask for that ran out of memory.
+	Memory        int64 `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1065,6 +1067,13 @@ func (x *Task) GetLive() *Attempt {
 func (x *Task) GetAsked() int32 {
 	if x != nil {
 		return x.Asked
+	}
+	return 0
+}
+
+func (x *Task) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
 	}
 	return 0
 }
@@ -1251,7 +1260,10 @@ type Attempt struct {
 	// released: the slot of its task's key was taken from it.
 	Released bool `protobuf:"varint,14,opt,name=released,proto3" json:"released,omitempty"`
 	// ended, of format 3: it awaits the ends of the others of its gang.
-	Ended         *AttemptEnded `protobuf:"bytes,15,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended *AttemptEnded `protobuf:"bytes,15,opt,name=ended,proto3" json:"ended,omitempty"`
+	// way and memory, of format 3, are as in AttemptAssigned.
+	Way           uint32 `protobuf:"varint,16,opt,name=way,proto3" json:"way,omitempty"`
+	Memory        int64  `protobuf:"varint,17,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1389,6 +1401,20 @@ func (x *Attempt) GetEnded() *AttemptEnded {
 		return x.Ended
 	}
 	return nil
+}
+
+func (x *Attempt) GetWay() uint32 {
+	if x != nil {
+		return x.Way
+	}
+	return 0
+}
+
+func (x *Attempt) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
 }
 
 // ChunkRow is core.ChunkImage.
@@ -1703,7 +1729,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x04keys\x18\x18 \x03(\v2\x16.reeve.record.v1.KeyOfR\x04keys\x12\x1a\n" +
 	"\breleased\x18\x19 \x01(\bR\breleased\x12\x14\n" +
 	"\x05front\x18\x1a \x01(\x03R\x05frontB\t\n" +
-	"\a_params\"\x97\x03\n" +
+	"\a_params\"\xaf\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x12\n" +
@@ -1718,7 +1744,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	" \x01(\v2\x18.reeve.record.v1.ElementR\x06record\x12,\n" +
 	"\x05retry\x18\v \x01(\v2\x16.reeve.record.v1.RetryR\x05retry\x12,\n" +
 	"\x04live\x18\f \x01(\v2\x18.reeve.record.v1.AttemptR\x04live\x12\x14\n" +
-	"\x05asked\x18\r \x01(\x11R\x05askedB\n" +
+	"\x05asked\x18\r \x01(\x11R\x05asked\x12\x16\n" +
+	"\x06memory\x18\x0e \x01(\x03R\x06memoryB\n" +
 	"\n" +
 	"\b_outputs\"\xf9\x01\n" +
 	"\aElement\x12\x14\n" +
@@ -1733,7 +1760,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"\x99\x04\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\xc3\x04\n" +
 	"\aAttempt\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x16\n" +
@@ -1752,7 +1779,9 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05grace\x18\f \x01(\x03R\x05grace\x12?\n" +
 	"\adevices\x18\r \x03(\v2%.reeve.record.v1.Attempt.DevicesEntryR\adevices\x12\x1a\n" +
 	"\breleased\x18\x0e \x01(\bR\breleased\x123\n" +
-	"\x05ended\x18\x0f \x01(\v2\x1d.reeve.record.v1.AttemptEndedR\x05ended\x1a:\n" +
+	"\x05ended\x18\x0f \x01(\v2\x1d.reeve.record.v1.AttemptEndedR\x05ended\x12\x10\n" +
+	"\x03way\x18\x10 \x01(\rR\x03way\x12\x16\n" +
+	"\x06memory\x18\x11 \x01(\x03R\x06memory\x1a:\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
