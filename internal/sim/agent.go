@@ -287,7 +287,7 @@ func (a *agent) doAttempt(x will.Action) {
 
 func aboutOf(w *link.Assignment) about {
 	t := &w.Spec.Tasks[w.Task]
-	return about{fence: w.Fence, ref: w.Ref(), lease: w.Lease, resources: t.Resources, devices: w.Devices, where: t.Where, atMostOnce: t.AtMostOnce}
+	return about{fence: w.Fence, ref: w.Ref(), lease: w.Lease, resources: w.Resources(), devices: w.Devices, where: t.Where, atMostOnce: t.AtMostOnce}
 }
 
 // judgePayload judges that a worker is given what the job was submitted with.
@@ -305,6 +305,7 @@ func (a *agent) start(x will.Start) {
 	r := &run{
 		key: x.Key, fence: x.Work.Fence, ref: x.Work.Ref(), task: x.Work.Task, position: x.Work.Position,
 		grace: time.Duration(t.Grace), timeout: time.Duration(t.Timeout), habits: habitsOf(t.Command), devices: x.Work.Devices,
+		way: x.Work.Way, memory: x.Work.Memory,
 	}
 	if a.w.opt.Bug == BugSameDevice && r.devices != "" {
 		r.devices = job.Devices("").Set(job.GPU, a.n.gpus[:1])

@@ -35,7 +35,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
 	h.jobs[e.Job].tasks[e.Task].live++
-	a := &pastAttempt{place: at, number: e.Attempt, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices}
+	a := &pastAttempt{place: at, number: e.Attempt, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices, needs: h.judgeNeeds(e, at)}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
 	delete(h.hungry, h.jobs[e.Job].at)
@@ -44,7 +44,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	if !e.Prefetched {
 		h.promote(a)
 		h.judgeRoom(at, h.workers[e.Worker])
-		h.judgeDevices(e, at)
+		h.judgeDevices(e, a)
 	}
 }
 
@@ -152,7 +152,7 @@ func (h *history) vacate(a *pastAttempt, promotes link.Fence) {
 	w := h.workers[a.worker]
 	w.holds--
 	if !a.prefetched {
-		w.used, w.running = w.used.Minus(h.task(a.place).Resources), w.running-1
+		w.used, w.running = w.used.Minus(a.needs), w.running-1
 		if h.element(a.place).spent.Isolated() {
 			w.alone--
 		}
@@ -174,7 +174,7 @@ func (h *history) promote(a *pastAttempt) {
 	}
 	a.prefetched = false
 	w := h.workers[a.worker]
-	w.used, w.running = w.used.Plus(h.task(a.place).Resources), w.running+1
+	w.used, w.running = w.used.Plus(a.needs), w.running+1
 	if h.element(a.place).spent.Isolated() {
 		w.alone++
 	}
@@ -199,6 +199,7 @@ func (h *history) ended(e core.AttemptEnded) {
 	h.count(because(e.Cause.Kind))
 	h.judgeSteady(e, at)
 	el.spend(e.Cause.Kind, a.running || e.Started > 0)
+	h.grows(e, a, e.Cause.Kind)
 	if e.Cause.Kind == job.CauseRejected {
 		el.started = false // by the worker's word it never ran
 	}
@@ -227,6 +228,8 @@ func (el *pastElement) spend(by job.CauseKind, ran bool) {
 	switch by {
 	case job.CauseTimeout:
 		el.spent.TimedOut++
+	case job.CauseMemory:
+		el.spent.Memory++
 	case job.CauseWorkerLost, job.CauseRejected:
 		el.spent.Lost++
 		if by == job.CauseWorkerLost && ran {

@@ -140,7 +140,7 @@ func Bugs() []Breach {
 		{BugNoBackoff, Backoff, nil},
 		{BugNoTimes, InTime, also(Order)},
 		{BugNoMaxFails, Stopped, nil},
-		{BugNoGangs, Together, nil},
+		{BugNoGangs, Together, also(Cancelled)},
 		{BugDropCancel, Cancelled, nil},
 		{BugDeaf, Cancelled, nil},
 		{BugSkipNotice, Streams, nil},

@@ -92,6 +92,7 @@ func (h *history) rankEnded(e core.AttemptEnded, a *pastAttempt) {
 	}
 	h.count(because(e.Cause.Kind))
 	el.spend(t.end.Cause.Kind, t.end.ran)
+	h.grows(e, a, t.end.Cause.Kind)
 	if t.end.Fence == e.Fence {
 		h.judgeBackoff(e, at, el.spent)
 	}
@@ -141,7 +142,7 @@ func (h *history) keepsPlaces() bool {
 		j := h.jobs[id]
 		for ti := range j.tasks {
 			spec := &j.spec.Tasks[ti]
-			if spec.Nodes > 1 && j.tasks[ti].ready && h.gangWaits(j, uint32(ti)) && !h.idleFor(spec) {
+			if spec.Nodes > 1 && j.tasks[ti].ready && h.gangWaits(j, uint32(ti)) && !h.idleFor(spec, j.tasks[ti].grown) {
 				return true
 			}
 		}

@@ -117,6 +117,8 @@ type pastTask struct {
 	live   int64
 	// full is the batch in which too many had failed, 0 for none.
 	full uint64
+	// grown is what those ask for that ran out of memory, as far as is said.
+	grown int64
 	// end is the first of the ends of a gang's ranks while the others are taken in, nil else.
 	end *gangEnd
 }
@@ -128,6 +130,8 @@ type pastElement struct {
 	won   link.Fence // of the attempt that it succeeded by, 0 for none
 	cause job.Cause  // of the last end
 	spent job.Spent
+	// lacked is the most memory that an attempt of it ran out of.
+	lacked int64
 	// retryAt is until when it backs off, 0 if it does not.
 	retryAt int64
 	// started: an attempt of it may have started.
@@ -137,6 +141,7 @@ type pastElement struct {
 type pastAttempt struct {
 	place      place
 	worker     uint64
+	needs      job.Resources
 	devices    job.Devices
 	batch      uint64 // in which it was given out
 	prefetched bool

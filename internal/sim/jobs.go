@@ -80,7 +80,8 @@ func (d *draft) task(i int) {
 	if !w.faults.calm && w.oneIn(60) {
 		poison = 80
 	}
-	d.add(`    command: [sim, "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 50, 100), poison)
+	d.add(`    command: [sim, "%d", "%d", "%d", "%d", "%d"]`, pick(w, 20, 500, 3000, 3000, 15000, 30000), pick(w, 0, 0, 20, 60), pick(w, 0, 50, 100), poison,
+		pick(w, 0, 0, 0, 0, 0, 0, 1500, 3000))
 	d.nodes = 0
 	d.shape(i)
 	once := w.oneIn(6)
@@ -88,7 +89,7 @@ func (d *draft) task(i int) {
 		d.add("    at_most_once: true")
 	} else if w.oneIn(2) {
 		d.add("    retry: {max_attempts: %d, on_lost: %d, delay: %s, max_delay: 5s%s}", 1+w.rnd.IntN(3), w.rnd.IntN(5), pick(w, "10ms", "500ms", "2s"),
-			pick(w, "", ", on_timeout: 1", ", exit_codes: [1, 2]", ", not_exit_codes: [3]"))
+			pick(w, "", ", on_timeout: 1", ", on_memory: 2", ", on_memory: 3, max_memory: 3Gi", ", exit_codes: [1, 2]", ", not_exit_codes: [3]"))
 	}
 	if w.oneIn(4) {
 		d.add("    timeout: %s", pick(w, "1s", "2s", "5s"))
@@ -164,6 +165,9 @@ func (d *draft) room() {
 				continue
 			}
 			d.add("    resources: {cpu: %d, memory: %dGiB, gpu: %d, licence: %d, disk: %dGiB}", cpu, memory, gpu, licence, disk)
+			if more := int64(1 + w.rnd.IntN(2)); w.oneIn(3) && more != gpu {
+				d.add("    either: [{gpu: %d}, {gpu: %d}]", more, gpu)
+			}
 			if zone != "" {
 				d.add("    where: {zone: %s}", zone)
 			}
@@ -237,7 +241,7 @@ func (u *users) hide(canonical []byte) *job.Spec {
 		case BugNoBudget:
 			t.Retry.MaxAttempts, t.Retry.OnLost, t.Retry.ExitCodes, t.Retry.NotExitCodes = 9, 9, nil, nil
 		case BugNoResources:
-			t.Resources = job.Resources{}
+			t.Resources, t.Either = job.Resources{}, nil
 		case BugHideOnce:
 			t.AtMostOnce, t.Retry.MaxAttempts = false, 3
 		case BugOtherNeeds:

@@ -62,9 +62,9 @@ func (h *history) judgeRoom(at place, w *pastWorker) {
 
 // judgeDevices judges that an attempt is given as many devices as it asks for, of those that
 // its worker has ids of, and none that another attempt has.
-func (h *history) judgeDevices(e core.AttemptAssigned, at place) {
-	w := h.workers[e.Worker]
-	for name, n := range h.task(at).Resources.Other.All {
+func (h *history) judgeDevices(e core.AttemptAssigned, a *pastAttempt) {
+	w, at := h.workers[e.Worker], a.place
+	for name, n := range a.needs.Other.All {
 		ids, got := w.hello.Devices.Get(name), e.Devices.Get(name)
 		if ids != nil && int64(len(got)) != n || slices.ContainsFunc(got, func(id string) bool { return !slices.Contains(ids, id) }) {
 			h.fail(Room, "%s asks for %d of %s and is given %q by worker %s, which has %q", at, n, name, got, w.name, ids)
@@ -147,6 +147,11 @@ func (h *history) judgeBudget(at place, el *pastElement, spec *job.Task) {
 		failed += int(s.TimedOut)
 	} else if int(s.TimedOut) > *r.OnTimeout {
 		over = "timeouts"
+	}
+	if r.OnMemory == nil {
+		failed += int(s.Memory)
+	} else if int(s.Memory) > *r.OnMemory {
+		over = "ends for want of memory"
 	}
 	if failed >= r.MaxAttempts && failed > 0 {
 		over = "failures"
@@ -235,7 +240,7 @@ func (h *history) judgeBackoff(e core.AttemptEnded, at place, s job.Spent) {
 		return
 	}
 	r := &h.task(at).Retry
-	n := int(s.Failed) + int(s.TimedOut) + int(s.Lost)
+	n := int(s.Failed) + int(s.TimedOut) + int(s.Lost) + int(s.Memory)
 	most := float64(r.Delay)
 	for i := 1; i < n; i++ {
 		most *= float64(max(r.Factor, 100)) / 100
@@ -302,7 +307,7 @@ func (h *history) judgeTruth(e core.AttemptEnded, at place) {
 		w.fail(NoTwins, "attempt %d of %s is given up (%s) while its process lives on %s", e.Fence, at, e.Cause, p.n.name)
 	}
 	switch e.Cause.Kind {
-	case job.CauseNone, job.CauseExit, job.CauseSignal, job.CauseTimeout:
+	case job.CauseNone, job.CauseExit, job.CauseSignal, job.CauseTimeout, job.CauseMemory:
 		if p == nil {
 			w.fail(Fenced, "attempt %d of %s is said to have ended (%s), by whose result? It has no process", e.Fence, at, e.Cause)
 		}
@@ -315,6 +320,10 @@ func (h *history) judgeTruth(e core.AttemptEnded, at place) {
 	case job.CauseExit:
 		if p.code != e.Cause.Code {
 			w.fail(Truthful, "attempt %d of %s is said to have ended with %s; its process: %+v", e.Fence, at, e.Cause, p)
+		}
+	case job.CauseMemory:
+		if !p.hungry {
+			w.fail(Truthful, "attempt %d of %s is said to have run out of memory; its process: %+v", e.Fence, at, p)
 		}
 	case job.CauseRejected:
 		if p != nil && !p.before { // else it is given out again, and not to run again

@@ -36,6 +36,8 @@ type run struct {
 	grace, timeout time.Duration
 	habits         habits
 	devices        job.Devices
+	way            uint8 // and memory: what it was given
+	memory         int64
 	process        *process
 	asked          bool
 	cause          job.Cause
@@ -49,14 +51,15 @@ type habits struct {
 	fails   int           // of a hundred
 	ignores int           // of a hundred ignore SIGTERM
 	poison  int           // of a hundred take agent and keeper along when they end
+	hunger  int64         // bytes of memory that it needs
 }
 
 func habitsOf(command []string) habits {
-	var n [5]int
+	var n [6]int
 	for i := range min(len(command), len(n)) {
 		n[i], _ = strconv.Atoi(command[i])
 	}
-	return habits{most: time.Duration(n[1]) * time.Millisecond, fails: n[2], ignores: n[3], poison: n[4]}
+	return habits{most: time.Duration(n[1]) * time.Millisecond, fails: n[2], ignores: n[3], poison: n[4], hunger: int64(n[5]) << 20}
 }
 
 func newKeeper(n *node) *keeper {
@@ -149,6 +152,8 @@ func (r *run) exitNow(n *node, asked job.Cause) will.Exit {
 	if p := r.process; asked.Kind == job.CauseNone && p != nil {
 		switch {
 		case n.w.opt.Bug == BugLie:
+		case p.hungry:
+			x.Cause = job.Cause{Kind: job.CauseMemory}
 		case p.code > 0:
 			x.Cause = job.Cause{Kind: job.CauseExit, Code: p.code}
 		case p.code < 0:

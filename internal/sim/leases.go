@@ -106,7 +106,7 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 		if spec.Concurrency != nil || j.spec.Concurrency != nil && !j.given {
 			continue // whose turn it is, is the keys' business: that it comes Ends sees to
 		}
-		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || !h.idleFor(spec) {
+		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || !h.idleFor(spec, t.grown) {
 			continue
 		}
 		if spec.Nodes > 0 && !h.gangWaits(j, uint32(ti)) {
@@ -122,15 +122,21 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 	return false
 }
 
-// idleFor reports whether a worker holds nothing and takes a task, or as many as a gang needs.
-func (h *history) idleFor(spec *job.Task) bool {
-	n := int64(0)
-	for _, w := range h.workers {
-		if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && spec.Resources.Fits(h.offers(w)) {
-			n++
+// idleFor reports whether a worker holds nothing and takes a task, or as many as a gang needs, in one
+// of its ways and with so much memory.
+func (h *history) idleFor(spec *job.Task, grown int64) bool {
+	for way := range spec.Ways() {
+		n, asks := int64(0), spec.Asks(uint8(way), grown)
+		for _, w := range h.workers {
+			if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && asks.Fits(h.offers(w)) {
+				n++
+			}
+		}
+		if n >= max(spec.Nodes, 1) {
+			return true
 		}
 	}
-	return n >= max(spec.Nodes, 1)
+	return false
 }
 
 // queues is where jobs wait.

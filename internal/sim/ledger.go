@@ -30,7 +30,10 @@ type process struct {
 	code    int32         // the exit code; negative for a signal
 	ignores bool
 	poison  bool
+	hungry  bool // it runs out of the memory that it was given
 	alive   bool
+	way     uint8
+	memory  int64
 	devices job.Devices
 	// orphan is of an attempt that a failover has lost; before began before one.
 	orphan, before bool
@@ -67,13 +70,17 @@ func newLedger(w *world) *ledger {
 func (l *ledger) begin(n *node, r *run) *process {
 	w := l.w
 	at := place{r.ref.Job, r.task, r.position}
-	p := &process{w: w, n: n, place: at, fence: r.fence, begun: w.now, alive: true, devices: r.devices}
+	p := &process{w: w, n: n, place: at, fence: r.fence, begun: w.now, alive: true, devices: r.devices, way: r.way, memory: r.memory}
 	p.lasts = w.between(time.Millisecond, r.habits.most)
 	if w.rnd.IntN(100) < r.habits.fails {
 		p.code = int32(1 + w.rnd.IntN(4))
 	}
 	p.ignores = w.rnd.IntN(100) < r.habits.ignores
 	p.poison = w.rnd.IntN(100) < r.habits.poison
+	if t := w.past.task(at); t != nil && r.habits.hunger > t.Asks(p.way, p.memory).Memory {
+		p.hungry, p.code = true, -9
+		w.count("process runs out of memory")
+	}
 	if r.timeout > 0 {
 		p.limit = r.timeout + r.grace
 	}
@@ -116,7 +123,7 @@ func (l *ledger) judgeRoom(n *node, p *process) {
 	var used job.Resources
 	for other := range l.running[n] {
 		if t := l.w.past.task(other.place); t != nil {
-			used = used.Plus(t.Resources)
+			used = used.Plus(t.Asks(other.way, other.memory))
 		}
 	}
 	if most := multiplied(n.hello.Capacity, n.hello.Devices, l.widest); len(l.running[n]) > n.hello.Slots || !used.Fits(most) {
