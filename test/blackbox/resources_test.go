@@ -229,3 +229,43 @@ run: '` + work + `'`)}
 		}
 	}
 }
+
+// TestEither has attempts take what is to be had: devices first, then processors. Each is told which it
+// has, and keeps that while server and agent die.
+func TestEither(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "--lease", "3s")
+	w1 := c.equipped("w1", "a,b")
+	l := newLedger(t)
+	const told = `note() { echo "$1 $REEVE_TASK $REEVE_ARRAY_INDEX $REEVE_FENCE $$ $REEVE_WORKER cpu=$REEVE_CPUS gpu=$REEVE_GPUS" > "$LEDGER"; }; note begin; `
+	id := c.submit(l.env() + "\ntasks:\n  a: {array: 0-5, resources: {memory: 1Mi}, either: [{gpu: 1, cpu: 0.1}, {cpu: 2}], run: '" + told + atGate + noteEnd + "'}\n")
+	l.seen(5, "begin", "a")
+	c.takes("w1", "a", "b")
+	if out := c.ok("explain", id); !strings.Contains(out, "with cpu=0.1,memory=1Mi,gpu=1: ") || !strings.Contains(out, "with cpu=2,memory=1Mi: ") {
+		t.Errorf("explain says\n%s\nand not why none of both is to be had", out)
+	}
+	if out := c.ok("show", id); !strings.Contains(out, "cpu 0.1, gpu 1, memory 1Mi or cpu 2, memory 1Mi") {
+		t.Errorf("show says\n%s", out)
+	}
+	c.server.kill(t)
+	c.serve()
+	w1.kill(t)
+	c.equipped("w1", "a,b")
+	c.takes("w1", "a", "b")
+	l.open("gate")
+	c.ends(id, "succeeded")
+	c.takes("w1")
+	var ways []string
+	for _, e := range l.of("begin", "a")[:5] {
+		way := e.words[1]
+		if !strings.HasSuffix(strings.Join(e.words, " "), "gpu=") {
+			way += " gpu"
+		}
+		ways = append(ways, way)
+	}
+	slices.Sort(ways)
+	if want := []string{"cpu=0.1 gpu", "cpu=0.1 gpu", "cpu=2", "cpu=2", "cpu=2"}; !slices.Equal(ways, want) {
+		t.Errorf("attempts were told %q, want %q", ways, want)
+	}
+	l.noTwins()
+}
