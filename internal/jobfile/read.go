@@ -72,9 +72,11 @@ func (p *parser) fields(n *tree.Node, known []field, hint func(key string) strin
 			message = elsewhere(k.Text, known)
 		}
 		if message == "" {
-			words := make([]string, len(known))
-			for i, f := range known {
-				words[i] = f.key
+			words := make([]string, 0, len(known))
+			for _, f := range known {
+				if !slices.Contains(words, f.key) { // of a file with one task, job and task may have a key in common
+					words = append(words, f.key)
+				}
 			}
 			message = "unknown key; " + tree.Suggest(k.Text, words)
 		}
