@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -179,5 +180,43 @@ func BenchmarkExplain(b *testing.B) {
 	x, _, _ := pending(100, 1000, false)
 	for b.Loop() {
 		x.Explain(task(500_000))
+	}
+}
+
+// BenchmarkAddKind is a job that asks for what no job before it did, in a cluster of ten thousand
+// workers: all of them are asked, once for each kind of answer.
+func BenchmarkAddKind(b *testing.B) {
+	for _, c := range []struct{ name, where string }{
+		{"label", "zone=z%d"},
+		{"zone", `labels.zone in ["z0", "z%d"]`},
+		{"zone and generation", `labels.zone in ["z0", "z%d"] && int(labels.gen) >= 3`},
+		{"name", `name != "w%d"`},
+		{"host", `labels.host != "w%d"`},
+		{"all labels", `size(labels) != 1%d`},
+		{"dear", strings.Repeat(`labels[name + "x"].matches("(0|1|2|3|4|5|6|7|8|9)*x") || `, 15) + `name != "w%d"`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			x := New()
+			for i := range 10_000 {
+				w := host(uint64(i+1), 8)
+				w.Name = fmt.Sprint("w", i)
+				w.Labels = []string{"arch=amd64", fmt.Sprint("gen=", i/4%5), "host=" + w.Name, "os=linux", "pool=default", fmt.Sprint("zone=z", i%4)}
+				x.SetWorker(w)
+			}
+			n := 0
+			for b.Loop() {
+				n++
+				s := cpu1
+				s.Where = fmt.Sprintf(c.where, n)
+				k := &kind{id: uint32(n), where: x.conditions(s.Where), name: kindName{executor: "process", where: s.Where}}
+				x.addKind(k)
+				for _, p := range x.profileList { // as if it were gone
+					p.kinds = nil
+				}
+				b.StopTimer()
+				x.reprofile()
+				b.StartTimer()
+			}
+		})
 	}
 }

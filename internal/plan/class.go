@@ -1,11 +1,13 @@
 package plan
 
 import (
-	"github.com/reeve-scheduler/reeve/internal/plan/pile"
-	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/reeve-scheduler/reeve/internal/match"
+	"github.com/reeve-scheduler/reeve/internal/plan/pile"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
 // class is everything that the same places can take and that only differs in rank: the groups
@@ -190,10 +192,11 @@ func (s *shape) waitsFor(f form) bool {
 
 // kind is what a shape asks beside amounts: what a worker either has or has not.
 type kind struct {
-	id       uint32
-	executor string
-	function string
-	where    []string
+	id   uint32
+	name kindName
+	// where is what it asks of a worker beside its executor and function: labels first, since
+	// they are quicker to look at.
+	where    []condition
 	profiles []*profile
 	shapes   int
 }
@@ -212,6 +215,12 @@ func (k *kind) blocked(f form) uint32 { return k.waiting(f) + 2 }
 
 type kindName struct{ executor, function, where string }
 
+// condition is one entry of what a shape asks for by Where.
+type condition struct {
+	text  string
+	entry *match.Entry
+}
+
 // mismatch is what a worker lacks for a kind.
 type mismatch uint8
 
@@ -220,31 +229,47 @@ const (
 	noExecutor
 	noFunction
 	noLabel
+	noCondition
 )
 
 func (k *kind) match(w *Worker) mismatch {
-	if !slices.Contains(w.Executors, k.executor) {
+	if !slices.Contains(w.Executors, k.name.executor) {
 		return noExecutor
 	}
-	if k.function != "" && !slices.Contains(w.Functions, k.function) {
+	if k.name.function != "" && !slices.Contains(w.Functions, k.name.function) {
 		return noFunction
 	}
-	for _, want := range k.where {
-		if !labelled(w.Labels, want) {
-			return noLabel
-		}
+	switch c := k.unmet(w); {
+	case c == nil:
+		return matched
+	case c.entry.IsLabel():
+		return noLabel
+	default:
+		return noCondition
 	}
-	return matched
 }
 
-func labelled(labels []string, want string) bool {
-	for _, l := range labels {
-		if l == want {
-			return true
-		}
-		if key, _, pair := strings.Cut(l, "="); pair && key == want {
-			return true
+// unmet is the first of a kind's conditions that a worker does not meet, nil if it meets all.
+func (k *kind) unmet(w *Worker) *condition {
+	if len(k.where) == 0 {
+		return nil
+	}
+	of := match.Worker{Name: w.Name, Labels: w.Labels}
+	for i := range k.where {
+		if c := &k.where[i]; !c.entry.Holds(&of) {
+			return c
 		}
 	}
-	return false
+	return nil
+}
+
+// labels is the labels that a kind asks for, joined as in a Shape.
+func (k *kind) labels() string {
+	var out []string
+	for _, c := range k.where {
+		if c.entry.IsLabel() {
+			out = append(out, c.text)
+		}
+	}
+	return strings.Join(out, "\n")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/match"
 	"github.com/reeve-scheduler/reeve/internal/plan/pile"
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
@@ -31,7 +32,7 @@ func (x *Index) Explain(id GroupID) why.Why {
 	y := why.Why{
 		Ready: r.Ready, Namespace: q.up.name, Queue: q.name,
 		NamespacePaused: q.up.paused, QueuePaused: q.paused,
-		Need: why.Need(c.shape.Shape), Alone: id.Alone, Nodes: c.nodes, Job: id.Job, Workers: len(x.workerList),
+		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Job: id.Job, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
 		count(&y, w, c)
@@ -196,6 +197,8 @@ func count(y *why.Why, w *worker, c *class) {
 		y.NoFunction++
 	case lack == noLabel:
 		y.NoLabel++
+	case lack == noCondition:
+		unmet(y, w, c.shape.kind)
 	case !need.Fits(w.Capacity) || w.Slots < 1:
 		y.TooSmall++
 		raise(&y.Largest, &y.LargestBy, w.Capacity, &w.Overcommit)
@@ -216,6 +219,30 @@ func count(y *why.Why, w *worker, c *class) {
 	default:
 		y.Open++
 	}
+}
+
+// unmet counts a worker that does not meet a condition.
+func unmet(y *why.Why, w *worker, k *kind) {
+	c := k.unmet(&w.Worker)
+	at := slices.IndexFunc(y.Unmet, func(u why.Unmet) bool { return u.Condition == c.text })
+	if at < 0 {
+		at = len(y.Unmet)
+		y.Unmet = append(y.Unmet, why.Unmet{Condition: c.text})
+	}
+	u := &y.Unmet[at]
+	u.Workers++
+	reason := c.entry.Reason(&match.Worker{Name: w.Name, Labels: w.Labels})
+	switch at := slices.IndexFunc(u.NoValue, func(n why.NoValue) bool { return n.Reason == reason }); {
+	case reason == "":
+	case at >= 0:
+		u.NoValue[at].Workers++
+	case len(u.NoValue) < why.MaxReasons:
+		u.NoValue = append(u.NoValue, why.NoValue{Reason: reason, Workers: 1})
+	}
+}
+
+func needOf(s *shape) why.Need {
+	return why.Need{Resources: s.Resources, Executor: s.Executor, Function: s.Function, Where: s.kind.labels()}
 }
 
 // lacking counts what a busy worker has too little of.

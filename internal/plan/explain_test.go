@@ -75,6 +75,29 @@ var explanations = []struct {
 		s.Where = "disk=ssd\nzone"
 		return ready(x, s)
 	}},
+	{"conditions", func(x *Index) GroupID {
+		for id, labels := range [][]string{{"gen=3", "zone=eu"}, {"gen=2", "zone=eu"}, {"gen=new", "zone=eu"}, {"zone=eu"}, {"zone=us"}, {"zone=us"}, {"gen=3"}} {
+			w := host(uint64(id)+1, 1)
+			w.Labels = labels
+			x.SetWorker(w)
+		}
+		s := cpu1
+		s.Where = "int(labels.gen) >= 4\nlabels.zone != \"us\"\nzone"
+		return ready(x, s)
+	}},
+	{"a condition that no worker has a value for", func(x *Index) GroupID {
+		x.SetWorker(host(1, 1))
+		x.SetWorker(host(2, 1))
+		s := cpu1
+		s.Where = "labels.zone != \"us\""
+		return ready(x, s)
+	}},
+	{"a condition of another version", func(x *Index) GroupID {
+		x.SetWorker(host(1, 1))
+		s := cpu1
+		s.Where = "labels.zone.moon(3)"
+		return ready(x, s)
+	}},
 	{"too little memory anywhere", func(x *Index) GroupID {
 		for id := range uint64(3) {
 			w := host(id+1, 4)

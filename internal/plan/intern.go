@@ -73,10 +73,7 @@ func (x *Index) internKind(s Shape) *kind {
 	if k := x.kinds[key]; k != nil {
 		return k
 	}
-	k := &kind{executor: s.Executor, function: s.Function}
-	if s.Where != "" {
-		k.where = strings.Split(s.Where, "\n")
-	}
+	k := &kind{name: key, where: x.conditions(s.Where)}
 	k.id, x.freeKinds = take(x.freeKinds, int(x.nextKind))
 	x.nextKind = max(x.nextKind, k.id+1)
 	x.kinds[key] = k
@@ -84,6 +81,22 @@ func (x *Index) internKind(s Shape) *kind {
 	x.interned++
 	x.addKind(k)
 	return k
+}
+
+// conditions reads the Where of a shape.
+func (x *Index) conditions(where string) []condition {
+	if where == "" {
+		return nil
+	}
+	var labels, others []condition
+	for text := range strings.SplitSeq(where, "\n") {
+		if c := (condition{text, x.book.Where(text)}); c.entry.IsLabel() {
+			labels = append(labels, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	return append(labels, others...)
 }
 
 // take returns a number that is free, or the next.
@@ -124,7 +137,7 @@ func (x *Index) sweep() {
 		if k.shapes > 0 {
 			return false
 		}
-		delete(x.kinds, kindName{k.executor, k.function, strings.Join(k.where, "\n")})
+		delete(x.kinds, k.name)
 		x.freeKinds = append(x.freeKinds, k.id)
 		x.interned--
 		return true

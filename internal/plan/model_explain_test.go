@@ -8,18 +8,20 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/match"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
 // explain counts what Why counts, in its order of causes.
 func (m *model) explain(g *modelGroup) why.Why {
 	y := why.Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need(g.Shape), Alone: g.ID.Alone, Nodes: g.together(), Job: g.ID.Job,
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need{Resources: g.Shape.Resources, Executor: g.Shape.Executor, Function: g.Shape.Function, Where: labelsOf(g.Shape)}, Alone: g.ID.Alone, Nodes: g.together(), Job: g.ID.Job,
 		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
 		Workers: len(m.workers),
 	}
-	for _, w := range m.workers {
-		m.explainWorker(&y, w)
+	for _, id := range m.ids() {
+		w := m.workers[id]
+		m.explainWorker(&y, g.Shape, w)
 	}
 	before := func(o, g *modelGroup) bool {
 		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), o.ID.compare(g.ID)) < 0
@@ -50,23 +52,26 @@ func (m *model) explain(g *modelGroup) why.Why {
 	return y
 }
 
-func (m *model) explainWorker(y *why.Why, w *Worker) {
-	u, need := m.use(w.ID, Shape(y.Need)), y.Need.Resources
+func (m *model) explainWorker(y *why.Why, s Shape, w *Worker) {
+	u, need := m.use(w.ID, s), s.Resources
 	room := w.Capacity.Minus(u.used)
+	unmet := unmetBy(w, s)
 	switch {
 	case !slices.Contains(w.Executors, y.Need.Executor):
 		y.NoExecutor++
 	case y.Need.Function != "" && !slices.Contains(w.Functions, y.Need.Function):
 		y.NoFunction++
-	case !hasLabels(w, Shape(y.Need)):
+	case match.IsLabel(unmet):
 		y.NoLabel++
+	case unmet != "":
+		explainUnmet(y, w, unmet)
 	case !need.Fits(w.Capacity) || w.Slots == 0:
 		y.TooSmall++
 		y.Largest = job.Resources{CPU: max(y.Largest.CPU, w.Capacity.CPU), Memory: max(y.Largest.Memory, w.Capacity.Memory),
 			Other: y.Largest.Other.Set("gpu", max(y.Largest.Other.Get("gpu"), w.Capacity.Other.Get("gpu")))}
 	case !w.Accepts:
 		y.Away++
-	case m.free(w, Shape(y.Need), y.Alone):
+	case m.free(w, s, y.Alone):
 		y.Open++
 	default:
 		y.Busy++

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -150,19 +149,7 @@ func (m *model) suits(w *Worker, s Shape) bool {
 	if !w.Accepts || !slices.Contains(w.Executors, s.Executor) || s.Function != "" && !slices.Contains(w.Functions, s.Function) {
 		return false
 	}
-	return hasLabels(w, s)
-}
-
-// hasLabels reports whether a worker has what a shape asks for.
-func hasLabels(w *Worker, s Shape) bool {
-	for want := range strings.SplitSeq(s.Where, "\n") {
-		if want != "" && !slices.ContainsFunc(w.Labels, func(l string) bool {
-			return l == want || strings.HasPrefix(l, want+"=")
-		}) {
-			return false
-		}
-	}
-	return true
+	return unmetBy(w, s) == ""
 }
 
 func (m *model) free(w *Worker, s Shape, alone bool) bool {
@@ -305,11 +292,13 @@ var (
 			out = append(out, Shape{Resources: r, Executor: "process"},
 				Shape{Resources: r, Executor: "function", Function: "resize"},
 				Shape{Resources: r, Executor: "process", Where: "gpu"},
-				Shape{Resources: r, Executor: "process", Where: "disk=ssd\ngpu=a"})
+				Shape{Resources: r, Executor: "process", Where: "disk=ssd\ngpu=a"},
+				Shape{Resources: r, Executor: "process", Where: someConditions[0].text + "\nzone"},
+				Shape{Resources: r, Executor: "process", Where: someConditions[1].text + "\n" + someConditions[2].text})
 		}
 		return out
 	}()
-	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x"}}
+	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4"}}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
 	someUsers  = []string{"", "ann", "bob"}
@@ -394,6 +383,7 @@ func (s *machine) setWorker(t *rapid.T) {
 		ID: uint64(rapid.IntRange(1, 6).Draw(t, "worker")),
 		Capacity: job.Resources{CPU: int64(rapid.IntRange(0, 4).Draw(t, "cpu")) * 1000, Memory: int64(rapid.IntRange(0, 4).Draw(t, "memory")) << 30,
 			Other: rapid.SampledFrom([]job.Amounts{"", "", "gpu=1", "gpu=4"}).Draw(t, "other")},
+		Name:  rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "name"),
 		Slots: rapid.IntRange(0, 4).Draw(t, "slots"), Prefetch: rapid.IntRange(0, 3).Draw(t, "prefetch"),
 		Executors: rapid.SampledFrom([][]string{{"process"}, {"function"}, {"process", "function"}}).Draw(t, "executors"),
 		Functions: rapid.SampledFrom([][]string{nil, {"resize"}}).Draw(t, "functions"),

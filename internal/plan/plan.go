@@ -10,6 +10,7 @@ import (
 	"container/list"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/match"
 	"github.com/reeve-scheduler/reeve/internal/plan/pile"
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
@@ -41,8 +42,8 @@ type Shape struct {
 	Executor string
 	// Function is the handler's name if the executor is "function", else empty.
 	Function string
-	// Where is the labels that the worker must have, "key=value" or "key" for any
-	// value, sorted and joined by newlines.
+	// Where is what the worker must be: labels, "key=value" or "key" for any value, and
+	// expressions as package match has them, sorted and joined by newlines.
 	Where string
 }
 
@@ -106,7 +107,7 @@ type Worker struct {
 	// Prefetch is how many attempts may be sent ahead of a free place.
 	Prefetch             int
 	Executors, Functions []string
-	// Labels is sorted "key=value".
+	// Labels is "key=value", sorted by key; the pool is one of them.
 	Labels []string
 	// Accepts is true while the worker is connected, not draining, and fit.
 	Accepts bool
@@ -201,13 +202,15 @@ type Index struct {
 	kinds       map[kindName]*kind
 	kindList    []*kind
 	nextKind    uint32
-	shapes      map[Shape]*shape
-	shapeList   []*shape
-	spaces      map[string]*account
-	spaceList   []*account
-	queues      map[queueName]*account
-	users       map[userName]*account
-	classOf     map[classKey]*class
+	// book is the entries of all Wheres, each read once.
+	book      match.Book
+	shapes    map[Shape]*shape
+	shapeList []*shape
+	spaces    map[string]*account
+	spaceList []*account
+	queues    map[queueName]*account
+	users     map[userName]*account
+	classOf   map[classKey]*class
 	// classes are by id, nil where the id is free.
 	classes                []*class
 	freeClasses, freeKinds []uint32

@@ -59,7 +59,7 @@ func fill(x *Index) []string {
 			return out
 		}
 		y := x.Explain(p.Group)
-		taken(x, p.Worker, Shape(y.Need), p.Prefetch, p.Group.Alone)
+		taken(x, p.Worker, shapeOf(x, p.Group), p.Prefetch, p.Group.Alone)
 		x.SetReady(p.Group, y.Ready-1)
 		s := fmt.Sprintf("%d.%d>%d", p.Group.Job, p.Group.Task, p.Worker)
 		if p.Group.Alone {

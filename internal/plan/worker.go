@@ -240,7 +240,7 @@ func (x *Index) SetWorker(v Worker) {
 		x.workerList = slices.Insert(x.workerList, at, w)
 		x.enroll(w)
 	} else {
-		same := slices.Equal(w.Executors, v.Executors) && slices.Equal(w.Functions, v.Functions) && slices.Equal(w.Labels, v.Labels)
+		same := w.Name == v.Name && slices.Equal(w.Executors, v.Executors) && slices.Equal(w.Functions, v.Functions) && slices.Equal(w.Labels, v.Labels)
 		if w.reserved {
 			x.rehold()
 		}

@@ -10,8 +10,8 @@ import (
 
 // Why says what a group waits for, in numbers of workers and of elements. Each
 // worker is counted once, under the first thing that keeps it from taking an
-// element: Workers = NoExecutor + NoFunction + NoLabel + TooSmall + Away + Unfit +
-// Busy + Open.
+// element: Workers = NoExecutor + NoFunction + NoLabel + those in Unmet + TooSmall + Away +
+// Unfit + Busy + Open.
 type Why struct {
 	// Ready is how many elements of the group could start; 0 means that the group
 	// is not known and that nothing else here is set.
@@ -32,6 +32,8 @@ type Why struct {
 	Unfit                           int
 	UnfitWhy                        string
 	NoExecutor, NoFunction, NoLabel int
+	// Unmet is the conditions that are not true of some workers.
+	Unmet []Unmet
 	// TooSmall ones could not run it if they were empty. Largest is the most of
 	// each amount that one of them has; the two may be of different workers.
 	TooSmall int
@@ -79,7 +81,25 @@ type AtLimit struct {
 // Turn is somebody whose turn comes first: one of what the last of the names that is set says.
 type Turn struct{ Namespace, Queue, User string }
 
-// Need is what an attempt needs of a worker: the fields of the plan's shape.
+// Unmet is a condition that is not true of so many workers. For the first few reasons why it has
+// no value, a label that is missing, say, NoValue has of how many of them that is true.
+type Unmet struct {
+	Condition string
+	Workers   int
+	NoValue   []NoValue
+}
+
+// NoValue is why something has no value on so many workers.
+type NoValue struct {
+	Reason  string
+	Workers int
+}
+
+// MaxReasons bounds the reasons of an Unmet.
+const MaxReasons = 3
+
+// Need is what an attempt needs of a worker. Where is the labels that it must have, joined by
+// newlines.
 type Need struct {
 	Resources                 job.Resources
 	Executor, Function, Where string
@@ -301,8 +321,26 @@ func (y Why) excluded() []string {
 	add(y.NoExecutor, "has", "have", executor)
 	add(y.NoFunction, "does", "do", "not serve function "+y.Need.Function)
 	add(y.NoLabel, "lacks", "lack", "a label it asks for: "+strings.ReplaceAll(y.Need.Where, "\n", ", "))
+	for _, u := range y.Unmet {
+		add(u.Workers, "does", "do", "not meet "+u.String())
+	}
 	add(y.TooSmall, "is", "are", "too small: "+y.short())
 	return out
+}
+
+// String is a condition, and why it has no value.
+func (u Unmet) String() string {
+	if len(u.NoValue) == 1 && u.NoValue[0].Workers == u.Workers {
+		return fmt.Sprintf("%s (%s)", u.Condition, u.NoValue[0].Reason)
+	}
+	var parts []string
+	for _, n := range u.NoValue {
+		parts = append(parts, fmt.Sprintf("%d of them: %s", n.Workers, n.Reason))
+	}
+	if parts == nil {
+		return u.Condition
+	}
+	return fmt.Sprintf("%s (%s)", u.Condition, strings.Join(parts, "; "))
 }
 
 // short says what the workers that are too small have too little of.
