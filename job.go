@@ -66,7 +66,9 @@ type Task struct {
 	Files map[string]File
 	// Workdir is where a process runs, an absolute path; default a fresh directory.
 	Workdir string
-	// Where is labels that a worker must have; an empty value means any value.
+	// Where is labels that a worker must have; an empty value means any value. A key that is no
+	// label's but an expression such as labels.zone in ["eu-1", "eu-2"] must be true of the worker,
+	// and has no value.
 	Where     map[string]string
 	Resources Resources
 	// Either, where given, is what an attempt is given instead: the first of these that is to be had.

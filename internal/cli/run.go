@@ -23,7 +23,7 @@ type runFlags struct {
 	submitFlags
 	name, array, queue, priority string
 	cpu, memory, timeout         string
-	envs                         []string
+	envs, where                  []string
 	attempts                     int
 	detach                       bool
 }
@@ -65,6 +65,7 @@ The job ends too when what reads the output is gone, as in "reeve run -- yes | h
 	f.StringVar(&r.priority, "priority", "", "a `class`, critical, high, normal, low or background, or a number from -1000 to 1000; higher runs first")
 	f.StringVar(&r.cpu, "cpu", "", "`processors`: 2, 0.5, 500m")
 	f.StringVar(&r.memory, "memory", "", "memory, a `size`: 512Mi, 4G")
+	f.StringArrayVar(&r.where, "where", nil, "only on workers with this `label`, gpu or zone=b, or of which an expression is true, 'labels.zone in [\"a\", \"b\"]'; may be repeated")
 	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run: a `duration` such as 90s")
 	f.IntVar(&r.attempts, "max-attempts", 1, "how often to try, the first time included: a `number`")
 	f.StringArrayVarP(&r.envs, "env", "e", nil, "an environment variable, `NAME=value`; may be repeated")
@@ -117,6 +118,9 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 	set(top, "priority", r.priority)
 	for key, value := range top {
 		spec[key] = value
+	}
+	if len(r.where) > 0 {
+		spec["where"] = r.where
 	}
 	if r.attempts != 1 {
 		spec["retry"] = r.attempts

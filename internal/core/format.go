@@ -5,6 +5,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/match"
 )
 
 // FirstFormat is the cluster's format until it is raised for the first time.
@@ -16,6 +17,10 @@ const FormatResources = 3
 
 // FormatLimits is the format from which on queues and namespaces have policies.
 const FormatLimits = 3
+
+// FormatConditions is the format from which on tasks may say which workers they want by more than
+// labels.
+const FormatConditions = 3
 
 // FormatChanges is the format from which on jobs may stand elsewhere than their specs say.
 const FormatChanges = 3
@@ -56,6 +61,9 @@ func (s *State) checkFormat(need uint64, what string) error { //nolint:unparam /
 // checkSpec is checkFormat for what a spec asks for.
 func (s *State) checkSpec(spec *job.Spec) error {
 	for i := range spec.Tasks {
+		if err := s.checkConditions(&spec.Tasks[i]); err != nil {
+			return err
+		}
 		if spec.Tasks[i].Nodes > 0 {
 			if err := s.checkFormat(FormatGangs, "task "+spec.Tasks[i].Name+" takes several workers at once (nodes), which"); err != nil {
 				return err
@@ -69,6 +77,16 @@ func (s *State) checkSpec(spec *job.Spec) error {
 		}
 		for name := range t.Resources.Other.All {
 			return s.checkFormat(FormatResources, "task "+t.Name+" asks for "+name+", which")
+		}
+	}
+	return nil
+}
+
+// checkConditions is checkFormat for the workers that a task wants.
+func (s *State) checkConditions(t *job.Task) error {
+	for _, entry := range t.Where {
+		if !match.IsLabel(entry) {
+			return s.checkFormat(FormatConditions, "task "+t.Name+" has an expression in where, which")
 		}
 	}
 	return nil

@@ -202,7 +202,8 @@ type Task struct {
 	// Fetch names needed tasks whose artifacts and outputs are put under
 	// REEVE_INPUTS/<task> before the attempt starts.
 	Fetch []string `json:"fetch,omitempty"`
-	// Where is worker labels that a worker must have; "key" or "key=value".
+	// Where is what a worker must be: labels that it has, "key" or "key=value", and expressions
+	// over it in CEL that are true.
 	Where []string `json:"where,omitempty"`
 
 	Resources Resources `json:"resources"`

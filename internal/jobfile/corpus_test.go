@@ -144,6 +144,7 @@ func beyondSchema() map[string]string {
 		graph  = "a schema can't follow names"
 		refs   = "a schema does not read expressions"
 		values = "a schema can't calculate with values"
+		cel    = "a schema does not read expressions over workers"
 	)
 	return map[string]string{
 		"cycle.yaml": graph, "cycle-self.yaml": graph, "unknown-need.yaml": graph, "each-not-array.yaml": graph, "each-unequal.yaml": graph,
@@ -156,6 +157,8 @@ func beyondSchema() map[string]string {
 		"log-limit.yaml": values, "concurrency-rate.yaml": values, "concurrency-expression.yaml": refs, "files-mode.yaml": values, "array-step.yaml": values, "expression-input.yaml": refs,
 		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values, "pool-twice.yaml": values,
 		"resources-huge.yaml": values, "nodes-each.yaml": graph, "nodes-index.yaml": refs, "either-same.yaml": values, "max-memory.yaml": values, "on-memory-once.yaml": values,
+		"where.yaml": cel, "where-equals.yaml": cel, "where-syntax.yaml": cel, "where-open.yaml": cel, "where-unknown.yaml": cel, "where-type.yaml": cel, "where-text.yaml": cel, "where-number.yaml": cel, "where-overload.yaml": cel,
+		"where-function.yaml": cel, "where-macro.yaml": cel, "where-regexp.yaml": cel, "where-deep.yaml": cel, "where-large.yaml": cel, "where-many.yaml": cel, "where-brackets.yaml": cel,
 	}
 }
 

@@ -10,11 +10,12 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
+	"github.com/reeve-scheduler/reeve/internal/match"
 )
 
 // Limits of small texts, in bytes.
 const (
-	maxLabelKey   = 63
+	maxLabelKey   = match.MaxKey
 	maxLabelValue = 256
 	maxKey        = 256
 	maxPath       = 255
@@ -187,7 +188,7 @@ func (p *parser) priority(n *tree.Node) int32 {
 func (p *parser) labels(n *tree.Node) map[string]string {
 	labels := map[string]string{}
 	p.pairs(n, "a mapping of labels such as team: data", func(key, value *tree.Node) {
-		if !labelKey(key.Text) {
+		if !match.IsKey(key.Text) {
 			p.Bad(key, "want a label of small letters, digits, dots, dashes, underscores and slashes, at most %d", maxLabelKey)
 		}
 		labels[key.Text] = p.labelValue(value)
@@ -216,17 +217,6 @@ func (p *parser) labelValue(n *tree.Node) string {
 		p.Bad(n, "expressions are not evaluated in labels")
 	}
 	return text
-}
-
-func labelKey(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		word := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
-		if !word && (i == 0 || i == len(s)-1 || strings.IndexByte("._-/", c) < 0) {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxLabelKey
 }
 
 // after reads the jobs to wait for: 4217, [4217, 4218] or {4217: done}.

@@ -26,6 +26,8 @@ type parser struct {
 	// given is an array from outside, taken that a task has got it.
 	given *Given
 	taken bool
+	// conditions are the expressions of where that were looked at.
+	conditions conditions
 }
 
 func newParser(name string) *parser {

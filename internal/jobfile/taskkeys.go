@@ -16,7 +16,6 @@ const (
 	maxScript   = 1 << 20
 	maxArgs     = 10_000
 	maxFunction = 256
-	maxWhere    = 64
 	minLogLimit = 64 << 10
 	maxLogLimit = 1 << 40
 	maxMemory   = 1 << 50
@@ -301,68 +300,6 @@ func (p *parser) workdir(n *tree.Node) string {
 	}
 	return dir
 }
-
-// where reads labels of workers: [gpu, zone=b] or {zone: b}.
-func (p *parser) where(n *tree.Node) []string {
-	const want = "a list of worker labels such as [gpu, zone=b]"
-	var out []string
-	add := func(at *tree.Node, text string) {
-		key, value, _ := strings.Cut(text, "=")
-		if strings.TrimSpace(text) == "" {
-			return // which has been said
-		}
-		if !labelKey(key) || len(value) > maxLabelValue {
-			p.Bad(at, "want a worker's label such as gpu or zone=b")
-		}
-		out = append(out, text)
-	}
-	one := func(n *tree.Node) {
-		add(n, p.filled(n, "a worker's label such as gpu or zone=b", maxLabelKey+maxLabelValue+1))
-	}
-	switch n.Kind {
-	case tree.Scalar:
-		one(n)
-	case tree.Mapping:
-		p.pairs(n, want, func(key, value *tree.Node) { add(key, key.Text+"="+p.filled(value, "a label's value", maxLabelValue)) })
-	default:
-		p.each(n, want, one)
-	}
-	if len(out) > maxWhere {
-		p.Fail(n, "has %d labels; at most %d are allowed", len(out), maxWhere)
-	}
-	slices.Sort(out)
-	out = slices.Compact(out)
-	for i := 1; i < len(out); i++ {
-		key, _, one := strings.Cut(out[i-1], "=")
-		if again, _, two := strings.Cut(out[i], "="); one && two && key == again {
-			p.Fail(n, "asks for %s and %s, and a worker has one value of a label; write two jobs, or give the workers a label that both have", out[i-1], out[i])
-		}
-	}
-	return out
-}
-
-// inPool makes of the pool that a task names the label that its workers have.
-func (p *parser) inPool(t *job.Task, n *tree.Node) {
-	at := n.Get("pool")
-	if at == nil || job.CheckName(at.Text) != nil { // which has been said
-		return
-	}
-	label := poolLabel + "=" + at.Text
-	for _, other := range t.Where {
-		if key, _, says := strings.Cut(other, "="); says && key == poolLabel && other != label {
-			p.Bad(at, "where asks for %s, and a worker is in one pool; leave one of them out", other)
-			return
-		}
-	}
-	t.Where = append(t.Where, label)
-	slices.Sort(t.Where)
-	if t.Where = slices.Compact(t.Where); len(t.Where) > maxWhere {
-		p.Fail(n.Get("where"), "has %d labels with the pool; at most %d are allowed", len(t.Where), maxWhere)
-	}
-}
-
-// poolLabel is the label that says which pool a worker is in.
-const poolLabel = "pool"
 
 func (p *parser) lost(n *tree.Node) *job.Lost {
 	if n.Kind == tree.Scalar && n.Text == "never" {

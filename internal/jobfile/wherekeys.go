@@ -1,0 +1,142 @@
+package jobfile
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
+	"github.com/reeve-scheduler/reeve/internal/match"
+)
+
+const (
+	maxWhere = 64
+	// maxConditions bounds the different expressions over workers in a job: each is read by every
+	// server and asked of all workers.
+	maxConditions = 64
+)
+
+// conditions are the expressions of a job over workers, each read once.
+type conditions struct {
+	language *match.Language
+	seen     map[string]error
+	told     bool
+}
+
+// overWorkers checks an expression over workers.
+func (p *parser) overWorkers(n *tree.Node, text string, check func(*match.Language, string) error) {
+	c := &p.conditions
+	if c.language == nil {
+		var err error
+		if c.language, err = match.New(); err != nil {
+			p.Fail(n, "%s", err.Error())
+			return
+		}
+		c.seen = map[string]error{}
+	}
+	err, known := c.seen[text]
+	switch {
+	case !known && len(c.seen) == maxConditions:
+		if !c.told {
+			c.told = true
+			p.Fail(n, "is one more than %d different expressions over workers in a job; say several in one with && or ||, or write several jobs", maxConditions)
+		}
+		return
+	case !known:
+		err = check(c.language, text)
+		c.seen[text] = err
+	}
+	if err != nil {
+		p.Bad(n, "%s", err.Error())
+	}
+}
+
+// where reads what a worker must be: [gpu, zone=b, labels.generation == "3"] or {zone: b}.
+func (p *parser) where(n *tree.Node) []string {
+	const (
+		want  = `a worker's label such as gpu or zone=b, or an expression such as 'labels.zone in ["eu-1", "eu-2"]' (in quotes)`
+		wants = `a list of worker labels and expressions such as [gpu, zone=b, 'int(labels.generation) >= 3']`
+	)
+	var out []string
+	one := func(n *tree.Node) {
+		text := p.filled(n, want, match.MaxSource)
+		if !match.IsLabel(text) {
+			text = strings.TrimSpace(text)
+		}
+		switch {
+		case text == "" || len(text) > match.MaxSource || strings.Contains(text, expr.Open):
+			return // which has been said
+		case match.IsLabel(text):
+			p.labelled(n, text)
+		default:
+			p.overWorkers(n, text, (*match.Language).Condition)
+		}
+		out = append(out, text)
+	}
+	switch n.Kind {
+	case tree.Scalar:
+		one(n)
+	case tree.Mapping:
+		p.pairs(n, wants, func(key, value *tree.Node) {
+			text := key.Text + "=" + p.filled(value, "a label's value", maxLabelValue)
+			p.labelled(key, text)
+			out = append(out, text)
+		})
+	default:
+		p.each(n, wants, one)
+	}
+	if len(out) > maxWhere {
+		p.Fail(n, "has %d entries; at most %d are allowed", len(out), maxWhere)
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	p.oneValueEach(n, out)
+	return out
+}
+
+// labelled checks an entry that is a label.
+func (p *parser) labelled(n *tree.Node, text string) {
+	_, value, _ := strings.Cut(text, "=")
+	if !match.IsLabel(text) || len(value) > maxLabelValue || strings.ContainsFunc(value, unicode.IsControl) {
+		p.Bad(n, "want a worker's label such as gpu or zone=b")
+	}
+}
+
+// oneValueEach refuses sorted entries that ask for two values of a label.
+func (p *parser) oneValueEach(n *tree.Node, entries []string) {
+	last := ""
+	for _, entry := range entries {
+		if !match.IsLabel(entry) || !strings.Contains(entry, "=") {
+			continue
+		}
+		if key, _, _ := strings.Cut(entry, "="); strings.HasPrefix(last, key+"=") {
+			p.Fail(n, "asks for %s and %s, and a worker has one value of a label; want 'labels[\"%s\"] in [...]' where either will do", last, entry, key)
+		}
+		last = entry
+	}
+}
+
+// inPool makes of the pool that a task names the label that its workers have.
+func (p *parser) inPool(t *job.Task, n *tree.Node) {
+	at := n.Get("pool")
+	if at == nil || job.CheckName(at.Text) != nil { // which has been said
+		return
+	}
+	label := poolLabel + "=" + at.Text
+	for _, other := range t.Where {
+		if match.IsLabel(other) && strings.HasPrefix(other, poolLabel+"=") && other != label {
+			p.Bad(at, "where asks for %s, and a worker is in one pool; leave one of them out", other)
+			return
+		}
+	}
+	t.Where = append(t.Where, label)
+	slices.Sort(t.Where)
+	if t.Where = slices.Compact(t.Where); len(t.Where) > maxWhere {
+		p.Fail(n.Get("where"), "has %d labels with the pool; at most %d are allowed", len(t.Where), maxWhere)
+	}
+}
+
+// poolLabel is the label that says which pool a worker is in.
+const poolLabel = "pool"
