@@ -205,6 +205,8 @@ type Task struct {
 	// Where is what a worker must be: labels that it has, "key" or "key=value", and expressions
 	// over it in CEL that are true.
 	Where []string `json:"where,omitempty"`
+	// Prefer is which of these workers it would rather have: those for which the sum is highest.
+	Prefer []Preference `json:"prefer,omitempty"`
 
 	Resources Resources `json:"resources"`
 	// Either, where given, is what each attempt takes instead: one of these, the first that is
@@ -221,6 +223,14 @@ type Task struct {
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	// LogLimit is the most bytes of output kept per attempt.
 	LogLimit int64 `json:"log_limit"`
+}
+
+// Preference is what makes a worker better or worse than others for a task.
+type Preference struct {
+	// When is an entry as in Where, "cheapest", or an expression that comes to a number.
+	When string `json:"when"`
+	// Weight is what it counts where it is true, and what its number is multiplied by.
+	Weight int64 `json:"weight"`
 }
 
 // Executor names the kind of executor that the task needs: process or function.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/match"
 )
 
 type started struct {
@@ -74,14 +75,18 @@ func BenchmarkPlace(b *testing.B) {
 			x, running, shapes := pending(c.classes, workers, c.queues)
 			for _, batch := range []int{1, 256} {
 				b.Run(fmt.Sprintf("workers=%d/%s=%d/batch=%d", workers, what, c.classes, batch), func(b *testing.B) {
-					place(b, x, running, shapes, batch, c.queues)
+					place(b, x, running, shapes, batch, func(g *Group) {
+						if c.queues {
+							g.Queue = fmt.Sprint(int(g.ID.Job-1) % c.classes)
+						}
+					})
 				})
 			}
 		}
 	}
 }
 
-func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int, queues bool) {
+func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int, more func(g *Group)) {
 	classes := job.ID(len(shapes))
 	next, at := lastID(x), 0
 	for b.Loop() {
@@ -96,9 +101,7 @@ func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int,
 			}
 			running[i%len(running)] = start(x, p)
 			g := group(task(next+1), shapes[next%classes])
-			if queues {
-				g.Queue = fmt.Sprint(next % classes)
-			}
+			more(&g)
 			next++
 			x.SetGroup(g, 1)
 		}
@@ -117,14 +120,65 @@ func lastID(x *Index) job.ID {
 	return last
 }
 
+// BenchmarkPrefer is BenchmarkPlace where some of the shapes have preferences, so many different
+// ones, over workers that all have their own price and load.
+func BenchmarkPrefer(b *testing.B) {
+	for _, preferences := range []int{0, 1, 2, 8, 16, 32} {
+		x := New()
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range 10_000 {
+			w := host(uint64(i+1), 8)
+			w.Capacity.Memory, w.Prefetch = 64<<30, 0
+			w.Labels = []string{fmt.Sprint("price=", r.Float64()), fmt.Sprint("load=", r.Float64())}
+			x.SetWorker(w)
+		}
+		var shapes []Shape
+		for i := range 100 {
+			shapes = append(shapes, cpu1)
+			shapes[i].Resources.Memory = int64(i+1) << 10
+		}
+		prefer := func(g *Group) {
+			if n := int64(g.ID.Job) % int64(preferences+1); n > 0 {
+				g.Prefer = PreferOf([]job.Preference{{When: match.Cheapest, Weight: n}, {When: "double(labels.load)", Weight: n * n}})
+			}
+		}
+		last, running := job.ID(0), []started{}
+		for range 300_000 {
+			last++
+			g := group(task(last), shapes[last%100])
+			prefer(&g)
+			x.SetGroup(g, 1)
+		}
+		for {
+			p, ok := x.Next(0)
+			if !ok {
+				break
+			}
+			running = append(running, start(x, p))
+		}
+		for _, batch := range []int{1, 256} {
+			b.Run(fmt.Sprintf("preferences=%d/batch=%d", preferences, batch), func(b *testing.B) {
+				place(b, x, running, shapes, batch, prefer)
+			})
+		}
+	}
+}
+
 // BenchmarkMixed is placements where nothing is alike: ten thousand workers of any
 // size, a thousand shapes of any need, any priority.
 func BenchmarkMixed(b *testing.B) {
+	for _, prefer := range []string{"", "1 cheapest"} {
+		b.Run("prefer="+prefer, func(b *testing.B) { mixed(b, prefer) })
+	}
+}
+
+func mixed(b *testing.B, prefer string) {
 	r := rand.New(rand.NewPCG(1, 2))
 	x := New()
 	for i := range 10_000 {
 		w := host(uint64(i+1), 64)
 		w.Capacity = job.Resources{CPU: 1000 * (4 + r.Int64N(60)), Memory: (4 + r.Int64N(252)) << 30}
+		w.Labels = []string{fmt.Sprint("price=", i*7919%10_000)}
 		x.SetWorker(w)
 	}
 	shapes := make([]Shape, 1000)
@@ -135,7 +189,7 @@ func BenchmarkMixed(b *testing.B) {
 	submit := func() {
 		last++
 		g := group(task(last), shapes[r.IntN(len(shapes))])
-		g.Score = r.Int64N(5)
+		g.Score, g.Prefer = r.Int64N(5), prefer
 		x.SetGroup(g, 1)
 	}
 	for range 300_000 {

@@ -77,7 +77,7 @@ func (x *Index) checkBoards(c *class) error {
 		}
 		return nil
 	}
-	if w := c.best(false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
+	if w := x.best(c, false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
 		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
 	if i, _ := c.shape.holders.Top(); lawful && c.state == stuck && c.form == plain && i != tournament.None && !c.bounded() && c.tier == 0 {
@@ -170,10 +170,28 @@ func (x *Index) checkLeaves(w *worker) error {
 			return fmt.Errorf("plan: worker %d takes part %v, want %v", w.ID, in, on.want)
 		}
 	}
+	for _, k := range p.kinds {
+		for _, wish := range k.wishes {
+			if wish.by.followed && !p.ranking(wish.by).right(w, open) {
+				return fmt.Errorf("plan: worker %d is not ranked as kind %d prefers it", w.ID, k.id)
+			}
+		}
+	}
 	if p.workers[w.leaf] != w || w.gained && !p.gains && open {
 		return fmt.Errorf("plan: worker %d gained room: %v", w.ID, w.gained)
 	}
 	return nil
+}
+
+// right reports whether a worker has the leaves in a ranking that it should.
+func (r *ranking) right(w *worker, open bool) bool {
+	switch {
+	case r == nil || r.worth[w.leaf] != r.by.worth(w):
+		return false
+	case r.open.Has(w.leaf) != open || r.gained.Has(w.leaf) != (open && w.gained):
+		return false
+	}
+	return !open || *r.open.RankOf(w.leaf) == r.rank(w) && tournament.Same(r.open.At(w.leaf), w.free)
 }
 
 func (x *Index) checkShape(s *shape) error {

@@ -11,7 +11,7 @@ import (
 )
 
 // class is everything that the same places can take and that only differs in rank: the groups
-// of one shape and form in one flow. Whether anything fits is asked once for all of them.
+// of one shape, form and preference in one flow. Whether anything fits is asked once for all of them.
 type class struct {
 	id     uint32
 	shape  *shape
@@ -30,6 +30,8 @@ type class struct {
 	nodes int
 	// later: the elements have a way to be served that comes before this one.
 	later bool
+	// prefer is which workers it would rather have, nil for no preference.
+	prefer *preference
 }
 
 // form is how the elements of a class may be placed.
@@ -85,7 +87,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.
@@ -196,7 +198,9 @@ type kind struct {
 	name kindName
 	// where is what it asks of a worker beside its executor and function: labels first, since
 	// they are quicker to look at.
-	where    []condition
+	where []condition
+	// wishes are the preferences of its classes.
+	wishes   []wish
 	profiles []*profile
 	shapes   int
 }

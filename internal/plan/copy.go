@@ -22,7 +22,7 @@ func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
 	u := c.flow.account
 	g := Group{
 		Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
-		Shape: c.shape.Shape, NoPrefetch: c.form == direct, Nodes: c.nodes,
+		Shape: c.shape.Shape, Prefer: c.prefer.name(), NoPrefetch: c.form == direct, Nodes: c.nodes,
 	}
 	for id := range x.ranked(c, most) {
 		r := x.groups.Get(id)

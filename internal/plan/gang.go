@@ -25,14 +25,13 @@ func (x *Index) gather(c *class) []*worker {
 	if c.shape.short != "" || !x.allows(c) {
 		return nil
 	}
-	for _, p := range c.shape.kind.profiles {
-		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
-			x.team = append(x.team, p.workers[i])
-			return len(x.team) < c.nodes
-		})
-		if len(x.team) >= c.nodes {
-			return x.team[:c.nodes]
-		}
+	if x.prefers(c) {
+		x.gatherPreferred(c)
+	} else {
+		x.gatherAny(c)
+	}
+	if len(x.team) >= c.nodes {
+		return x.team[:c.nodes]
 	}
 	for _, w := range x.reserved {
 		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) {
@@ -46,6 +45,25 @@ func (x *Index) gather(c *class) []*worker {
 		}
 	}
 	return nil
+}
+
+func (x *Index) gatherAny(c *class) {
+	for _, p := range c.shape.kind.profiles {
+		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
+			x.team = append(x.team, p.workers[i])
+			return len(x.team) < c.nodes
+		})
+		if len(x.team) >= c.nodes {
+			return
+		}
+	}
+}
+
+// gatherPreferred is gatherAny in the order of preference.
+func (x *Index) gatherPreferred(c *class) {
+	for w, rank := c.preferred(false, nil); w != nil && len(x.team) < c.nodes; w, rank = c.preferred(false, rank) {
+		x.team = append(x.team, w)
+	}
 }
 
 // allows reports whether limits leave room for an element of a class.

@@ -19,10 +19,11 @@ type classKey struct {
 	tier    uint8
 	nodes   int
 	later   bool
+	prefer  *preference
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -35,12 +36,14 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer)}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
+			prefer: key.prefer,
 		}
+		x.wish(c)
 		if c.gang() {
 			x.gangs++
 		}
@@ -154,6 +157,7 @@ func (x *Index) sweepClasses() {
 			continue
 		}
 		delete(x.classOf, c.key())
+		x.unwish(c)
 		if c.gang() {
 			x.gangs--
 		}

@@ -160,15 +160,15 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 
 // place is the worker on which a group must go, 0 for tournament.None.
 func (m *model) place(g *modelGroup) uint64 {
-	best, most, have := uint64(0), 0, 0
+	best, most, have, worth := uint64(0), 0, 0, int64(0)
 	for _, id := range m.ids() {
 		w := m.workers[id]
 		if !m.free(w, g.Shape, g.ID.Alone) {
 			continue
 		}
 		have++
-		if n := w.Slots - m.use(id, g.Shape).running; n > most {
-			best, most = id, n
+		if n, score := w.Slots-m.use(id, g.Shape).running, worthOf(w, g); best == 0 || score > worth || score == worth && n > most {
+			best, most, worth = id, n, score
 		}
 	}
 	if have < g.together() {
@@ -248,6 +248,15 @@ func (m *model) judgeTeam(g *modelGroup, p Placement) string {
 			return fmt.Sprintf("%+v has no place on worker %d", g, id)
 		}
 	}
+	for _, id := range m.ids() {
+		if w := m.workers[id]; !slices.Contains(team, id) && m.free(w, g.Shape, g.ID.Alone) {
+			for _, o := range team {
+				if worthOf(w, g) > worthOf(m.workers[o], g) {
+					return fmt.Sprintf("%+v prefers worker %d to %d", g, id, o)
+				}
+			}
+		}
+	}
 	return ""
 }
 
@@ -298,7 +307,7 @@ var (
 		}
 		return out
 	}()
-	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4"}}
+	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4", "price=0.5"}, {"price=0.25"}, {"price=free", "zone=eu"}}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
 	someUsers  = []string{"", "ann", "bob"}
@@ -321,6 +330,7 @@ func (s *machine) setGroup(t *rapid.T) {
 		User:       rapid.SampledFrom(someUsers).Draw(t, "user"),
 		Background: rapid.IntRange(0, 4).Draw(t, "background") == 0,
 		Shape:      rapid.SampledFrom(someShapes).Draw(t, "shape"),
+		Prefer:     rapid.SampledFrom([]string{"", PreferOf(somePreferences[0].list), PreferOf(somePreferences[1].list)}).Draw(t, "prefer"),
 		NoPrefetch: rapid.IntRange(0, 3).Draw(t, "direct") == 0,
 		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 5}).Draw(t, "nodes"),
 	}

@@ -231,6 +231,9 @@ func (x *Index) settled() {
 		if p := w.profile; p != nil {
 			p.gained.open.Clear(w.leaf)
 			p.gained.empty.Clear(w.leaf)
+			for _, r := range p.rankings {
+				r.gained.Clear(w.leaf)
+			}
 		}
 	}
 	for _, p := range x.gaining {
@@ -267,7 +270,7 @@ func (x *Index) place(c *class) (*worker, uint32) {
 		}
 		return nil, 0
 	}
-	if w := c.best(c.waits() && !c.flow.spoiled()); w != nil {
+	if w := x.best(c, c.waits() && !c.flow.spoiled()); w != nil {
 		return w, c.groups[0]
 	}
 	return x.beside(c)
@@ -283,10 +286,16 @@ func (n *node) spoiled() bool {
 	return false
 }
 
-func (c *class) best(gained bool) *worker {
+// best is the worker with a free place for a class that it prefers to all others, or the one with
+// the most of them: of those that gained room, or of all.
+func (x *Index) best(c *class, gained bool) *worker {
 	var found *worker
 	if c.shape.short != "" {
 		return nil
+	}
+	if x.prefers(c) {
+		found, _ = c.preferred(gained, nil)
+		return found
 	}
 	for _, p := range c.shape.kind.profiles {
 		rooms := &p.all

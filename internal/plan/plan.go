@@ -65,6 +65,8 @@ type Group struct {
 	// whether an element ends before a place is needed that is kept for another.
 	Length int64
 	Shape  Shape
+	// Prefer is which of the workers that it could have it would rather have, as PreferOf writes it.
+	Prefer string
 	// Nodes is how many workers each element takes at once, 0 or 1 for one of them. The shape is
 	// what it needs of each.
 	Nodes int
@@ -202,8 +204,13 @@ type Index struct {
 	kinds       map[kindName]*kind
 	kindList    []*kind
 	nextKind    uint32
-	// book is the entries of all Wheres, each read once.
-	book      match.Book
+	// book is the entries of all Wheres and Prefers, each read once; preferences are the Prefers
+	// that classes have.
+	book        match.Book
+	preferences map[string]*preference
+	// followed are those by which workers are ranked, asks is how often any was asked for.
+	followed  []*preference
+	asks      uint64
 	shapes    map[Shape]*shape
 	shapeList []*shape
 	spaces    map[string]*account
@@ -240,12 +247,15 @@ func New() *Index {
 		workers:  map[uint64]*worker{},
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
-		shapes:   map[Shape]*shape{},
-		spaces:   map[string]*account{},
-		queues:   map[queueName]*account{},
-		users:    map[userName]*account{},
-		classOf:  map[classKey]*class{},
-		sweepAt:  internedFloor,
+
+		preferences: map[string]*preference{},
+
+		shapes:  map[Shape]*shape{},
+		spaces:  map[string]*account{},
+		queues:  map[queueName]*account{},
+		users:   map[userName]*account{},
+		classOf: map[classKey]*class{},
+		sweepAt: internedFloor,
 	}
 	for band := range uint64(bands) {
 		x.add(x.root, &node{rank: tournament.Rank{ID: band}})

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -86,145 +85,6 @@ func (w *worker) overfull() bool {
 // takes reports whether a worker has a place for an attempt now.
 func (w *worker) takes(s *shape, f form) bool {
 	return w.places() > 0 && s.short == "" && tournament.Within(s.need, w.free) && (f != lonely || w.empty())
-}
-
-// profile is the workers that are of the same kinds. They differ in amounts only,
-// so that one tree serves every shape; a label that no task asks for splits
-// nothing.
-type profile struct {
-	kinds []*kind
-	// workers is by leaf number, which all trees share.
-	workers []*worker
-	slots   tournament.Slots
-	// all has every worker, gained those that may have gained room since there was
-	// nothing more to place; gains is whether the index lists it for that.
-	all, gained rooms
-	gains       bool
-	// sizes ranks all that accept attempts by what they would have if they were empty.
-	sizes *tournament.Tree
-}
-
-// rooms ranks workers by free places: open all, empty only those that do nothing.
-type rooms struct{ open, empty *tournament.Tree }
-
-func (r *rooms) tree(f form) *tournament.Tree {
-	if f == lonely {
-		return r.empty
-	}
-	return r.open
-}
-
-// serves reports whether the workers of a profile are of a kind.
-func (p *profile) serves(k *kind) bool { return slices.Contains(p.kinds, k) }
-
-func profileKey(kinds []*kind) string {
-	b := make([]byte, 0, 4*len(kinds))
-	for _, k := range kinds {
-		b = binary.BigEndian.AppendUint32(b, k.id)
-	}
-	return string(b)
-}
-
-func (p *profile) reset(width int) {
-	p.all, p.gained = rooms{tournament.New(width), tournament.New(width)}, rooms{tournament.New(width), tournament.New(width)}
-	p.sizes = tournament.New(width)
-}
-
-func (p *profile) enter(w *worker) {
-	w.leaf = p.slots.Take()
-	p.workers = put(p.workers, uint32(w.leaf), w)
-	w.profile = p
-}
-
-func (p *profile) leave(w *worker) {
-	for _, t := range [...]*tournament.Tree{p.all.open, p.all.empty, p.gained.open, p.gained.empty, p.sizes} {
-		t.Clear(w.leaf)
-	}
-	p.workers[w.leaf] = nil
-	p.slots.Give(w.leaf)
-	w.profile = nil
-}
-
-// addKind splits the profiles of which only some workers are of a new kind.
-func (x *Index) addKind(k *kind) {
-	for _, p := range slices.Clone(x.profileList) {
-		var of []*worker
-		for _, w := range p.workers {
-			if w != nil && k.match(&w.Worker) == matched {
-				of = append(of, w)
-			}
-		}
-		switch {
-		case len(of) == 0:
-		case len(of) == p.slots.Len():
-			delete(x.profiles, profileKey(p.kinds))
-			p.kinds = append(p.kinds, k)
-			x.profiles[profileKey(p.kinds)] = p
-			k.profiles = append(k.profiles, p)
-		default:
-			q := x.internProfile(append(slices.Clone(p.kinds), k))
-			for _, w := range of {
-				p.leave(w)
-				q.enter(w)
-				x.refresh(w)
-			}
-		}
-	}
-}
-
-func (x *Index) internProfile(kinds []*kind) *profile {
-	key := profileKey(kinds)
-	if p := x.profiles[key]; p != nil {
-		return p
-	}
-	p := &profile{kinds: kinds}
-	p.reset(x.width)
-	x.profiles[key] = p
-	x.profileList = append(x.profileList, p)
-	for _, k := range kinds {
-		k.profiles = append(k.profiles, p)
-	}
-	return p
-}
-
-func (x *Index) enroll(w *worker) {
-	var kinds []*kind
-	for _, k := range x.kindList {
-		if k.match(&w.Worker) == matched {
-			kinds = append(kinds, k)
-		}
-	}
-	x.internProfile(kinds).enter(w)
-	for i := range w.holdings {
-		h := &w.holdings[i]
-		h.matches = h.shape.kind.match(&w.Worker) == matched
-	}
-}
-
-func (x *Index) dismiss(w *worker) {
-	p := w.profile
-	p.leave(w)
-	if p.slots.Len() > 0 {
-		return
-	}
-	delete(x.profiles, profileKey(p.kinds))
-	same := func(q *profile) bool { return q == p }
-	x.profileList = slices.DeleteFunc(x.profileList, same)
-	for _, k := range p.kinds {
-		k.profiles = slices.DeleteFunc(k.profiles, same)
-	}
-}
-
-// reprofile sorts all workers into profiles anew, after kinds were forgotten.
-func (x *Index) reprofile() {
-	x.profiles, x.profileList, x.gaining = map[string]*profile{}, nil, nil
-	for _, k := range x.kindList {
-		k.profiles = nil
-	}
-	for _, w := range x.workerList {
-		x.enroll(w)
-		x.refresh(w)
-	}
 }
 
 // SetWorker adds or changes a worker. What it is used for is kept, even where its
@@ -508,6 +368,9 @@ func (x *Index) refresh(w *worker) {
 	p.sizes.Set(w.leaf, size, w.capacity)
 	p.all.open.Set(w.leaf, open, w.free)
 	p.all.empty.Set(w.leaf, empty, w.free)
+	for _, r := range p.rankings {
+		r.refresh(w, open.Score > 0)
+	}
 	if w.gained {
 		p.gained.open.Set(w.leaf, open, w.free)
 		p.gained.empty.Set(w.leaf, empty, w.free)
