@@ -40,6 +40,16 @@ type Job struct {
 	Tasks []Task
 }
 
+// Preference is what makes a worker better or worse than others for a task.
+type Preference struct {
+	// When is a label or an expression as in Task.Where, "cheapest", or an expression that comes to
+	// a number, such as -double(labels.price).
+	When string
+	// Weight is what it counts where it is true, and what its number is multiplied by; 0 is 1. What is
+	// to be avoided has one below 0.
+	Weight int
+}
+
 // Task is one node of a job's graph. Exactly one of Run, Command and Function says what
 // it does.
 type Task struct {
@@ -69,7 +79,9 @@ type Task struct {
 	// Where is labels that a worker must have; an empty value means any value. A key that is no
 	// label's but an expression such as labels.zone in ["eu-1", "eu-2"] must be true of the worker,
 	// and has no value.
-	Where     map[string]string
+	Where map[string]string
+	// Prefer is which of these workers the task would rather have: those for which the sum is highest.
+	Prefer    []Preference
 	Resources Resources
 	// Either, where given, is what an attempt is given instead: the first of these that is to be had.
 	// What one does not say is as in Resources.
@@ -343,6 +355,7 @@ func (t *Task) object() (object, error) {
 	putMap(o, "files", t.Files)
 	put(o, "workdir", t.Workdir)
 	o.putWhere(t.Where)
+	o.putPrefer(t.Prefer)
 	r, err := t.Resources.object()
 	if err != nil {
 		return nil, err
@@ -375,6 +388,17 @@ func (o object) putWhere(where map[string]string) {
 		list = append(list, k)
 	}
 	putList(o, "where", list)
+}
+
+// putPrefer writes preferences.
+func (o object) putPrefer(list []Preference) {
+	var out []object
+	for _, p := range list {
+		e := object{"when": p.When}
+		put(e, "weight", p.Weight)
+		out = append(out, e)
+	}
+	putList(o, "prefer", out)
 }
 
 // times writes what is about time, and the retry rule.

@@ -23,7 +23,7 @@ type runFlags struct {
 	submitFlags
 	name, array, queue, priority string
 	cpu, memory, timeout         string
-	envs, where                  []string
+	envs, where, prefer          []string
 	attempts                     int
 	detach                       bool
 }
@@ -66,6 +66,7 @@ The job ends too when what reads the output is gone, as in "reeve run -- yes | h
 	f.StringVar(&r.cpu, "cpu", "", "`processors`: 2, 0.5, 500m")
 	f.StringVar(&r.memory, "memory", "", "memory, a `size`: 512Mi, 4G")
 	f.StringArrayVar(&r.where, "where", nil, "only on workers with this `label`, gpu or zone=b, or of which an expression is true, 'labels.zone in [\"a\", \"b\"]'; may be repeated")
+	f.StringArrayVar(&r.prefer, "prefer", nil, "rather on workers with this `label`, of which an expression is true, or for which it comes to the highest number; cheapest goes by the label price; may be repeated")
 	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run: a `duration` such as 90s")
 	f.IntVar(&r.attempts, "max-attempts", 1, "how often to try, the first time included: a `number`")
 	f.StringArrayVarP(&r.envs, "env", "e", nil, "an environment variable, `NAME=value`; may be repeated")
@@ -121,6 +122,9 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 	}
 	if len(r.where) > 0 {
 		spec["where"] = r.where
+	}
+	if len(r.prefer) > 0 {
+		spec["prefer"] = r.prefer
 	}
 	if r.attempts != 1 {
 		spec["retry"] = r.attempts

@@ -183,6 +183,7 @@ func weave(parsed *job.Spec) *spec {
 		sp.shapes = append(sp.shapes, plan.Shape{
 			Resources: t.Takes(0), Executor: t.Executor(), Function: t.Function, Where: strings.Join(where, "\n"),
 		})
+		sp.prefers = append(sp.prefers, plan.PreferOf(t.Prefer))
 		ups := make([]uint32, len(t.Needs))
 		for k, n := range t.Needs {
 			u := places[n.Task]
@@ -414,7 +415,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		// another way need not.
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
 			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
-		Nodes: int(spec.Nodes),
+		Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
 	}
 }
 

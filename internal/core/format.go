@@ -89,5 +89,8 @@ func (s *State) checkConditions(t *job.Task) error {
 			return s.checkFormat(FormatConditions, "task "+t.Name+" has an expression in where, which")
 		}
 	}
+	if t.Prefer != nil {
+		return s.checkFormat(FormatConditions, "task "+t.Name+" prefers some workers (prefer), which")
+	}
 	return nil
 }

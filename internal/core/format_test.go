@@ -54,15 +54,20 @@ func TestSpecFormat(t *testing.T) {
 	if job.CodeOf(err) != job.Refused || !strings.Contains(err.Error(), says) {
 		t.Fatalf("%v; want that it says %s", err, says)
 	}
-	where := "run: x\nwhere: [gpu, 'labels.zone != \"eu\"']\n"
-	_, err = l.submit(where, nil)
-	const says2 = "task main has an expression in where, which needs format 3, and the cluster's is 1"
-	if job.CodeOf(err) != job.Refused || !strings.Contains(err.Error(), says2) {
-		t.Fatalf("%v; want that it says %s", err, says2)
+	conditions := map[string]string{
+		"run: x\nwhere: [gpu, 'labels.zone != \"eu\"']\n": "task main has an expression in where, which needs format 3, and the cluster's is 1",
+		"run: x\nprefer: zone=eu\n":                       "task main prefers some workers (prefer), which needs format 3",
+	}
+	for text, says := range conditions {
+		if _, err := l.submit(text, nil); job.CodeOf(err) != job.Refused || !strings.Contains(err.Error(), says) {
+			t.Fatalf("%v; want that it says %s", err, says)
+		}
 	}
 	mustSubmit(t, l, "run: x\nwhere: [gpu, zone=eu]\n")
 	mustTurn(t, l, RaiseFormat{To: FormatResources})
-	mustSubmit(t, l, where)
+	for text := range conditions {
+		mustSubmit(t, l, text)
+	}
 	if id := mustSubmit(t, l, text); l.s.SpecOf(id).Tasks[1].Resources.Other.Get(job.GPU) != 1 {
 		t.Error("what it asks for is lost")
 	}

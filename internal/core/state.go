@@ -121,6 +121,7 @@ type spec struct {
 	canonical []byte
 	spec      *job.Spec
 	shapes    []plan.Shape
+	prefers   []string
 	// needed[i] lists the tasks that need task i; ups[i][k] is the task that need k
 	// of task i names.
 	needed [][]uint32

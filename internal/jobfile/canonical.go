@@ -260,6 +260,15 @@ func (w *writer) task(t *job.Task) {
 	if t.Nodes > 0 {
 		w.number("nodes", t.Nodes)
 	}
+	if len(t.Prefer) > 0 {
+		w.key("prefer")
+		list(w, t.Prefer, func(p job.Preference) {
+			w.open()
+			w.number("weight", p.Weight)
+			w.text("when", p.When)
+			w.close()
+		})
+	}
 	w.resources(t.Resources)
 	w.retry(&t.Retry)
 	w.some("run", t.Run)

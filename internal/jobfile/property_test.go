@@ -13,6 +13,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
+	"github.com/reeve-scheduler/reeve/internal/match"
 )
 
 // drawSpec makes any spec that a job file can say.
@@ -112,7 +113,8 @@ func drawParams(t *rapid.T) map[string]job.Param {
 func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 	task := job.Task{
 		Name:       name,
-		Where:      rapid.SampledFrom([][]string{nil, {"gpu"}, {"gpu", "zone=b c"}}).Draw(t, "where"),
+		Where:      rapid.SampledFrom([][]string{nil, {"gpu"}, {"gpu", "zone=b c"}, {"gpu", `labels.zone in ["a", "b"]`}}).Draw(t, "where"),
+		Prefer:     rapid.SampledFrom([][]job.Preference{nil, {{When: match.Cheapest, Weight: 1}}, {{When: "gpu", Weight: -3}, {When: "int(labels.gen)", Weight: 1000}}}).Draw(t, "prefer"),
 		Env:        drawEnv(t),
 		Resources:  drawResources(t),
 		Timeout:    job.Duration(drawDuration(0).Draw(t, "timeout")),

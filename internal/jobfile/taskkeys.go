@@ -96,6 +96,7 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"workdir", func(n *tree.Node) { t.Workdir = p.workdir(n) }},
 		{"where", func(n *tree.Node) { t.Where = p.where(n) }},
 		{"pool", func(n *tree.Node) { p.name(n) }},
+		{"prefer", func(n *tree.Node) { t.Prefer = p.prefer(n) }},
 		{"resources", func(n *tree.Node) { t.Resources = p.resources(n, job.Resources{CPU: job.DefaultCPU}) }},
 		{"either", func(*tree.Node) {}}, // read once resources are known
 		{"timeout", func(n *tree.Node) { t.Timeout = p.duration(n, time.Millisecond) }},

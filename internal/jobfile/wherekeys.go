@@ -16,6 +16,7 @@ const (
 	// maxConditions bounds the different expressions over workers in a job: each is read by every
 	// server and asked of all workers.
 	maxConditions = 64
+	maxWeight     = 1000
 )
 
 // conditions are the expressions of a job over workers, each read once.
@@ -25,8 +26,8 @@ type conditions struct {
 	told     bool
 }
 
-// overWorkers checks an expression over workers.
-func (p *parser) overWorkers(n *tree.Node, text string, check func(*match.Language, string) error) {
+// overWorkers checks an expression over workers; word is the key that it stands under.
+func (p *parser) overWorkers(n *tree.Node, word, text string, check func(*match.Language, string) error) {
 	c := &p.conditions
 	if c.language == nil {
 		var err error
@@ -36,7 +37,8 @@ func (p *parser) overWorkers(n *tree.Node, text string, check func(*match.Langua
 		}
 		c.seen = map[string]error{}
 	}
-	err, known := c.seen[text]
+	key := word + text
+	err, known := c.seen[key]
 	switch {
 	case !known && len(c.seen) == maxConditions:
 		if !c.told {
@@ -46,7 +48,7 @@ func (p *parser) overWorkers(n *tree.Node, text string, check func(*match.Langua
 		return
 	case !known:
 		err = check(c.language, text)
-		c.seen[text] = err
+		c.seen[key] = err
 	}
 	if err != nil {
 		p.Bad(n, "%s", err.Error())
@@ -61,19 +63,9 @@ func (p *parser) where(n *tree.Node) []string {
 	)
 	var out []string
 	one := func(n *tree.Node) {
-		text := p.filled(n, want, match.MaxSource)
-		if !match.IsLabel(text) {
-			text = strings.TrimSpace(text)
+		if text := p.entry(n, "where", want, (*match.Language).Condition); text != "" {
+			out = append(out, text)
 		}
-		switch {
-		case text == "" || len(text) > match.MaxSource || strings.Contains(text, expr.Open):
-			return // which has been said
-		case match.IsLabel(text):
-			p.labelled(n, text)
-		default:
-			p.overWorkers(n, text, (*match.Language).Condition)
-		}
-		out = append(out, text)
 	}
 	switch n.Kind {
 	case tree.Scalar:
@@ -93,6 +85,58 @@ func (p *parser) where(n *tree.Node) []string {
 	slices.Sort(out)
 	out = slices.Compact(out)
 	p.oneValueEach(n, out)
+	return out
+}
+
+// entry reads a label, or an expression over workers; it is empty if that has been refused.
+func (p *parser) entry(n *tree.Node, word, want string, check func(*match.Language, string) error) string {
+	text := p.filled(n, want, match.MaxSource)
+	if !match.IsLabel(text) {
+		text = strings.TrimSpace(text)
+	}
+	switch {
+	case text == "" || len(text) > match.MaxSource || strings.Contains(text, expr.Open):
+		return ""
+	case match.IsLabel(text):
+		p.labelled(n, text)
+	default:
+		p.overWorkers(n, word, text, check)
+	}
+	return text
+}
+
+// prefer reads which workers a task would rather have: an entry, or a list of entries and of
+// mappings such as {when: spot=true, weight: 3}.
+func (p *parser) prefer(n *tree.Node) (out []job.Preference) {
+	const (
+		want  = `an expression such as 'labels.spot == "true"' or -double(labels.price), a worker's label, or cheapest`
+		wants = `what makes a worker better than others: ` + want + `; or a list of up to 8 of these, each by itself or as {when: gpu, weight: 2}`
+	)
+	one := func(n *tree.Node) {
+		f := job.Preference{Weight: 1}
+		read := func(n *tree.Node) { f.When = p.entry(n, "prefer", want, (*match.Language).Measure) }
+		if n.Kind != tree.Mapping {
+			read(n)
+		} else {
+			p.fields(n, []field{{"when", read}, {"weight", func(n *tree.Node) { f.Weight = p.number(n, -maxWeight, maxWeight) }}}, nil)
+			if n.Get("when") == nil {
+				p.Fail(n, "says nothing to prefer; want {when: gpu, weight: 2}")
+			}
+		}
+		out = append(out, f)
+	}
+	switch n.Kind {
+	case tree.Scalar, tree.Mapping:
+		one(n)
+	default:
+		p.each(n, wants, one)
+		if len(n.Items) == 0 {
+			p.Bad(n, "want %s", wants)
+		}
+	}
+	if len(out) > match.MaxEntries {
+		p.Fail(n, "has %d entries; at most %d are allowed", len(out), match.MaxEntries)
+	}
 	return out
 }
 

@@ -40,3 +40,32 @@ main: pending
 		t.Errorf("run --where ran on %s, want w3", out)
 	}
 }
+
+// TestPrefer: of the workers with room a job gets the one that it prefers, and any other when that
+// has none.
+func TestPrefer(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.worker("w1", "--slots", "8", "--cpu", "8", "--label", "price=0.9")
+	c.worker("w2", "--slots", "1", "--cpu", "1", "--label", "price=0.25", "--label", "spot=true")
+	c.worker("w3", "--slots", "8", "--cpu", "8")
+	for _, test := range []struct{ prefer, want string }{
+		{"cheapest", "w2"},
+		{"double(labels.price)", "w1"},
+		{"[{when: cheapest, weight: 2}, {when: spot=true, weight: -9}]", "w1"},
+		{`'name == "w3"'`, "w3"},
+		{"nothing=here", "w1"},
+	} {
+		id := c.submit("prefer: " + test.prefer + "\nrun: echo\n")
+		c.ends(id, "succeeded")
+		if got := c.attempts(id + ".main"); len(got) != 1 || got[0].Worker != test.want {
+			t.Errorf("prefer: %s: ran as %+v, want on %s", test.prefer, got, test.want)
+		}
+	}
+	hog := c.submit("where: spot\nrun: sleep 3600\n")
+	await(t, "the cheapest worker is taken", func() bool { return c.show(hog).State == "running" })
+	if out := c.ok("run", "--prefer", "cheapest", "--", "sh", "-c", "echo $REEVE_WORKER"); strings.TrimSpace(out) != "w1" {
+		t.Errorf("beside the full one the cheapest is w1, and it ran on %s", out)
+	}
+	c.ok("cancel", hog)
+}
