@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
+	"github.com/reeve-scheduler/reeve/internal/match"
 )
 
 // parser reads one file. Its readers report what is wrong and go on, so that one
@@ -26,8 +27,8 @@ type parser struct {
 	// given is an array from outside, taken that a task has got it.
 	given *Given
 	taken bool
-	// conditions are the expressions of where that were looked at.
-	conditions conditions
+	// conditions checks what is said of workers.
+	conditions match.Reader
 }
 
 func newParser(name string) *parser {

@@ -12,48 +12,9 @@ import (
 )
 
 const (
-	maxWhere = 64
-	// maxConditions bounds the different expressions over workers in a job: each is read by every
-	// server and asked of all workers.
-	maxConditions = 64
-	maxWeight     = 1000
+	maxWhere  = 64
+	maxWeight = 1000
 )
-
-// conditions are the expressions of a job over workers, each read once.
-type conditions struct {
-	language *match.Language
-	seen     map[string]error
-	told     bool
-}
-
-// overWorkers checks an expression over workers; word is the key that it stands under.
-func (p *parser) overWorkers(n *tree.Node, word, text string, check func(*match.Language, string) error) {
-	c := &p.conditions
-	if c.language == nil {
-		var err error
-		if c.language, err = match.New(); err != nil {
-			p.Fail(n, "%s", err.Error())
-			return
-		}
-		c.seen = map[string]error{}
-	}
-	key := word + text
-	err, known := c.seen[key]
-	switch {
-	case !known && len(c.seen) == maxConditions:
-		if !c.told {
-			c.told = true
-			p.Fail(n, "is one more than %d different expressions over workers in a job; say several in one with && or ||, or write several jobs", maxConditions)
-		}
-		return
-	case !known:
-		err = check(c.language, text)
-		c.seen[key] = err
-	}
-	if err != nil {
-		p.Bad(n, "%s", err.Error())
-	}
-}
 
 // where reads what a worker must be: [gpu, zone=b, labels.generation == "3"] or {zone: b}.
 func (p *parser) where(n *tree.Node) []string {
@@ -63,7 +24,7 @@ func (p *parser) where(n *tree.Node) []string {
 	)
 	var out []string
 	one := func(n *tree.Node) {
-		if text := p.entry(n, "where", want, (*match.Language).Condition); text != "" {
+		if text := p.entry(n, want, p.conditions.Condition); text != "" {
 			out = append(out, text)
 		}
 	}
@@ -89,7 +50,7 @@ func (p *parser) where(n *tree.Node) []string {
 }
 
 // entry reads a label, or an expression over workers; it is empty if that has been refused.
-func (p *parser) entry(n *tree.Node, word, want string, check func(*match.Language, string) error) string {
+func (p *parser) entry(n *tree.Node, want string, check func(string) error) string {
 	text := p.filled(n, want, match.MaxSource)
 	if !match.IsLabel(text) {
 		text = strings.TrimSpace(text)
@@ -100,7 +61,9 @@ func (p *parser) entry(n *tree.Node, word, want string, check func(*match.Langua
 	case match.IsLabel(text):
 		p.labelled(n, text)
 	default:
-		p.overWorkers(n, word, text, check)
+		if err := check(text); err != nil {
+			p.Bad(n, "%s", err.Error())
+		}
 	}
 	return text
 }
@@ -114,7 +77,7 @@ func (p *parser) prefer(n *tree.Node) (out []job.Preference) {
 	)
 	one := func(n *tree.Node) {
 		f := job.Preference{Weight: 1}
-		read := func(n *tree.Node) { f.When = p.entry(n, "prefer", want, (*match.Language).Measure) }
+		read := func(n *tree.Node) { f.When = p.entry(n, want, p.conditions.Measure) }
 		if n.Kind != tree.Mapping {
 			read(n)
 		} else {

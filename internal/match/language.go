@@ -93,15 +93,45 @@ func IsKey(s string) bool {
 // MaxKey bounds the bytes of a label's key.
 const MaxKey = 63
 
-// Condition reports what is wrong with an expression that is to be true or false, in one line.
-func (l *Language) Condition(text string) error {
-	_, err := l.compile(text, false)
-	return err
+// Reader checks the expressions of a job file, each once. Its zero value has read none.
+type Reader struct {
+	language *Language
+	seen     map[read]error
 }
 
+// read is an expression, and whether it may be a number.
+type read struct {
+	text   string
+	number bool
+}
+
+// MaxExpressions bounds the different expressions in a job: each is read by every server and asked of
+// all workers.
+const MaxExpressions = 64
+
+// Condition reports what is wrong with an expression that is to be true or false, in one line.
+func (r *Reader) Condition(text string) error { return r.check(read{text, false}) }
+
 // Measure reports what is wrong with an expression that is to be true or false, or a number.
-func (l *Language) Measure(text string) error {
-	_, err := l.compile(text, true)
+func (r *Reader) Measure(text string) error { return r.check(read{text, true}) }
+
+func (r *Reader) check(x read) error {
+	if r.language == nil {
+		language, err := New()
+		if err != nil {
+			return err
+		}
+		r.language, r.seen = language, map[read]error{}
+	}
+	err, known := r.seen[x]
+	if known {
+		return err
+	}
+	if len(r.seen) == MaxExpressions {
+		return fmt.Errorf("is one more than %d different expressions over workers in a job; say several in one with && or ||, or write several jobs", MaxExpressions)
+	}
+	_, err = r.language.compile(x.text, x.number)
+	r.seen[x] = err
 	return err
 }
 
