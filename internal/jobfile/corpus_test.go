@@ -158,7 +158,7 @@ func beyondSchema() map[string]string {
 		"python-c-expression.yaml": refs, "perl-e-expression.yaml": refs, "each-unequal-expressions.yaml": graph, "array-blob.yaml": "users do not write it", "where-two-values.yaml": values, "pool-twice.yaml": values,
 		"resources-huge.yaml": values, "nodes-each.yaml": graph, "nodes-index.yaml": refs, "either-same.yaml": values, "max-memory.yaml": values, "on-memory-once.yaml": values,
 		"where.yaml": cel, "prefer-text.yaml": cel, "prefer-unknown.yaml": cel, "prefer-unit.yaml": cel, "where-equals.yaml": cel, "where-syntax.yaml": cel, "where-open.yaml": cel, "where-unknown.yaml": cel, "where-type.yaml": cel, "where-text.yaml": cel, "where-number.yaml": cel, "where-overload.yaml": cel,
-		"where-function.yaml": cel, "where-macro.yaml": cel, "where-regexp.yaml": cel, "where-deep.yaml": cel, "where-large.yaml": cel, "where-many.yaml": cel, "where-brackets.yaml": cel,
+		"where-function.yaml": cel, "where-labels.yaml": cel, "where-macro.yaml": cel, "where-regexp.yaml": cel, "where-deep.yaml": cel, "where-large.yaml": cel, "where-many.yaml": cel, "where-brackets.yaml": cel,
 	}
 }
 

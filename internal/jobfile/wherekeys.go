@@ -105,7 +105,11 @@ func (p *parser) prefer(n *tree.Node) (out []job.Preference) {
 
 // labelled checks an entry that is a label.
 func (p *parser) labelled(n *tree.Node, text string) {
-	_, value, _ := strings.Cut(text, "=")
+	key, value, _ := strings.Cut(text, "=")
+	if of, ok := strings.CutPrefix(key, "labels."); ok { // who writes that has an expression in mind
+		p.Bad(n, "is spelled like a label; want %s for whoever has that label, or a comparison such as labels.%s == \"b\"", of, of)
+		return
+	}
 	if !match.IsLabel(text) || len(value) > maxLabelValue || strings.ContainsFunc(value, unicode.IsControl) {
 		p.Bad(n, "want a worker's label such as gpu or zone=b")
 	}
