@@ -74,9 +74,10 @@ func (s *State) Apply(e Event) {
 const leapBits = 40
 
 // leap begins a generation. The history that was lost may have given out ids that this one
-// has not: none of them is given out again.
+// has not: none of them is given out again. Of a state that is empty, in a generation that is not
+// the first, all of it was lost.
 func (s *State) leap(generation uint64) {
-	if s.generation > 0 && generation > s.generation {
+	if generation > max(s.generation, 1) {
 		far := func(next uint64) uint64 { return (next>>leapBits + 1) << leapBits }
 		s.nextJob = job.ID(far(uint64(s.nextJob)))
 		s.nextWorker, s.nextFence = far(s.nextWorker), link.Fence(far(uint64(s.nextFence)))

@@ -44,6 +44,20 @@ func TestLeap(t *testing.T) {
 	}
 }
 
+// TestLeapOfAnEmptyState begins a generation that is not the first where nothing is left of the
+// history: what was given out in it is not known, and is not given out again.
+func TestLeapOfAnEmptyState(t *testing.T) {
+	for generation, want := range map[uint64]job.ID{1: 1, 2: 1 << leapBits} {
+		s := New(Config{})
+		for _, e := range s.Begin(1000, 1, generation) {
+			s.Apply(e)
+		}
+		if s.nextJob != want || s.Generation() != generation {
+			t.Errorf("the first job in generation %d is %d; want %d", s.Generation(), s.nextJob, want)
+		}
+	}
+}
+
 // TestAtMostOnceOverALostHistory has a worker come back from a history that is lost. It lacks
 // an attempt that it has been given: in that history it may have run, and its end have been
 // acknowledged, so that it must not be sent again.

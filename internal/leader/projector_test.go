@@ -68,7 +68,7 @@ func TestTablesThatLostAFlush(t *testing.T) {
 		if projected != durable {
 			t.Fatalf("the tables cover %d, the journal %d", projected, durable)
 		}
-		r.store.GoBack(durable)
+		r.store.GoBack(durable, 0)
 		r.do(submit(t, plain, 1))
 		after(10 * time.Second)
 		select {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/leader"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/record"
@@ -180,6 +181,20 @@ func put(t *testing.T, x *node, name string) {
 	}
 }
 
+// submit makes a job at the leader.
+func submit(t *testing.T, x *node) {
+	t.Helper()
+	file, err := jobfile.Parse("", []byte(`run: "true"`))
+	if err == nil {
+		_, err = x.Do(t.Context(), core.Submit{
+			Namespace: core.DefaultName, Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna", Items: []core.Item{{Params: []byte("{}")}},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // sees wants a server to answer with these namespaces beside the default one.
 func sees(t *testing.T, x *node, want ...string) {
 	t.Helper()
@@ -326,6 +341,38 @@ func TestHandover(t *testing.T) {
 	})
 }
 
+// TestTablesThatLostAFlush: a database that failed over to a standby which had the whole journal,
+// and not a flush of the tables that a follower has let go for. Were it to lead on, it would
+// write what has changed since, and what that flush had brought would be gone.
+func TestTablesThatLostAFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New()
+		nodes := []*node{start(t, s, 1, nil), start(t, s, 2, nil)}
+		defer end(t, nodes...)
+		old := leading(t, nodes...)
+		next := others(old, nodes...)[0]
+		submit(t, old)
+		var last uint64
+		until(t, "the follower does not hear that the tables have it", func() bool {
+			_, durable, projected := next.Position()
+			last = durable
+			return projected > 1 && projected == durable
+		})
+		old.cut.Store(true)
+		s.GoBack(last, 0)
+		if x := leading(t, next); !x.log.has("have covered") {
+			t.Error("it leads on, and has not noticed that the tables have lost a flush")
+		}
+		submit(t, next)
+		<-time.After(10 * time.Second)
+		c, err := replica.Recover(t.Context(), core.Config{}, s.Journal(), s.Tables())
+		if err != nil || c.Projected <= last || c.State.Totals().Live != 2 {
+			t.Fatalf("%d jobs are recovered from tables that cover %d (%v); want 2 and more than %d", c.State.Totals().Live, c.Projected, err, last)
+		}
+		old.cut.Store(false)
+	})
+}
+
 // TestLostPast: a database that went back in time while servers run, or while all were
 // stopped, begins another generation.
 func TestLostPast(t *testing.T) {
@@ -349,7 +396,7 @@ func TestLostPast(t *testing.T) {
 				if stopped {
 					end(t, nodes...)
 				}
-				s.GoBack(kept)
+				s.GoBack(kept, kept)
 				if stopped {
 					nodes = begin()
 				}

@@ -237,10 +237,9 @@ func (f *Follower) letGo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := f.o.Now()
-	f.copy.Projected = projected
-	f.copy.State.Projected(now, projected)
-	f.copy.State.Evict(now)
+	if err := f.copy.Cover(f.o.Now(), projected); err != nil {
+		return err
+	}
 	f.note()
 	return nil
 }

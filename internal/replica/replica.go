@@ -18,9 +18,9 @@ import (
 // readBytes is how much of the journal is read at a time.
 const readBytes = 8 << 20
 
-// ErrDiverged says that the journal does not continue what a copy has seen: the database
-// went back in time, or is another.
-var ErrDiverged = errors.New("the journal holds another history")
+// ErrDiverged says that the database does not continue what a copy has seen: it went back in
+// time, or is another.
+var ErrDiverged = errors.New("the database holds another history")
 
 // ErrNewer says that this program is too old for what a newer one has written, or for the
 // format that the cluster was raised to. No event is ever skipped.
@@ -34,7 +34,8 @@ type Copy struct {
 	State *core.State
 	// Last is the batch that the state has seen last.
 	Last store.Mark
-	// Projected is the sequence that the tables covered when the state was loaded.
+	// Projected is the sequence that the tables are known to cover: what they had when the state
+	// was loaded, and by Cover since.
 	Projected uint64
 	// Differs is the first thing in which the copy was found not to be what its leader had.
 	Differs *DifferenceError
@@ -171,6 +172,20 @@ func (c *Copy) applyTelling(b *store.Batch, hub *Hub) error {
 
 func (c *Copy) diverged(end store.Mark) error {
 	return fmt.Errorf("batch %d (%x) is not in a journal that ends at %d (%x): %w", c.Last.Seq, c.Last.ID[:4], end.Seq, end.ID[:4], ErrDiverged)
+}
+
+// Cover drops from memory what the tables have, which cover projected at a time in Unix
+// milliseconds. It returns ErrDiverged, and does nothing, when they have lost a flush: what the
+// copy takes to be written is not, so that what it would write next does not go on from what is
+// there.
+func (c *Copy) Cover(now int64, projected uint64) error {
+	if projected < c.Projected {
+		return fmt.Errorf("the tables cover sequence %d, and have covered %d: %w", projected, c.Projected, ErrDiverged)
+	}
+	c.Projected = projected
+	c.State.Projected(now, projected)
+	c.State.Evict(now)
+	return nil
 }
 
 // Apply applies the batch that comes next; tell, if it is not nil, hears what watchers are

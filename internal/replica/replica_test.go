@@ -146,6 +146,24 @@ func TestRecoverReadsInPieces(t *testing.T) {
 	}
 }
 
+// TestCover lets go of what the tables have, and notices that they have lost some of it.
+func TestCover(t *testing.T) {
+	h := newHistory(t)
+	h.submit()
+	c, err := h.recover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, projected := range []uint64{0, 1, 2, 2} {
+		if err := c.Cover(3000, projected); err != nil || c.Projected != projected {
+			t.Errorf("the tables cover %d, and the copy knows of %d: %v", projected, c.Projected, err)
+		}
+	}
+	if err := c.Cover(3000, 1); !errors.Is(err, ErrDiverged) || c.Projected != 2 {
+		t.Errorf("the tables have lost a flush, and the copy knows of %d: %v", c.Projected, err)
+	}
+}
+
 // TestDamage ends recovery with the place: no event is ever skipped.
 func TestDamage(t *testing.T) {
 	unknownJob, err := record.EncodeBatch(nil, []core.Event{core.NamespaceSet{Name: "ok"}, core.JobEnded{Job: 99, State: job.JobFailed}})

@@ -314,9 +314,6 @@ func (s *server) projected(f *flushJob, err error) {
 func (s *server) trim() {
 	ctx := s.w.ctx()
 	covered, err := s.tables.Durable(ctx)
-	if err == nil {
-		s.w.covered = max(s.w.covered, covered)
-	}
 	if err == nil && covered > keepBatches {
 		err = s.journal.Trim(ctx, covered-keepBatches)
 	}

@@ -54,23 +54,24 @@ func (w *world) failOver() {
 	w.after(d/2, w.lose)
 }
 
-// lose takes the end of the history from the store, as far as the tables let it.
+// lose takes the end of the history from the store, and of the tables perhaps more than that.
 func (w *world) lose() {
 	_, last, err := w.disk.Journal().Bounds(w.ctx())
-	least := w.covered
-	if least > 0 { // going back to before a flush would take those that are known of as well
-		least = max(least, w.disk.Kept())
-	}
+	least := w.disk.Kept()
 	if last > maxTail {
 		least = max(least, last-maxTail)
 	}
-	if w.healed || err != nil || last <= least || w.covered > w.disk.Kept() { // a server has begun from a flush that would be taken
+	if w.healed || err != nil || last <= least {
 		return
 	}
 	cut := least + uint64(w.rnd.Int64N(int64(last-least)))
+	rows := cut
+	if w.oneIn(2) {
+		rows = uint64(w.rnd.Int64N(int64(cut) + 1))
+	}
 	w.count("failover loses history")
-	w.trace("what comes after batch %d is lost, up to %d", cut, last)
-	w.disk.GoBack(cut)
+	w.trace("what comes after batch %d is lost, up to %d, and flushes after %d", cut, last, rows)
+	w.disk.GoBack(cut, rows)
 	w.past.goBack(cut)
 }
 

@@ -222,7 +222,6 @@ func (s *server) rejoin() {
 		s.again(err)
 		return
 	}
-	s.w.covered = max(s.w.covered, p.copy.Projected)
 	if lost {
 		p.seen = member.Seen{Generation: p.copy.State.Generation(), Mark: p.copy.Last}
 	}
@@ -254,14 +253,12 @@ func (s *server) catchUp() bool {
 	if err == nil && s.w.now-p.looked >= lookEvery {
 		p.looked = s.w.now
 		var projected uint64
-		if projected, err = s.tables.Durable(s.w.ctx()); err == nil {
-			s.w.covered = max(s.w.covered, projected)
-			p.copy.Projected = projected
-			p.copy.State.Projected(s.time(), projected)
-			p.copy.State.Evict(s.time())
-			if s.w.oneIn(20) {
-				s.w.past.compare("a follower", p.copy.State)
-			}
+		projected, err = s.tables.Durable(s.w.ctx())
+		if err == nil {
+			err = p.copy.Cover(s.time(), projected)
+		}
+		if err == nil && s.w.oneIn(20) {
+			s.w.past.compare("a follower", p.copy.State)
 		}
 	}
 	switch {

@@ -84,11 +84,9 @@ type world struct {
 	servers []*server
 	// server is the one that leads, or did last.
 	server *server
-	// disk is the store. away is until when nobody reaches it, and covered what servers know
-	// its tables to cover.
+	// disk is the store. away is until when nobody reaches it.
 	disk     *memstore.Store
 	away     time.Duration
-	covered  uint64
 	nodes    []*node
 	watchers []*watcher
 	users    *users

@@ -91,7 +91,7 @@ func (s *Store) Fill(ctx context.Context, from func(to store.Copier) error) erro
 	if len(f.log) > 0 {
 		s.first = f.log[0].Seq
 	}
-	s.now, s.safe, s.since = f.tables, f.tables.clone(), nil
+	s.now, s.safe, s.base, s.taken, s.since = f.tables, f.tables.clone(), f.tables.clone(), nil, nil
 	s.cluster.secrets = f.secrets
 	return nil
 }

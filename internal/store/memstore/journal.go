@@ -88,5 +88,6 @@ func (j journal) Trim(ctx context.Context, below uint64) error {
 	}
 	s.log = append([]store.Batch(nil), s.log[below-s.first:]...)
 	s.first = below
+	s.settle()
 	return nil
 }

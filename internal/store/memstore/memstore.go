@@ -21,8 +21,12 @@ type Store struct {
 	now   *tables
 	// safe is what power loss leaves of the tables, and since what it lacks: a
 	// crash of the process loses neither.
-	safe    *tables
-	since   []change
+	safe  *tables
+	since []change
+	// base is the oldest that GoBack leaves of the tables: what the journal goes on from. taken
+	// is what safe has beyond it.
+	base    *tables
+	taken   []change
 	cluster cluster
 	clock   func() time.Time
 }
@@ -39,7 +43,7 @@ func New() *Store { return NewAt(time.Now) }
 
 // NewAt returns an empty store whose leases go by clock.
 func NewAt(clock func() time.Time) *Store {
-	return &Store{first: 1, now: newTables(), safe: newTables(), clock: clock}
+	return &Store{first: 1, now: newTables(), safe: newTables(), base: newTables(), clock: clock}
 }
 
 // Journal returns the store's journal.
@@ -77,26 +81,44 @@ func cloneBatch(b store.Batch) store.Batch {
 	return b
 }
 
-// Kept is the sequence of the flush that a loss of power can't take, 0 for none. GoBack to
-// before it takes all flushes.
+// Kept is the sequence of the oldest flush that GoBack can go back to: the journal that is
+// left does not go on from those before it. 0 is for none.
 func (s *Store) Kept() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.safe.projected
+	return s.base.projected
 }
 
-// GoBack takes from the store every batch after seq, as a database does that was restored
-// from a backup or failed over to a standby which lagged. The tables go back to what they
-// were when the last of the flushes up to seq was safe, or to nothing.
-func (s *Store) GoBack(seq uint64) {
+// GoBack takes from the store every batch after seq and every flush that covers more than
+// rows, or more than seq, as a database does that was restored from a backup or failed over to
+// a standby which lagged. What Kept names is left.
+func (s *Store) GoBack(seq, rows uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	seq = max(seq, s.base.projected)
 	for len(s.log) > 0 && s.last() > seq {
 		s.log = s.log[:len(s.log)-1]
 	}
-	s.since = nil
-	if s.safe.projected > seq {
-		s.safe = newTables()
+	left := slices.Concat(s.taken, s.since)
+	for i, c := range left {
+		if c.flush != nil && c.flush.Seq > min(rows, seq) {
+			left = left[:i]
+			break
+		}
 	}
-	s.now = s.safe.clone()
+	s.now = s.base.clone()
+	for _, c := range left {
+		s.now.change(c)
+	}
+	s.safe, s.taken, s.since = s.now.clone(), left, nil
+}
+
+// settle makes base what the tables were when they last covered all that was trimmed off the
+// journal. The caller holds mu.
+func (s *Store) settle() {
+	n := 0
+	for ; n < len(s.taken) && s.base.projected+1 < s.first; n++ {
+		s.base.change(s.taken[n])
+	}
+	s.taken = append([]change(nil), s.taken[n:]...)
 }

@@ -107,6 +107,15 @@ func (t *tables) apply(f *store.Flush) {
 	}
 }
 
+// change makes a change.
+func (t *tables) change(c change) {
+	if c.flush != nil {
+		t.apply(c.flush)
+	} else {
+		t.retain(c.at)
+	}
+}
+
 // retain drops every finished job past its time, with its parts and the specs
 // that nothing uses any more.
 func (t *tables) retain(now int64) (dropped int) {
@@ -161,13 +170,9 @@ func (p projector) Durable(ctx context.Context) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.since {
-		if c.flush != nil {
-			s.safe.apply(c.flush)
-		} else {
-			s.safe.retain(c.at)
-		}
+		s.safe.change(c)
 	}
-	s.since = nil
+	s.taken, s.since = append(s.taken, s.since...), nil
 	return s.safe.projected, nil
 }
 
