@@ -369,7 +369,7 @@ func endsHere(r *link.Report, f link.Fence) bool {
 // promote gives the place of an attempt that has just been ended to the oldest
 // prefetched one of the same shape, and returns that: the worker does the same.
 func (s *State) promote(d *Decision, ended *attempt, promoted, done map[link.Fence]bool) link.Fence {
-	if ended.prefetched && !promoted[ended.fence] {
+	if ended.prefetched && !promoted[ended.fence] || s.crowded(ended, promoted, done) {
 		return 0
 	}
 	shape := ended.shape()

@@ -44,6 +44,23 @@ func (w *worker) vacate(a *attempt) { w.used = w.used.Minus(a.needs()) }
 // before the worker came back with less, or its pool was given another factor.
 func (w *worker) room() job.Resources { return w.offers.Minus(w.used) }
 
+// crowded reports whether the place of an attempt that has just been ended is not free: its worker
+// has started one that was prefetched before it said what made room for that, or came back with
+// less than it was given.
+func (s *State) crowded(ended *attempt, promoted, done map[link.Fence]bool) bool {
+	w := ended.worker
+	if _, running, _ := s.plan.Usage(w.id); running <= w.hello.Slots && w.used.Fits(w.hello.Capacity) {
+		return false // an attempt that has its place in another's takes no more than that had
+	}
+	running, used := 1, ended.needs() // with what would have the place
+	for a := w.first; a != nil; a = a.next {
+		if (!a.prefetched || promoted[a.fence]) && !done[a.fence] {
+			running, used = running+1, used.Plus(a.needs())
+		}
+	}
+	return running > w.hello.Slots || !used.Fits(w.hello.Capacity)
+}
+
 // pick chooses devices for what is asked of a worker, the first that no attempt has. Names
 // of which the worker has no ids are only counted. It reports false if there are too few.
 func (w *worker) pick(ask job.Resources) (d job.Devices, enough bool) {

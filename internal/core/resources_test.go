@@ -171,6 +171,46 @@ func TestNotAhead(t *testing.T) {
 	}
 }
 
+// TestAPlaceIsGivenOnce: a worker says that it has started what was sent ahead before it says
+// what had ended for that, as one does that comes back. The place of that is not given to another,
+// which still waits and can be recalled.
+func TestAPlaceIsGivenOnce(t *testing.T) {
+	l := testLab(t)
+	h := goodHello("w1")
+	h.Prefetch = 2
+	mustJoin(t, l, h)
+	for range 3 {
+		mustSubmit(t, l, "run: \"true\"")
+	}
+	w := l.workers["w1"]
+	first, second, third := w.held[0].fence, w.held[1].fence, w.held[2].fence
+	counts := func(when string, running, prefetched int) {
+		t.Helper()
+		if _, r, p := l.s.plan.Usage(w.id); r != running || p != prefetched {
+			t.Errorf("%s %d have places and %d wait; want %d and %d", when, r, p, running, prefetched)
+		}
+	}
+	report := func(r link.Report) { // past the lab, whose workers report in order
+		d, err := l.s.Decide(Input{Now: l.now}, WorkerReport{Worker: w.id, Session: w.session, Report: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range d.Events {
+			l.s.Apply(e)
+		}
+	}
+	counts("at first", 1, 2)
+	report(link.Report{Started: []link.Started{{Fence: first, At: l.now}, {Fence: second, At: l.now}}})
+	counts("with two that have started", 2, 1)
+	report(link.Report{Ended: []link.Result{{Fence: first, Started: l.now, Ended: l.now}}})
+	counts("once the first has ended", 1, 1)
+	report(link.Report{Ended: []link.Result{{Fence: second, Started: l.now, Ended: l.now}}})
+	counts("once the second has", 1, 0)
+	if a := l.s.attempts[third]; a.prefetched {
+		t.Error("the third waits still")
+	}
+}
+
 // TestReducedHello: in a cluster of an older format a worker is let in with what that has a
 // place for, and told; once the format is raised it is asked to say all again.
 func TestReducedHello(t *testing.T) {
