@@ -49,7 +49,7 @@ func (w *worker) room() job.Resources { return w.offers.Minus(w.used) }
 // less than it was given.
 func (s *State) crowded(ended *attempt, promoted, done map[link.Fence]bool) bool {
 	w := ended.worker
-	if _, running, _ := s.plan.Usage(w.id); running <= w.hello.Slots && w.used.Fits(w.hello.Capacity) {
+	if _, running, _ := s.plan.Usage(w.id); running <= w.hello.Slots && w.used.Fits(w.offers) {
 		return false // an attempt that has its place in another's takes no more than that had
 	}
 	running, used := 1, ended.needs() // with what would have the place
@@ -58,7 +58,7 @@ func (s *State) crowded(ended *attempt, promoted, done map[link.Fence]bool) bool
 			running, used = running+1, used.Plus(a.needs())
 		}
 	}
-	return running > w.hello.Slots || !used.Fits(w.hello.Capacity)
+	return running > w.hello.Slots || !used.Fits(w.offers)
 }
 
 // pick chooses devices for what is asked of a worker, the first that no attempt has. Names

@@ -41,6 +41,7 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	delete(h.hungry, h.jobs[e.Job].at)
 	h.touchGang(at)
 	h.judgeKeys(e)
+	h.judgeQuotas(a)
 	if !e.Prefetched {
 		h.promote(a)
 		h.judgeRoom(at, h.workers[e.Worker])
@@ -56,6 +57,9 @@ func (h *history) marked(e core.Event) {
 		h.move(a.place, job.Assigned, job.Running)
 		a.running = true
 		h.jobs[a.place.job].begun = true
+		if a.prefetched { // which is up to its worker
+			h.workers[a.worker].short = true
+		}
 		h.promote(a)
 	case core.AttemptStopped:
 		h.stopped(e)
@@ -164,6 +168,7 @@ func (h *history) vacate(a *pastAttempt, promotes link.Fence) {
 		}
 		h.count("attempt is promoted")
 		h.promote(p)
+		h.judgeRoom(p.place, w)
 	}
 }
 

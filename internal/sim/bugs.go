@@ -38,6 +38,8 @@ const (
 	BugDropHold Bug = "drop holds"
 	// BugDropPause answers pauses and does nothing.
 	BugDropPause Bug = "drop pauses"
+	// BugDropLimit answers what gives queues and namespaces limits, and does nothing.
+	BugDropLimit Bug = "drop limits"
 	// BugSwap replays the last events of batches in another order.
 	BugSwap Bug = "apply out of order"
 	// BugGarble changes events between encoding and decoding.
@@ -125,7 +127,8 @@ func Bugs() []Breach {
 		{BugNoTimeout, TimedOut, nil},
 		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Held, also(Ends)},
-		{BugDropPause, Held, nil},
+		{BugDropPause, Held, also(Quotas)},
+		{BugDropLimit, Quotas, nil},
 		{BugSwap, Law, nil},
 		{BugGarble, Codec, nil},
 		{BugLie, Truthful, also(Budgets)},

@@ -32,6 +32,7 @@ type history struct {
 	uids              map[core.UID]job.ID
 	paused            map[string]bool   // namespaces, and queues as namespace/queue
 	resumed           map[string]uint64 // the last batch that made or resumed one of them
+	limits            pastLimits
 	workers           map[uint64]*pastWorker
 	pools             map[string]job.Factors // where they are not given away as they are
 	pooledAt          uint64                 // the last batch in which that was changed
@@ -173,12 +174,14 @@ type pastWorker struct {
 	alone    int // attempts in a place that must have the worker to themselves
 	draining bool
 	away     bool
+	// short: it may have been given more than it has, and is given nothing more until it is not.
+	short bool
 }
 
 func newHistory(w *world) *history {
 	return &history{
 		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
-		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, resumed: map[string]uint64{}, workers: map[uint64]*pastWorker{},
+		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, resumed: map[string]uint64{}, limits: newPastLimits(), workers: map[uint64]*pastWorker{},
 		pools:  map[string]job.Factors{},
 		hungry: map[string]time.Duration{}, first: map[uint64]int{},
 	}
@@ -239,6 +242,7 @@ func (h *history) enter(x *entry) {
 		h.count(kindOf(e))
 		h.follow(e)
 		h.take(e)
+		h.judgeSums()
 	}
 	h.judgeGangs()
 	if !h.alone {
@@ -303,8 +307,10 @@ func (h *history) take(e core.Event) {
 		h.specs[e.Hash] = h.w.users.original(e.Hash, e.Canonical)
 	case core.NamespaceSet:
 		h.pause(e.Name, e.Paused)
+		h.limit(e.Name, e.Policy.Limit, e.Policy.Pending)
 	case core.QueueSet:
 		h.pause(e.Namespace+"/"+e.Name, e.Paused)
+		h.limit(e.Namespace+"/"+e.Name, e.Policy.Limit, 0)
 	case core.PoolSet:
 		h.pooled(e)
 	case core.WorkerJoined:
@@ -347,6 +353,7 @@ func (h *history) joined(e core.WorkerJoined) {
 		h.workers[e.ID] = w
 	}
 	w.hello, w.away = e.Hello, false
+	w.short = true // if it has less than before: else judgeSums takes that back at once
 }
 
 func (h *history) takeJob(e core.Event) {
@@ -446,6 +453,7 @@ func (h *history) submitted(e core.JobSubmitted) {
 		}
 	}
 	h.live++
+	h.judgeWaiting(j)
 	if !h.again {
 		h.w.users.submitted(e)
 	}

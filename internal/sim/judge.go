@@ -134,8 +134,12 @@ func (j *pastJob) mustBegin() bool {
 
 // full reports whether too many elements of an array have failed.
 func (h *history) full(at place) bool {
-	c, spec := h.counts(h.jobs[at.job], at.task), h.task(at)
-	return spec.Array != nil && spec.MaxFails.Reached(c[job.Failed]+c[job.TimedOut], c.Total())
+	spec := h.task(at)
+	if spec.Array == nil || spec.MaxFails == nil {
+		return false
+	}
+	c := h.counts(h.jobs[at.job], at.task)
+	return spec.MaxFails.Reached(c[job.Failed]+c[job.TimedOut], c.Total())
 }
 
 // judgeBudget holds the attempts so far against the retry rules, by a reading of its

@@ -97,6 +97,9 @@ func (s *server) judgeProgress() {
 
 // hasWork reports whether an element of a job may start and a worker idles that takes it.
 func (h *history) hasWork(j *pastJob, now int64) bool {
+	if h.limited(j) { // as with keys
+		return false
+	}
 	if j.held || j.stop != job.CauseNone || h.paused[j.space] || h.paused[j.at] || now < j.startAfter ||
 		j.mustBegin() && now >= j.startBefore || j.deadline > 0 && now >= j.deadline {
 		return false

@@ -33,6 +33,9 @@ func (h *history) pooled(e core.PoolSet) {
 		h.fail(Legal, "%+v changes nothing", e)
 	}
 	h.pools[e.Name], h.pooledAt = e.Policy.Overcommit, h.batches
+	for _, w := range h.workers {
+		w.short = true // if less is given away than before
+	}
 	h.w.truth.widen(e)
 }
 

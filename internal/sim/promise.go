@@ -30,6 +30,9 @@ const (
 	// Exclusive: no concurrency key is held more often than it has slots, or started by more
 	// often than its rate says.
 	Exclusive Promise = "concurrency keys hold"
+	// Quotas: no queue and no namespace is given more than its limit, and no more is submitted
+	// to one than may wait.
+	Quotas Promise = "quotas hold"
 	// Budgets: no element is tried more often than its rules allow.
 	Budgets Promise = "retry budgets hold"
 	// Backoff: an element waits as long as its rules say before it is tried again.
@@ -81,7 +84,7 @@ const (
 // Promises lists every promise.
 func Promises() []Promise {
 	return []Promise{
-		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Exclusive, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
+		NoPanic, Durable, NoPhantom, OneEnd, Legal, Fenced, NoTwins, Once, Order, Room, Throttled, Exclusive, Quotas, Budgets, Backoff, Held, Cancelled, InTime, TimedOut,
 		Stopped, Together, Steady, Law, Codec, Truthful, Says, Streams, Reads, Silent, Leapt, Renewed, Progress, OneJob, Ends,
 	}
 }

@@ -233,6 +233,7 @@ func (u *users) letGo() {
 	if h.pools[core.DefaultName] != (job.Factors{}) {
 		u.overcommit(job.Factors{})
 	}
+	u.unlimit()
 	if h.paused[core.DefaultName] {
 		u.until("resume", laneControl, func(*server) core.Command { return core.PutNamespace{Name: core.DefaultName, Paused: new(false)} })
 	}
@@ -269,7 +270,7 @@ func (u *users) probe(n *node) {
 		what: "probe", lane: laneSubmit, command: s.command,
 		leaves: func(reply any, err error) { u.submittedTo(reply, err, "", "") },
 		heard: func(_ any, err error) {
-			if errors.Is(err, errLost) {
+			if errors.Is(err, errLost) || job.CodeOf(err) == job.Busy {
 				u.probe(n)
 				return
 			}
@@ -304,6 +305,7 @@ func (w *world) judgeEnd() {
 		}
 	}
 	w.judgeLeft()
+	w.past.judgeRest(s.state)
 }
 
 // judgeLeft wants nothing left where everything has ended and been written down.

@@ -465,7 +465,7 @@ func (s *server) command(c core.Command, now int64) (any, error) {
 			d = core.Decision{}
 		}
 	case core.PutQueue, core.PutNamespace:
-		if s.w.opt.Bug == BugDropPause && s.ready {
+		if (s.w.opt.Bug == BugDropPause || s.w.opt.Bug == BugDropLimit && limits(c)) && s.ready {
 			d = core.Decision{}
 		}
 	case core.Cancel:

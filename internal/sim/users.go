@@ -219,6 +219,8 @@ func (u *users) act() {
 		u.explainAll()
 	case k == 18 && w.oneIn(2):
 		u.overcommitSome()
+	case k == 18 && w.oneIn(3):
+		u.limitSome()
 	case k == 18:
 		u.updateSome()
 	default:
@@ -323,6 +325,9 @@ func bodyOf(canonical []byte) uint64 {
 // submittedTo judges the answer to a submit.
 func (u *users) submittedTo(reply any, err error, key, text string) {
 	w := u.w
+	if err != nil && u.refusedBy(err) {
+		return
+	}
 	if err != nil {
 		k := u.keys[key]
 		switch job.CodeOf(err) {
