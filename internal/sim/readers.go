@@ -42,16 +42,19 @@ func (s *server) outputs(m *core.JobImage, ti uint32) map[int64]string {
 	if out := m.Tasks[ti].Outputs; out != nil {
 		all[0] = string(out)
 	}
-	rows, err := s.rows.Parts(s.w.ctx(), uint64(m.ID), ti, store.PartOutput, 0, store.MaxPage)
-	if err != nil {
-		s.w.fail(Law, "the outputs of job %d: %v", m.ID, err)
-	}
-	for _, row := range rows {
-		o, err := record.Output(row)
+	for from, more := uint64(0), true; more; {
+		rows, err := s.rows.Parts(s.w.ctx(), uint64(m.ID), ti, store.PartOutput, from, store.MaxPage)
 		if err != nil {
-			s.w.fail(Codec, "the row of an output of job %d: %v", m.ID, err)
+			s.w.fail(Law, "the outputs of job %d: %v", m.ID, err)
 		}
-		all[o.Position] = string(o.Outputs)
+		for _, row := range rows {
+			o, err := record.Output(row)
+			if err != nil {
+				s.w.fail(Codec, "the row of an output of job %d: %v", m.ID, err)
+			}
+			all[o.Position], from = string(o.Outputs), row.N+1
+		}
+		more = len(rows) == store.MaxPage
 	}
 	for _, o := range s.state.Outputs(m.ID, ti) {
 		all[o.Position] = string(o.Outputs)
