@@ -51,6 +51,7 @@ func (a *admission) take(c *Submit, i int) ([]KeyOf, error) {
 	item := &c.Items[i]
 	a.sum += a.elements
 	for _, carried := range item.Carry {
+		a.sum += carried.Count - max(a.spec.Tasks[carried.Task].Array.Len(), 1) // how many are known by now
 		for _, span := range carried.Spans {
 			a.sum -= span.Last - span.First + 1
 		}

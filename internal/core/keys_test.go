@@ -3,7 +3,9 @@ package core
 import (
 	"testing"
 
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile"
 )
 
 // TestKeysThatMeet: two keys with one hash are two keys, whichever job goes first.
@@ -82,5 +84,26 @@ func TestJobTable(t *testing.T) {
 	}
 	if s.jobs.len() != 0 || len(s.jobs.pages) != 0 || len(s.jobs.order) > 20 {
 		t.Errorf("left behind: %+v", s.jobs)
+	}
+}
+
+// TestWhatARetryAdds to what waits: of an array that was worked out the elements that are not
+// carried over, however many those are.
+func TestWhatARetryAdds(t *testing.T) {
+	l := testLab(t)
+	file, err := jobfile.Parse("", []byte("tasks:\n  a: {run: 'true'}\n  b: {run: 'true', needs: a, array: '${{ tasks.a.outputs.n }}'}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := Carry{Task: 0, Count: 1, Spans: []element.Span{{}}}
+	for want, carry := range map[int64][]Carry{
+		2: nil,
+		5: {one, {Task: 1, Count: 7, Spans: []element.Span{{First: 2, Last: 3}}}},
+		0: {one, {Task: 1, Count: 7, Spans: []element.Span{{Last: 6}}}},
+	} {
+		a := l.s.newAdmission(l.s.spaces[DefaultName], file.Spec)
+		if _, err := a.take(&Submit{Items: []Item{{Carry: carry}}}, 0); err != nil || a.sum != want {
+			t.Errorf("with %+v %d more would wait (%v); want %d", carry, a.sum, err, want)
+		}
 	}
 }
