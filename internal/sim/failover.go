@@ -100,6 +100,9 @@ func (h *history) goBack(cut uint64) {
 	}
 	for _, s := range w.servers {
 		s.knows = s.mayKnow(cut)
+		if s.ready && s.durable > cut {
+			s.astray = s.life
+		}
 	}
 	w.users.goBack(cut)
 	w.truth.goBack(h.gap.fences)

@@ -68,7 +68,9 @@ type server struct {
 	// process numbers the processes, life these and the terms of each; what was planned for
 	// an earlier one is dropped.
 	process, life int
-	up            bool
+	// astray is the term in which it goes on with what is lost, until it wants to write.
+	astray int
+	up     bool
 	// stalled is until when the process does nothing, busy until when its loop alone
 	// does not.
 	stalled, busy time.Duration
@@ -575,26 +577,4 @@ func (s *server) giveUpAll() {
 func (s *server) leap(generation uint64) {
 	s.w.trace("%s is to begin generation %d", s.name, generation)
 	s.post(core.Leap{Generation: generation})
-}
-
-// stuck says what has not ended and why, as explain does.
-func (w *world) stuck() string {
-	s := w.server
-	if !s.up || !s.ready {
-		return "no server leads"
-	}
-	var out []byte
-	for _, id := range slices.Sorted(w.past.unfinished()) {
-		out = fmt.Appendf(out, "job %d:\n", id)
-		for _, e := range s.state.Explain(id, "", s.time()) {
-			out = fmt.Appendf(out, "  %s %s: %v\n", e.Task, e.State, e.Reasons)
-		}
-	}
-	for _, v := range s.state.Workers() {
-		out = fmt.Appendf(out, "worker %d %s: away %v draining %v, %d running %d prefetched\n", v.ID, v.Hello.Name, v.Away, v.Draining, v.Running, v.Prefetched)
-	}
-	for _, n := range w.nodes {
-		out = fmt.Appendf(out, "%s\n", n)
-	}
-	return string(out) + w.users.String()
 }

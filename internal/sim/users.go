@@ -111,7 +111,7 @@ func (u *users) carry(c *call, s *server, settle func(any, error)) {
 	w := u.w
 	w.trace("%s is asked: %s", s.name, c.what)
 	done := func(reply any, err error) {
-		if u.era != c.era { // it speaks of what is lost by now
+		if u.era != c.era || s.ready && s.life == s.astray { // it speaks of what is lost by now
 			return
 		}
 		if c.leaves != nil {

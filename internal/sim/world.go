@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -250,4 +251,26 @@ func (w *world) led(s *server, epoch uint64) {
 	if epoch >= w.past.epoch {
 		w.server = s
 	}
+}
+
+// stuck says what has not ended and why, as explain does.
+func (w *world) stuck() string {
+	s := w.server
+	if !s.up || !s.ready {
+		return "no server leads"
+	}
+	var out []byte
+	for _, id := range slices.Sorted(w.past.unfinished()) {
+		out = fmt.Appendf(out, "job %d:\n", id)
+		for _, e := range s.state.Explain(id, "", s.time()) {
+			out = fmt.Appendf(out, "  %s %s: %v\n", e.Task, e.State, e.Reasons)
+		}
+	}
+	for _, v := range s.state.Workers() {
+		out = fmt.Appendf(out, "worker %d %s: away %v draining %v, %d running %d prefetched\n", v.ID, v.Hello.Name, v.Away, v.Draining, v.Running, v.Prefetched)
+	}
+	for _, n := range w.nodes {
+		out = fmt.Appendf(out, "%s\n", n)
+	}
+	return string(out) + w.users.String()
 }

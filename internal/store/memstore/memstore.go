@@ -114,10 +114,10 @@ func (s *Store) GoBack(seq, rows uint64) {
 }
 
 // settle makes base what the tables were when they last covered all that was trimmed off the
-// journal. The caller holds mu.
+// journal, and a batch that is left. The caller holds mu.
 func (s *Store) settle() {
 	n := 0
-	for ; n < len(s.taken) && s.base.projected+1 < s.first; n++ {
+	for ; n < len(s.taken) && s.base.projected < s.first; n++ {
 		s.base.change(s.taken[n])
 	}
 	s.taken = append([]change(nil), s.taken[n:]...)
