@@ -110,6 +110,10 @@ bench: ## measure Reeve and its peers on this machine, into docs/performance.md 
 	@tools/debian.sh peers || echo 'what is missing is not measured' >&2
 	cd bench && go run . -write ../docs/performance.md $(BENCH)
 
+.PHONY: bench-plan
+bench-plan: ## measure the decision loop alone, on one processor (nothing else should run)
+	go test ./internal/plan -run '^$$' -bench 'Place|Vain|Step' -cpu 1 -timeout 0
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## each fuzz test for FUZZTIME (30s)

@@ -3,8 +3,10 @@ package plan
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/match"
@@ -26,9 +28,9 @@ func start(x *Index, p Placement) started {
 	return started{p, r}
 }
 
-// pending makes an index with a million groups in so many classes, each of a shape
-// of its own unless they only differ in their queue, and workers that are full.
-func pending(classes, workers int, queues bool) (x *Index, running []started, shapes []Shape) {
+// pending makes an index with n groups in so many classes, each of a shape of its own unless they
+// only differ in their queue, and workers that are full.
+func pending(n, classes, workers int, queues bool) (x *Index, running []started, shapes []Shape) {
 	x = New()
 	for i := range workers {
 		w := host(uint64(i+1), 8)
@@ -42,7 +44,6 @@ func pending(classes, workers int, queues bool) (x *Index, running []started, sh
 		}
 		shapes = append(shapes, s)
 	}
-	const n = 1_000_000
 	for i := range n {
 		g := group(task(job.ID(i+1)), shapes[i%classes])
 		if queues {
@@ -59,47 +60,79 @@ func pending(classes, workers int, queues bool) (x *Index, running []started, sh
 	}
 }
 
-// BenchmarkPlace is the whole life of an element in a full cluster with a million
-// pending groups: one ends, the next takes its place, a new one is submitted.
-// batch is how many end before Next is asked.
+// variety is in what those that wait differ: so many shapes, or so many queues of one.
+type variety struct {
+	n      int
+	queues bool
+}
+
+var benchClasses = []variety{{1, false}, {100, true}, {100, false}, {10_000, true}, {10_000, false}}
+
+func (c variety) String() string {
+	if c.queues {
+		return fmt.Sprintf("queues=%d", c.n)
+	}
+	return fmt.Sprintf("shapes=%d", c.n)
+}
+
+// draw says in which queue a group is.
+func (c variety) draw(g *Group) {
+	if c.queues {
+		g.Queue = fmt.Sprint(int(g.ID.Job-1) % c.n)
+	}
+}
+
+// BenchmarkPlace is the whole life of an element in a full cluster with a million pending groups:
+// some end, the next take their places, which is a pass, and as many are submitted. Of some one
+// ends at a time, of others 256, or one on each worker. Placements are counted by the time of all
+// that, the percentiles are of passes alone.
 func BenchmarkPlace(b *testing.B) {
-	for _, workers := range []int{1000, 10_000} {
-		for _, c := range []struct {
-			classes int
-			queues  bool
-		}{{1, false}, {100, true}, {100, false}, {10_000, true}, {10_000, false}} {
-			what := "shapes"
-			if c.queues {
-				what = "queues"
-			}
-			x, running, shapes := pending(c.classes, workers, c.queues)
-			for _, batch := range []int{1, 256} {
-				b.Run(fmt.Sprintf("workers=%d/%s=%d/batch=%d", workers, what, c.classes, batch), func(b *testing.B) {
-					place(b, x, running, shapes, batch, func(g *Group) {
-						if c.queues {
-							g.Queue = fmt.Sprint(int(g.ID.Job-1) % c.classes)
-						}
-					})
+	for _, workers := range []int{1000, 5000, 10_000} {
+		for _, c := range benchClasses {
+			x, running, shapes := pending(1_000_000, c.n, workers, c.queues)
+			for _, batch := range []int{1, 256, workers} {
+				b.Run(fmt.Sprintf("workers=%d/%s/batch=%d", workers, c, batch), func(b *testing.B) {
+					place(b, x, running, shapes, batch, c.draw)
 				})
 			}
 		}
 	}
 }
 
+// BenchmarkStep is what it takes when one worker gains room, by what waits: one attempt ends and
+// another one takes its place. As many wait after that as before.
+func BenchmarkStep(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		for _, c := range benchClasses {
+			x, running, shapes := pending(n+8*1000, c.n, 1000, c.queues)
+			b.Run(fmt.Sprintf("pending=%d/%s", n, c), func(b *testing.B) { place(b, x, running, shapes, 1, c.draw) })
+		}
+	}
+}
+
 func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int, more func(g *Group)) {
 	classes := job.ID(len(shapes))
-	next, at := lastID(x), 0
+	next, at, asked := lastID(x), 0, times{}
 	for b.Loop() {
+		began := time.Now()
 		for range batch {
 			x.Give(running[at%len(running)].run, 0)
 			at++
 		}
-		for i := at - batch; ; i++ {
+		placed := 0
+		for {
 			p, ok := x.Next(0)
 			if !ok {
 				break
 			}
-			running[i%len(running)] = start(x, p)
+			running[(at-batch+placed)%len(running)] = start(x, p)
+			placed++
+		}
+		asked = append(asked, time.Since(began))
+		if placed != batch {
+			b.Fatalf("%d have ended and %d were placed", batch, placed)
+		}
+		for range batch {
 			g := group(task(next+1), shapes[next%classes])
 			more(&g)
 			next++
@@ -107,6 +140,53 @@ func place(b *testing.B, x *Index, running []started, shapes []Shape, batch int,
 		}
 	}
 	b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "placements/s")
+	asked.report(b)
+}
+
+// BenchmarkVain is a pass that places nothing: every worker gains room, and nothing that waits, a
+// million groups, fits into that.
+func BenchmarkVain(b *testing.B) {
+	for _, workers := range []int{1000, 5000, 10_000} {
+		for _, c := range benchClasses {
+			x, running, _ := pending(1_000_000, c.n, workers, c.queues)
+			small := make([]*Run, workers)
+			filler := Attempt{Shape: needing(400, 0), Namespace: "default", Queue: "default"}
+			for i := range running { // each worker runs seven more, and has 0.6 processors left
+				if p := running[i].Placement; small[p.Worker-1] == nil {
+					x.Give(running[i].run, 0)
+					x.Take(p.Worker, Attempt{Shape: needing(600, 0), Namespace: "default", Queue: "default"}, 1)
+					small[p.Worker-1] = x.Take(p.Worker, filler, 1)
+				}
+			}
+			b.Run(fmt.Sprintf("workers=%d/%s", workers, c), func(b *testing.B) {
+				asked := times{}
+				for b.Loop() {
+					for _, r := range small {
+						x.Give(r, 0)
+					}
+					began := time.Now()
+					if p, ok := x.Next(0); ok {
+						b.Fatalf("%+v is placed", p)
+					}
+					asked = append(asked, time.Since(began))
+					for i := range small {
+						small[i] = x.Take(uint64(i+1), filler, 1)
+					}
+				}
+				asked.report(b)
+			})
+		}
+	}
+}
+
+// times is how long something took, each time.
+type times []time.Duration
+
+func (t times) report(b *testing.B) {
+	slices.Sort(t)
+	for name, at := range map[string]int{"p50-µs": len(t) / 2, "p99-µs": len(t) * 99 / 100, "max-µs": len(t) - 1} {
+		b.ReportMetric(float64(t[at].Nanoseconds())/1000, name)
+	}
 }
 
 // lastID is where the ids go on after an earlier run on the same index.
@@ -222,7 +302,7 @@ func mixed(b *testing.B, prefer string) {
 
 // BenchmarkNext is a question to which the answer is no and was no before.
 func BenchmarkNext(b *testing.B) {
-	x, _, _ := pending(100, 1000, false)
+	x, _, _ := pending(1_000_000, 100, 1000, false)
 	for b.Loop() {
 		x.Next(0)
 	}
@@ -231,7 +311,7 @@ func BenchmarkNext(b *testing.B) {
 // BenchmarkExplain is an explanation with a thousand workers and half a million
 // elements ahead, of which it counts ten thousand.
 func BenchmarkExplain(b *testing.B) {
-	x, _, _ := pending(100, 1000, false)
+	x, _, _ := pending(1_000_000, 100, 1000, false)
 	for b.Loop() {
 		x.Explain(task(500_000))
 	}
