@@ -92,9 +92,12 @@ func (m *Machine) add(a *attempt) *attempt {
 }
 
 // room reports whether one more attempt could run beside those that do. The server has seen
-// to that, but what it has given up may still be on its way out here.
+// to that, but what it has given up may still be on its way out here. What was given away when
+// the pool gave more, which this process has never heard of, runs when nothing else does: it would
+// wait for ever.
 func (m *Machine) room(a *attempt) bool {
-	return m.running < m.set.Hello.Slots && a.place.resources.Fits(m.most.Minus(m.used)) && !m.clash(a)
+	fits := m.running == 0 || a.place.resources.Fits(m.most.Minus(m.used))
+	return m.running < m.set.Hello.Slots && fits && !m.clash(a)
 }
 
 // offered takes in what the server gives away of this worker; nothing stands for what it has.
