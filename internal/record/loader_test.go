@@ -26,7 +26,7 @@ func small(t *testing.T) (*core.State, *store.Flush) {
 		}
 		events = append(events, list...)
 	}
-	do(s.Begin(1, 3, 2))
+	do(s.Begin(1, 3, 1))
 	decide := func(c core.Command) {
 		t.Helper()
 		d, err := s.Decide(core.Input{Now: 5}, c)
@@ -101,7 +101,7 @@ func TestLoaderRebuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back.Seq() != 1 || back.Epoch() != 3 || back.Generation() != 2 {
+	if back.Seq() != 1 || back.Epoch() != 3 || back.Generation() != 1 {
 		t.Errorf("loaded at %d, epoch %d, generation %d", back.Seq(), back.Epoch(), back.Generation())
 	}
 	if diff := cmp.Diff(s.Assignments([]link.Fence{1}), back.Assignments([]link.Fence{1})); diff != "" {
