@@ -104,7 +104,9 @@ func (x *Index) standing(a *account) int64 {
 func (x *Index) share(a *account) int64 {
 	share := ratio(a.running, x.places)
 	for i, used := range a.used {
-		share = max(share, ratio(used, x.total[i]))
+		if x.total[i] > 0 { // else it depends on what is past whether it is known at all
+			share = max(share, ratio(used, x.total[i]))
+		}
 	}
 	return share
 }

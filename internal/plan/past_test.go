@@ -250,3 +250,26 @@ func TestPastCounts(t *testing.T) {
 		t.Errorf("where all is forgotten soon, ann has used %d ms more and bob %d", got["ann"], got["bob"])
 	}
 }
+
+// TestPastOfWhatIsGone: what is used of a resource that no worker has any more counts the same whether a
+// worker ever had it, since whoever starts anew has not seen that.
+func TestPastOfWhatIsGone(t *testing.T) {
+	used := func(had bool) (out Past) {
+		x, w := New(), host(1, 4)
+		shape := needing(1000, 0)
+		shape.Resources.Other = "gpu=1"
+		if had {
+			w.Capacity.Other = "gpu=2"
+			x.SetWorker(w)
+			w.Capacity.Other = ""
+		}
+		x.SetWorker(w)
+		r := x.Take(1, Attempt{Shape: shape, Namespace: "default", Queue: "default"}, 1000)
+		x.Give(r, 61_000)
+		x.Pasts("default", func(p Past) { out = p })
+		return out
+	}
+	if with, without := used(true), used(false); with != without || with.Amount == 0 {
+		t.Errorf("used are %+v where a worker once had it, %+v where none had", with, without)
+	}
+}
