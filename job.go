@@ -81,7 +81,11 @@ type Task struct {
 	// and has no value.
 	Where map[string]string
 	// Prefer is which of these workers the task would rather have: those for which the sum is highest.
-	Prefer    []Preference
+	Prefer []Preference
+	// Apart is what no two elements that run may have in common, Spread what as few as possible have: a
+	// label of their workers, or "worker" for the worker itself.
+	Apart, Spread string
+
 	Resources Resources
 	// Either, where given, is what an attempt is given instead: the first of these that is to be had.
 	// What one does not say is as in Resources.
@@ -360,6 +364,8 @@ func (t *Task) object() (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	put(o, "apart", t.Apart)
+	put(o, "spread", t.Spread)
 	putMap(o, "resources", r)
 	var either []object
 	for i := range t.Either {

@@ -202,7 +202,7 @@ func (s *State) hold(a *attempt, w *worker, now int64) {
 	}
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{
-		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
+		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone, Company: j.company(a.task),
 		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
 	}, s.useUntil(now))
 	if a.stop.Kind != job.CauseNone {

@@ -70,6 +70,11 @@ func (s *State) checkSpec(spec *job.Spec) error {
 			}
 		}
 		t := &spec.Tasks[i]
+		if t.Apart != "" || t.Spread != "" {
+			if err := s.checkFormat(FormatAsks, "task "+t.Name+" has elements that look at each other (apart, spread), which"); err != nil {
+				return err
+			}
+		}
 		if len(t.Either) > 0 || t.Retry.OnMemory != nil || t.Retry.MaxMemory > 0 {
 			if err := s.checkFormat(FormatAsks, "task "+t.Name+" has what may change from attempt to attempt (either, on_memory, max_memory), which"); err != nil {
 				return err

@@ -73,6 +73,7 @@ func (g *judge) applied(l *lab, e Event) {
 // given holds what an attempt was given against what its worker had left.
 func (g *judge) given(l *lab, e AttemptAssigned) {
 	w, asks := l.s.workers[e.Worker], l.s.attempts[e.Fence].needs()
+	g.lonesome(l, e)
 	has := l.gives(w)
 	if e.Prefetched {
 		if e.Devices != "" || mayHaveIDs(asks) {
@@ -481,6 +482,20 @@ func (g *judge) needs(l *lab, a *attempt) job.Resources {
 	}
 	r.Memory = max(r.Memory, a.memory)
 	return r
+}
+
+// lonesome wants no other live attempt where the elements of a task are to be apart.
+func (g *judge) lonesome(l *lab, e AttemptAssigned) {
+	j, w := l.s.jobs.get(e.Job), l.s.workers[e.Worker]
+	by := j.spec.spec.Tasks[e.Task].Apart
+	for _, a := range l.s.attempts {
+		if by == "" || a.job != j || a.task != e.Task || a.fence == e.Fence {
+			continue
+		}
+		if a.worker == w || by != job.AtWorker && a.worker.hello.Labels[by] == w.hello.Labels[by] {
+			l.fail("%d is given to worker %s, and %d of its task to worker %s, which are not apart by %s", e.Fence, w.hello.Name, a.fence, a.worker.hello.Name, by)
+		}
+	}
 }
 
 // about looks at an event before it is applied: it holds what a task is to ask for against what it

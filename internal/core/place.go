@@ -84,11 +84,11 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	need := spec.Asks(p.Group.Way, memory)
 	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
-	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && (job.Resources{}).Fits(w.room())
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && spec.Apart == "" && spec.Spread == "" && (job.Resources{}).Fits(w.room())
 	if !p.Prefetch {
 		devices, fits = s.placeOn(w, need)
 	}
-	if position < 0 || !fits || t.state(position) != job.Pending {
+	if position < 0 || !fits || !apart(t, spec, w) || t.state(position) != job.Pending {
 		s.plan.SetReady(p.Group, 0)
 		return AttemptAssigned{}, false
 	}
@@ -107,6 +107,37 @@ func (s *State) placeOn(w *worker, need job.Resources) (job.Devices, bool) {
 	_, running, _ := s.plan.Usage(w.id)
 	devices, fits := w.pick(need)
 	return devices, fits && running < w.hello.Slots && need.Fits(w.room())
+}
+
+// company is where the elements of a task look at each other, nothing if they don't.
+func (j *jobState) company(ti uint32) plan.Company {
+	spec := &j.spec.spec.Tasks[ti]
+	if spec.Apart == "" && spec.Spread == "" {
+		return plan.Company{}
+	}
+	return plan.Company{Job: j.id, Task: ti, Apart: spec.Apart, Spread: spec.Spread}
+}
+
+// apart reports whether no live attempt of a task has in common with a worker what its elements must
+// not have.
+func apart(t *task, spec *job.Task, w *worker) bool {
+	if spec.Apart == "" {
+		return true
+	}
+	for a := range t.attempts {
+		if a.worker == w || spec.Apart != job.AtWorker && a.worker.label(spec.Apart) == w.label(spec.Apart) {
+			return false
+		}
+	}
+	return true
+}
+
+// label is the value of a worker's label, nothing if it has none.
+func (w *worker) label(key string) string {
+	if _, says := w.hello.Labels[key]; key == link.PoolLabel && !says {
+		return w.pool()
+	}
+	return w.hello.Labels[key]
 }
 
 // leaseOf is the lease of a task's attempts in milliseconds, 0 for never lost.

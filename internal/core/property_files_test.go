@@ -100,6 +100,18 @@ retry: {max_attempts: 9, max_memory: 5Gi, delay: 1s}`,
   b: {needs: a, array: 0-4%3, run: "true", either: [{gpu: 2}, {cpu: 2}], retry: {max_attempts: 3, on_memory: 2, delay: 1s}}
   c: {needs: {b: {each: any}}, array: 0-4, run: "true", resources: {memory: 100Mi}, retry: {max_attempts: 5, delay: 1s}}
   d: {nodes: 2, run: "true", either: [{disk: 2}, {cpu: 2}], resources: {memory: 1Gi}, retry: {max_attempts: 5, delay: 1s}}`,
+		`array: 0-4
+run: "true"
+apart: worker
+retry: {max_attempts: 3, on_lost: 9, delay: 1s}`,
+		`array: 0-5%4
+run: "true"
+apart: zone
+spread: worker
+priority: high`,
+		`tasks:
+  a: {array: 0-5, run: "true", spread: zone, resources: {cpu: 0.5}, either: [{gpu: 1}, {}]}
+  b: {array: 0-5, needs: {a: {each: any}}, run: "true", apart: worker, at_most_once: true}`,
 		`nodes: 2
 run: "true"
 retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,

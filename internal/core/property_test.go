@@ -163,6 +163,9 @@ func (m *machine) joinSome(t *rapid.T) {
 		Capacity: job.Resources{CPU: int64(n+1) * 1000, Memory: 1 << 40}, Prefetch: []int{0, 2, 1, 3}[n], Executors: []string{"process"},
 	}
 	h.Capacity.Other, h.Devices = someOthers(t)
+	if zone := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "zone"); zone != "" {
+		h.Labels = map[string]string{"zone": zone}
+	}
 	if w := m.workers[name]; w != nil {
 		h.Incarnation = w.hello.Incarnation + 1
 		w.held = nil

@@ -285,8 +285,11 @@ func (m *machine) finishAll() {
 			return
 		}
 		if !m.runOne() {
-			m.place() // a rate may hold it back
+			m.place() // a rate may hold it back, or another that had to end before
 			m.close()
+			if m.runOne() {
+				continue
+			}
 			if m.s.NextTimer() == 0 {
 				break
 			}

@@ -303,7 +303,7 @@ func (e *engine) start(p plan.Placement) {
 	g := e.chosen(w, p.Group)
 	p.Group = first(p.Group)
 	a := plan.Attempt{
-		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone,
+		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone, Company: g.Company,
 		Tier: g.Tier, Began: e.now,
 	}
 	if g.Length > 0 {

@@ -208,6 +208,11 @@ type Task struct {
 	// Prefer is which of these workers it would rather have: those for which the sum is highest.
 	Prefer []Preference `json:"prefer,omitempty"`
 
+	// Apart keeps elements that run from having a label of their workers in common, or, if it is
+	// AtWorker, a worker; Spread lets as few as possible have that in common.
+	Apart  string `json:"apart,omitempty"`
+	Spread string `json:"spread,omitempty"`
+
 	Resources Resources `json:"resources"`
 	// Either, where given, is what each attempt takes instead: one of these, the first that is
 	// to be had.
@@ -240,6 +245,9 @@ func (t *Task) Executor() string {
 	}
 	return "process"
 }
+
+// AtWorker stands for the worker itself where a label may be named.
+const AtWorker = "worker"
 
 // Ways is how many alternatives there are of what an attempt takes.
 func (t *Task) Ways() int { return max(len(t.Either), 1) }

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
@@ -118,6 +116,11 @@ func object[V any](w *writer, key string, values map[string]V, write func(key st
 		return
 	}
 	w.key(key)
+	members(w, values, write)
+}
+
+// members writes an object without its key.
+func members[V any](w *writer, values map[string]V, write func(key string, value V)) {
 	w.open()
 	for _, k := range sortedKeys(values) {
 		write(k, values[k])
@@ -221,6 +224,7 @@ func (w *writer) raw(key string, value json.RawMessage) {
 
 func (w *writer) task(t *job.Task) {
 	w.open()
+	w.some("apart", t.Apart)
 	if t.Array != nil && t.Nodes == 0 {
 		w.array(t.Array)
 	}
@@ -229,7 +233,7 @@ func (w *writer) task(t *job.Task) {
 	w.concurrency(t.Concurrency)
 	if len(t.Either) > 0 {
 		w.key("either")
-		list(w, t.Either, w.amounts)
+		list(w, t.Either, func(r job.Resources) { members(w, r.Words(), w.text) })
 	}
 	object(w, "env", t.Env, w.text)
 	w.texts("fetch", t.Fetch)
@@ -273,6 +277,7 @@ func (w *writer) task(t *job.Task) {
 	w.retry(&t.Retry)
 	w.some("run", t.Run)
 	w.texts("shell", t.Shell)
+	w.some("spread", t.Spread)
 	w.some("stdin", t.Stdin)
 	w.duration("timeout", t.Timeout)
 	w.texts("where", t.Where)
@@ -334,16 +339,6 @@ func (w *writer) maxFails(m *job.MaxFails) {
 
 func (w *writer) resources(r job.Resources) {
 	object(w, "resources", r.Words(), w.text)
-}
-
-// amounts writes an alternative of what a task takes.
-func (w *writer) amounts(r job.Resources) {
-	words := r.Words()
-	w.open()
-	for _, name := range slices.Sorted(maps.Keys(words)) {
-		w.text(name, words[name])
-	}
-	w.close()
 }
 
 func (w *writer) retry(r *job.Retry) {

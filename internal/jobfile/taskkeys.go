@@ -97,6 +97,8 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"where", func(n *tree.Node) { t.Where = p.where(n) }},
 		{"pool", func(n *tree.Node) { p.name(n) }},
 		{"prefer", func(n *tree.Node) { t.Prefer = p.prefer(n) }},
+		{"apart", func(n *tree.Node) { t.Apart = p.shared(n) }},
+		{"spread", func(n *tree.Node) { t.Spread = p.shared(n) }},
 		{"resources", func(n *tree.Node) { t.Resources = p.resources(n, job.Resources{CPU: job.DefaultCPU}) }},
 		{"either", func(*tree.Node) {}}, // read once resources are known
 		{"timeout", func(n *tree.Node) { t.Timeout = p.duration(n, time.Millisecond) }},
@@ -140,6 +142,7 @@ func (p *parser) finishTask(t *job.Task, n *tree.Node) {
 	p.checkGrowth(t, n.Get("retry"))
 	p.takeGiven(t)
 	p.gang(t, n)
+	p.checkCompany(t, n)
 	if m := n.Get("max_fails"); m != nil && t.Array == nil {
 		p.Fail(m, "is for arrays; this task has one element, whose failure is the task's")
 	}

@@ -151,3 +151,25 @@ func (p *parser) inPool(t *job.Task, n *tree.Node) {
 
 // poolLabel is the label that says which pool a worker is in.
 const poolLabel = "pool"
+
+// shared reads what elements may have in common: the worker, or a label.
+func (p *parser) shared(n *tree.Node) string {
+	text := p.filled(n, "worker, or the key of a worker's label such as zone", match.MaxKey)
+	if text != "" && !match.IsKey(text) {
+		p.Bad(n, "want worker, or the key of a worker's label such as zone")
+	}
+	return text
+}
+
+// checkCompany refuses apart and spread where there are no elements that start one by one.
+func (p *parser) checkCompany(t *job.Task, n *tree.Node) {
+	for _, key := range [...]string{"apart", "spread"} {
+		switch at := n.Get(key); {
+		case at == nil:
+		case t.Nodes > 0:
+			p.Fail(at, "does not go with nodes, each of which is on a worker of its own; leave it out")
+		case t.Array == nil:
+			p.Fail(at, "is for arrays; this task has one element")
+		}
+	}
+}

@@ -32,6 +32,8 @@ type class struct {
 	later bool
 	// prefer is which workers it would rather have, nil for no preference.
 	prefer *preference
+	// company is where the elements' like run, nil where nobody looks at that.
+	company *company
 }
 
 // form is how the elements of a class may be placed.
@@ -51,7 +53,7 @@ func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
-	case g.NoPrefetch, g.together() > 1:
+	case g.NoPrefetch, g.together() > 1, g.Company != (Company{}):
 		return direct
 	}
 	return plain
@@ -87,7 +89,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.company.name() == g.Company && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

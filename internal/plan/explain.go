@@ -32,7 +32,7 @@ func (x *Index) Explain(id GroupID) why.Why {
 	y := why.Why{
 		Ready: r.Ready, Namespace: q.up.name, Queue: q.name,
 		NamespacePaused: q.up.paused, QueuePaused: q.paused,
-		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Job: id.Job, Workers: len(x.workerList),
+		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Apart: c.company.name().Apart, Job: id.Job, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
 		count(&y, w, c)
@@ -207,6 +207,9 @@ func count(y *why.Why, w *worker, c *class) {
 		y.UnfitWhy = w.Unfit
 	case !w.Accepts:
 		y.Away++
+	case !c.admits(w):
+		y.Busy++
+		y.Together++
 	case w.alone > 0 || y.Alone && !w.empty():
 		y.Busy++
 		y.Taken++

@@ -20,10 +20,11 @@ type classKey struct {
 	nodes   int
 	later   bool
 	prefer  *preference
+	company *company
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.company}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -36,12 +37,15 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer)}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.companyOf(g.Company)}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer,
+			prefer: key.prefer, company: key.company,
+		}
+		if m := c.company; m != nil {
+			m.classes = append(m.classes, c)
 		}
 		x.wish(c)
 		if c.gang() {
@@ -158,6 +162,10 @@ func (x *Index) sweepClasses() {
 		}
 		delete(x.classOf, c.key())
 		x.unwish(c)
+		if m := c.company; m != nil {
+			m.classes = slices.DeleteFunc(m.classes, func(o *class) bool { return o == c })
+			x.quit(m)
+		}
 		if c.gang() {
 			x.gangs--
 		}

@@ -15,13 +15,13 @@ import (
 // explain counts what Why counts, in its order of causes.
 func (m *model) explain(g *modelGroup) why.Why {
 	y := why.Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need{Resources: g.Shape.Resources, Executor: g.Shape.Executor, Function: g.Shape.Function, Where: labelsOf(g.Shape)}, Alone: g.ID.Alone, Nodes: g.together(), Job: g.ID.Job,
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need{Resources: g.Shape.Resources, Executor: g.Shape.Executor, Function: g.Shape.Function, Where: labelsOf(g.Shape)}, Alone: g.ID.Alone, Nodes: g.together(), Apart: g.Company.Apart, Job: g.ID.Job,
 		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
 		Workers: len(m.workers),
 	}
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		m.explainWorker(&y, g.Shape, w)
+		m.explainWorker(&y, g, w)
 	}
 	before := func(o, g *modelGroup) bool {
 		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), o.ID.compare(g.ID)) < 0
@@ -52,7 +52,8 @@ func (m *model) explain(g *modelGroup) why.Why {
 	return y
 }
 
-func (m *model) explainWorker(y *why.Why, s Shape, w *Worker) {
+func (m *model) explainWorker(y *why.Why, g *modelGroup, w *Worker) {
+	s := g.Shape
 	u, need := m.use(w.ID, s), s.Resources
 	room := w.Capacity.Minus(u.used)
 	unmet := unmetBy(w, s)
@@ -71,6 +72,9 @@ func (m *model) explainWorker(y *why.Why, s Shape, w *Worker) {
 			Other: y.Largest.Other.Set("gpu", max(y.Largest.Other.Get("gpu"), w.Capacity.Other.Get("gpu")))}
 	case !w.Accepts:
 		y.Away++
+	case !m.admits(w, g.Company):
+		y.Busy++
+		y.Together++
 	case m.free(w, s, y.Alone):
 		y.Open++
 	default:

@@ -160,15 +160,16 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 
 // place is the worker on which a group must go, 0 for tournament.None.
 func (m *model) place(g *modelGroup) uint64 {
-	best, most, have, worth := uint64(0), 0, 0, int64(0)
+	best, most, have, worth, near := uint64(0), 0, 0, int64(0), 0
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		if !m.free(w, g.Shape, g.ID.Alone) {
+		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g.Company) {
 			continue
 		}
 		have++
-		if n, score := w.Slots-m.use(id, g.Shape).running, worthOf(w, g); best == 0 || score > worth || score == worth && n > most {
-			best, most, worth = id, n, score
+		n, score, by := w.Slots-m.use(id, g.Shape).running, worthOf(w, g), m.near(w, g.Company)
+		if best == 0 || by < near || by == near && (score > worth || score == worth && n > most) {
+			best, most, worth, near = id, n, score, by
 		}
 	}
 	if have < g.together() {
@@ -182,7 +183,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || g.Company != (Company{}) || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}
@@ -308,6 +309,7 @@ var (
 		return out
 	}()
 	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4", "price=0.5"}, {"price=0.25"}, {"price=free", "zone=eu"}}
+	someKeys   = []string{"", job.AtWorker, "disk", "gpu"}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
 	someUsers  = []string{"", "ann", "bob"}
@@ -333,6 +335,9 @@ func (s *machine) setGroup(t *rapid.T) {
 		Prefer:     rapid.SampledFrom([]string{"", PreferOf(somePreferences[0].list), PreferOf(somePreferences[1].list)}).Draw(t, "prefer"),
 		NoPrefetch: rapid.IntRange(0, 3).Draw(t, "direct") == 0,
 		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 5}).Draw(t, "nodes"),
+	}
+	if g.together() == 1 && rapid.IntRange(0, 3).Draw(t, "company") == 0 {
+		g.Company = Company{Job: g.ID.Job, Task: g.ID.Task, Apart: rapid.SampledFrom(someKeys).Draw(t, "apart"), Spread: rapid.SampledFrom(someKeys).Draw(t, "spread")}
 	}
 	ready := int64(rapid.IntRange(0, 6).Draw(t, "ready"))
 	s.x.SetGroup(g, ready)
@@ -476,7 +481,7 @@ func (s *machine) place(t *rapid.T, n int) bool {
 			return true
 		}
 		g := s.m.groups[p.Group]
-		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone}
+		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone, Company: g.Company}
 		for _, w := range append([]uint64{p.Worker}, p.Team...) {
 			s.m.note(a)
 			s.m.attempts = append(s.m.attempts, modelAttempt{w, a, s.x.Take(w, a, s.m.now)})

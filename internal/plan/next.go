@@ -293,6 +293,9 @@ func (x *Index) best(c *class, gained bool) *worker {
 	if c.shape.short != "" {
 		return nil
 	}
+	if c.company != nil {
+		return x.dispersed(c)
+	}
 	if x.prefers(c) {
 		found, _ = c.preferred(gained, nil)
 		return found

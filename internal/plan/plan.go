@@ -73,6 +73,8 @@ type Group struct {
 	// NoPrefetch keeps the elements from being sent ahead of their place, as
 	// at_most_once asks.
 	NoPrefetch bool
+	// Company is set where the elements look at where others of their task run. Such are not sent ahead.
+	Company Company
 }
 
 // MaxScore bounds a group's score on both sides of 0.
@@ -84,6 +86,8 @@ type Attempt struct {
 	Namespace, Queue, User string
 	// Prefetch: it was sent ahead, and has no place yet. Alone is whether its group was.
 	Prefetch, Alone bool
+	// Company is its group's.
+	Company Company
 	// Tier is its group's; Stays keeps it from having to make room.
 	Tier  uint8
 	Stays bool
@@ -208,6 +212,7 @@ type Index struct {
 	// that classes have.
 	book        match.Book
 	preferences map[string]*preference
+	companies   map[Company]*company
 	// followed are those by which workers are ranked, asks is how often any was asked for.
 	followed  []*preference
 	asks      uint64
@@ -248,7 +253,7 @@ func New() *Index {
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
 
-		preferences: map[string]*preference{},
+		preferences: map[string]*preference{}, companies: map[Company]*company{},
 
 		shapes:  map[Shape]*shape{},
 		spaces:  map[string]*account{},

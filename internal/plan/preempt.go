@@ -101,7 +101,7 @@ func (x *Index) awaited(c *class) bool {
 
 // roomFor reports whether a class has room on a worker when some of its runs are gone.
 func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
-	if !w.Accepts || c.shape.short != "" {
+	if !w.Accepts || c.shape.short != "" || !c.admits(w) {
 		return false
 	}
 	x.spare = append(x.spare[:0], w.free...)

@@ -68,7 +68,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && !x.twin(o, c) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
+		return o != c && !x.twin(o, c) && o.admits(w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range [...]form{plain, lonely} {
@@ -205,14 +205,16 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 		return
 	}
 	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) {
+		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) {
 			visit(w)
 		}
 	}
 	for _, p := range c.shape.kind.profiles {
 		left := max(maxLook, 2*c.nodes)
 		p.sizes.Each(c.shape.need, func(i int32) bool {
-			visit(p.workers[i])
+			if w := p.workers[i]; c.admits(w) {
+				visit(w)
+			}
 			left--
 			return left > 0
 		})
@@ -223,7 +225,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 // and the first of its groups that may: it ends in time, or there is room beside.
 func (x *Index) beside(c *class) (*worker, uint32) {
 	for _, w := range x.reserved {
-		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) {
 			continue
 		}
 		if id, ok := x.mayTake(c, w, maxTry); ok {

@@ -52,6 +52,8 @@ type Run struct {
 	grace          int64
 	tag            uint64
 	began          int64
+	company        *company
+	mark           mark
 	at             int // in the worker's runs
 }
 
@@ -109,6 +111,7 @@ func (x *Index) SetWorker(v Worker) {
 		if !same {
 			x.dismiss(w)
 			x.enroll(w)
+			x.relabel(w)
 		}
 	}
 	w.capacity, _ = x.vector(v.Capacity)
@@ -135,6 +138,7 @@ func (x *Index) RemoveWorker(id uint64) {
 	}
 	for _, r := range w.runs {
 		x.leave(r, false)
+		x.part(r)
 		x.background -= zero(r.tier)
 		r.worker = nil
 		x.charge(r.flow, r.shape.need, -1, 0)
@@ -170,6 +174,7 @@ func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began,
 	}
 	w.runs = append(w.runs, r)
+	x.companyOf(a.Company).join(r)
 	x.background += zero(r.tier)
 	if a.Prefetch {
 		h.prefetched++
@@ -204,6 +209,7 @@ func (x *Index) Give(r *Run, now int64) {
 	}
 	x.leave(r, false)
 	x.background -= zero(r.tier)
+	x.part(r)
 	w.runs[r.at], w.runs[last].at = w.runs[last], r.at
 	w.runs[last] = nil
 	w.runs = w.runs[:last]

@@ -168,8 +168,18 @@ func (h *history) vacate(a *pastAttempt, promotes link.Fence) {
 		}
 		h.count("attempt is promoted")
 		h.promote(p)
-		h.judgeRoom(p.place, w)
+		h.promoted = append(h.promoted, p) // others may end with it, of which the next events say so
 	}
+}
+
+// judgePromoted judges at the end of a batch that there is a place for what was given one.
+func (h *history) judgePromoted() {
+	for _, p := range h.promoted {
+		if w := h.workers[p.worker]; !p.over && w != nil {
+			h.judgeRoom(p.place, w)
+		}
+	}
+	h.promoted = h.promoted[:0]
 }
 
 // promote gives a prefetched attempt a place.

@@ -29,6 +29,7 @@ type history struct {
 	fence             link.Fence
 	attempts          map[link.Fence]*pastAttempt
 	held              map[link.Fence]*pastAttempt // those that have not ended
+	promoted          []*pastAttempt              // in this batch
 	uids              map[core.UID]job.ID
 	paused            map[string]bool   // namespaces, and queues as namespace/queue
 	resumed           map[string]uint64 // the last batch that made or resumed one of them
@@ -245,6 +246,7 @@ func (h *history) enter(x *entry) {
 		h.judgeSums()
 	}
 	h.judgeGangs()
+	h.judgePromoted()
 	if !h.alone {
 		h.follower.Batch(x.mark.Seq)
 		h.follower.Rank(1 + int(x.mark.Seq%7)) // as it comes, so that it is seldom through

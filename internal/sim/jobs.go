@@ -116,6 +116,9 @@ func (d *draft) shape(i int) {
 			n = max(d.arrays[w.rnd.IntN(i)], 1)
 		}
 		d.add("    array: 0-%d%s", n-1, pick(w, "", "", "%1", "%2"))
+		if w.oneIn(6) {
+			d.add("    %s: %s", pick(w, "apart", "apart", "spread"), pick(w, "worker", "zone"))
+		}
 		if w.oneIn(3) {
 			d.add("    max_fails: {%s, running: %s, pending: %s}", pick(w, "count: 0", "count: 1", "percent: 50"), pick(w, "finish", "cancel"), pick(w, "skip", "run"))
 		}

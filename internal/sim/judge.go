@@ -254,7 +254,7 @@ func (h *history) judgeBackoff(e core.AttemptEnded, at place, s job.Spent) {
 	if wait < 1 || wait > max(most, 1) {
 		h.fail(Backoff, "%s is to wait for %.0f ms after %+v; want at most %.0f for %+v", at, wait, s, most, *r)
 	}
-	if most >= float64(longWait.Milliseconds()) && e.Cause.Kind == job.CauseExit {
+	if most >= float64(longWait.Milliseconds()) && (e.Cause.Kind == job.CauseExit || e.Cause.Kind == job.CauseMemory) {
 		h.waits, h.waited = h.waits+wait/most, h.waited+1
 	}
 	if mean := h.waits / float64(max(h.waited, 1)); h.waited >= manyWait && (mean < 0.15 || mean > 0.85) {

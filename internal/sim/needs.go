@@ -22,10 +22,29 @@ func (h *history) judgeNeeds(e core.AttemptAssigned, at place) job.Resources {
 	if e.Memory > spec.Takes(e.Way).Memory {
 		h.count("attempt asks for more memory")
 	}
+	h.judgeApart(e, at)
 	if e.Way > 0 {
 		h.count("attempt takes another way")
 	}
 	return needs
+}
+
+// judgeApart wants no two elements that are live where a task says that they must not be.
+func (h *history) judgeApart(e core.AttemptAssigned, at place) {
+	by := h.task(at).Apart
+	if by == "" {
+		return
+	}
+	on := h.workers[e.Worker].hello.Labels[by]
+	for f, a := range h.held {
+		if a.place.job != at.job || a.place.task != at.task || f == e.Fence || a.ended != nil {
+			continue
+		}
+		h.count("elements are kept apart")
+		if a.worker == e.Worker || by != job.AtWorker && h.workers[a.worker].hello.Labels[by] == on {
+			h.fail(Room, "%s is given to worker %d, and %s to worker %d, which are not apart by %s", at, e.Worker, a.place, a.worker, by)
+		}
+	}
 }
 
 // grows takes in that an attempt ended, for what counts for its element, and what is asked for after

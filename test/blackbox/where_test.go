@@ -69,3 +69,47 @@ func TestPrefer(t *testing.T) {
 	}
 	c.ok("cancel", hog)
 }
+
+// TestApart: elements that are to be apart run one in each zone, whatever room there is, and go on
+// with it when server and worker have died; those that are spread go where the fewest are.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "--lease", "3s")
+	worker := func(name, zone string) *proc {
+		return c.worker(name, "--slots", "8", "--cpu", "8", "--label", "zone="+zone)
+	}
+	w1 := worker("w1", "a")
+	worker("w2", "a")
+	worker("w3", "b")
+	l := newLedger(t)
+	const told = `note() { echo "$1 $REEVE_TASK $REEVE_ARRAY_INDEX $REEVE_FENCE $$ $REEVE_WORKER" > "$LEDGER"; }; note begin; `
+	// zones counts those of a task that have begun in each zone.
+	zones := func(task string) map[string]int {
+		out := map[string]int{}
+		for _, e := range l.of("begin", task) {
+			out[map[string]string{"w1": "a", "w2": "a", "w3": "b"}[e.words[0]]]++
+		}
+		return out
+	}
+	apart := c.submit(l.env() + "\ntasks: {a: {array: 0-3, apart: zone, run: '" + told + atGate + noteEnd + "'}}\n")
+	l.seen(2, "begin", "a")
+	spread := c.submit(l.env() + "\ntasks: {s: {array: 0-5, spread: zone, run: '" + told + atGate + noteEnd + "'}}\n")
+	l.seen(6, "begin", "s")
+	if got := zones("s"); got["a"] != 3 || got["b"] != 3 {
+		t.Errorf("those that are spread began in the zones %v", got)
+	}
+	c.server.kill(t)
+	c.serve()
+	w1.kill(t)
+	worker("w1", "a")
+	await(t, "explain says what is in the way", func() bool {
+		return strings.Contains(c.ok("explain", apart), "3 have a zone in which one of its elements runs")
+	})
+	if got := zones("a"); got["a"] != 1 || got["b"] != 1 {
+		t.Errorf("those that are to be apart began in the zones %v", got)
+	}
+	l.open("gate")
+	c.ends(spread, "succeeded")
+	c.ends(apart, "succeeded")
+	l.noTwins()
+}

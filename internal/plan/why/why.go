@@ -46,6 +46,10 @@ type Why struct {
 	// alone, by anything.
 	Busy                                    int
 	NoSlot, NoCPU, NoMemory, NoOther, Taken int
+	// Together is of how many busy ones that is true since others of its task run there: they must not
+	// have Apart, a label, in common, or be on one worker.
+	Together int
+	Apart    string
 	// MostFree is the most of each amount that a busy worker with a free slot has
 	// free; the two may be of different workers.
 	MostFree job.Resources
@@ -284,6 +288,11 @@ func (y Why) busy() string {
 		add(y.Taken, "is", "are", "not empty, and it must run alone because workers were lost while it ran")
 	} else {
 		add(y.Taken, "runs", "run", "something that must be alone")
+	}
+	if y.Apart == job.AtWorker {
+		add(y.Together, "runs", "run", "one of its elements, which are kept apart by worker")
+	} else {
+		add(y.Together, "has", "have", fmt.Sprintf("a %s in which one of its elements runs, which are kept apart by that", y.Apart))
 	}
 	add(y.NoSlot, "has", "have", "no free slot")
 	need := y.Need.Resources
