@@ -98,12 +98,12 @@ func (s *State) places(j *jobState, ti uint32, now int64, add func(kind, format 
 		add("alone", "%s a worker to itself, since %d workers were lost while it ran; with %d it is quarantined", what, job.IsolateAfter, job.QuarantineAfter)
 	}
 	for _, group := range n.groups(j.id, ti) {
-		s.waysTo(j, group, bound, add)
+		s.waysTo(j, group, now, bound, add)
 	}
 }
 
 // waysTo are the reasons why a group has no place in any of the ways in which it can be served.
-func (s *State) waysTo(j *jobState, group plan.GroupID, bound bool, add func(kind, format string, args ...any)) {
+func (s *State) waysTo(j *jobState, group plan.GroupID, now int64, bound bool, add func(kind, format string, args ...any)) {
 	spec := &j.spec.spec.Tasks[group.Task]
 	if memory := j.tasks[group.Task].memoryFor(group); memory > 0 {
 		add("memory", "after it ran out of memory, it asks for %s", job.FormatSize(memory))
@@ -114,7 +114,7 @@ func (s *State) waysTo(j *jobState, group plan.GroupID, bound bool, add func(kin
 			with = "with " + job.FormatResources(spec.Asks(uint8(way), j.tasks[group.Task].memoryFor(group))) + ": "
 		}
 		group.Way = uint8(way)
-		for _, r := range s.plan.Explain(group).Reasons() {
+		for _, r := range s.plan.Explain(group, now).Reasons() {
 			switch {
 			case r.Kind != "turn":
 				add(r.Kind, "%s%s", with, r.Text)

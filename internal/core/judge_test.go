@@ -453,7 +453,7 @@ func (g *judge) offer(l *lab, j *jobState, ti uint32, rooms map[limit.Group]int6
 		}
 		ready := func(id plan.GroupID) int64 {
 			id.Job, id.Task, id.Way = j.id, ti, uint8(way)
-			return l.s.plan.Explain(id).Ready
+			return l.s.plan.Explain(id, l.now).Ready
 		}
 		got = startable{ready(plan.GroupID{}), ready(plan.GroupID{Larger: true}), ready(plan.GroupID{Alone: true})}
 		if got != want {

@@ -318,7 +318,7 @@ func (s *State) dumpAt(now int64) dumped {
 				for way := range j.spec.spec.Tasks[ti].Ways() {
 					for _, id := range []plan.GroupID{{}, {Larger: true}, {Alone: true}} {
 						id.Job, id.Task, id.Way = j.id, uint32(ti), uint8(way)
-						d.Plan = append(d.Plan, s.plan.Explain(id))
+						d.Plan = append(d.Plan, s.plan.Explain(id, now))
 					}
 				}
 			}

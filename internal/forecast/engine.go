@@ -49,9 +49,10 @@ type end struct {
 	attempt *attempt
 	of      place
 	// ready is how many elements become ready, if nothing ends, and opens the queue that does
-	// then.
+	// then; over: a reservation is.
 	ready int64
 	opens *rated
+	over  bool
 }
 
 const (
@@ -91,9 +92,7 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 			e.close(r)
 		}
 	}
-	for _, w := range c.Workers {
-		e.x.SetWorker(w)
-	}
+	e.setWorkers(c)
 	for _, p := range c.Pasts {
 		e.x.Remember(p)
 	}
@@ -134,6 +133,20 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 		e.graphs[c.Jobs[i].ID].begin(e)
 	}
 	return e
+}
+
+// setWorkers tells the plan of the workers. When what they are reserved for is over, more may start.
+func (e *engine) setWorkers(c *Cluster) {
+	seen := map[int64]bool{}
+	for _, w := range c.Workers {
+		e.x.SetWorker(w)
+		for i := range w.Reserved {
+			if at := w.Reserved[i].Until; at > e.now && at <= e.now+MaxAhead && !seen[at] {
+				seen[at] = true
+				heap.Push(&e.ends, end{at: at, over: true})
+			}
+		}
+	}
 }
 
 // follows lets a job be followed from task to task.
@@ -362,7 +375,7 @@ func (e *engine) follow() {
 func (e *engine) comes(next *end) {
 	g := next.of.graph
 	switch a := next.attempt; {
-	case a != nil && a.over:
+	case next.over || a != nil && a.over:
 	case a != nil:
 		a.over = true
 		e.x.Give(a.run, e.now)

@@ -344,3 +344,23 @@ func happens(c *Cluster) map[plan.GroupID][]int64 {
 	}
 	return out
 }
+
+// TestReservedStartsLater: what a reservation keeps back is expected when it is over, and what it is for before.
+func TestReservedStartsLater(t *testing.T) {
+	w := plan.Worker{ID: 1, Name: "w1", Capacity: job.Resources{CPU: 1000, Memory: 1 << 30}, Slots: 1, Executors: []string{"process"}, Accepts: true}
+	w.Reserved = []plan.Window{{Name: "r", From: 500, Until: 90_000, Lead: 1000, Namespace: "default", Queue: "night"}}
+	group := func(id job.ID, queue string) plan.Ready {
+		return plan.Ready{Group: plan.Group{
+			ID: plan.GroupID{Job: id}, Namespace: "default", Queue: queue, Length: 10_000,
+			Shape: plan.Shape{Resources: job.Resources{CPU: 1000}, Executor: "process"},
+		}, N: 1}
+	}
+	c := &Cluster{Now: 1000, Workers: []plan.Worker{w}, Waiting: []plan.Ready{group(1, "default"), group(2, "night")}}
+	got := c.Forecast(nil)
+	if first, second := got.Starts[plan.GroupID{Job: 2}].First, got.Starts[plan.GroupID{Job: 1}].First; first != 1000 || second != 90_000 || got.Extent != Whole {
+		t.Errorf("they start at %d and %d, want 1000 and 90000; extent %d", first, second, got.Extent)
+	}
+	if y := c.Moment().Why(plan.GroupID{Job: 1}); len(y.Reserved) != 1 || y.Reserved[0].Workers != 1 {
+		t.Errorf("it waits for %+v", y)
+	}
+}

@@ -313,7 +313,7 @@ func BenchmarkNext(b *testing.B) {
 func BenchmarkExplain(b *testing.B) {
 	x, _, _ := pending(1_000_000, 100, 1000, false)
 	for b.Loop() {
-		x.Explain(task(500_000))
+		x.Explain(task(500_000), 0)
 	}
 }
 

@@ -69,18 +69,21 @@ func (x *Index) checkBoards(c *class) error {
 		}
 	}
 	lawful := c.flow.open() && !c.flow.spoiled() && c.waits() && x.allows(c)
+	if !lawful {
+		return nil
+	}
 	if c.gang() {
 		team := x.gather(c)
 		excused := func(w *worker) bool { return w.gained && !c.tried || slices.Contains(x.again, w) }
-		if lawful && team != nil && !slices.ContainsFunc(team, excused) {
+		if team != nil && !slices.ContainsFunc(team, excused) {
 			return fmt.Errorf("plan: class %d waits, tried %v, and %d workers have a place", c.id, c.tried, c.nodes)
 		}
 		return nil
 	}
-	if w := x.best(c, false); lawful && w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
+	if w := x.best(c, c.groups[0], false); w != nil && (c.tried || !w.gained) && !slices.Contains(x.again, w) {
 		return fmt.Errorf("plan: class %d waits, tried %v, and worker %d has a place", c.id, c.tried, w.ID)
 	}
-	if i, _ := c.shape.holders.Top(); lawful && c.state == stuck && c.form == plain && i != tournament.None && !c.bounded() && c.tier == 0 {
+	if c.state == stuck && c.form == plain && x.holder(c) != tournament.None && !c.bounded() && c.tier == 0 {
 		return fmt.Errorf("plan: class %d is stuck, and one could be sent ahead", c.id)
 	}
 	return nil

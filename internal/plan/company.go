@@ -137,10 +137,13 @@ func (c *class) admits(w *worker) bool {
 // dispersed is the worker with a free place for a class that looks at its like: where the fewest of
 // them are, then the one that it prefers, then the one with the most free places. All workers with a
 // place are asked.
-func (x *Index) dispersed(c *class) *worker {
+func (x *Index) dispersed(c *class, group uint32) *worker {
 	var found candidateAt
 	prefers := x.prefers(c)
 	for _, p := range c.shape.kind.profiles {
+		if !x.admits(c, group, p) {
+			continue
+		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
 			w := p.workers[i]
 			if !c.admits(w) {

@@ -92,6 +92,6 @@ func (x *Index) Fit(id GroupID, worker uint64) (f Fit) {
 	c := x.classes[x.groups.Get(at).Class]
 	f.Kind = w.Accepts && c.shape.kind.match(&w.Worker) == matched
 	f.Could = f.Kind && w.Slots > 0 && c.shape.short == "" && tournament.Within(c.shape.need, w.capacity)
-	f.Now = f.Could && w.takes(c.shape, c.form)
+	f.Now = f.Could && w.takes(c.shape, c.form) && x.admits(c, at, w.profile)
 	return f
 }

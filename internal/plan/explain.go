@@ -21,7 +21,8 @@ const (
 
 // Explain says why the elements of a ready group do not start now. Its cost grows
 // with the number of workers and with what is ahead of the group, up to a bound.
-func (x *Index) Explain(id GroupID) why.Why {
+// now is in Unix milliseconds.
+func (x *Index) Explain(id GroupID, now int64) why.Why {
 	at, ok := x.find(id)
 	if !ok {
 		return why.Why{}
@@ -35,6 +36,10 @@ func (x *Index) Explain(id GroupID) why.Why {
 		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Apart: c.company.name().Apart, Job: id.Job, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
+		if k := w.profile.calendar.bar(q, r.Lasts(), now); k != nil && couldRun(w, c) {
+			countReserved(&y, k, r.Lasts(), now)
+			continue
+		}
 		count(&y, w, c)
 	}
 	for _, w := range slices.SortedFunc(slices.Values(x.leaving), func(a, b *worker) int { return cmp.Compare(a.ID, b.ID) }) {
@@ -186,6 +191,11 @@ func (a *ahead) name(o *pile.Record) {
 	}
 	a.first = slices.Insert(a.first, at, o)
 	a.first = a.first[:min(len(a.first), maxFirst+1)]
+}
+
+// couldRun reports whether a worker could run a class if it did nothing else.
+func couldRun(w *worker, c *class) bool {
+	return w.Accepts && w.Slots > 0 && c.shape.kind.match(&w.Worker) == matched && c.shape.Resources.Fits(w.Capacity)
 }
 
 func count(y *why.Why, w *worker, c *class) {

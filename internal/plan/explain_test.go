@@ -195,7 +195,7 @@ func TestExplain(t *testing.T) {
 	var b strings.Builder
 	for _, c := range explanations {
 		x := New()
-		y := x.Explain(c.make(x))
+		y := x.Explain(c.make(x), 0)
 		fmt.Fprintf(&b, "%s:\n", c.name)
 		for _, line := range y.Lines() {
 			fmt.Fprintf(&b, "  %s\n", line)
@@ -232,11 +232,11 @@ func TestExplainBound(t *testing.T) {
 	}
 	last := task(maxAhead + 1)
 	x.SetGroup(group(last, cpu1), 1)
-	if y := x.Explain(last); y.Ahead != 2*maxAhead || !y.AheadMore {
+	if y := x.Explain(last, 0); y.Ahead != 2*maxAhead || !y.AheadMore {
 		t.Errorf("%d ahead, more: %v", y.Ahead, y.AheadMore)
 	}
 	x.SetReady(task(1), 0)
-	y := x.Explain(last)
+	y := x.Explain(last, 0)
 	if y.Ahead != 2*(maxAhead-1) || y.AheadMore {
 		t.Errorf("%d ahead, more: %v", y.Ahead, y.AheadMore)
 	}

@@ -49,6 +49,9 @@ func (x *Index) gather(c *class) []*worker {
 
 func (x *Index) gatherAny(c *class) {
 	for _, p := range c.shape.kind.profiles {
+		if !x.admits(c, c.groups[0], p) {
+			continue
+		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
 			x.team = append(x.team, p.workers[i])
 			return len(x.team) < c.nodes
@@ -61,7 +64,7 @@ func (x *Index) gatherAny(c *class) {
 
 // gatherPreferred is gatherAny in the order of preference.
 func (x *Index) gatherPreferred(c *class) {
-	for w, rank := c.preferred(false, nil); w != nil && len(x.team) < c.nodes; w, rank = c.preferred(false, rank) {
+	for w, rank := x.preferred(c, c.groups[0], false, nil); w != nil && len(x.team) < c.nodes; w, rank = x.preferred(c, c.groups[0], false, rank) {
 		x.team = append(x.team, w)
 	}
 }
@@ -105,8 +108,9 @@ func (x *Index) holdGang(c *class, record uint32) bool {
 	length := x.groups.Get(record).Lasts()
 	x.look(c, func(w *worker) {
 		if !slices.ContainsFunc(all, func(o option) bool { return o.worker == w }) {
-			h := x.prospect(c, record, w, length)
-			all = append(all, option{h, x.lacks(&h)})
+			if h := x.prospect(c, record, w, length); x.keepable(&h) {
+				all = append(all, option{h, x.lacks(&h)})
+			}
 		}
 	})
 	if len(all) < c.nodes {
@@ -154,6 +158,9 @@ func (x *Index) evictForGang(c *class) (Eviction, bool) {
 // ready is how many workers have a place for a gang, or will once what leaves has left.
 func (x *Index) ready(c *class) (n int) {
 	for _, p := range c.shape.kind.profiles {
+		if !x.admits(c, c.groups[0], p) {
+			continue
+		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
 			if p.workers[i].leaving == 0 {
 				n++

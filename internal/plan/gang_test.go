@@ -32,7 +32,7 @@ func TestGangTakesAllOrNothing(t *testing.T) {
 		t.Fatalf("two workers are not three: %+v", p)
 	}
 	want := []string{"it needs 3 workers at once; 2 could run it now"}
-	if diff := gocmp.Diff(want, x.Explain(task(1)).Lines()); diff != "" {
+	if diff := gocmp.Diff(want, x.Explain(task(1), 0).Lines()); diff != "" {
 		t.Errorf("Explain: -want +got\n%s", diff)
 	}
 	x.SetWorker(host(3, 2))
@@ -44,7 +44,7 @@ func TestGangTakesAllOrNothing(t *testing.T) {
 		"it needs 3 workers at once; 2 have a place for it now",
 		"1 of 3 fitting workers is busy: 1 has too little cpu free (needs 2, the most free is 1)",
 	}
-	if diff := gocmp.Diff(want, x.Explain(task(1)).Lines()); diff != "" {
+	if diff := gocmp.Diff(want, x.Explain(task(1), 0).Lines()); diff != "" {
 		t.Errorf("Explain: -want +got\n%s", diff)
 	}
 	give(x, 3, cpu1, false, false)
@@ -83,7 +83,7 @@ func TestGangWithinLimits(t *testing.T) {
 			if p, ok := x.Next(0); ok {
 				t.Fatalf("three are more than the limit: %+v", p)
 			}
-			if l := x.Explain(task(1)).Limits; len(l) != 1 {
+			if l := x.Explain(task(1), 0).Limits; len(l) != 1 {
 				t.Errorf("Explain names the limits %v, want one", l)
 			}
 			x.Give(run, 0)

@@ -36,6 +36,7 @@ func (x *Index) SetGroup(g Group, n int64) {
 	if c.groups[0] == id {
 		x.settle(c)
 	}
+	x.arrived(c)
 	x.changed = x.changed || len(x.again) > 0 // it may fit beside what is kept
 }
 

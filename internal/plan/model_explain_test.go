@@ -120,7 +120,7 @@ func TestTurnsInOrder(t *testing.T) {
 		}
 		last := task(job.ID(slices.Index(users, "g") + 1))
 		got := ""
-		for _, turn := range x.Explain(last).Turns {
+		for _, turn := range x.Explain(last, 0).Turns {
 			got += turn.User
 		}
 		if got != "abcde" {

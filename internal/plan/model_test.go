@@ -501,7 +501,7 @@ func (s *machine) drain(t *rapid.T) {
 	}
 	s.recalls(t)
 	for _, g := range s.m.groups {
-		if y := s.x.Explain(g.ID); y.Open >= g.together() && !s.m.barred(g) {
+		if y := s.x.Explain(g.ID, 0); y.Open >= g.together() && !s.m.barred(g) {
 			t.Fatalf("%+v was left, and %d workers have a place", g, y.Open)
 		}
 	}
@@ -537,7 +537,7 @@ func (s *machine) check(t *rapid.T) {
 		}
 	}
 	for id, g := range s.m.groups {
-		got := s.x.Explain(id)
+		got := s.x.Explain(id, 0)
 		if got.Limits != nil != (s.m.barred(g) && !got.QueuePaused && !got.NamespacePaused) && !got.QueuePaused && !got.NamespacePaused {
 			t.Fatalf("Explain(%v) names the limits %v, and it is barred: %v", id, got.Limits, s.m.barred(g))
 		}

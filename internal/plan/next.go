@@ -19,6 +19,7 @@ func (x *Index) Next(now int64) (Placement, bool) {
 	if !x.changed && now < x.relook {
 		return Placement{}, false
 	}
+	x.at(now)
 	x.begin(now)
 	if x.reweigh {
 		x.reweigh = false
@@ -46,12 +47,14 @@ func (x *Index) start() (Placement, bool) {
 		switch {
 		case w == nil:
 			x.fail(c)
+		case group != c.groups[0] && !w.reserved && x.delays(c, w):
+			// Else something that comes first was kept a place.
 		case group != c.groups[0]:
 			// What comes between the first of its class and this one may start as well.
 			x.fail(c)
 			x.aside = append(x.aside, c)
 			if best.class == nil || x.goesBefore(c, group, best.class, best.group) {
-				best = proposal{c, w, group}
+				best = proposal{c, w, group, w.reserved}
 			}
 		case !x.delays(c, w):
 			x.resume()
@@ -66,6 +69,9 @@ func (x *Index) start() (Placement, bool) {
 	x.resume()
 	if best.class == nil {
 		return Placement{}, false
+	}
+	if best.worker.reserved && !best.reserved {
+		return x.start() // a place was kept there meanwhile
 	}
 	return Placement{Group: x.nameOf(best.class, best.group), Worker: best.worker.ID}, true
 }
@@ -83,6 +89,8 @@ type proposal struct {
 	class  *class
 	worker *worker
 	group  uint32
+	// reserved: a place was kept on the worker already.
+	reserved bool
 }
 
 // resume lets classes that were put aside, although something of them may start, count again.
@@ -113,7 +121,7 @@ func (x *Index) sendAhead() (Placement, bool) {
 		}
 		i := tournament.None
 		if !c.bounded() && !x.mayEvict(c) {
-			i, _ = c.shape.holders.Top()
+			i = x.holder(c)
 		}
 		if i == tournament.None {
 			x.move(c, stuck)
@@ -148,14 +156,14 @@ func (x *Index) candidate() *class {
 	for _, p := range x.gaining {
 		for _, f := range [...]form{plain, lonely} {
 			if i, room := p.gained.tree(f).Top(); i != tournament.None {
-				best = x.among(best, x.root, p.kinds, f, room)
+				best = x.amongOf(best, x.root, p, f, room)
 			}
 		}
 	}
 	for _, w := range x.reserved {
 		for f := plain; f <= lonely && w.places() > 0; f += lonely - plain {
 			if f == plain || w.empty() {
-				best = x.among(best, x.root, w.profile.kinds, f, w.free)
+				best = x.amongOf(best, x.root, w.profile, f, w.free)
 			}
 		}
 	}
@@ -166,7 +174,7 @@ func (x *Index) candidate() *class {
 		for _, p := range x.profileList {
 			for _, f := range [...]form{plain, lonely} {
 				if i, room := p.all.tree(f).Top(); i != tournament.None {
-					best = x.among(best, n, p.kinds, f, room)
+					best = x.amongOf(best, n, p, f, room)
 				}
 			}
 		}
@@ -175,10 +183,10 @@ func (x *Index) candidate() *class {
 }
 
 // among is best, or the first class below a node that waits, is of one of the kinds, needs no
-// more than a room, and comes before.
-func (x *Index) among(best *class, n *node, kinds []*kind, f form, room []int64) *class {
+// more than a room, comes before, and that accept, if it is not nil, does not refuse.
+func (x *Index) among(best *class, n *node, kinds []*kind, f form, room []int64, accept func(*class) bool) *class {
 	for _, k := range kinds {
-		if c := x.first(n, k.waiting(f), n.up.within(x.ask(room)), nil); c != nil && (best == nil || x.inOrder(c, best)) {
+		if c := x.first(n, k.waiting(f), n.up.within(x.ask(room)), accept); c != nil && (best == nil || x.inOrder(c, best)) {
 			best = c
 		}
 	}
@@ -250,11 +258,12 @@ func (x *Index) settled() {
 	}
 	x.stale = closed
 	x.retry()
-	x.keeps, x.stirred, x.relook = len(x.holds) > 0, true, never
+	x.keeps, x.stirred, x.relook = len(x.holds) > 0, true, x.edge
 	for _, w := range x.reserved {
 		if ends := x.endsOf(w); len(ends) > 0 {
 			x.relook = min(x.relook, ends[0].at)
 		}
+		x.relook = min(x.relook, w.profile.calendar.nextMoment(x.clock))
 	}
 	x.unhold()
 	x.changed, x.passing = false, false
@@ -270,10 +279,14 @@ func (x *Index) place(c *class) (*worker, uint32) {
 		}
 		return nil, 0
 	}
-	if w := x.best(c, c.waits() && !c.flow.spoiled()); w != nil {
+	gained := c.waits() && !c.flow.spoiled()
+	if w := x.best(c, c.groups[0], gained); w != nil {
 		return w, c.groups[0]
 	}
-	return x.beside(c)
+	if w, group := x.beside(c); w != nil {
+		return w, group
+	}
+	return x.sooner(c, gained)
 }
 
 // spoiled reports whether the law does not apply to a node.
@@ -286,21 +299,24 @@ func (n *node) spoiled() bool {
 	return false
 }
 
-// best is the worker with a free place for a class that it prefers to all others, or the one with
+// best is the worker with a free place for a group of a class that it prefers to all others, or the one with
 // the most of them: of those that gained room, or of all.
-func (x *Index) best(c *class, gained bool) *worker {
+func (x *Index) best(c *class, group uint32, gained bool) *worker {
 	var found *worker
 	if c.shape.short != "" {
 		return nil
 	}
 	if c.company != nil {
-		return x.dispersed(c)
+		return x.dispersed(c, group)
 	}
 	if x.prefers(c) {
-		found, _ = c.preferred(gained, nil)
+		found, _ = x.preferred(c, group, gained, nil)
 		return found
 	}
 	for _, p := range c.shape.kind.profiles {
+		if !x.admits(c, group, p) {
+			continue
+		}
 		rooms := &p.all
 		if gained {
 			rooms = &p.gained

@@ -120,6 +120,8 @@ type Worker struct {
 	// Unfit is why it can take nothing, if that is all that keeps it; only Explain
 	// looks at it.
 	Unfit string
+	// Reserved is the windows for which it is set aside, in order.
+	Reserved []Window
 }
 
 // Placement is a proposal: one element of the group to the worker.
@@ -205,9 +207,14 @@ type Index struct {
 	// all: a map's order is no one's.
 	profiles    map[string]*profile
 	profileList []*profile
-	kinds       map[kindName]*kind
-	kindList    []*kind
-	nextKind    uint32
+	// calendars are the windows that workers are reserved for, clock the last moment that Next was
+	// told, and edge when the next window is over.
+	calendars    []*calendar
+	nextCalendar uint32
+	clock, edge  int64
+	kinds        map[kindName]*kind
+	kindList     []*kind
+	nextKind     uint32
 	// book is the entries of all Wheres and Prefers, each read once; preferences are the Prefers
 	// that classes have.
 	book        match.Book
@@ -247,6 +254,7 @@ func New() *Index {
 		root:     &node{},
 		resting:  list.New(),
 		relook:   never,
+		edge:     never,
 		width:    otherColumn,
 		columns:  map[string]int{},
 		workers:  map[uint64]*worker{},

@@ -58,7 +58,7 @@ func fill(x *Index) []string {
 		if !ok {
 			return out
 		}
-		y := x.Explain(p.Group)
+		y := x.Explain(p.Group, 0)
 		taken(x, p.Worker, shapeOf(x, p.Group), p.Prefetch, p.Group.Alone)
 		x.SetReady(p.Group, y.Ready-1)
 		s := fmt.Sprintf("%d.%d>%d", p.Group.Job, p.Group.Task, p.Worker)

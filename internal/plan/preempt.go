@@ -30,8 +30,9 @@ func (x *Index) Evict(now int64) (Eviction, bool) {
 	if !x.stirred || x.background == 0 && x.preempting == 0 {
 		return Eviction{}, false
 	}
+	x.at(now)
 	x.now = now
-	above := func(c *class) bool { return c.tier > 0 && !c.later }
+	above := func(c *class) bool { return !x.shut(c) && c.tier > 0 && !c.later }
 	for _, k := range x.kindList {
 		for _, f := range [...]form{plain, lonely} {
 			c := x.first(x.root, k.blocked(f), x.everything, above)
@@ -101,7 +102,7 @@ func (x *Index) awaited(c *class) bool {
 
 // roomFor reports whether a class has room on a worker when some of its runs are gone.
 func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
-	if !w.Accepts || c.shape.short != "" || !c.admits(w) {
+	if !w.Accepts || c.shape.short != "" || !c.admits(w) || !x.admits(c, c.groups[0], w.profile) {
 		return false
 	}
 	x.spare = append(x.spare[:0], w.free...)

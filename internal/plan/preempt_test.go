@@ -83,7 +83,7 @@ func TestEvict(t *testing.T) {
 			if e, ok := x.Evict(100); ok {
 				t.Errorf("more is evicted for what has room soon: %+v", e)
 			}
-			if y := x.Explain(task(1)); y.Leaving != len(e.Tags) {
+			if y := x.Explain(task(1), 0); y.Leaving != len(e.Tags) {
 				t.Errorf("Explain says that %d attempts leave, want %d", y.Leaving, len(e.Tags))
 			}
 			for _, tag := range e.Tags {

@@ -251,10 +251,13 @@ func (r *ranking) rank(w *worker) tournament.Rank {
 	}
 }
 
-// preferred is the worker that comes first by the preference of a class among those that have a
+// preferred is the worker that comes first by the preference of a class for a group of it among those that have a
 // place for it, or gained room, and come after a rank, which may be nil.
-func (c *class) preferred(gained bool, after *tournament.Rank) (found *worker, rank *tournament.Rank) {
+func (x *Index) preferred(c *class, group uint32, gained bool, after *tournament.Rank) (found *worker, rank *tournament.Rank) {
 	for _, p := range c.shape.kind.profiles {
+		if !x.admits(c, group, p) {
+			continue
+		}
 		r := p.ranking(c.prefer)
 		rooms := r.open
 		if gained {

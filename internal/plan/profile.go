@@ -8,10 +8,11 @@ import (
 )
 
 // profile is the workers that are of the same kinds. They differ in amounts only,
-// so that one tree serves every shape; a label that no task asks for splits
+// and are reserved for the same, so that one tree serves every shape; a label that no task asks for splits
 // nothing.
 type profile struct {
-	kinds []*kind
+	kinds    []*kind
+	calendar *calendar
 	// workers is by leaf number, which all trees share.
 	workers []*worker
 	slots   tournament.Slots
@@ -39,10 +40,13 @@ func (r *rooms) tree(f form) *tournament.Tree {
 // serves reports whether the workers of a profile are of a kind.
 func (p *profile) serves(k *kind) bool { return slices.Contains(p.kinds, k) }
 
-func profileKey(kinds []*kind) string {
+func profileKey(kinds []*kind, c *calendar) string {
 	b := make([]byte, 0, 4*len(kinds))
 	for _, k := range kinds {
 		b = binary.BigEndian.AppendUint32(b, k.id)
+	}
+	if c != nil {
+		b = append(binary.BigEndian.AppendUint32(b, c.id), 'c')
 	}
 	return string(b)
 }
@@ -94,15 +98,15 @@ func (x *Index) addKind(k *kind) {
 		switch {
 		case len(in) == 0:
 		case len(in) < len(out):
-			x.transfer(in, x.internProfile(more))
+			x.transfer(in, x.internProfile(more, p.calendar))
 		default: // the fewer go
-			delete(x.profiles, profileKey(kinds))
+			delete(x.profiles, profileKey(kinds, p.calendar))
 			p.kinds = more
-			x.profiles[profileKey(more)] = p
+			x.profiles[profileKey(more, p.calendar)] = p
 			k.profiles = append(k.profiles, p)
 			p.follow()
 			if len(out) > 0 {
-				x.transfer(out, x.internProfile(kinds))
+				x.transfer(out, x.internProfile(kinds, p.calendar))
 			}
 		}
 	}
@@ -117,12 +121,13 @@ func (x *Index) transfer(list []*worker, to *profile) {
 	}
 }
 
-func (x *Index) internProfile(kinds []*kind) *profile {
-	key := profileKey(kinds)
+func (x *Index) internProfile(kinds []*kind, c *calendar) *profile {
+	key := profileKey(kinds, c)
 	if p := x.profiles[key]; p != nil {
 		return p
 	}
-	p := &profile{kinds: kinds}
+	p := &profile{kinds: kinds, calendar: c}
+	x.keepCalendar(c, 1)
 	p.reset(x.width)
 	p.follow()
 	x.profiles[key] = p
@@ -140,7 +145,7 @@ func (x *Index) enroll(w *worker) {
 			kinds = append(kinds, k)
 		}
 	}
-	x.internProfile(kinds).enter(w)
+	x.internProfile(kinds, x.internCalendar(w.Reserved)).enter(w)
 	for i := range w.holdings {
 		h := &w.holdings[i]
 		h.matches = h.shape.kind.match(&w.Worker) == matched
@@ -153,7 +158,8 @@ func (x *Index) dismiss(w *worker) {
 	if p.slots.Len() > 0 {
 		return
 	}
-	delete(x.profiles, profileKey(p.kinds))
+	delete(x.profiles, profileKey(p.kinds, p.calendar))
+	x.keepCalendar(p.calendar, -1)
 	same := func(q *profile) bool { return q == p }
 	x.profileList = slices.DeleteFunc(x.profileList, same)
 	for _, k := range p.kinds {
@@ -163,7 +169,7 @@ func (x *Index) dismiss(w *worker) {
 
 // reprofile sorts all workers into profiles anew, after kinds were forgotten.
 func (x *Index) reprofile() {
-	x.profiles, x.profileList, x.gaining = map[string]*profile{}, nil, nil
+	x.profiles, x.profileList, x.gaining, x.calendars = map[string]*profile{}, nil, nil, nil
 	for _, k := range x.kindList {
 		k.profiles = nil
 	}

@@ -20,11 +20,11 @@ func (x *Index) Recalls(limit int) []Recall {
 		if s.waitsFor(plain) || s.waitsFor(direct) {
 			continue
 		}
-		if !s.open() {
+		if !x.roomy(s) {
 			continue
 		}
 		from, held := x.holders(s)
-		found := c.places(s, min(limit, held))
+		found := c.places(s, min(limit, held), x.clock)
 		for _, h := range from {
 			n := min(h.n, found)
 			if n == 0 {
@@ -62,13 +62,14 @@ func (x *Index) holders(s *shape) (out []heldBy, total int) {
 	return out, total
 }
 
-// open reports whether any worker has a place for the shape.
-func (s *shape) open() bool {
+// roomy reports whether any worker has a place for the shape. On one that is reserved not all of it
+// may start.
+func (x *Index) roomy(s *shape) bool {
 	if s.short != "" {
 		return false
 	}
 	for _, p := range s.kind.profiles {
-		if p.all.open.Find(s.need) != tournament.None {
+		if p.calendar.over(x.clock) && p.all.open.Find(s.need) != tournament.None {
 			return true
 		}
 	}
@@ -114,9 +115,12 @@ type claim struct {
 
 // places claims up to n places for a shape and returns how many there were. The
 // places of a worker that holds the shape itself are for what it holds.
-func (c *claims) places(s *shape, n int) int {
+func (c *claims) places(s *shape, n int, now int64) int {
 	found := 0
 	for _, p := range s.kind.profiles {
+		if !p.calendar.over(now) {
+			continue
+		}
 		p.all.open.Each(s.need, func(i int32) bool {
 			w := p.workers[i]
 			if h := w.find(s); h == nil || h.prefetched == 0 {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/plan/pile"
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
@@ -68,7 +67,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && !x.twin(o, c) && o.admits(w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative)
+		return o != c && !x.twin(o, c) && o.admits(w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range [...]form{plain, lonely} {
@@ -153,6 +152,9 @@ func (x *Index) hold1(c *class, record uint32) bool {
 	length := x.groups.Get(record).Lasts()
 	x.look(c, func(w *worker) {
 		h := x.prospect(c, record, w, length)
+		if !x.keepable(&h) {
+			return
+		}
 		lacks := x.lacks(&h)
 		if best.worker == nil || cmp.Or(cmp.Compare(h.from, best.from), cmp.Compare(lacks, least), cmp.Compare(w.ID, best.worker.ID)) < 0 {
 			best, least = h, lacks
@@ -248,10 +250,10 @@ func (x *Index) mayTake(c *class, w *worker, most int) (uint32, bool) {
 		if refused > 0 && length >= refused {
 			continue
 		}
-		if x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
+		if x.admits(c, id, w.profile) && x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
 			return id, true
 		}
-		if c.lengths == 0 || refused == 0 && x.earliest(w, x.after(w, c, id), need, places, pile.Shortest(c.lengths)) != x.now {
+		if c.lengths == 0 || refused == 0 && (!x.mayAdmit(c, w.profile) || x.earliest(w, x.after(w, c, id), need, places, c.shortest()) != x.now) {
 			return 0, false
 		}
 		refused = length

@@ -94,7 +94,7 @@ func (w *worker) takes(s *shape, f form) bool {
 // must not change afterwards.
 func (x *Index) SetWorker(v Worker) {
 	x.learn(v.Capacity)
-	w := x.workers[v.ID]
+	w, reserved := x.workers[v.ID], false
 	if w == nil {
 		w = &worker{Worker: v, used: make([]int64, x.width), free: make([]int64, x.width)}
 		x.workers[v.ID] = w
@@ -103,12 +103,13 @@ func (x *Index) SetWorker(v Worker) {
 		x.enroll(w)
 	} else {
 		same := w.Name == v.Name && slices.Equal(w.Executors, v.Executors) && slices.Equal(w.Functions, v.Functions) && slices.Equal(w.Labels, v.Labels)
+		reserved = !slices.Equal(w.Reserved, v.Reserved)
 		if w.reserved {
 			x.rehold()
 		}
 		x.count(w, -1)
 		w.Worker = v
-		if !same {
+		if !same || reserved {
 			x.dismiss(w)
 			x.enroll(w)
 			x.relabel(w)
@@ -118,6 +119,9 @@ func (x *Index) SetWorker(v Worker) {
 	x.count(w, 1)
 	x.gain(w)
 	x.refresh(w)
+	if reserved {
+		x.reopened(w)
+	}
 }
 
 // count counts a worker in or out of what there is in all.

@@ -4,6 +4,7 @@ package why
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -11,7 +12,7 @@ import (
 // Why says what a group waits for, in numbers of workers and of elements. Each
 // worker is counted once, under the first thing that keeps it from taking an
 // element: Workers = NoExecutor + NoFunction + NoLabel + those in Unmet + TooSmall + Away +
-// Unfit + Busy + Open.
+// Unfit + Busy + Open + the Workers of what is Reserved.
 type Why struct {
 	// Ready is how many elements of the group could start; 0 means that the group
 	// is not known and that nothing else here is set.
@@ -58,6 +59,8 @@ type Why struct {
 	LeavingOn string
 	// Open ones have a place for it now.
 	Open int
+	// Reserved is for what others of them are set aside, so that it may not start there.
+	Reserved []Reserved
 
 	// Limits are what keeps anything of its queue, or anything of its size, from starting.
 	Limits []AtLimit
@@ -109,9 +112,39 @@ type Need struct {
 	Executor, Function, Where string
 }
 
+// Reserved is a reservation that keeps workers from a group. Times are Unix milliseconds.
+type Reserved struct {
+	Name             string
+	From, Until, Now int64
+	// Length is how long an element lasts, 0 if nobody knows.
+	Length  int64
+	Workers int
+}
+
+// reserved counts the workers that reservations keep.
+func (y Why) reserved() (n int) {
+	for _, r := range y.Reserved {
+		n += r.Workers
+	}
+	return n
+}
+
+// text says what is reserved, of so many that fit.
+func (r Reserved) text(fit int) string {
+	workers := some(r.Workers, fit, "fitting worker") + verb(r.Workers, " is", " are")
+	switch {
+	case r.Now >= r.From:
+		return fmt.Sprintf("%s reserved by %s until %s", workers, r.Name, job.FormatClock(r.Until, r.Now))
+	case r.Length > 0:
+		return fmt.Sprintf("%s kept for reservation %s from %s, and it is expected to take %s", workers, r.Name, job.FormatClock(r.From, r.Now),
+			job.FormatDuration(time.Duration(r.Length)*time.Millisecond))
+	}
+	return fmt.Sprintf("%s kept for reservation %s from %s, and nobody knows that it ends before", workers, r.Name, job.FormatClock(r.From, r.Now))
+}
+
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
-	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room,
+	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room, reserved,
 	// preemption or turn.
 	Kind string
 	// Text is a sentence without a full stop.
@@ -119,7 +152,7 @@ type Reason struct {
 }
 
 // Short reports whether there are fewer workers than it takes that could run it if nothing else ran.
-func (y Why) Short() bool { return y.Busy+y.Open < max(y.Nodes, 1) }
+func (y Why) Short() bool { return y.Busy+y.Open+y.reserved() < max(y.Nodes, 1) }
 
 // String is the reasons in one, separated by semicolons.
 func (y Why) String() string { return strings.Join(y.Lines(), "; ") }
@@ -151,7 +184,8 @@ func (y Why) Reasons() []Reason {
 	if y.Workers == 0 {
 		return append(out, Reason{"no_worker", "there is no worker"})
 	}
-	fit := y.Busy + y.Open
+	held := y.reserved()
+	fit := y.Busy + y.Open + held
 	switch {
 	case fit == 0:
 		out = append(out, Reason{"no_worker", "no worker can run it now"})
@@ -159,6 +193,7 @@ func (y Why) Reasons() []Reason {
 		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at once; %d could run it now", y.Nodes, fit)})
 	case y.Open > 0 && y.Open >= y.Nodes:
 		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
+	case held == fit:
 	case y.Nodes > 1:
 		open := fmt.Sprintf("%d %s", y.Open, verb(y.Open, "has", "have"))
 		if y.Open == 0 {
@@ -168,6 +203,9 @@ func (y Why) Reasons() []Reason {
 			Reason{"no_room", y.busy()})
 	default:
 		out = append(out, Reason{"no_room", y.busy()})
+	}
+	for _, r := range y.Reserved {
+		out = append(out, Reason{"reserved", r.text(fit)})
 	}
 	if y.Leaving > 0 {
 		n := fmt.Sprintf("%d attempts make room on worker %s", y.Leaving, y.LeavingOn)
@@ -310,7 +348,7 @@ func (y Why) busy() string {
 		}
 		add(y.NoOther, "has", "have", "too little free (needs "+strings.Join(others, "; ")+")")
 	}
-	return some(y.Busy, y.Busy+y.Open, "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
+	return some(y.Busy, y.Busy+y.Open+y.reserved(), "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
 }
 
 // excluded is a line for each thing that rules workers out.
