@@ -29,6 +29,10 @@ func (s *State) Apply(e Event) {
 		s.applyQueue(e)
 	case PoolSet:
 		s.applyPool(e)
+	case ReservationSet:
+		s.applyReservation(e)
+	case ReservationRemoved:
+		s.applyUnreserved(e.Name)
 	case TokenSet:
 		s.applyToken(e.Token)
 	case SpecAdded:

@@ -89,19 +89,20 @@ func BenchmarkJobs(b *testing.B) {
 // nothing is a sink that keeps only which jobs have ended.
 type nothing struct{ jobs []job.ID }
 
-func (nothing) Counters(CountersImage, uint64)      {}
-func (nothing) Namespace(NamespaceSet, uint64)      {}
-func (nothing) Queue(QueueImage, uint64)            {}
-func (nothing) Pool(PoolSet, uint64)                {}
-func (nothing) Token(Token, uint64)                 {}
-func (nothing) Worker(uint64, *WorkerImage, uint64) {}
-func (nothing) Learned(LearnedImage, uint64)        {}
-func (nothing) Use(string, UseImage, uint64)        {}
-func (nothing) Key(string, *KeyImage, uint64)       {}
-func (nothing) Spec(job.ID, Hash, []byte)           {}
-func (nothing) Chunk(ChunkImage, uint64)            {}
-func (nothing) Past(PastAttempt, uint64)            {}
-func (nothing) Output(OutputImage, uint64)          {}
+func (nothing) Counters(CountersImage, uint64)              {}
+func (nothing) Namespace(NamespaceSet, uint64)              {}
+func (nothing) Queue(QueueImage, uint64)                    {}
+func (nothing) Pool(PoolSet, uint64)                        {}
+func (nothing) Reservation(string, *ReservationSet, uint64) {}
+func (nothing) Token(Token, uint64)                         {}
+func (nothing) Worker(uint64, *WorkerImage, uint64)         {}
+func (nothing) Learned(LearnedImage, uint64)                {}
+func (nothing) Use(string, UseImage, uint64)                {}
+func (nothing) Key(string, *KeyImage, uint64)               {}
+func (nothing) Spec(job.ID, Hash, []byte)                   {}
+func (nothing) Chunk(ChunkImage, uint64)                    {}
+func (nothing) Past(PastAttempt, uint64)                    {}
+func (nothing) Output(OutputImage, uint64)                  {}
 func (n *nothing) Job(m JobImage) {
 	if m.State.Terminal() {
 		n.jobs = append(n.jobs, m.ID)

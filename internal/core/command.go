@@ -138,6 +138,12 @@ type PutPool struct {
 	Known bool
 }
 
+// PutReservation makes a reservation, or another of one of that name. The reply is a ReservationView.
+type PutReservation struct{ ReservationSet }
+
+// RemoveReservation ends a reservation.
+type RemoveReservation struct{ Name string }
+
 // PutToken makes a token.
 type PutToken struct{ Token Token }
 
@@ -208,27 +214,29 @@ type Drain struct {
 // Tick decides what has come due.
 type Tick struct{}
 
-func (Submit) command()        {}
-func (Cancel) command()        {}
-func (Hold) command()          {}
-func (Update) command()        {}
-func (ReleaseSlot) command()   {}
-func (PutNamespace) command()  {}
-func (PutQueue) command()      {}
-func (PutPool) command()       {}
-func (PutToken) command()      {}
-func (RevokeToken) command()   {}
-func (WorkerHello) command()   {}
-func (WorkerHeld) command()    {}
-func (WorkerLeaving) command() {}
-func (WorkerClosed) command()  {}
-func (WorkerSilent) command()  {}
-func (WorkerReport) command()  {}
-func (Drain) command()         {}
-func (Leap) command()          {}
-func (RaiseFormat) command()   {}
-func (Digest) command()        {}
-func (Tick) command()          {}
+func (Submit) command()            {}
+func (Cancel) command()            {}
+func (Hold) command()              {}
+func (Update) command()            {}
+func (ReleaseSlot) command()       {}
+func (PutNamespace) command()      {}
+func (PutQueue) command()          {}
+func (PutPool) command()           {}
+func (PutReservation) command()    {}
+func (RemoveReservation) command() {}
+func (PutToken) command()          {}
+func (RevokeToken) command()       {}
+func (WorkerHello) command()       {}
+func (WorkerHeld) command()        {}
+func (WorkerLeaving) command()     {}
+func (WorkerClosed) command()      {}
+func (WorkerSilent) command()      {}
+func (WorkerReport) command()      {}
+func (Drain) command()             {}
+func (Leap) command()              {}
+func (RaiseFormat) command()       {}
+func (Digest) command()            {}
+func (Tick) command()              {}
 
 // Send is a message for a worker, to go out once the decision is durable.
 type Send struct {

@@ -64,6 +64,10 @@ func (s *State) Decide(in Input, c Command) (Decision, error) {
 		return s.decideQueue(in, c)
 	case PutPool:
 		return s.decidePool(c)
+	case PutReservation:
+		return s.decideReserve(in, c)
+	case RemoveReservation:
+		return s.decideUnreserve(c)
 	case PutToken:
 		return s.decideToken(c)
 	case RevokeToken:
@@ -192,6 +196,7 @@ func (s *State) decideTick(in Input) (Decision, error) {
 			}
 		}
 	}()
+	s.passed(&d, in.Now)
 	for len(fired) < most && len(d.Events) < most {
 		if len(s.timers) == 0 || s.timers[0].at > in.Now {
 			break
@@ -291,7 +296,7 @@ func planWorker(w *worker) plan.Worker {
 	h := &w.hello
 	out := plan.Worker{
 		ID: w.id, Name: h.Name, Capacity: w.offers, Overcommit: w.over, Slots: h.Slots, Prefetch: h.Prefetch,
-		Executors: h.Executors, Functions: h.Functions, Labels: w.labels(), Accepts: w.accepts(),
+		Executors: h.Executors, Functions: h.Functions, Labels: w.labels(), Accepts: w.accepts(), Reserved: w.windows,
 	}
 	if !w.away && !w.draining {
 		out.Unfit = h.Unfit

@@ -26,6 +26,11 @@ func (l *lab) describe(e Event) string {
 		return "queue " + e.Namespace + "/" + e.Name + when(e.Paused, " paused") + when(e.Policy != job.QueuePolicy{}, " "+inJSON(e.Policy))
 	case PoolSet:
 		return "pool " + e.Name + " gives away " + e.Policy.Overcommit.String()
+	case ReservationSet:
+		return fmt.Sprintf("reservation %s of %s%s%s from %s until %s", e.Name, e.Pool, strings.Join(e.Workers, ","), strings.Join(e.Where, ","), l.clock(e.From), l.clock(e.Until)) +
+			when(e.Namespace != "", " for "+e.Namespace+"/"+e.Queue)
+	case ReservationRemoved:
+		return "reservation " + e.Name + " is over"
 	case TokenSet:
 		return "token " + e.Token.Name + when(e.Token.Revoked > 0, " revoked")
 	case SpecAdded:

@@ -67,6 +67,23 @@ type PoolSet struct {
 	Policy job.PoolPolicy
 }
 
+// ReservationSet sets workers aside from a moment until another, in Unix milliseconds.
+type ReservationSet struct {
+	Name string
+	// Pool, Workers and Where say which: those of a pool, those of these names, or those that have all
+	// of these labels, key=value or key alone.
+	Pool           string
+	Workers, Where []string
+	From, Until    int64
+	// Lead is how long before nothing of unknown length starts there, in milliseconds.
+	Lead int64
+	// Namespace and Queue are for whom: all of the namespace without a queue, nobody without both.
+	Namespace, Queue string
+}
+
+// ReservationRemoved ends a reservation, or says that it is over.
+type ReservationRemoved struct{ Name string }
+
 // TokenSet makes, changes or revokes a token. It holds a hash, never a secret.
 type TokenSet struct{ Token Token }
 
@@ -344,35 +361,37 @@ type WorkerForgotten struct {
 	Lost bool
 }
 
-func (EpochStarted) event()    {}
-func (FormatRaised) event()    {}
-func (StateDigested) event()   {}
-func (NamespaceSet) event()    {}
-func (QueueSet) event()        {}
-func (PoolSet) event()         {}
-func (TokenSet) event()        {}
-func (SpecAdded) event()       {}
-func (JobSubmitted) event()    {}
-func (JobWoken) event()        {}
-func (AfterMet) event()        {}
-func (TaskReady) event()       {}
-func (ElementsOpened) event()  {}
-func (ElementsEnded) event()   {}
-func (ElementWoken) event()    {}
-func (JobEnded) event()        {}
-func (AttemptAssigned) event() {}
-func (AttemptStarted) event()  {}
-func (AttemptEnded) event()    {}
-func (AttemptReturned) event() {}
-func (AttemptRecalled) event() {}
-func (AttemptStopped) event()  {}
-func (AttemptsStopped) event() {}
-func (CancelRequested) event() {}
-func (HoldSet) event()         {}
-func (JobChanged) event()      {}
-func (SlotReleased) event()    {}
-func (WorkerJoined) event()    {}
-func (WorkerAway) event()      {}
-func (WorkerDrained) event()   {}
-func (WorkerUnfit) event()     {}
-func (WorkerForgotten) event() {}
+func (EpochStarted) event()       {}
+func (FormatRaised) event()       {}
+func (StateDigested) event()      {}
+func (NamespaceSet) event()       {}
+func (QueueSet) event()           {}
+func (PoolSet) event()            {}
+func (ReservationSet) event()     {}
+func (ReservationRemoved) event() {}
+func (TokenSet) event()           {}
+func (SpecAdded) event()          {}
+func (JobSubmitted) event()       {}
+func (JobWoken) event()           {}
+func (AfterMet) event()           {}
+func (TaskReady) event()          {}
+func (ElementsOpened) event()     {}
+func (ElementsEnded) event()      {}
+func (ElementWoken) event()       {}
+func (JobEnded) event()           {}
+func (AttemptAssigned) event()    {}
+func (AttemptStarted) event()     {}
+func (AttemptEnded) event()       {}
+func (AttemptReturned) event()    {}
+func (AttemptRecalled) event()    {}
+func (AttemptStopped) event()     {}
+func (AttemptsStopped) event()    {}
+func (CancelRequested) event()    {}
+func (HoldSet) event()            {}
+func (JobChanged) event()         {}
+func (SlotReleased) event()       {}
+func (WorkerJoined) event()       {}
+func (WorkerAway) event()         {}
+func (WorkerDrained) event()      {}
+func (WorkerUnfit) event()        {}
+func (WorkerForgotten) event()    {}

@@ -19,6 +19,8 @@ type Sink interface {
 	Queue(QueueImage, uint64)
 	// Pool is given a pool without anything in its policy when nothing is said of it any more.
 	Pool(PoolSet, uint64)
+	// Reservation is given nil for one that is gone.
+	Reservation(name string, m *ReservationSet, seq uint64)
 	Token(Token, uint64)
 	// Worker is given nil for a worker that is gone.
 	Worker(id uint64, image *WorkerImage, seq uint64)
@@ -199,6 +201,9 @@ func (s *State) Export(sink Sink) {
 	for _, name := range s.poolNames {
 		sink.Pool(PoolSet{Name: name, Policy: s.pools[name]}, s.seq)
 	}
+	for _, name := range s.reservationNames {
+		sink.Reservation(name, s.reservations[name], s.seq)
+	}
 	for _, id := range s.tokenIDs {
 		sink.Token(*s.tokens[id], s.seq)
 	}
@@ -239,6 +244,8 @@ func (s *State) encodeObject(k objectKey) {
 		f.sink.Key(k.key, s.keyImage(keyName(k.key)), f.seq)
 	case KindPool:
 		f.sink.Pool(PoolSet{Name: k.key, Policy: s.pools[k.key]}, f.seq)
+	case KindReservation:
+		f.sink.Reservation(k.key, s.reservations[k.key], f.seq)
 	case KindToken:
 		f.sink.Token(*s.tokens[k.key], f.seq)
 	case KindWorker:

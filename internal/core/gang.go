@@ -67,7 +67,7 @@ func (s *State) placeTeam(j *jobState, p plan.Placement, now int64) (out []Attem
 			return nil
 		}
 		devices, fits := s.placeOn(w, need)
-		if !fits {
+		if !fits || w.against(j.queue, s.plan.Lasts(p.Group), now) {
 			return nil
 		}
 		out = append(out, AttemptAssigned{

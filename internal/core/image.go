@@ -17,15 +17,16 @@ func (u UID) String() string { return hex.EncodeToString(u[:]) }
 
 // Kinds of objects, as the tables number them. The numbers are stored.
 const (
-	KindCounters  uint8 = 1
-	KindNamespace uint8 = 2
-	KindQueue     uint8 = 3
-	KindToken     uint8 = 4
-	KindWorker    uint8 = 5
-	KindLearned   uint8 = 6
-	KindKey       uint8 = 7
-	KindUse       uint8 = 9
-	KindPool      uint8 = 10
+	KindCounters    uint8 = 1
+	KindNamespace   uint8 = 2
+	KindQueue       uint8 = 3
+	KindToken       uint8 = 4
+	KindWorker      uint8 = 5
+	KindLearned     uint8 = 6
+	KindKey         uint8 = 7
+	KindUse         uint8 = 9
+	KindPool        uint8 = 10
+	KindReservation uint8 = 11
 )
 
 // CountersImage is the core's own counters as the tables keep them.
@@ -284,7 +285,7 @@ func (s *State) chunkImage(j *jobState, ti uint32, c int) ChunkImage {
 }
 
 // Loaded rebuilds a state from images. Call its methods in the order in which
-// recovery reads: counters, namespaces, queues, tokens, workers, what was learned and pools, then for each
+// recovery reads: counters, namespaces, queues, tokens, workers, what was learned, pools and reservations, then for each
 // job its spec, the job, its chunks; Finish at the end.
 type Loaded struct{ s *State }
 
@@ -317,6 +318,9 @@ func (l *Loaded) Key(m KeyImage) {
 
 // Pool restores how a pool is given away.
 func (l *Loaded) Pool(e PoolSet) { l.s.applyPool(e) }
+
+// Reservation restores a reservation.
+func (l *Loaded) Reservation(e ReservationSet) { l.s.applyReservation(e) }
 
 // Token restores a token.
 func (l *Loaded) Token(t Token) { l.s.applyToken(t) }

@@ -75,6 +75,7 @@ func (g *judge) given(l *lab, e AttemptAssigned) {
 	w, asks := l.s.workers[e.Worker], l.s.attempts[e.Fence].needs()
 	g.lonesome(l, e)
 	has := l.gives(w)
+	g.reserved(l, w, e)
 	if e.Prefetched {
 		if e.Devices != "" || mayHaveIDs(asks) {
 			l.fail("%d asks for %+v and is sent ahead, with the devices %q", e.Fence, asks, e.Devices)

@@ -466,7 +466,7 @@ func (l *lab) cutOff(c Command, steps int) {
 func (l *lab) failOver() {
 	l.recording = false
 	recovered, hot := l.recovered(), l.follow()
-	if diff := gocmp.Diff(recovered.dump(), hot.dump(), byValue()); diff != "" {
+	if diff := gocmp.Diff(recovered.dumpAt(l.now), hot.dumpAt(l.now), byValue()); diff != "" {
 		l.fail("a server that followed differs from one that starts now:\n%s", diff)
 	}
 	l.checkPayloads(hot)

@@ -2,7 +2,7 @@ package core
 
 import "github.com/reeve-scheduler/reeve/internal/job"
 
-// partObjects bounds the namespaces, pools, tokens, workers and keys that were learned of in one part
+// partObjects bounds the namespaces, pools, reservations, tokens, workers and keys that were learned of in one part
 // of a state.
 const partObjects = 200
 
@@ -20,7 +20,7 @@ func (s *State) EndOfPart(from job.ID, tasks int, slice uint64) job.ID {
 			room -= passed * len(j.tasks)
 		}
 	}
-	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.poolNames), len(s.tokenIDs), len(s.workerIDs), len(s.learned.Entries()), len(s.limits.Owing()))) {
+	if seen := (slice + 1) * partObjects; seen < uint64(max(len(s.spaceNames), len(s.poolNames), len(s.reservationNames), len(s.tokenIDs), len(s.workerIDs), len(s.learned.Entries()), len(s.limits.Owing()))) {
 		return max(from, last) // there are no more jobs, but the rest is not through yet
 	}
 	return LastJob
@@ -36,6 +36,9 @@ func (s *State) ExportPart(sink Sink, e StateDigested) {
 	}
 	for _, name := range window(s.poolNames, e.Slice) {
 		sink.Pool(PoolSet{Name: name, Policy: s.pools[name]}, s.seq)
+	}
+	for _, name := range window(s.reservationNames, e.Slice) {
+		sink.Reservation(name, s.reservations[name], s.seq)
 	}
 	for _, id := range window(s.tokenIDs, e.Slice) {
 		sink.Token(*s.tokens[id], s.seq)

@@ -28,6 +28,7 @@ func (s *State) Place(now int64, most int) Decision {
 		p, ok := s.plan.Next(now)
 		if !ok {
 			s.recall(&d, most)
+			s.clear(&d, now, most)
 			s.makeRoom(&d, now, most)
 			break
 		}
@@ -88,7 +89,7 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	if !p.Prefetch {
 		devices, fits = s.placeOn(w, need)
 	}
-	if position < 0 || !fits || !apart(t, spec, w) || t.state(position) != job.Pending {
+	if position < 0 || !fits || !apart(t, spec, w) || t.state(position) != job.Pending || w.against(j.queue, s.plan.Lasts(p.Group), now) {
 		s.plan.SetReady(p.Group, 0)
 		return AttemptAssigned{}, false
 	}

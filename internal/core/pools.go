@@ -92,10 +92,11 @@ func (s *State) applyPool(e PoolSet) {
 	s.flush.object(objectKey{KindPool, e.Name})
 }
 
-// present tells the plan of a worker as its pool gives it away.
+// present tells the plan of a worker as its pool gives it away, and what it is reserved for.
 func (s *State) present(w *worker) {
 	w.over = s.pools[w.pool()].Overcommit.Besides(w.hello.Devices)
 	w.offers = w.over.Of(w.hello.Capacity)
+	w.windows = s.windowsOf(w)
 	s.plan.SetWorker(planWorker(w))
 }
 

@@ -49,6 +49,7 @@ func TestCoreHoldsUnderAnything(t *testing.T) {
 			"pause":     m.pauseSome,
 			"policy":    m.policySome,
 			"pool":      m.poolSome,
+			"reserve":   m.reserveSome,
 			"update":    m.updateSome,
 			"tick":      m.tickSome,
 			"raise":     m.raiseSome,
@@ -98,7 +99,7 @@ func (m *machine) checkExport() {
 	if err != nil {
 		m.fail("an export can't be loaded: %v", err)
 	}
-	if diff := cmp.Diff(m.s.dump(), again.dump(), byValue()); diff != "" || whole.twice != "" {
+	if diff := cmp.Diff(m.s.dumpAt(m.now), again.dumpAt(m.now), byValue()); diff != "" || whole.twice != "" {
 		m.fail("what is loaded from an export at %d differs (%s) (-state +loaded):\n%s", m.s.Seq(), whole.twice, diff)
 	}
 }
@@ -264,12 +265,12 @@ func (m *machine) reportStale(t *rapid.T) {
 	if a := m.s.attempts[f]; a != nil && a.worker.id == w.id {
 		t.Skip("it is its own")
 	}
-	before := m.s.dump()
+	before := m.s.dumpAt(m.now)
 	m.report(w, link.Report{
 		Started: []link.Started{{Fence: f, At: m.now}}, Returned: []link.Fence{f},
 		Ended: []link.Result{{Fence: f, Cause: job.Cause{Kind: job.CauseExit, Code: 1}}},
 	})
-	if diff := cmp.Diff(before, m.s.dump(), byValue()); diff != "" {
+	if diff := cmp.Diff(before, m.s.dumpAt(m.now), byValue()); diff != "" {
 		t.Fatalf("a report about fence %d, which is not the worker's, did something:\n%s", f, diff)
 	}
 }

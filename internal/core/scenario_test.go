@@ -34,6 +34,7 @@ var update = flag.Bool("update", false, "write the scenarios' output anew")
 //	drain NAME [stop|off] | pause QUEUE | resume QUEUE | namespace NAME
 //	format | queue NAME [limit=running/2+cpu/3] [rate=2/10s] [burst=3] [order=fair] [ageing=1h] | space NAME [limit=] [pending=] | let-go KEY REF
 //	update JOB [priority=N] [queue=NAME] [front=yes|no]
+//	reserve NAME workers=w1,w2|pool=P|where=LABEL [from=10s] [for=1h] [lead=1h] [queue=NAME] | unreserve NAME
 //	limits | show JOB... | explain JOB | explain ELEMENT | outlook JOB | plan | workers | flush | fail-over
 //
 // Indented lines are messages that a worker hears. After each command what a
@@ -138,6 +139,8 @@ func (sc *scenario) run(words []string, body string) {
 		reply, err = sc.runWorker(name, rest, opts)
 	case "cancel", "kill", "hold", "release":
 		reply, err = sc.runChange(name, rest[0], opts)
+	case "reserve", "unreserve":
+		reply, err = sc.runReserve(name, rest[0], opts)
 	case "pause", "resume":
 		_, err = sc.turn(PutQueue{Namespace: DefaultName, Name: rest[0], Paused: new(name == "pause")})
 	case "namespace":

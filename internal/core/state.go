@@ -42,10 +42,15 @@ type State struct {
 	// pools is how pools are given away, where anybody has said so.
 	pools     map[string]job.PoolPolicy
 	poolNames []string
-	tokens    map[string]*Token
-	tokenIDs  []string
-	workers   map[uint64]*worker
-	workerIDs []uint64
+	// reservations are what workers are set aside for. cleared is those of which what had been sent
+	// ahead to their workers was asked back, as far as this process knows: to ask twice does no harm.
+	reservations     map[string]*ReservationSet
+	reservationNames []string
+	cleared          map[string]bool
+	tokens           map[string]*Token
+	tokenIDs         []string
+	workers          map[uint64]*worker
+	workerIDs        []uint64
 	// instances is the workers that say they are the same: more than one while one that
 	// was replaced from another place has not been forgotten.
 	instances map[string][]uint64
@@ -335,6 +340,8 @@ type worker struct {
 	// a place have.
 	offers, used job.Resources
 	over         job.Factors
+	// windows is what it is reserved for.
+	windows []plan.Window
 	// awaits counts the attempts that ended here and await the others of their gang: they speak of it.
 	awaits int
 }
@@ -347,6 +354,7 @@ func New(config Config) *State {
 	s := &State{
 		config: config, format: FirstFormat, nextJob: 1, nextWorker: 1, nextFence: 1,
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{}, pools: map[string]job.PoolPolicy{},
+		reservations: map[string]*ReservationSet{}, cleared: map[string]bool{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
 		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(), learned: predict.New(predict.MaxKeys), limits: limits{Keys: limit.New()},

@@ -25,6 +25,7 @@ type tables struct {
 	queues   map[string]QueueImage
 	keys     map[string]*KeyImage
 	pools    map[string]PoolSet
+	reserved map[string]*ReservationSet
 	tokens   map[string]Token
 	workers  map[uint64]*WorkerImage
 	learned  map[int]LearnedImage
@@ -59,12 +60,13 @@ func put[K comparable, V any](t *tables, m *map[K]V, k K, v V) {
 	(*m)[k] = v
 }
 
-func (t *tables) Counters(m CountersImage, _ uint64) { t.counters = &m }
-func (t *tables) Namespace(m NamespaceSet, _ uint64) { put(t, &t.spaces, m.Name, m) }
-func (t *tables) Queue(m QueueImage, _ uint64)       { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
-func (t *tables) Pool(m PoolSet, _ uint64)           { put(t, &t.pools, m.Name, m) }
-func (t *tables) Token(m Token, _ uint64)            { put(t, &t.tokens, m.ID, m) }
-func (t *tables) Learned(m LearnedImage, _ uint64)   { put(t, &t.learned, m.Slot, m) }
+func (t *tables) Counters(m CountersImage, _ uint64)                   { t.counters = &m }
+func (t *tables) Namespace(m NamespaceSet, _ uint64)                   { put(t, &t.spaces, m.Name, m) }
+func (t *tables) Queue(m QueueImage, _ uint64)                         { put(t, &t.queues, m.Namespace+"/"+m.Name, m) }
+func (t *tables) Pool(m PoolSet, _ uint64)                             { put(t, &t.pools, m.Name, m) }
+func (t *tables) Reservation(name string, m *ReservationSet, _ uint64) { put(t, &t.reserved, name, m) }
+func (t *tables) Token(m Token, _ uint64)                              { put(t, &t.tokens, m.ID, m) }
+func (t *tables) Learned(m LearnedImage, _ uint64)                     { put(t, &t.learned, m.Slot, m) }
 func (t *tables) Use(row string, m UseImage, _ uint64) {
 	put(t, &t.use, row, m)
 }
@@ -104,6 +106,7 @@ func (t *tables) take(f *tables) (ended []job.ID) {
 	merge(&t.keys, f.keys)
 	merge(&t.use, f.use)
 	merge(&t.pools, f.pools)
+	merge(&t.reserved, f.reserved)
 	merge(&t.tokens, f.tokens)
 	merge(&t.workers, f.workers)
 	merge(&t.learned, f.learned)
@@ -173,6 +176,11 @@ func (t *tables) load(config Config) (*State, error) {
 			l.Pool(p)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(t.reserved)) {
+		if m := t.reserved[name]; m != nil {
+			l.Reservation(*m)
+		}
+	}
 	for _, row := range slices.Sorted(maps.Keys(t.use)) {
 		if m := t.use[row]; m.At != 0 {
 			if err := l.Use(m); err != nil {
@@ -221,6 +229,7 @@ type dumped struct {
 	Spaces   []NamespaceView
 	Queues   []QueueView
 	Pools    []PoolView
+	Reserved []ReservationView
 	Paid     map[string]int64 // by queue or key
 	Loads    map[string]dumpedLoad
 	Tokens   []Token
@@ -280,7 +289,7 @@ func (s *State) dumpAt(now int64) dumped {
 	s.plan.Age(far, math.MaxInt) // when which copy was last looked at makes no difference then
 	d := dumped{
 		Counters: s.countersImage(), Seq: s.seq, Live: s.live,
-		Spaces: s.Namespaces(), Pools: s.Pools(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
+		Spaces: s.Namespaces(), Pools: s.Pools(), Reserved: s.Reservations(), Tokens: s.Tokens(), Keys: map[string]job.ID{}, Waiters: map[job.ID][]job.ID{}, Specs: map[Hash]int{},
 		Timers: s.dumpTimers(), Learned: s.dumpLearned(), Paid: map[string]int64{}, Loads: map[string]dumpedLoad{}, Use: map[string]UseImage{},
 	}
 	for _, n := range s.spaceNames {

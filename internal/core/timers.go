@@ -74,12 +74,18 @@ func (h *timers) pop() timer {
 }
 
 // Due reports whether Tick has something to decide at now.
-func (s *State) Due(now int64) bool { return len(s.timers) > 0 && s.timers[0].at <= now }
+func (s *State) Due(now int64) bool {
+	over, _ := s.reservedNext()
+	return len(s.timers) > 0 && s.timers[0].at <= now || over > 0 && over <= now
+}
 
 // NextTimer is the moment, in Unix milliseconds, at which Tick has something to
 // decide, or Place may have something to assign that a rate held back; 0 for never.
 func (s *State) NextTimer() int64 {
 	at := s.opensNext()
+	if _, next := s.reservedNext(); next > 0 && (at == 0 || next < at) {
+		at = next
+	}
 	if len(s.timers) > 0 && (at == 0 || s.timers[0].at < at) {
 		at = s.timers[0].at
 	}

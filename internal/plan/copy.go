@@ -32,6 +32,14 @@ func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
 	return list, len(c.groups) > most
 }
 
+// Lasts is how long the elements of a group are expected to run, in milliseconds, 0 for unknown.
+func (x *Index) Lasts(id GroupID) int64 {
+	if at, ok := x.find(id); ok {
+		return x.groups.Get(at).Lasts()
+	}
+	return 0
+}
+
 // Worker is what was told of a worker, nothing if it is not known. What is in it must not be
 // changed.
 func (x *Index) Worker(id uint64) Worker {

@@ -96,6 +96,10 @@ type proposal struct {
 // resume lets classes that were put aside, although something of them may start, count again.
 func (x *Index) resume() {
 	for _, c := range x.aside {
+		if len(x.calendars) > 0 {
+			x.move(c, active) // another of its groups may start on a worker that has gained nothing
+			continue
+		}
 		c.tried = false
 		x.refreshClass(c)
 	}

@@ -81,6 +81,10 @@ func (r *reader) kindOfEvent() core.Event {
 		return m.queueSet()
 	case kindPoolSet:
 		return m.poolSet()
+	case kindReservationSet:
+		return m.reservationSet()
+	case kindReservationRemoved:
+		return m.reservationRemoved()
 	case kindTokenSet:
 		return m.tokenSet()
 	case kindAttemptAssigned:

@@ -10,38 +10,40 @@ import (
 
 // The numbers of the kinds of events are stored. Numbers are never used again.
 const (
-	kindEpochStarted    field.Number = 1
-	kindNamespaceSet    field.Number = 2
-	kindQueueSet        field.Number = 3
-	kindTokenSet        field.Number = 4
-	kindSpecAdded       field.Number = 5
-	kindJobSubmitted    field.Number = 6
-	kindJobWoken        field.Number = 7
-	kindAfterMet        field.Number = 8
-	kindTaskReady       field.Number = 9
-	kindElementsOpened  field.Number = 10
-	kindElementsEnded   field.Number = 11
-	kindElementWoken    field.Number = 12
-	kindJobEnded        field.Number = 13
-	kindAttemptAssigned field.Number = 14
-	kindAttemptStarted  field.Number = 15
-	kindAttemptEnded    field.Number = 16
-	kindAttemptReturned field.Number = 17
-	kindAttemptRecalled field.Number = 18
-	kindAttemptStopped  field.Number = 19
-	kindCancelRequested field.Number = 20
-	kindHoldSet         field.Number = 21
-	kindWorkerJoined    field.Number = 22
-	kindWorkerAway      field.Number = 23
-	kindWorkerDrained   field.Number = 24
-	kindWorkerForgotten field.Number = 25
-	kindWorkerUnfit     field.Number = 26
-	kindAttemptsStopped field.Number = 27
-	kindFormatRaised    field.Number = 28
-	kindStateDigested   field.Number = 29
-	kindSlotReleased    field.Number = 30
-	kindJobChanged      field.Number = 31
-	kindPoolSet         field.Number = 32
+	kindEpochStarted       field.Number = 1
+	kindNamespaceSet       field.Number = 2
+	kindQueueSet           field.Number = 3
+	kindTokenSet           field.Number = 4
+	kindSpecAdded          field.Number = 5
+	kindJobSubmitted       field.Number = 6
+	kindJobWoken           field.Number = 7
+	kindAfterMet           field.Number = 8
+	kindTaskReady          field.Number = 9
+	kindElementsOpened     field.Number = 10
+	kindElementsEnded      field.Number = 11
+	kindElementWoken       field.Number = 12
+	kindJobEnded           field.Number = 13
+	kindAttemptAssigned    field.Number = 14
+	kindAttemptStarted     field.Number = 15
+	kindAttemptEnded       field.Number = 16
+	kindAttemptReturned    field.Number = 17
+	kindAttemptRecalled    field.Number = 18
+	kindAttemptStopped     field.Number = 19
+	kindCancelRequested    field.Number = 20
+	kindHoldSet            field.Number = 21
+	kindWorkerJoined       field.Number = 22
+	kindWorkerAway         field.Number = 23
+	kindWorkerDrained      field.Number = 24
+	kindWorkerForgotten    field.Number = 25
+	kindWorkerUnfit        field.Number = 26
+	kindAttemptsStopped    field.Number = 27
+	kindFormatRaised       field.Number = 28
+	kindStateDigested      field.Number = 29
+	kindSlotReleased       field.Number = 30
+	kindJobChanged         field.Number = 31
+	kindPoolSet            field.Number = 32
+	kindReservationSet     field.Number = 33
+	kindReservationRemoved field.Number = 34
 )
 
 // eventsField is the number of the events in a batch.
@@ -136,6 +138,12 @@ func putEvent(b []byte, e core.Event) ([]byte, bool) {
 	case core.PoolSet:
 		b, at = field.Begin(b, kindPoolSet)
 		b = putPool(b, &e)
+	case core.ReservationSet:
+		b, at = field.Begin(b, kindReservationSet)
+		b = putReservation(b, &e)
+	case core.ReservationRemoved:
+		b, at = field.Begin(b, kindReservationRemoved)
+		b = field.String(b, 1, e.Name)
 	case core.TokenSet:
 		b, at = field.Begin(b, kindTokenSet)
 		b = putToken(b, 1, &e.Token)
@@ -217,6 +225,13 @@ func putQueue(b []byte, e *core.QueueSet) []byte {
 	b = field.String(field.String(b, 1, e.Namespace), 2, e.Name)
 	b = field.Int(field.Bool(b, 3, e.Paused), 4, e.Created)
 	return putQueuePolicy(b, 5, &e.Policy)
+}
+
+func putReservation(b []byte, e *core.ReservationSet) []byte {
+	b = field.String(field.String(b, 1, e.Name), 2, e.Pool)
+	b = field.Strings(field.Strings(b, 3, e.Workers), 4, e.Where)
+	b = field.Int(field.Int(field.Int(b, 5, e.From), 6, e.Until), 7, e.Lead)
+	return field.String(field.String(b, 8, e.Namespace), 9, e.Queue)
 }
 
 func putPool(b []byte, e *core.PoolSet) []byte {

@@ -37,6 +37,7 @@ func TestFormats(t *testing.T) {
 		core.QueueSet{Name: "night", Paused: true}:                                   core.FirstFormat,
 		core.QueueSet{Policy: job.QueuePolicy{Order: job.ByAge}}:                     core.FormatLimits,
 		core.PoolSet{Name: "night"}:                                                  core.FormatPools,
+		core.ReservationRemoved{Name: "night"}:                                       core.FormatReservations,
 		core.SlotReleased{Job: 1}:                                                    core.FormatLimits,
 		core.NamespaceSet{Name: "team"}:                                              core.FirstFormat,
 		core.NamespaceSet{Policy: job.NamespacePolicy{Limit: job.Limit{Running: 1}}}: core.FormatLimits,

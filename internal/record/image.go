@@ -9,11 +9,12 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/record/field"
+	"github.com/reeve-scheduler/reeve/internal/record/format"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
 func putJob(b []byte, m *core.JobImage) []byte {
-	b = field.Uint(b, formatField, needsOfJob(m))
+	b = field.Uint(b, formatField, format.OfJob(m))
 	b = field.Bytes(b, 2, m.UID[:])
 	b = field.Signed(b, 3, int64(m.Priority))
 	b = field.Bytes(b, 4, m.Params)

@@ -123,6 +123,9 @@ func (l *Loader) restore(row *store.ObjectRow) error {
 	case core.KindPool:
 		m := r.only()
 		l.into.Pool(m.poolSet())
+	case core.KindReservation:
+		m := r.only()
+		l.into.Reservation(m.reservationSet())
 	case core.KindKey:
 		if k := r.key(); r.Err() == nil {
 			l.into.Key(k)

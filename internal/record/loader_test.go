@@ -40,6 +40,7 @@ func small(t *testing.T) (*core.State, *store.Flush) {
 	decide(core.PutQueue{Namespace: "a-team", Name: "night", Create: true, Change: job.QueueChange{Limit: &job.Limit{Running: 3}}})
 	decide(core.PutQueue{Namespace: "a-team", Name: "night", Paused: new(true)})
 	decide(core.PutPool{Name: "default", Change: job.PoolChange{Overcommit: &job.Factors{CPU: 1500, Other: "licence=2000"}}})
+	decide(core.PutReservation{ReservationSet: core.ReservationSet{Name: "night", Pool: "default", From: 900_000, Until: 1_000_000, Lead: 1}})
 	decide(core.PutToken{Token: core.Token{ID: "t1", Name: "ci", Hash: [32]byte{1}, Scopes: []string{"submit"}}})
 	decide(core.WorkerHello{Hello: link.Hello{
 		Protocol: link.Protocol, Name: "w1", Instance: "i1", Incarnation: 9, Slots: 1, Capacity: job.Resources{CPU: 4000, Memory: 1 << 30},
@@ -116,6 +117,9 @@ func TestLoaderRebuilds(t *testing.T) {
 	}
 	if p := back.Pools(); len(p) != 1 || p[0].Policy.Overcommit != (job.Factors{CPU: 1500, Other: "licence=2000"}) || p[0].Offers.CPU != 6000 {
 		t.Errorf("the pools are %+v", p)
+	}
+	if r := back.Reservations(); len(r) != 1 || r[0].Pool != "default" || r[0].Until != 1_000_000 || len(r[0].Reserves) != 1 {
+		t.Errorf("the reservations are %+v", r)
 	}
 	if n := back.Namespaces(); len(n) != 2 || n[0].Policy != (job.NamespacePolicy{Pending: 100}) {
 		t.Errorf("the namespaces are %+v", n)

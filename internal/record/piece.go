@@ -6,6 +6,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record/field"
+	"github.com/reeve-scheduler/reeve/internal/record/format"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -13,7 +14,7 @@ import (
 const attemptBits = 16
 
 func putChunk(b []byte, m *core.ChunkImage) []byte {
-	b = field.Uint(b, formatField, needsOfChunk(m))
+	b = field.Uint(b, formatField, format.OfChunk(m))
 	b = field.Bytes(b, 2, m.Columns)
 	b = putSpans(b, 3, m.Open)
 	for i := range m.Retries {

@@ -95,6 +95,18 @@ func (r *reader) poolSet() (e core.PoolSet) {
 	return e
 }
 
+func (r *reader) reservationSet() (e core.ReservationSet) {
+	r.fields(func() { e.Name = r.String() }, func() { e.Pool = r.String() }, func() { e.Workers = append(e.Workers, r.String()) },
+		func() { e.Where = append(e.Where, r.String()) }, func() { e.From = r.Int() }, func() { e.Until = r.Int() }, func() { e.Lead = r.Int() },
+		func() { e.Namespace = r.String() }, func() { e.Queue = r.String() })
+	return e
+}
+
+func (r *reader) reservationRemoved() (e core.ReservationRemoved) {
+	r.fields(func() { e.Name = r.String() })
+	return e
+}
+
 func putLimit(b []byte, f field.Number, l job.Limit) []byte {
 	if l == (job.Limit{}) {
 		return b

@@ -11,6 +11,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/record/field"
+	"github.com/reeve-scheduler/reeve/internal/record/format"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -139,6 +140,16 @@ func (r *Rows) Pool(m core.PoolSet, seq uint64) {
 	r.object(core.KindPool, m.Name, seq, field.End(putPool(b, &m), at))
 }
 
+// Reservation is of core.Sink.
+func (r *Rows) Reservation(name string, m *core.ReservationSet, seq uint64) {
+	if m == nil {
+		r.gone(core.KindReservation, name, seq)
+		return
+	}
+	b, at := field.Begin(field.Uint(r.scratch, formatField, formatReservations), 2)
+	r.object(core.KindReservation, name, seq, field.End(putReservation(b, m), at))
+}
+
 // Key is of core.Sink.
 func (r *Rows) Key(row string, m *core.KeyImage, seq uint64) {
 	if m == nil {
@@ -161,7 +172,7 @@ func (r *Rows) Worker(id uint64, m *core.WorkerImage, seq uint64) {
 		r.gone(core.KindWorker, key, seq)
 		return
 	}
-	b := field.Uint(r.scratch, formatField, needsOfHello(&m.Hello))
+	b := field.Uint(r.scratch, formatField, format.OfHello(&m.Hello))
 	b = field.Uint(b, 2, m.ID)
 	b = putHello(b, 3, &m.Hello)
 	b = field.Int(b, 4, m.Joined)

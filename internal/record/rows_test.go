@@ -269,30 +269,33 @@ func blobs(from source) map[string]struct {
 	pool := filled(core.PoolSet{}, from)
 	pool.Policy.Overcommit.CPU |= 1 // else there is no row
 	rows.Pool(pool, 1)
+	reserved := filled(core.ReservationSet{}, from)
+	rows.Reservation("reservation", &reserved, 1)
 	f := &rows.flush // in the order above
 	return map[string]struct {
 		blob    []byte
 		message proto.Message
 	}{
-		"counters":  {f.Objects[0].Blob, &recordv1.CountersRow{}},
-		"namespace": {f.Objects[1].Blob, &recordv1.NamespaceRow{}},
-		"queue":     {f.Objects[2].Blob, &recordv1.QueueRow{}},
-		"token":     {f.Objects[3].Blob, &recordv1.TokenRow{}},
-		"worker":    {f.Objects[4].Blob, &recordv1.WorkerRow{}},
-		"job":       {f.Jobs[0].Blob, &recordv1.JobRow{}},
-		"chunk":     {f.Parts[0].Blob, &recordv1.ChunkRow{}},
-		"past":      {f.Parts[1].Blob, &recordv1.PastRow{}},
-		"output":    {f.Parts[2].Blob, &recordv1.OutputRow{}},
-		"raised":    {f.Objects[5].Blob, &recordv1.CountersRow{}},
-		"learned":   {f.Objects[6].Blob, &recordv1.LearnedRow{}},
-		"key":       {f.Objects[7].Blob, &recordv1.KeyRow{}},
-		"use":       {f.Objects[8].Blob, &recordv1.UseRow{}},
-		"pool":      {f.Objects[9].Blob, &recordv1.PoolRow{}},
+		"counters":    {f.Objects[0].Blob, &recordv1.CountersRow{}},
+		"namespace":   {f.Objects[1].Blob, &recordv1.NamespaceRow{}},
+		"queue":       {f.Objects[2].Blob, &recordv1.QueueRow{}},
+		"token":       {f.Objects[3].Blob, &recordv1.TokenRow{}},
+		"worker":      {f.Objects[4].Blob, &recordv1.WorkerRow{}},
+		"job":         {f.Jobs[0].Blob, &recordv1.JobRow{}},
+		"chunk":       {f.Parts[0].Blob, &recordv1.ChunkRow{}},
+		"past":        {f.Parts[1].Blob, &recordv1.PastRow{}},
+		"output":      {f.Parts[2].Blob, &recordv1.OutputRow{}},
+		"raised":      {f.Objects[5].Blob, &recordv1.CountersRow{}},
+		"learned":     {f.Objects[6].Blob, &recordv1.LearnedRow{}},
+		"key":         {f.Objects[7].Blob, &recordv1.KeyRow{}},
+		"use":         {f.Objects[8].Blob, &recordv1.UseRow{}},
+		"pool":        {f.Objects[9].Blob, &recordv1.PoolRow{}},
+		"reservation": {f.Objects[10].Blob, &recordv1.ReservationRow{}},
 	}
 }
 
 func blobNames() []string {
-	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key", "use", "pool"}
+	return []string{"counters", "namespace", "queue", "token", "worker", "job", "chunk", "past", "output", "raised", "learned", "key", "use", "pool", "reservation"}
 }
 
 func TestGoldenRows(t *testing.T) {
@@ -387,7 +390,7 @@ func FuzzRows(f *testing.F) {
 		checkFuzzed(t, err)
 		_, err = Output(store.PartRow{Kind: store.PartOutput, Blob: b})
 		checkFuzzed(t, err)
-		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey, core.KindUse, core.KindPool} {
+		for _, kind := range []uint8{core.KindCounters, core.KindNamespace, core.KindToken, core.KindWorker, core.KindLearned, core.KindKey, core.KindUse, core.KindPool, core.KindReservation} {
 			l := NewLoader(core.Config{})
 			_ = l.Object(store.ObjectRow{Kind: kind, Blob: b})
 			_, err = l.Finish(0)

@@ -26,7 +26,7 @@ func kinds() []core.Event {
 		core.JobWoken{}, core.AfterMet{}, core.TaskReady{}, core.ElementsOpened{}, core.ElementsEnded{}, core.ElementWoken{},
 		core.JobEnded{}, core.AttemptAssigned{}, core.AttemptStarted{}, core.AttemptEnded{}, core.AttemptReturned{},
 		core.AttemptRecalled{}, core.AttemptStopped{}, core.CancelRequested{}, core.HoldSet{}, core.WorkerJoined{},
-		core.WorkerAway{}, core.WorkerDrained{}, core.WorkerForgotten{}, core.WorkerUnfit{}, core.AttemptsStopped{}, core.FormatRaised{}, core.StateDigested{}, core.SlotReleased{}, core.JobChanged{}, core.PoolSet{},
+		core.WorkerAway{}, core.WorkerDrained{}, core.WorkerForgotten{}, core.WorkerUnfit{}, core.AttemptsStopped{}, core.FormatRaised{}, core.StateDigested{}, core.SlotReleased{}, core.JobChanged{}, core.PoolSet{}, core.ReservationSet{}, core.ReservationRemoved{},
 	}
 }
 

@@ -45,6 +45,7 @@ func rooms() []room {
 
 		{dir: "internal/record", floor: 2, says: "the codec of events and rows, in a versioned format of its own"},
 		{dir: "internal/record/digest", floor: 2, says: "whether two copies of a state are the same, a part at a time"},
+		{dir: "internal/record/format", floor: 2, says: "which format of the store each event and row needs"},
 		{dir: "internal/record/field", floor: 2, says: "fields of protobuf messages, written and read by hand"},
 		{dir: "internal/store/sqlstore", floor: 2, says: "the store in SQL, written once, with a dialect per database"},
 		{dir: "internal/store/sqlstore/agreement", floor: 2, says: "what the servers that share a database agree on, in PostgreSQL's SQL"},
@@ -151,6 +152,7 @@ func sideways() map[[2]string]string {
 		{"internal/record/digest", "internal/record"}:                                 "states are the same whose rows are",
 		{"internal/leader", "internal/record/digest"}:                                 "a leader says what its state comes to",
 		{"internal/replica", "internal/record/digest"}:                                "a follower compares its state with that",
+		{"internal/record", "internal/record/format"}:                                 "each event and row is written with the format that it needs",
 		{"internal/record", "internal/record/field"}:                                  "events and rows are messages of fields",
 		{"internal/replica", "internal/record"}:                                       "what a replica tails and loads is encoded events and rows",
 		{"internal/executor/process", "internal/executor/process/keeper"}:             "the executor starts the keeper that owns its children",

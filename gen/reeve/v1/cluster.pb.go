@@ -2315,6 +2315,379 @@ func (x *PoolServiceUpdateResponse) GetPool() *Pool {
 	return nil
 }
 
+// Reservation is workers that are set aside from a moment until another.
+type Reservation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Which workers, also of those that join later: all of a pool, those of these names, or those that
+	// have all of these labels, as key=value, or key alone for any value. One of the three.
+	Pool    string   `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	Workers []string `protobuf:"bytes,3,rep,name=workers,proto3" json:"workers,omitempty"`
+	Where   []string `protobuf:"bytes,4,rep,name=where,proto3" json:"where,omitempty"`
+	// From is now where it is left out in a request.
+	From  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	// How long before nothing starts on them of which nobody knows how long it runs, as job files write
+	// durations; an hour where it is left out.
+	Lead string `protobuf:"bytes,7,opt,name=lead,proto3" json:"lead,omitempty"`
+	// For whom: the jobs of a queue of the namespace, of all of the namespace without a queue, or
+	// nobody without both.
+	Namespace string `protobuf:"bytes,8,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Queue     string `protobuf:"bytes,9,opt,name=queue,proto3" json:"queue,omitempty"`
+	// The names of the workers that it is of now. Only answers have it.
+	Reserves      []string `protobuf:"bytes,10,rep,name=reserves,proto3" json:"reserves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reservation) Reset() {
+	*x = Reservation{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reservation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reservation) ProtoMessage() {}
+
+func (x *Reservation) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
+func (*Reservation) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Reservation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Reservation) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Reservation) GetWorkers() []string {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+func (x *Reservation) GetWhere() []string {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *Reservation) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Reservation) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Reservation) GetLead() string {
+	if x != nil {
+		return x.Lead
+	}
+	return ""
+}
+
+func (x *Reservation) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Reservation) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Reservation) GetReserves() []string {
+	if x != nil {
+		return x.Reserves
+	}
+	return nil
+}
+
+type ReservationServiceListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceListRequest) Reset() {
+	*x = ReservationServiceListRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceListRequest) ProtoMessage() {}
+
+func (x *ReservationServiceListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceListRequest.ProtoReflect.Descriptor instead.
+func (*ReservationServiceListRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
+}
+
+type ReservationServiceListResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservations  []*Reservation         `protobuf:"bytes,1,rep,name=reservations,proto3" json:"reservations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceListResponse) Reset() {
+	*x = ReservationServiceListResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceListResponse) ProtoMessage() {}
+
+func (x *ReservationServiceListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceListResponse.ProtoReflect.Descriptor instead.
+func (*ReservationServiceListResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ReservationServiceListResponse) GetReservations() []*Reservation {
+	if x != nil {
+		return x.Reservations
+	}
+	return nil
+}
+
+type ReservationServiceSetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceSetRequest) Reset() {
+	*x = ReservationServiceSetRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceSetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceSetRequest) ProtoMessage() {}
+
+func (x *ReservationServiceSetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceSetRequest.ProtoReflect.Descriptor instead.
+func (*ReservationServiceSetRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ReservationServiceSetRequest) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+type ReservationServiceSetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceSetResponse) Reset() {
+	*x = ReservationServiceSetResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceSetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceSetResponse) ProtoMessage() {}
+
+func (x *ReservationServiceSetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceSetResponse.ProtoReflect.Descriptor instead.
+func (*ReservationServiceSetResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ReservationServiceSetResponse) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+type ReservationServiceRemoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceRemoveRequest) Reset() {
+	*x = ReservationServiceRemoveRequest{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceRemoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceRemoveRequest) ProtoMessage() {}
+
+func (x *ReservationServiceRemoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceRemoveRequest.ProtoReflect.Descriptor instead.
+func (*ReservationServiceRemoveRequest) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ReservationServiceRemoveRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ReservationServiceRemoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationServiceRemoveResponse) Reset() {
+	*x = ReservationServiceRemoveResponse{}
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationServiceRemoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationServiceRemoveResponse) ProtoMessage() {}
+
+func (x *ReservationServiceRemoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationServiceRemoveResponse.ProtoReflect.Descriptor instead.
+func (*ReservationServiceRemoveResponse) Descriptor() ([]byte, []int) {
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{47}
+}
+
 // Token is a credential.
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2334,7 +2707,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2719,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[41]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2732,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Token) GetId() string {
@@ -2435,7 +2808,7 @@ type TokenServiceCreateRequest struct {
 
 func (x *TokenServiceCreateRequest) Reset() {
 	*x = TokenServiceCreateRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2820,7 @@ func (x *TokenServiceCreateRequest) String() string {
 func (*TokenServiceCreateRequest) ProtoMessage() {}
 
 func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[42]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2833,7 @@ func (x *TokenServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TokenServiceCreateRequest) GetName() string {
@@ -2509,7 +2882,7 @@ type TokenServiceCreateResponse struct {
 
 func (x *TokenServiceCreateResponse) Reset() {
 	*x = TokenServiceCreateResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2894,7 @@ func (x *TokenServiceCreateResponse) String() string {
 func (*TokenServiceCreateResponse) ProtoMessage() {}
 
 func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[43]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2907,7 @@ func (x *TokenServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TokenServiceCreateResponse) GetToken() *Token {
@@ -2566,7 +2939,7 @@ type TokenServiceListRequest struct {
 
 func (x *TokenServiceListRequest) Reset() {
 	*x = TokenServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2951,7 @@ func (x *TokenServiceListRequest) String() string {
 func (*TokenServiceListRequest) ProtoMessage() {}
 
 func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[44]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2964,7 @@ func (x *TokenServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 type TokenServiceListResponse struct {
@@ -2603,7 +2976,7 @@ type TokenServiceListResponse struct {
 
 func (x *TokenServiceListResponse) Reset() {
 	*x = TokenServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2988,7 @@ func (x *TokenServiceListResponse) String() string {
 func (*TokenServiceListResponse) ProtoMessage() {}
 
 func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[45]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +3001,7 @@ func (x *TokenServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceListResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TokenServiceListResponse) GetTokens() []*Token {
@@ -2648,7 +3021,7 @@ type TokenServiceRevokeRequest struct {
 
 func (x *TokenServiceRevokeRequest) Reset() {
 	*x = TokenServiceRevokeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2660,7 +3033,7 @@ func (x *TokenServiceRevokeRequest) String() string {
 func (*TokenServiceRevokeRequest) ProtoMessage() {}
 
 func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[46]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2673,7 +3046,7 @@ func (x *TokenServiceRevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeRequest.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{46}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TokenServiceRevokeRequest) GetId() string {
@@ -2691,7 +3064,7 @@ type TokenServiceRevokeResponse struct {
 
 func (x *TokenServiceRevokeResponse) Reset() {
 	*x = TokenServiceRevokeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +3076,7 @@ func (x *TokenServiceRevokeResponse) String() string {
 func (*TokenServiceRevokeResponse) ProtoMessage() {}
 
 func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[47]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +3089,7 @@ func (x *TokenServiceRevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenServiceRevokeResponse.ProtoReflect.Descriptor instead.
 func (*TokenServiceRevokeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{47}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{54}
 }
 
 type CheckRequest struct {
@@ -2727,7 +3100,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +3112,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[48]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +3125,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{48}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{55}
 }
 
 type CheckResponse struct {
@@ -2765,7 +3138,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3150,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[49]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3163,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{49}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CheckResponse) GetStatus() string {
@@ -2808,7 +3181,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +3193,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[50]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +3206,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{50}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{57}
 }
 
 type StatusResponse struct {
@@ -2857,7 +3230,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3242,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[51]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3255,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{51}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -2992,7 +3365,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3377,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[52]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3390,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{52}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Server) GetAddress() string {
@@ -3077,7 +3450,7 @@ type ServerServiceListRequest struct {
 
 func (x *ServerServiceListRequest) Reset() {
 	*x = ServerServiceListRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3462,7 @@ func (x *ServerServiceListRequest) String() string {
 func (*ServerServiceListRequest) ProtoMessage() {}
 
 func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[53]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3475,7 @@ func (x *ServerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ServerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{53}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{60}
 }
 
 type ServerServiceListResponse struct {
@@ -3118,7 +3491,7 @@ type ServerServiceListResponse struct {
 
 func (x *ServerServiceListResponse) Reset() {
 	*x = ServerServiceListResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3130,7 +3503,7 @@ func (x *ServerServiceListResponse) String() string {
 func (*ServerServiceListResponse) ProtoMessage() {}
 
 func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[54]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3143,7 +3516,7 @@ func (x *ServerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ServerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{54}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ServerServiceListResponse) GetServers() []*Server {
@@ -3175,7 +3548,7 @@ type FinalizeRequest struct {
 
 func (x *FinalizeRequest) Reset() {
 	*x = FinalizeRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3560,7 @@ func (x *FinalizeRequest) String() string {
 func (*FinalizeRequest) ProtoMessage() {}
 
 func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[55]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3573,7 @@ func (x *FinalizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeRequest.ProtoReflect.Descriptor instead.
 func (*FinalizeRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{55}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{62}
 }
 
 type FinalizeResponse struct {
@@ -3214,7 +3587,7 @@ type FinalizeResponse struct {
 
 func (x *FinalizeResponse) Reset() {
 	*x = FinalizeResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3599,7 @@ func (x *FinalizeResponse) String() string {
 func (*FinalizeResponse) ProtoMessage() {}
 
 func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[56]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3612,7 @@ func (x *FinalizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinalizeResponse.ProtoReflect.Descriptor instead.
 func (*FinalizeResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{56}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *FinalizeResponse) GetBefore() uint32 {
@@ -3270,7 +3643,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3282,7 +3655,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[57]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3295,7 +3668,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{57}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -3332,7 +3705,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3344,7 +3717,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[58]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3357,7 +3730,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{58}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *WatchResponse) GetCursor() string {
@@ -3404,7 +3777,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3416,7 +3789,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_v1_cluster_proto_msgTypes[59]
+	mi := &file_reeve_v1_cluster_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3429,7 +3802,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{59}
+	return file_reeve_v1_cluster_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *WatchEvent) GetCursor() string {
@@ -3664,7 +4037,29 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\x06policy\x18\x02 \x01(\v2\x14.reeve.v1.PoolPolicyR\x06policy\x12\x14\n" +
 	"\x05known\x18\x03 \x01(\bR\x05known\"?\n" +
 	"\x19PoolServiceUpdateResponse\x12\"\n" +
-	"\x04pool\x18\x01 \x01(\v2\x0e.reeve.v1.PoolR\x04pool\"\xb3\x02\n" +
+	"\x04pool\x18\x01 \x01(\v2\x0e.reeve.v1.PoolR\x04pool\"\xab\x02\n" +
+	"\vReservation\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x18\n" +
+	"\aworkers\x18\x03 \x03(\tR\aworkers\x12\x14\n" +
+	"\x05where\x18\x04 \x03(\tR\x05where\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x12\n" +
+	"\x04lead\x18\a \x01(\tR\x04lead\x12\x1c\n" +
+	"\tnamespace\x18\b \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05queue\x18\t \x01(\tR\x05queue\x12\x1a\n" +
+	"\breserves\x18\n" +
+	" \x03(\tR\breserves\"\x1f\n" +
+	"\x1dReservationServiceListRequest\"[\n" +
+	"\x1eReservationServiceListResponse\x129\n" +
+	"\freservations\x18\x01 \x03(\v2\x15.reeve.v1.ReservationR\freservations\"W\n" +
+	"\x1cReservationServiceSetRequest\x127\n" +
+	"\vreservation\x18\x01 \x01(\v2\x15.reeve.v1.ReservationR\vreservation\"X\n" +
+	"\x1dReservationServiceSetResponse\x127\n" +
+	"\vreservation\x18\x01 \x01(\v2\x15.reeve.v1.ReservationR\vreservation\"5\n" +
+	"\x1fReservationServiceRemoveRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\"\n" +
+	" ReservationServiceRemoveResponse\"\xb3\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -3775,7 +4170,11 @@ const file_reeve_v1_cluster_proto_rawDesc = "" +
 	"\aRelease\x12$.reeve.v1.LimitServiceReleaseRequest\x1a%.reeve.v1.LimitServiceReleaseResponse2\xad\x01\n" +
 	"\vPoolService\x12K\n" +
 	"\x04List\x12 .reeve.v1.PoolServiceListRequest\x1a!.reeve.v1.PoolServiceListResponse\x12Q\n" +
-	"\x06Update\x12\".reeve.v1.PoolServiceUpdateRequest\x1a#.reeve.v1.PoolServiceUpdateResponse2\x87\x02\n" +
+	"\x06Update\x12\".reeve.v1.PoolServiceUpdateRequest\x1a#.reeve.v1.PoolServiceUpdateResponse2\xa8\x02\n" +
+	"\x12ReservationService\x12Y\n" +
+	"\x04List\x12'.reeve.v1.ReservationServiceListRequest\x1a(.reeve.v1.ReservationServiceListResponse\x12V\n" +
+	"\x03Set\x12&.reeve.v1.ReservationServiceSetRequest\x1a'.reeve.v1.ReservationServiceSetResponse\x12_\n" +
+	"\x06Remove\x12).reeve.v1.ReservationServiceRemoveRequest\x1a*.reeve.v1.ReservationServiceRemoveResponse2\x87\x02\n" +
 	"\fTokenService\x12S\n" +
 	"\x06Create\x12#.reeve.v1.TokenServiceCreateRequest\x1a$.reeve.v1.TokenServiceCreateResponse\x12M\n" +
 	"\x04List\x12!.reeve.v1.TokenServiceListRequest\x1a\".reeve.v1.TokenServiceListResponse\x12S\n" +
@@ -3801,88 +4200,95 @@ func file_reeve_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reeve_v1_cluster_proto_rawDescData
 }
 
-var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_reeve_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_reeve_v1_cluster_proto_goTypes = []any{
-	(*Queue)(nil),                          // 0: reeve.v1.Queue
-	(*QueuePolicy)(nil),                    // 1: reeve.v1.QueuePolicy
-	(*Amounts)(nil),                        // 2: reeve.v1.Amounts
-	(*Limit)(nil),                          // 3: reeve.v1.Limit
-	(*Rate)(nil),                           // 4: reeve.v1.Rate
-	(*QueueServiceCreateRequest)(nil),      // 5: reeve.v1.QueueServiceCreateRequest
-	(*QueueServiceCreateResponse)(nil),     // 6: reeve.v1.QueueServiceCreateResponse
-	(*QueueServiceUpdateRequest)(nil),      // 7: reeve.v1.QueueServiceUpdateRequest
-	(*QueueServiceUpdateResponse)(nil),     // 8: reeve.v1.QueueServiceUpdateResponse
-	(*QueueServiceListRequest)(nil),        // 9: reeve.v1.QueueServiceListRequest
-	(*QueueServiceListResponse)(nil),       // 10: reeve.v1.QueueServiceListResponse
-	(*QueueServicePauseRequest)(nil),       // 11: reeve.v1.QueueServicePauseRequest
-	(*QueueServicePauseResponse)(nil),      // 12: reeve.v1.QueueServicePauseResponse
-	(*QueueServiceResumeRequest)(nil),      // 13: reeve.v1.QueueServiceResumeRequest
-	(*QueueServiceResumeResponse)(nil),     // 14: reeve.v1.QueueServiceResumeResponse
-	(*Namespace)(nil),                      // 15: reeve.v1.Namespace
-	(*NamespacePolicy)(nil),                // 16: reeve.v1.NamespacePolicy
-	(*NamespaceServiceCreateRequest)(nil),  // 17: reeve.v1.NamespaceServiceCreateRequest
-	(*NamespaceServiceCreateResponse)(nil), // 18: reeve.v1.NamespaceServiceCreateResponse
-	(*NamespaceServiceUpdateRequest)(nil),  // 19: reeve.v1.NamespaceServiceUpdateRequest
-	(*NamespaceServiceUpdateResponse)(nil), // 20: reeve.v1.NamespaceServiceUpdateResponse
-	(*NamespaceServiceListRequest)(nil),    // 21: reeve.v1.NamespaceServiceListRequest
-	(*NamespaceServiceListResponse)(nil),   // 22: reeve.v1.NamespaceServiceListResponse
-	(*NamespaceServicePauseRequest)(nil),   // 23: reeve.v1.NamespaceServicePauseRequest
-	(*NamespaceServicePauseResponse)(nil),  // 24: reeve.v1.NamespaceServicePauseResponse
-	(*NamespaceServiceResumeRequest)(nil),  // 25: reeve.v1.NamespaceServiceResumeRequest
-	(*NamespaceServiceResumeResponse)(nil), // 26: reeve.v1.NamespaceServiceResumeResponse
-	(*ConcurrencyKey)(nil),                 // 27: reeve.v1.ConcurrencyKey
-	(*KeyUser)(nil),                        // 28: reeve.v1.KeyUser
-	(*LimitServiceListRequest)(nil),        // 29: reeve.v1.LimitServiceListRequest
-	(*LimitServiceListResponse)(nil),       // 30: reeve.v1.LimitServiceListResponse
-	(*LimitServiceReleaseRequest)(nil),     // 31: reeve.v1.LimitServiceReleaseRequest
-	(*LimitServiceReleaseResponse)(nil),    // 32: reeve.v1.LimitServiceReleaseResponse
-	(*Pool)(nil),                           // 33: reeve.v1.Pool
-	(*PoolAmounts)(nil),                    // 34: reeve.v1.PoolAmounts
-	(*PoolPolicy)(nil),                     // 35: reeve.v1.PoolPolicy
-	(*Overcommit)(nil),                     // 36: reeve.v1.Overcommit
-	(*PoolServiceListRequest)(nil),         // 37: reeve.v1.PoolServiceListRequest
-	(*PoolServiceListResponse)(nil),        // 38: reeve.v1.PoolServiceListResponse
-	(*PoolServiceUpdateRequest)(nil),       // 39: reeve.v1.PoolServiceUpdateRequest
-	(*PoolServiceUpdateResponse)(nil),      // 40: reeve.v1.PoolServiceUpdateResponse
-	(*Token)(nil),                          // 41: reeve.v1.Token
-	(*TokenServiceCreateRequest)(nil),      // 42: reeve.v1.TokenServiceCreateRequest
-	(*TokenServiceCreateResponse)(nil),     // 43: reeve.v1.TokenServiceCreateResponse
-	(*TokenServiceListRequest)(nil),        // 44: reeve.v1.TokenServiceListRequest
-	(*TokenServiceListResponse)(nil),       // 45: reeve.v1.TokenServiceListResponse
-	(*TokenServiceRevokeRequest)(nil),      // 46: reeve.v1.TokenServiceRevokeRequest
-	(*TokenServiceRevokeResponse)(nil),     // 47: reeve.v1.TokenServiceRevokeResponse
-	(*CheckRequest)(nil),                   // 48: reeve.v1.CheckRequest
-	(*CheckResponse)(nil),                  // 49: reeve.v1.CheckResponse
-	(*StatusRequest)(nil),                  // 50: reeve.v1.StatusRequest
-	(*StatusResponse)(nil),                 // 51: reeve.v1.StatusResponse
-	(*Server)(nil),                         // 52: reeve.v1.Server
-	(*ServerServiceListRequest)(nil),       // 53: reeve.v1.ServerServiceListRequest
-	(*ServerServiceListResponse)(nil),      // 54: reeve.v1.ServerServiceListResponse
-	(*FinalizeRequest)(nil),                // 55: reeve.v1.FinalizeRequest
-	(*FinalizeResponse)(nil),               // 56: reeve.v1.FinalizeResponse
-	(*WatchRequest)(nil),                   // 57: reeve.v1.WatchRequest
-	(*WatchResponse)(nil),                  // 58: reeve.v1.WatchResponse
-	(*WatchEvent)(nil),                     // 59: reeve.v1.WatchEvent
-	nil,                                    // 60: reeve.v1.Amounts.ResourcesEntry
-	nil,                                    // 61: reeve.v1.Limit.ResourcesEntry
-	nil,                                    // 62: reeve.v1.PoolAmounts.ResourcesEntry
-	nil,                                    // 63: reeve.v1.Overcommit.FactorsEntry
-	(*timestamppb.Timestamp)(nil),          // 64: google.protobuf.Timestamp
+	(*Queue)(nil),                            // 0: reeve.v1.Queue
+	(*QueuePolicy)(nil),                      // 1: reeve.v1.QueuePolicy
+	(*Amounts)(nil),                          // 2: reeve.v1.Amounts
+	(*Limit)(nil),                            // 3: reeve.v1.Limit
+	(*Rate)(nil),                             // 4: reeve.v1.Rate
+	(*QueueServiceCreateRequest)(nil),        // 5: reeve.v1.QueueServiceCreateRequest
+	(*QueueServiceCreateResponse)(nil),       // 6: reeve.v1.QueueServiceCreateResponse
+	(*QueueServiceUpdateRequest)(nil),        // 7: reeve.v1.QueueServiceUpdateRequest
+	(*QueueServiceUpdateResponse)(nil),       // 8: reeve.v1.QueueServiceUpdateResponse
+	(*QueueServiceListRequest)(nil),          // 9: reeve.v1.QueueServiceListRequest
+	(*QueueServiceListResponse)(nil),         // 10: reeve.v1.QueueServiceListResponse
+	(*QueueServicePauseRequest)(nil),         // 11: reeve.v1.QueueServicePauseRequest
+	(*QueueServicePauseResponse)(nil),        // 12: reeve.v1.QueueServicePauseResponse
+	(*QueueServiceResumeRequest)(nil),        // 13: reeve.v1.QueueServiceResumeRequest
+	(*QueueServiceResumeResponse)(nil),       // 14: reeve.v1.QueueServiceResumeResponse
+	(*Namespace)(nil),                        // 15: reeve.v1.Namespace
+	(*NamespacePolicy)(nil),                  // 16: reeve.v1.NamespacePolicy
+	(*NamespaceServiceCreateRequest)(nil),    // 17: reeve.v1.NamespaceServiceCreateRequest
+	(*NamespaceServiceCreateResponse)(nil),   // 18: reeve.v1.NamespaceServiceCreateResponse
+	(*NamespaceServiceUpdateRequest)(nil),    // 19: reeve.v1.NamespaceServiceUpdateRequest
+	(*NamespaceServiceUpdateResponse)(nil),   // 20: reeve.v1.NamespaceServiceUpdateResponse
+	(*NamespaceServiceListRequest)(nil),      // 21: reeve.v1.NamespaceServiceListRequest
+	(*NamespaceServiceListResponse)(nil),     // 22: reeve.v1.NamespaceServiceListResponse
+	(*NamespaceServicePauseRequest)(nil),     // 23: reeve.v1.NamespaceServicePauseRequest
+	(*NamespaceServicePauseResponse)(nil),    // 24: reeve.v1.NamespaceServicePauseResponse
+	(*NamespaceServiceResumeRequest)(nil),    // 25: reeve.v1.NamespaceServiceResumeRequest
+	(*NamespaceServiceResumeResponse)(nil),   // 26: reeve.v1.NamespaceServiceResumeResponse
+	(*ConcurrencyKey)(nil),                   // 27: reeve.v1.ConcurrencyKey
+	(*KeyUser)(nil),                          // 28: reeve.v1.KeyUser
+	(*LimitServiceListRequest)(nil),          // 29: reeve.v1.LimitServiceListRequest
+	(*LimitServiceListResponse)(nil),         // 30: reeve.v1.LimitServiceListResponse
+	(*LimitServiceReleaseRequest)(nil),       // 31: reeve.v1.LimitServiceReleaseRequest
+	(*LimitServiceReleaseResponse)(nil),      // 32: reeve.v1.LimitServiceReleaseResponse
+	(*Pool)(nil),                             // 33: reeve.v1.Pool
+	(*PoolAmounts)(nil),                      // 34: reeve.v1.PoolAmounts
+	(*PoolPolicy)(nil),                       // 35: reeve.v1.PoolPolicy
+	(*Overcommit)(nil),                       // 36: reeve.v1.Overcommit
+	(*PoolServiceListRequest)(nil),           // 37: reeve.v1.PoolServiceListRequest
+	(*PoolServiceListResponse)(nil),          // 38: reeve.v1.PoolServiceListResponse
+	(*PoolServiceUpdateRequest)(nil),         // 39: reeve.v1.PoolServiceUpdateRequest
+	(*PoolServiceUpdateResponse)(nil),        // 40: reeve.v1.PoolServiceUpdateResponse
+	(*Reservation)(nil),                      // 41: reeve.v1.Reservation
+	(*ReservationServiceListRequest)(nil),    // 42: reeve.v1.ReservationServiceListRequest
+	(*ReservationServiceListResponse)(nil),   // 43: reeve.v1.ReservationServiceListResponse
+	(*ReservationServiceSetRequest)(nil),     // 44: reeve.v1.ReservationServiceSetRequest
+	(*ReservationServiceSetResponse)(nil),    // 45: reeve.v1.ReservationServiceSetResponse
+	(*ReservationServiceRemoveRequest)(nil),  // 46: reeve.v1.ReservationServiceRemoveRequest
+	(*ReservationServiceRemoveResponse)(nil), // 47: reeve.v1.ReservationServiceRemoveResponse
+	(*Token)(nil),                            // 48: reeve.v1.Token
+	(*TokenServiceCreateRequest)(nil),        // 49: reeve.v1.TokenServiceCreateRequest
+	(*TokenServiceCreateResponse)(nil),       // 50: reeve.v1.TokenServiceCreateResponse
+	(*TokenServiceListRequest)(nil),          // 51: reeve.v1.TokenServiceListRequest
+	(*TokenServiceListResponse)(nil),         // 52: reeve.v1.TokenServiceListResponse
+	(*TokenServiceRevokeRequest)(nil),        // 53: reeve.v1.TokenServiceRevokeRequest
+	(*TokenServiceRevokeResponse)(nil),       // 54: reeve.v1.TokenServiceRevokeResponse
+	(*CheckRequest)(nil),                     // 55: reeve.v1.CheckRequest
+	(*CheckResponse)(nil),                    // 56: reeve.v1.CheckResponse
+	(*StatusRequest)(nil),                    // 57: reeve.v1.StatusRequest
+	(*StatusResponse)(nil),                   // 58: reeve.v1.StatusResponse
+	(*Server)(nil),                           // 59: reeve.v1.Server
+	(*ServerServiceListRequest)(nil),         // 60: reeve.v1.ServerServiceListRequest
+	(*ServerServiceListResponse)(nil),        // 61: reeve.v1.ServerServiceListResponse
+	(*FinalizeRequest)(nil),                  // 62: reeve.v1.FinalizeRequest
+	(*FinalizeResponse)(nil),                 // 63: reeve.v1.FinalizeResponse
+	(*WatchRequest)(nil),                     // 64: reeve.v1.WatchRequest
+	(*WatchResponse)(nil),                    // 65: reeve.v1.WatchResponse
+	(*WatchEvent)(nil),                       // 66: reeve.v1.WatchEvent
+	nil,                                      // 67: reeve.v1.Amounts.ResourcesEntry
+	nil,                                      // 68: reeve.v1.Limit.ResourcesEntry
+	nil,                                      // 69: reeve.v1.PoolAmounts.ResourcesEntry
+	nil,                                      // 70: reeve.v1.Overcommit.FactorsEntry
+	(*timestamppb.Timestamp)(nil),            // 71: google.protobuf.Timestamp
 }
 var file_reeve_v1_cluster_proto_depIdxs = []int32{
-	64, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
+	71, // 0: reeve.v1.Queue.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: reeve.v1.Queue.policy:type_name -> reeve.v1.QueuePolicy
 	2,  // 2: reeve.v1.QueuePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 3: reeve.v1.QueuePolicy.limit:type_name -> reeve.v1.Limit
 	4,  // 4: reeve.v1.QueuePolicy.rate:type_name -> reeve.v1.Rate
-	60, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
-	61, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
+	67, // 5: reeve.v1.Amounts.resources:type_name -> reeve.v1.Amounts.ResourcesEntry
+	68, // 6: reeve.v1.Limit.resources:type_name -> reeve.v1.Limit.ResourcesEntry
 	1,  // 7: reeve.v1.QueueServiceCreateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 8: reeve.v1.QueueServiceCreateResponse.queue:type_name -> reeve.v1.Queue
 	1,  // 9: reeve.v1.QueueServiceUpdateRequest.policy:type_name -> reeve.v1.QueuePolicy
 	0,  // 10: reeve.v1.QueueServiceUpdateResponse.queue:type_name -> reeve.v1.Queue
 	0,  // 11: reeve.v1.QueueServiceListResponse.queues:type_name -> reeve.v1.Queue
-	64, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
+	71, // 12: reeve.v1.Namespace.created_at:type_name -> google.protobuf.Timestamp
 	16, // 13: reeve.v1.Namespace.policy:type_name -> reeve.v1.NamespacePolicy
 	2,  // 14: reeve.v1.NamespacePolicy.guarantee:type_name -> reeve.v1.Amounts
 	3,  // 15: reeve.v1.NamespacePolicy.limit:type_name -> reeve.v1.Limit
@@ -3891,81 +4297,92 @@ var file_reeve_v1_cluster_proto_depIdxs = []int32{
 	16, // 18: reeve.v1.NamespaceServiceUpdateRequest.policy:type_name -> reeve.v1.NamespacePolicy
 	15, // 19: reeve.v1.NamespaceServiceUpdateResponse.namespace:type_name -> reeve.v1.Namespace
 	15, // 20: reeve.v1.NamespaceServiceListResponse.namespaces:type_name -> reeve.v1.Namespace
-	64, // 21: reeve.v1.ConcurrencyKey.opens_at:type_name -> google.protobuf.Timestamp
+	71, // 21: reeve.v1.ConcurrencyKey.opens_at:type_name -> google.protobuf.Timestamp
 	28, // 22: reeve.v1.ConcurrencyKey.holders:type_name -> reeve.v1.KeyUser
 	28, // 23: reeve.v1.ConcurrencyKey.waiters:type_name -> reeve.v1.KeyUser
-	64, // 24: reeve.v1.KeyUser.since:type_name -> google.protobuf.Timestamp
+	71, // 24: reeve.v1.KeyUser.since:type_name -> google.protobuf.Timestamp
 	27, // 25: reeve.v1.LimitServiceListResponse.keys:type_name -> reeve.v1.ConcurrencyKey
 	35, // 26: reeve.v1.Pool.policy:type_name -> reeve.v1.PoolPolicy
 	34, // 27: reeve.v1.Pool.has:type_name -> reeve.v1.PoolAmounts
 	34, // 28: reeve.v1.Pool.offers:type_name -> reeve.v1.PoolAmounts
 	34, // 29: reeve.v1.Pool.used:type_name -> reeve.v1.PoolAmounts
-	62, // 30: reeve.v1.PoolAmounts.resources:type_name -> reeve.v1.PoolAmounts.ResourcesEntry
+	69, // 30: reeve.v1.PoolAmounts.resources:type_name -> reeve.v1.PoolAmounts.ResourcesEntry
 	36, // 31: reeve.v1.PoolPolicy.overcommit:type_name -> reeve.v1.Overcommit
-	63, // 32: reeve.v1.Overcommit.factors:type_name -> reeve.v1.Overcommit.FactorsEntry
+	70, // 32: reeve.v1.Overcommit.factors:type_name -> reeve.v1.Overcommit.FactorsEntry
 	33, // 33: reeve.v1.PoolServiceListResponse.pools:type_name -> reeve.v1.Pool
 	35, // 34: reeve.v1.PoolServiceUpdateRequest.policy:type_name -> reeve.v1.PoolPolicy
 	33, // 35: reeve.v1.PoolServiceUpdateResponse.pool:type_name -> reeve.v1.Pool
-	64, // 36: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	64, // 37: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	64, // 38: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	41, // 39: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
-	41, // 40: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
-	64, // 41: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	64, // 42: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
-	64, // 43: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
-	52, // 44: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
-	59, // 45: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
-	64, // 46: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
-	5,  // 47: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
-	7,  // 48: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
-	9,  // 49: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
-	11, // 50: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
-	13, // 51: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
-	17, // 52: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
-	19, // 53: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
-	21, // 54: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
-	23, // 55: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
-	25, // 56: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
-	29, // 57: reeve.v1.LimitService.List:input_type -> reeve.v1.LimitServiceListRequest
-	31, // 58: reeve.v1.LimitService.Release:input_type -> reeve.v1.LimitServiceReleaseRequest
-	37, // 59: reeve.v1.PoolService.List:input_type -> reeve.v1.PoolServiceListRequest
-	39, // 60: reeve.v1.PoolService.Update:input_type -> reeve.v1.PoolServiceUpdateRequest
-	42, // 61: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
-	44, // 62: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
-	46, // 63: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
-	48, // 64: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
-	50, // 65: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
-	53, // 66: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
-	55, // 67: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
-	57, // 68: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
-	6,  // 69: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
-	8,  // 70: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
-	10, // 71: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
-	12, // 72: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
-	14, // 73: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
-	18, // 74: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
-	20, // 75: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
-	22, // 76: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
-	24, // 77: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
-	26, // 78: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
-	30, // 79: reeve.v1.LimitService.List:output_type -> reeve.v1.LimitServiceListResponse
-	32, // 80: reeve.v1.LimitService.Release:output_type -> reeve.v1.LimitServiceReleaseResponse
-	38, // 81: reeve.v1.PoolService.List:output_type -> reeve.v1.PoolServiceListResponse
-	40, // 82: reeve.v1.PoolService.Update:output_type -> reeve.v1.PoolServiceUpdateResponse
-	43, // 83: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
-	45, // 84: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
-	47, // 85: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
-	49, // 86: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
-	51, // 87: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
-	54, // 88: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
-	56, // 89: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
-	58, // 90: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
-	69, // [69:91] is the sub-list for method output_type
-	47, // [47:69] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	71, // 36: reeve.v1.Reservation.from:type_name -> google.protobuf.Timestamp
+	71, // 37: reeve.v1.Reservation.until:type_name -> google.protobuf.Timestamp
+	41, // 38: reeve.v1.ReservationServiceListResponse.reservations:type_name -> reeve.v1.Reservation
+	41, // 39: reeve.v1.ReservationServiceSetRequest.reservation:type_name -> reeve.v1.Reservation
+	41, // 40: reeve.v1.ReservationServiceSetResponse.reservation:type_name -> reeve.v1.Reservation
+	71, // 41: reeve.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	71, // 42: reeve.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	71, // 43: reeve.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	48, // 44: reeve.v1.TokenServiceCreateResponse.token:type_name -> reeve.v1.Token
+	48, // 45: reeve.v1.TokenServiceListResponse.tokens:type_name -> reeve.v1.Token
+	71, // 46: reeve.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	71, // 47: reeve.v1.StatusResponse.now:type_name -> google.protobuf.Timestamp
+	71, // 48: reeve.v1.Server.seen_at:type_name -> google.protobuf.Timestamp
+	59, // 49: reeve.v1.ServerServiceListResponse.servers:type_name -> reeve.v1.Server
+	66, // 50: reeve.v1.WatchResponse.events:type_name -> reeve.v1.WatchEvent
+	71, // 51: reeve.v1.WatchEvent.time:type_name -> google.protobuf.Timestamp
+	5,  // 52: reeve.v1.QueueService.Create:input_type -> reeve.v1.QueueServiceCreateRequest
+	7,  // 53: reeve.v1.QueueService.Update:input_type -> reeve.v1.QueueServiceUpdateRequest
+	9,  // 54: reeve.v1.QueueService.List:input_type -> reeve.v1.QueueServiceListRequest
+	11, // 55: reeve.v1.QueueService.Pause:input_type -> reeve.v1.QueueServicePauseRequest
+	13, // 56: reeve.v1.QueueService.Resume:input_type -> reeve.v1.QueueServiceResumeRequest
+	17, // 57: reeve.v1.NamespaceService.Create:input_type -> reeve.v1.NamespaceServiceCreateRequest
+	19, // 58: reeve.v1.NamespaceService.Update:input_type -> reeve.v1.NamespaceServiceUpdateRequest
+	21, // 59: reeve.v1.NamespaceService.List:input_type -> reeve.v1.NamespaceServiceListRequest
+	23, // 60: reeve.v1.NamespaceService.Pause:input_type -> reeve.v1.NamespaceServicePauseRequest
+	25, // 61: reeve.v1.NamespaceService.Resume:input_type -> reeve.v1.NamespaceServiceResumeRequest
+	29, // 62: reeve.v1.LimitService.List:input_type -> reeve.v1.LimitServiceListRequest
+	31, // 63: reeve.v1.LimitService.Release:input_type -> reeve.v1.LimitServiceReleaseRequest
+	37, // 64: reeve.v1.PoolService.List:input_type -> reeve.v1.PoolServiceListRequest
+	39, // 65: reeve.v1.PoolService.Update:input_type -> reeve.v1.PoolServiceUpdateRequest
+	42, // 66: reeve.v1.ReservationService.List:input_type -> reeve.v1.ReservationServiceListRequest
+	44, // 67: reeve.v1.ReservationService.Set:input_type -> reeve.v1.ReservationServiceSetRequest
+	46, // 68: reeve.v1.ReservationService.Remove:input_type -> reeve.v1.ReservationServiceRemoveRequest
+	49, // 69: reeve.v1.TokenService.Create:input_type -> reeve.v1.TokenServiceCreateRequest
+	51, // 70: reeve.v1.TokenService.List:input_type -> reeve.v1.TokenServiceListRequest
+	53, // 71: reeve.v1.TokenService.Revoke:input_type -> reeve.v1.TokenServiceRevokeRequest
+	55, // 72: reeve.v1.HealthService.Check:input_type -> reeve.v1.CheckRequest
+	57, // 73: reeve.v1.HealthService.Status:input_type -> reeve.v1.StatusRequest
+	60, // 74: reeve.v1.ServerService.List:input_type -> reeve.v1.ServerServiceListRequest
+	62, // 75: reeve.v1.ServerService.Finalize:input_type -> reeve.v1.FinalizeRequest
+	64, // 76: reeve.v1.WatchService.Watch:input_type -> reeve.v1.WatchRequest
+	6,  // 77: reeve.v1.QueueService.Create:output_type -> reeve.v1.QueueServiceCreateResponse
+	8,  // 78: reeve.v1.QueueService.Update:output_type -> reeve.v1.QueueServiceUpdateResponse
+	10, // 79: reeve.v1.QueueService.List:output_type -> reeve.v1.QueueServiceListResponse
+	12, // 80: reeve.v1.QueueService.Pause:output_type -> reeve.v1.QueueServicePauseResponse
+	14, // 81: reeve.v1.QueueService.Resume:output_type -> reeve.v1.QueueServiceResumeResponse
+	18, // 82: reeve.v1.NamespaceService.Create:output_type -> reeve.v1.NamespaceServiceCreateResponse
+	20, // 83: reeve.v1.NamespaceService.Update:output_type -> reeve.v1.NamespaceServiceUpdateResponse
+	22, // 84: reeve.v1.NamespaceService.List:output_type -> reeve.v1.NamespaceServiceListResponse
+	24, // 85: reeve.v1.NamespaceService.Pause:output_type -> reeve.v1.NamespaceServicePauseResponse
+	26, // 86: reeve.v1.NamespaceService.Resume:output_type -> reeve.v1.NamespaceServiceResumeResponse
+	30, // 87: reeve.v1.LimitService.List:output_type -> reeve.v1.LimitServiceListResponse
+	32, // 88: reeve.v1.LimitService.Release:output_type -> reeve.v1.LimitServiceReleaseResponse
+	38, // 89: reeve.v1.PoolService.List:output_type -> reeve.v1.PoolServiceListResponse
+	40, // 90: reeve.v1.PoolService.Update:output_type -> reeve.v1.PoolServiceUpdateResponse
+	43, // 91: reeve.v1.ReservationService.List:output_type -> reeve.v1.ReservationServiceListResponse
+	45, // 92: reeve.v1.ReservationService.Set:output_type -> reeve.v1.ReservationServiceSetResponse
+	47, // 93: reeve.v1.ReservationService.Remove:output_type -> reeve.v1.ReservationServiceRemoveResponse
+	50, // 94: reeve.v1.TokenService.Create:output_type -> reeve.v1.TokenServiceCreateResponse
+	52, // 95: reeve.v1.TokenService.List:output_type -> reeve.v1.TokenServiceListResponse
+	54, // 96: reeve.v1.TokenService.Revoke:output_type -> reeve.v1.TokenServiceRevokeResponse
+	56, // 97: reeve.v1.HealthService.Check:output_type -> reeve.v1.CheckResponse
+	58, // 98: reeve.v1.HealthService.Status:output_type -> reeve.v1.StatusResponse
+	61, // 99: reeve.v1.ServerService.List:output_type -> reeve.v1.ServerServiceListResponse
+	63, // 100: reeve.v1.ServerService.Finalize:output_type -> reeve.v1.FinalizeResponse
+	65, // 101: reeve.v1.WatchService.Watch:output_type -> reeve.v1.WatchResponse
+	77, // [77:102] is the sub-list for method output_type
+	52, // [52:77] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_cluster_proto_init() }
@@ -3975,16 +4392,16 @@ func file_reeve_v1_cluster_proto_init() {
 	}
 	file_reeve_v1_cluster_proto_msgTypes[1].OneofWrappers = []any{}
 	file_reeve_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{}
-	file_reeve_v1_cluster_proto_msgTypes[52].OneofWrappers = []any{}
+	file_reeve_v1_cluster_proto_msgTypes[59].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_v1_cluster_proto_rawDesc), len(file_reeve_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   71,
 			NumExtensions: 0,
-			NumServices:   8,
+			NumServices:   9,
 		},
 		GoTypes:           file_reeve_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_reeve_v1_cluster_proto_depIdxs,

@@ -114,6 +114,8 @@ type Event struct {
 	//	*Event_SlotReleased
 	//	*Event_JobChanged
 	//	*Event_PoolSet
+	//	*Event_ReservationSet
+	//	*Event_ReservationRemoved
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -444,6 +446,24 @@ func (x *Event) GetPoolSet() *PoolSet {
 	return nil
 }
 
+func (x *Event) GetReservationSet() *ReservationSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ReservationSet); ok {
+			return x.ReservationSet
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetReservationRemoved() *ReservationRemoved {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ReservationRemoved); ok {
+			return x.ReservationRemoved
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -576,6 +596,14 @@ type Event_PoolSet struct {
 	PoolSet *PoolSet `protobuf:"bytes,32,opt,name=pool_set,json=poolSet,proto3,oneof"`
 }
 
+type Event_ReservationSet struct {
+	ReservationSet *ReservationSet `protobuf:"bytes,33,opt,name=reservation_set,json=reservationSet,proto3,oneof"`
+}
+
+type Event_ReservationRemoved struct {
+	ReservationRemoved *ReservationRemoved `protobuf:"bytes,34,opt,name=reservation_removed,json=reservationRemoved,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_NamespaceSet) isEvent_Kind() {}
@@ -639,6 +667,10 @@ func (*Event_SlotReleased) isEvent_Kind() {}
 func (*Event_JobChanged) isEvent_Kind() {}
 
 func (*Event_PoolSet) isEvent_Kind() {}
+
+func (*Event_ReservationSet) isEvent_Kind() {}
+
+func (*Event_ReservationRemoved) isEvent_Kind() {}
 
 // EpochStarted is core.EpochStarted.
 type EpochStarted struct {
@@ -1038,6 +1070,160 @@ func (x *PoolSet) GetPolicy() *PoolPolicy {
 	return nil
 }
 
+// ReservationSet is core.ReservationSet, of format 3.
+type ReservationSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Pool          string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	Workers       []string               `protobuf:"bytes,3,rep,name=workers,proto3" json:"workers,omitempty"`
+	Where         []string               `protobuf:"bytes,4,rep,name=where,proto3" json:"where,omitempty"`
+	From          int64                  `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
+	Until         int64                  `protobuf:"varint,6,opt,name=until,proto3" json:"until,omitempty"`
+	Lead          int64                  `protobuf:"varint,7,opt,name=lead,proto3" json:"lead,omitempty"`
+	Namespace     string                 `protobuf:"bytes,8,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Queue         string                 `protobuf:"bytes,9,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationSet) Reset() {
+	*x = ReservationSet{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationSet) ProtoMessage() {}
+
+func (x *ReservationSet) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationSet.ProtoReflect.Descriptor instead.
+func (*ReservationSet) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReservationSet) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReservationSet) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *ReservationSet) GetWorkers() []string {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+func (x *ReservationSet) GetWhere() []string {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *ReservationSet) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ReservationSet) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *ReservationSet) GetLead() int64 {
+	if x != nil {
+		return x.Lead
+	}
+	return 0
+}
+
+func (x *ReservationSet) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReservationSet) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+// ReservationRemoved is core.ReservationRemoved, of format 3.
+type ReservationRemoved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationRemoved) Reset() {
+	*x = ReservationRemoved{}
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationRemoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationRemoved) ProtoMessage() {}
+
+func (x *ReservationRemoved) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationRemoved.ProtoReflect.Descriptor instead.
+func (*ReservationRemoved) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReservationRemoved) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // TokenSet is core.TokenSet.
 type TokenSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1048,7 +1234,7 @@ type TokenSet struct {
 
 func (x *TokenSet) Reset() {
 	*x = TokenSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1246,7 @@ func (x *TokenSet) String() string {
 func (*TokenSet) ProtoMessage() {}
 
 func (x *TokenSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1259,7 @@ func (x *TokenSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenSet.ProtoReflect.Descriptor instead.
 func (*TokenSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TokenSet) GetToken() *Token {
@@ -1094,7 +1280,7 @@ type SpecAdded struct {
 
 func (x *SpecAdded) Reset() {
 	*x = SpecAdded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1292,7 @@ func (x *SpecAdded) String() string {
 func (*SpecAdded) ProtoMessage() {}
 
 func (x *SpecAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1305,7 @@ func (x *SpecAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecAdded.ProtoReflect.Descriptor instead.
 func (*SpecAdded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SpecAdded) GetHash() []byte {
@@ -1163,7 +1349,7 @@ type JobSubmitted struct {
 
 func (x *JobSubmitted) Reset() {
 	*x = JobSubmitted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1361,7 @@ func (x *JobSubmitted) String() string {
 func (*JobSubmitted) ProtoMessage() {}
 
 func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1374,7 @@ func (x *JobSubmitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSubmitted.ProtoReflect.Descriptor instead.
 func (*JobSubmitted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobSubmitted) GetId() uint64 {
@@ -1330,7 +1516,7 @@ type SlotReleased struct {
 
 func (x *SlotReleased) Reset() {
 	*x = SlotReleased{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1528,7 @@ func (x *SlotReleased) String() string {
 func (*SlotReleased) ProtoMessage() {}
 
 func (x *SlotReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1541,7 @@ func (x *SlotReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotReleased.ProtoReflect.Descriptor instead.
 func (*SlotReleased) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SlotReleased) GetJob() uint64 {
@@ -1401,7 +1587,7 @@ type JobChanged struct {
 
 func (x *JobChanged) Reset() {
 	*x = JobChanged{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1599,7 @@ func (x *JobChanged) String() string {
 func (*JobChanged) ProtoMessage() {}
 
 func (x *JobChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1612,7 @@ func (x *JobChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobChanged.ProtoReflect.Descriptor instead.
 func (*JobChanged) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JobChanged) GetJob() uint64 {
@@ -1485,7 +1671,7 @@ type Carry struct {
 
 func (x *Carry) Reset() {
 	*x = Carry{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1683,7 @@ func (x *Carry) String() string {
 func (*Carry) ProtoMessage() {}
 
 func (x *Carry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1696,7 @@ func (x *Carry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Carry.ProtoReflect.Descriptor instead.
 func (*Carry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Carry) GetTask() uint32 {
@@ -1558,7 +1744,7 @@ type JobWoken struct {
 
 func (x *JobWoken) Reset() {
 	*x = JobWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1756,7 @@ func (x *JobWoken) String() string {
 func (*JobWoken) ProtoMessage() {}
 
 func (x *JobWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1769,7 @@ func (x *JobWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobWoken.ProtoReflect.Descriptor instead.
 func (*JobWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JobWoken) GetJob() uint64 {
@@ -1604,7 +1790,7 @@ type AfterMet struct {
 
 func (x *AfterMet) Reset() {
 	*x = AfterMet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1802,7 @@ func (x *AfterMet) String() string {
 func (*AfterMet) ProtoMessage() {}
 
 func (x *AfterMet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1815,7 @@ func (x *AfterMet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AfterMet.ProtoReflect.Descriptor instead.
 func (*AfterMet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AfterMet) GetJob() uint64 {
@@ -1659,7 +1845,7 @@ type TaskReady struct {
 
 func (x *TaskReady) Reset() {
 	*x = TaskReady{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1857,7 @@ func (x *TaskReady) String() string {
 func (*TaskReady) ProtoMessage() {}
 
 func (x *TaskReady) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1870,7 @@ func (x *TaskReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReady.ProtoReflect.Descriptor instead.
 func (*TaskReady) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TaskReady) GetJob() uint64 {
@@ -1727,7 +1913,7 @@ type ElementsOpened struct {
 
 func (x *ElementsOpened) Reset() {
 	*x = ElementsOpened{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1925,7 @@ func (x *ElementsOpened) String() string {
 func (*ElementsOpened) ProtoMessage() {}
 
 func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[17]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1938,7 @@ func (x *ElementsOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsOpened.ProtoReflect.Descriptor instead.
 func (*ElementsOpened) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ElementsOpened) GetJob() uint64 {
@@ -1791,7 +1977,7 @@ type ElementsEnded struct {
 
 func (x *ElementsEnded) Reset() {
 	*x = ElementsEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1989,7 @@ func (x *ElementsEnded) String() string {
 func (*ElementsEnded) ProtoMessage() {}
 
 func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[18]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2002,7 @@ func (x *ElementsEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementsEnded.ProtoReflect.Descriptor instead.
 func (*ElementsEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ElementsEnded) GetJob() uint64 {
@@ -1873,7 +2059,7 @@ type ElementWoken struct {
 
 func (x *ElementWoken) Reset() {
 	*x = ElementWoken{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +2071,7 @@ func (x *ElementWoken) String() string {
 func (*ElementWoken) ProtoMessage() {}
 
 func (x *ElementWoken) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[19]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2084,7 @@ func (x *ElementWoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementWoken.ProtoReflect.Descriptor instead.
 func (*ElementWoken) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ElementWoken) GetJob() uint64 {
@@ -1936,7 +2122,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2134,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[20]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2147,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JobEnded) GetJob() uint64 {
@@ -2023,7 +2209,7 @@ type AttemptAssigned struct {
 
 func (x *AttemptAssigned) Reset() {
 	*x = AttemptAssigned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2221,7 @@ func (x *AttemptAssigned) String() string {
 func (*AttemptAssigned) ProtoMessage() {}
 
 func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[21]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2234,7 @@ func (x *AttemptAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptAssigned.ProtoReflect.Descriptor instead.
 func (*AttemptAssigned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttemptAssigned) GetJob() uint64 {
@@ -2153,7 +2339,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2351,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[22]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2364,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttemptStarted) GetFence() uint64 {
@@ -2220,7 +2406,7 @@ type AttemptEnded struct {
 
 func (x *AttemptEnded) Reset() {
 	*x = AttemptEnded{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2418,7 @@ func (x *AttemptEnded) String() string {
 func (*AttemptEnded) ProtoMessage() {}
 
 func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[23]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2431,7 @@ func (x *AttemptEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptEnded.ProtoReflect.Descriptor instead.
 func (*AttemptEnded) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AttemptEnded) GetFence() uint64 {
@@ -2357,7 +2543,7 @@ type AttemptReturned struct {
 
 func (x *AttemptReturned) Reset() {
 	*x = AttemptReturned{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2555,7 @@ func (x *AttemptReturned) String() string {
 func (*AttemptReturned) ProtoMessage() {}
 
 func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[24]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2568,7 @@ func (x *AttemptReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptReturned.ProtoReflect.Descriptor instead.
 func (*AttemptReturned) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AttemptReturned) GetFence() uint64 {
@@ -2409,7 +2595,7 @@ type AttemptRecalled struct {
 
 func (x *AttemptRecalled) Reset() {
 	*x = AttemptRecalled{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2607,7 @@ func (x *AttemptRecalled) String() string {
 func (*AttemptRecalled) ProtoMessage() {}
 
 func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[25]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2620,7 @@ func (x *AttemptRecalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecalled.ProtoReflect.Descriptor instead.
 func (*AttemptRecalled) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AttemptRecalled) GetFence() uint64 {
@@ -2456,7 +2642,7 @@ type AttemptStopped struct {
 
 func (x *AttemptStopped) Reset() {
 	*x = AttemptStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2654,7 @@ func (x *AttemptStopped) String() string {
 func (*AttemptStopped) ProtoMessage() {}
 
 func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[26]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2667,7 @@ func (x *AttemptStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStopped.ProtoReflect.Descriptor instead.
 func (*AttemptStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AttemptStopped) GetFence() uint64 {
@@ -2519,7 +2705,7 @@ type AttemptsStopped struct {
 
 func (x *AttemptsStopped) Reset() {
 	*x = AttemptsStopped{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2717,7 @@ func (x *AttemptsStopped) String() string {
 func (*AttemptsStopped) ProtoMessage() {}
 
 func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[27]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2730,7 @@ func (x *AttemptsStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptsStopped.ProtoReflect.Descriptor instead.
 func (*AttemptsStopped) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AttemptsStopped) GetJob() uint64 {
@@ -2597,7 +2783,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2795,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[28]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2808,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelRequested) GetJob() uint64 {
@@ -2673,7 +2859,7 @@ type HoldSet struct {
 
 func (x *HoldSet) Reset() {
 	*x = HoldSet{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2871,7 @@ func (x *HoldSet) String() string {
 func (*HoldSet) ProtoMessage() {}
 
 func (x *HoldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[29]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2884,7 @@ func (x *HoldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSet.ProtoReflect.Descriptor instead.
 func (*HoldSet) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HoldSet) GetJob() uint64 {
@@ -2734,7 +2920,7 @@ type WorkerJoined struct {
 
 func (x *WorkerJoined) Reset() {
 	*x = WorkerJoined{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2932,7 @@ func (x *WorkerJoined) String() string {
 func (*WorkerJoined) ProtoMessage() {}
 
 func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[30]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2945,7 @@ func (x *WorkerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerJoined.ProtoReflect.Descriptor instead.
 func (*WorkerJoined) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkerJoined) GetId() uint64 {
@@ -2793,7 +2979,7 @@ type WorkerAway struct {
 
 func (x *WorkerAway) Reset() {
 	*x = WorkerAway{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +2991,7 @@ func (x *WorkerAway) String() string {
 func (*WorkerAway) ProtoMessage() {}
 
 func (x *WorkerAway) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[31]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +3004,7 @@ func (x *WorkerAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerAway.ProtoReflect.Descriptor instead.
 func (*WorkerAway) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WorkerAway) GetId() uint64 {
@@ -2839,7 +3025,7 @@ type WorkerDrained struct {
 
 func (x *WorkerDrained) Reset() {
 	*x = WorkerDrained{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2851,7 +3037,7 @@ func (x *WorkerDrained) String() string {
 func (*WorkerDrained) ProtoMessage() {}
 
 func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[32]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2864,7 +3050,7 @@ func (x *WorkerDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerDrained.ProtoReflect.Descriptor instead.
 func (*WorkerDrained) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WorkerDrained) GetId() uint64 {
@@ -2892,7 +3078,7 @@ type WorkerUnfit struct {
 
 func (x *WorkerUnfit) Reset() {
 	*x = WorkerUnfit{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +3090,7 @@ func (x *WorkerUnfit) String() string {
 func (*WorkerUnfit) ProtoMessage() {}
 
 func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[33]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +3103,7 @@ func (x *WorkerUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerUnfit.ProtoReflect.Descriptor instead.
 func (*WorkerUnfit) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WorkerUnfit) GetId() uint64 {
@@ -2945,7 +3131,7 @@ type WorkerForgotten struct {
 
 func (x *WorkerForgotten) Reset() {
 	*x = WorkerForgotten{}
-	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +3143,7 @@ func (x *WorkerForgotten) String() string {
 func (*WorkerForgotten) ProtoMessage() {}
 
 func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_event_proto_msgTypes[34]
+	mi := &file_reeve_record_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +3156,7 @@ func (x *WorkerForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerForgotten.ProtoReflect.Descriptor instead.
 func (*WorkerForgotten) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_reeve_record_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WorkerForgotten) GetId() uint64 {
@@ -2994,7 +3180,7 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x1breeve/record/v1/event.proto\x12\x0freeve.record.v1\x1a\x1areeve/record/v1/part.proto\"O\n" +
 	"\x05Batch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
-	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xa5\x11\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.reeve.record.v1.EventR\x06events\"\xc9\x12\n" +
 	"\x05Event\x12D\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x1d.reeve.record.v1.EpochStartedH\x00R\fepochStarted\x12D\n" +
 	"\rnamespace_set\x18\x02 \x01(\v2\x1d.reeve.record.v1.NamespaceSetH\x00R\fnamespaceSet\x128\n" +
@@ -3032,7 +3218,9 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\rslot_released\x18\x1e \x01(\v2\x1d.reeve.record.v1.SlotReleasedH\x00R\fslotReleased\x12>\n" +
 	"\vjob_changed\x18\x1f \x01(\v2\x1b.reeve.record.v1.JobChangedH\x00R\n" +
 	"jobChanged\x125\n" +
-	"\bpool_set\x18  \x01(\v2\x18.reeve.record.v1.PoolSetH\x00R\apoolSetB\x06\n" +
+	"\bpool_set\x18  \x01(\v2\x18.reeve.record.v1.PoolSetH\x00R\apoolSet\x12J\n" +
+	"\x0freservation_set\x18! \x01(\v2\x1f.reeve.record.v1.ReservationSetH\x00R\x0ereservationSet\x12V\n" +
+	"\x13reservation_removed\x18\" \x01(\v2#.reeve.record.v1.ReservationRemovedH\x00R\x12reservationRemovedB\x06\n" +
 	"\x04kind\"T\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1e\n" +
@@ -3063,7 +3251,19 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\x06policy\x18\x05 \x01(\v2\x1c.reeve.record.v1.QueuePolicyR\x06policy\"R\n" +
 	"\aPoolSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
-	"\x06policy\x18\x02 \x01(\v2\x1b.reeve.record.v1.PoolPolicyR\x06policy\"8\n" +
+	"\x06policy\x18\x02 \x01(\v2\x1b.reeve.record.v1.PoolPolicyR\x06policy\"\xda\x01\n" +
+	"\x0eReservationSet\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x18\n" +
+	"\aworkers\x18\x03 \x03(\tR\aworkers\x12\x14\n" +
+	"\x05where\x18\x04 \x03(\tR\x05where\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\x03R\x04from\x12\x14\n" +
+	"\x05until\x18\x06 \x01(\x03R\x05until\x12\x12\n" +
+	"\x04lead\x18\a \x01(\x03R\x04lead\x12\x1c\n" +
+	"\tnamespace\x18\b \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05queue\x18\t \x01(\tR\x05queue\"(\n" +
+	"\x12ReservationRemoved\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"8\n" +
 	"\bTokenSet\x12,\n" +
 	"\x05token\x18\x01 \x01(\v2\x16.reeve.record.v1.TokenR\x05token\"P\n" +
 	"\tSpecAdded\x12\x12\n" +
@@ -3242,116 +3442,120 @@ func file_reeve_record_v1_event_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_event_proto_rawDescData
 }
 
-var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_reeve_record_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_reeve_record_v1_event_proto_goTypes = []any{
-	(*Batch)(nil),           // 0: reeve.record.v1.Batch
-	(*Event)(nil),           // 1: reeve.record.v1.Event
-	(*EpochStarted)(nil),    // 2: reeve.record.v1.EpochStarted
-	(*FormatRaised)(nil),    // 3: reeve.record.v1.FormatRaised
-	(*StateDigested)(nil),   // 4: reeve.record.v1.StateDigested
-	(*NamespaceSet)(nil),    // 5: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),        // 6: reeve.record.v1.QueueSet
-	(*PoolSet)(nil),         // 7: reeve.record.v1.PoolSet
-	(*TokenSet)(nil),        // 8: reeve.record.v1.TokenSet
-	(*SpecAdded)(nil),       // 9: reeve.record.v1.SpecAdded
-	(*JobSubmitted)(nil),    // 10: reeve.record.v1.JobSubmitted
-	(*SlotReleased)(nil),    // 11: reeve.record.v1.SlotReleased
-	(*JobChanged)(nil),      // 12: reeve.record.v1.JobChanged
-	(*Carry)(nil),           // 13: reeve.record.v1.Carry
-	(*JobWoken)(nil),        // 14: reeve.record.v1.JobWoken
-	(*AfterMet)(nil),        // 15: reeve.record.v1.AfterMet
-	(*TaskReady)(nil),       // 16: reeve.record.v1.TaskReady
-	(*ElementsOpened)(nil),  // 17: reeve.record.v1.ElementsOpened
-	(*ElementsEnded)(nil),   // 18: reeve.record.v1.ElementsEnded
-	(*ElementWoken)(nil),    // 19: reeve.record.v1.ElementWoken
-	(*JobEnded)(nil),        // 20: reeve.record.v1.JobEnded
-	(*AttemptAssigned)(nil), // 21: reeve.record.v1.AttemptAssigned
-	(*AttemptStarted)(nil),  // 22: reeve.record.v1.AttemptStarted
-	(*AttemptEnded)(nil),    // 23: reeve.record.v1.AttemptEnded
-	(*AttemptReturned)(nil), // 24: reeve.record.v1.AttemptReturned
-	(*AttemptRecalled)(nil), // 25: reeve.record.v1.AttemptRecalled
-	(*AttemptStopped)(nil),  // 26: reeve.record.v1.AttemptStopped
-	(*AttemptsStopped)(nil), // 27: reeve.record.v1.AttemptsStopped
-	(*CancelRequested)(nil), // 28: reeve.record.v1.CancelRequested
-	(*HoldSet)(nil),         // 29: reeve.record.v1.HoldSet
-	(*WorkerJoined)(nil),    // 30: reeve.record.v1.WorkerJoined
-	(*WorkerAway)(nil),      // 31: reeve.record.v1.WorkerAway
-	(*WorkerDrained)(nil),   // 32: reeve.record.v1.WorkerDrained
-	(*WorkerUnfit)(nil),     // 33: reeve.record.v1.WorkerUnfit
-	(*WorkerForgotten)(nil), // 34: reeve.record.v1.WorkerForgotten
-	nil,                     // 35: reeve.record.v1.AttemptAssigned.DevicesEntry
-	(*NamespacePolicy)(nil), // 36: reeve.record.v1.NamespacePolicy
-	(*QueuePolicy)(nil),     // 37: reeve.record.v1.QueuePolicy
-	(*PoolPolicy)(nil),      // 38: reeve.record.v1.PoolPolicy
-	(*Token)(nil),           // 39: reeve.record.v1.Token
-	(*Wait)(nil),            // 40: reeve.record.v1.Wait
-	(*KeyOf)(nil),           // 41: reeve.record.v1.KeyOf
-	(*Span)(nil),            // 42: reeve.record.v1.Span
-	(*Cause)(nil),           // 43: reeve.record.v1.Cause
-	(*Usage)(nil),           // 44: reeve.record.v1.Usage
-	(*Spent)(nil),           // 45: reeve.record.v1.Spent
-	(*Hello)(nil),           // 46: reeve.record.v1.Hello
+	(*Batch)(nil),              // 0: reeve.record.v1.Batch
+	(*Event)(nil),              // 1: reeve.record.v1.Event
+	(*EpochStarted)(nil),       // 2: reeve.record.v1.EpochStarted
+	(*FormatRaised)(nil),       // 3: reeve.record.v1.FormatRaised
+	(*StateDigested)(nil),      // 4: reeve.record.v1.StateDigested
+	(*NamespaceSet)(nil),       // 5: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),           // 6: reeve.record.v1.QueueSet
+	(*PoolSet)(nil),            // 7: reeve.record.v1.PoolSet
+	(*ReservationSet)(nil),     // 8: reeve.record.v1.ReservationSet
+	(*ReservationRemoved)(nil), // 9: reeve.record.v1.ReservationRemoved
+	(*TokenSet)(nil),           // 10: reeve.record.v1.TokenSet
+	(*SpecAdded)(nil),          // 11: reeve.record.v1.SpecAdded
+	(*JobSubmitted)(nil),       // 12: reeve.record.v1.JobSubmitted
+	(*SlotReleased)(nil),       // 13: reeve.record.v1.SlotReleased
+	(*JobChanged)(nil),         // 14: reeve.record.v1.JobChanged
+	(*Carry)(nil),              // 15: reeve.record.v1.Carry
+	(*JobWoken)(nil),           // 16: reeve.record.v1.JobWoken
+	(*AfterMet)(nil),           // 17: reeve.record.v1.AfterMet
+	(*TaskReady)(nil),          // 18: reeve.record.v1.TaskReady
+	(*ElementsOpened)(nil),     // 19: reeve.record.v1.ElementsOpened
+	(*ElementsEnded)(nil),      // 20: reeve.record.v1.ElementsEnded
+	(*ElementWoken)(nil),       // 21: reeve.record.v1.ElementWoken
+	(*JobEnded)(nil),           // 22: reeve.record.v1.JobEnded
+	(*AttemptAssigned)(nil),    // 23: reeve.record.v1.AttemptAssigned
+	(*AttemptStarted)(nil),     // 24: reeve.record.v1.AttemptStarted
+	(*AttemptEnded)(nil),       // 25: reeve.record.v1.AttemptEnded
+	(*AttemptReturned)(nil),    // 26: reeve.record.v1.AttemptReturned
+	(*AttemptRecalled)(nil),    // 27: reeve.record.v1.AttemptRecalled
+	(*AttemptStopped)(nil),     // 28: reeve.record.v1.AttemptStopped
+	(*AttemptsStopped)(nil),    // 29: reeve.record.v1.AttemptsStopped
+	(*CancelRequested)(nil),    // 30: reeve.record.v1.CancelRequested
+	(*HoldSet)(nil),            // 31: reeve.record.v1.HoldSet
+	(*WorkerJoined)(nil),       // 32: reeve.record.v1.WorkerJoined
+	(*WorkerAway)(nil),         // 33: reeve.record.v1.WorkerAway
+	(*WorkerDrained)(nil),      // 34: reeve.record.v1.WorkerDrained
+	(*WorkerUnfit)(nil),        // 35: reeve.record.v1.WorkerUnfit
+	(*WorkerForgotten)(nil),    // 36: reeve.record.v1.WorkerForgotten
+	nil,                        // 37: reeve.record.v1.AttemptAssigned.DevicesEntry
+	(*NamespacePolicy)(nil),    // 38: reeve.record.v1.NamespacePolicy
+	(*QueuePolicy)(nil),        // 39: reeve.record.v1.QueuePolicy
+	(*PoolPolicy)(nil),         // 40: reeve.record.v1.PoolPolicy
+	(*Token)(nil),              // 41: reeve.record.v1.Token
+	(*Wait)(nil),               // 42: reeve.record.v1.Wait
+	(*KeyOf)(nil),              // 43: reeve.record.v1.KeyOf
+	(*Span)(nil),               // 44: reeve.record.v1.Span
+	(*Cause)(nil),              // 45: reeve.record.v1.Cause
+	(*Usage)(nil),              // 46: reeve.record.v1.Usage
+	(*Spent)(nil),              // 47: reeve.record.v1.Spent
+	(*Hello)(nil),              // 48: reeve.record.v1.Hello
 }
 var file_reeve_record_v1_event_proto_depIdxs = []int32{
 	1,  // 0: reeve.record.v1.Batch.events:type_name -> reeve.record.v1.Event
 	2,  // 1: reeve.record.v1.Event.epoch_started:type_name -> reeve.record.v1.EpochStarted
 	5,  // 2: reeve.record.v1.Event.namespace_set:type_name -> reeve.record.v1.NamespaceSet
 	6,  // 3: reeve.record.v1.Event.queue_set:type_name -> reeve.record.v1.QueueSet
-	8,  // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
-	9,  // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
-	10, // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
-	14, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
-	15, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
-	16, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
-	17, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
-	18, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
-	19, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
-	20, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
-	21, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
-	22, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
-	23, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
-	24, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
-	25, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
-	26, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
-	28, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
-	29, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
-	30, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
-	31, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
-	32, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
-	34, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
-	33, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
-	27, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
+	10, // 4: reeve.record.v1.Event.token_set:type_name -> reeve.record.v1.TokenSet
+	11, // 5: reeve.record.v1.Event.spec_added:type_name -> reeve.record.v1.SpecAdded
+	12, // 6: reeve.record.v1.Event.job_submitted:type_name -> reeve.record.v1.JobSubmitted
+	16, // 7: reeve.record.v1.Event.job_woken:type_name -> reeve.record.v1.JobWoken
+	17, // 8: reeve.record.v1.Event.after_met:type_name -> reeve.record.v1.AfterMet
+	18, // 9: reeve.record.v1.Event.task_ready:type_name -> reeve.record.v1.TaskReady
+	19, // 10: reeve.record.v1.Event.elements_opened:type_name -> reeve.record.v1.ElementsOpened
+	20, // 11: reeve.record.v1.Event.elements_ended:type_name -> reeve.record.v1.ElementsEnded
+	21, // 12: reeve.record.v1.Event.element_woken:type_name -> reeve.record.v1.ElementWoken
+	22, // 13: reeve.record.v1.Event.job_ended:type_name -> reeve.record.v1.JobEnded
+	23, // 14: reeve.record.v1.Event.attempt_assigned:type_name -> reeve.record.v1.AttemptAssigned
+	24, // 15: reeve.record.v1.Event.attempt_started:type_name -> reeve.record.v1.AttemptStarted
+	25, // 16: reeve.record.v1.Event.attempt_ended:type_name -> reeve.record.v1.AttemptEnded
+	26, // 17: reeve.record.v1.Event.attempt_returned:type_name -> reeve.record.v1.AttemptReturned
+	27, // 18: reeve.record.v1.Event.attempt_recalled:type_name -> reeve.record.v1.AttemptRecalled
+	28, // 19: reeve.record.v1.Event.attempt_stopped:type_name -> reeve.record.v1.AttemptStopped
+	30, // 20: reeve.record.v1.Event.cancel_requested:type_name -> reeve.record.v1.CancelRequested
+	31, // 21: reeve.record.v1.Event.hold_set:type_name -> reeve.record.v1.HoldSet
+	32, // 22: reeve.record.v1.Event.worker_joined:type_name -> reeve.record.v1.WorkerJoined
+	33, // 23: reeve.record.v1.Event.worker_away:type_name -> reeve.record.v1.WorkerAway
+	34, // 24: reeve.record.v1.Event.worker_drained:type_name -> reeve.record.v1.WorkerDrained
+	36, // 25: reeve.record.v1.Event.worker_forgotten:type_name -> reeve.record.v1.WorkerForgotten
+	35, // 26: reeve.record.v1.Event.worker_unfit:type_name -> reeve.record.v1.WorkerUnfit
+	29, // 27: reeve.record.v1.Event.attempts_stopped:type_name -> reeve.record.v1.AttemptsStopped
 	3,  // 28: reeve.record.v1.Event.format_raised:type_name -> reeve.record.v1.FormatRaised
 	4,  // 29: reeve.record.v1.Event.state_digested:type_name -> reeve.record.v1.StateDigested
-	11, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
-	12, // 31: reeve.record.v1.Event.job_changed:type_name -> reeve.record.v1.JobChanged
+	13, // 30: reeve.record.v1.Event.slot_released:type_name -> reeve.record.v1.SlotReleased
+	14, // 31: reeve.record.v1.Event.job_changed:type_name -> reeve.record.v1.JobChanged
 	7,  // 32: reeve.record.v1.Event.pool_set:type_name -> reeve.record.v1.PoolSet
-	36, // 33: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
-	37, // 34: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
-	38, // 35: reeve.record.v1.PoolSet.policy:type_name -> reeve.record.v1.PoolPolicy
-	39, // 36: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
-	40, // 37: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
-	13, // 38: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
-	41, // 39: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
-	42, // 40: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
-	42, // 41: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
-	42, // 42: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
-	43, // 43: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
-	43, // 44: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
-	35, // 45: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
-	43, // 46: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
-	44, // 47: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
-	45, // 48: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
-	43, // 49: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
-	42, // 50: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
-	43, // 51: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
-	43, // 52: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
-	46, // 53: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	8,  // 33: reeve.record.v1.Event.reservation_set:type_name -> reeve.record.v1.ReservationSet
+	9,  // 34: reeve.record.v1.Event.reservation_removed:type_name -> reeve.record.v1.ReservationRemoved
+	38, // 35: reeve.record.v1.NamespaceSet.policy:type_name -> reeve.record.v1.NamespacePolicy
+	39, // 36: reeve.record.v1.QueueSet.policy:type_name -> reeve.record.v1.QueuePolicy
+	40, // 37: reeve.record.v1.PoolSet.policy:type_name -> reeve.record.v1.PoolPolicy
+	41, // 38: reeve.record.v1.TokenSet.token:type_name -> reeve.record.v1.Token
+	42, // 39: reeve.record.v1.JobSubmitted.waits:type_name -> reeve.record.v1.Wait
+	15, // 40: reeve.record.v1.JobSubmitted.carry:type_name -> reeve.record.v1.Carry
+	43, // 41: reeve.record.v1.JobSubmitted.keys:type_name -> reeve.record.v1.KeyOf
+	44, // 42: reeve.record.v1.Carry.spans:type_name -> reeve.record.v1.Span
+	44, // 43: reeve.record.v1.ElementsOpened.spans:type_name -> reeve.record.v1.Span
+	44, // 44: reeve.record.v1.ElementsEnded.spans:type_name -> reeve.record.v1.Span
+	45, // 45: reeve.record.v1.ElementsEnded.cause:type_name -> reeve.record.v1.Cause
+	45, // 46: reeve.record.v1.JobEnded.cause:type_name -> reeve.record.v1.Cause
+	37, // 47: reeve.record.v1.AttemptAssigned.devices:type_name -> reeve.record.v1.AttemptAssigned.DevicesEntry
+	45, // 48: reeve.record.v1.AttemptEnded.cause:type_name -> reeve.record.v1.Cause
+	46, // 49: reeve.record.v1.AttemptEnded.usage:type_name -> reeve.record.v1.Usage
+	47, // 50: reeve.record.v1.AttemptEnded.spent:type_name -> reeve.record.v1.Spent
+	45, // 51: reeve.record.v1.AttemptStopped.cause:type_name -> reeve.record.v1.Cause
+	44, // 52: reeve.record.v1.AttemptsStopped.spans:type_name -> reeve.record.v1.Span
+	45, // 53: reeve.record.v1.AttemptsStopped.cause:type_name -> reeve.record.v1.Cause
+	45, // 54: reeve.record.v1.CancelRequested.cause:type_name -> reeve.record.v1.Cause
+	48, // 55: reeve.record.v1.WorkerJoined.hello:type_name -> reeve.record.v1.Hello
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_event_proto_init() }
@@ -3393,18 +3597,20 @@ func file_reeve_record_v1_event_proto_init() {
 		(*Event_SlotReleased)(nil),
 		(*Event_JobChanged)(nil),
 		(*Event_PoolSet)(nil),
+		(*Event_ReservationSet)(nil),
+		(*Event_ReservationRemoved)(nil),
 	}
-	file_reeve_record_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[13].OneofWrappers = []any{}
-	file_reeve_record_v1_event_proto_msgTypes[23].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[11].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[12].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[15].OneofWrappers = []any{}
+	file_reeve_record_v1_event_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_event_proto_rawDesc), len(file_reeve_record_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -283,6 +283,59 @@ func (x *PoolRow) GetPool() *PoolSet {
 	return nil
 }
 
+// ReservationRow is a reservation of workers, of format 3.
+type ReservationRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Reservation   *ReservationSet        `protobuf:"bytes,2,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationRow) Reset() {
+	*x = ReservationRow{}
+	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationRow) ProtoMessage() {}
+
+func (x *ReservationRow) ProtoReflect() protoreflect.Message {
+	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationRow.ProtoReflect.Descriptor instead.
+func (*ReservationRow) Descriptor() ([]byte, []int) {
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReservationRow) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *ReservationRow) GetReservation() *ReservationSet {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
 // KeyRow is core.KeyImage: a concurrency key that something may be owed for.
 type KeyRow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -297,7 +350,7 @@ type KeyRow struct {
 
 func (x *KeyRow) Reset() {
 	*x = KeyRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +362,7 @@ func (x *KeyRow) String() string {
 func (*KeyRow) ProtoMessage() {}
 
 func (x *KeyRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[4]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +375,7 @@ func (x *KeyRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRow.ProtoReflect.Descriptor instead.
 func (*KeyRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{4}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *KeyRow) GetFormat() uint32 {
@@ -371,7 +424,7 @@ type TokenRow struct {
 
 func (x *TokenRow) Reset() {
 	*x = TokenRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +436,7 @@ func (x *TokenRow) String() string {
 func (*TokenRow) ProtoMessage() {}
 
 func (x *TokenRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[5]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +449,7 @@ func (x *TokenRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRow.ProtoReflect.Descriptor instead.
 func (*TokenRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{5}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TokenRow) GetFormat() uint32 {
@@ -428,7 +481,7 @@ type WorkerRow struct {
 
 func (x *WorkerRow) Reset() {
 	*x = WorkerRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +493,7 @@ func (x *WorkerRow) String() string {
 func (*WorkerRow) ProtoMessage() {}
 
 func (x *WorkerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[6]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +506,7 @@ func (x *WorkerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRow.ProtoReflect.Descriptor instead.
 func (*WorkerRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{6}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WorkerRow) GetFormat() uint32 {
@@ -515,7 +568,7 @@ type LearnedRow struct {
 
 func (x *LearnedRow) Reset() {
 	*x = LearnedRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +580,7 @@ func (x *LearnedRow) String() string {
 func (*LearnedRow) ProtoMessage() {}
 
 func (x *LearnedRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[7]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +593,7 @@ func (x *LearnedRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnedRow.ProtoReflect.Descriptor instead.
 func (*LearnedRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{7}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LearnedRow) GetFormat() uint32 {
@@ -607,7 +660,7 @@ type UseRow struct {
 
 func (x *UseRow) Reset() {
 	*x = UseRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +672,7 @@ func (x *UseRow) String() string {
 func (*UseRow) ProtoMessage() {}
 
 func (x *UseRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[8]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +685,7 @@ func (x *UseRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UseRow.ProtoReflect.Descriptor instead.
 func (*UseRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{8}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UseRow) GetFormat() uint32 {
@@ -716,7 +769,7 @@ type JobRow struct {
 
 func (x *JobRow) Reset() {
 	*x = JobRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +781,7 @@ func (x *JobRow) String() string {
 func (*JobRow) ProtoMessage() {}
 
 func (x *JobRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[9]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +794,7 @@ func (x *JobRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRow.ProtoReflect.Descriptor instead.
 func (*JobRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{9}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JobRow) GetFormat() uint32 {
@@ -952,7 +1005,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1017,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[10]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1030,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{10}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Task) GetN() int64 {
@@ -1095,7 +1148,7 @@ type Element struct {
 
 func (x *Element) Reset() {
 	*x = Element{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1160,7 @@ func (x *Element) String() string {
 func (*Element) ProtoMessage() {}
 
 func (x *Element) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[11]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1173,7 @@ func (x *Element) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Element.ProtoReflect.Descriptor instead.
 func (*Element) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{11}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Element) GetState() uint32 {
@@ -1191,7 +1244,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1256,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[12]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1269,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{12}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Retry) GetPosition() int64 {
@@ -1270,7 +1323,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1335,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[13]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1348,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{13}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Attempt) GetFence() uint64 {
@@ -1432,7 +1485,7 @@ type ChunkRow struct {
 
 func (x *ChunkRow) Reset() {
 	*x = ChunkRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1497,7 @@ func (x *ChunkRow) String() string {
 func (*ChunkRow) ProtoMessage() {}
 
 func (x *ChunkRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[14]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1510,7 @@ func (x *ChunkRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRow.ProtoReflect.Descriptor instead.
 func (*ChunkRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{14}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChunkRow) GetFormat() uint32 {
@@ -1511,7 +1564,7 @@ type PastRow struct {
 
 func (x *PastRow) Reset() {
 	*x = PastRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1576,7 @@ func (x *PastRow) String() string {
 func (*PastRow) ProtoMessage() {}
 
 func (x *PastRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[15]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1589,7 @@ func (x *PastRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastRow.ProtoReflect.Descriptor instead.
 func (*PastRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{15}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PastRow) GetFormat() uint32 {
@@ -1599,7 +1652,7 @@ type OutputRow struct {
 
 func (x *OutputRow) Reset() {
 	*x = OutputRow{}
-	mi := &file_reeve_record_v1_row_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1664,7 @@ func (x *OutputRow) String() string {
 func (*OutputRow) ProtoMessage() {}
 
 func (x *OutputRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reeve_record_v1_row_proto_msgTypes[16]
+	mi := &file_reeve_record_v1_row_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1677,7 @@ func (x *OutputRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRow.ProtoReflect.Descriptor instead.
 func (*OutputRow) Descriptor() ([]byte, []int) {
-	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{16}
+	return file_reeve_record_v1_row_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OutputRow) GetFormat() uint32 {
@@ -1667,7 +1720,10 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x04paid\x18\x03 \x01(\x03R\x04paid\"O\n" +
 	"\aPoolRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12,\n" +
-	"\x04pool\x18\x02 \x01(\v2\x18.reeve.record.v1.PoolSetR\x04pool\"x\n" +
+	"\x04pool\x18\x02 \x01(\v2\x18.reeve.record.v1.PoolSetR\x04pool\"k\n" +
+	"\x0eReservationRow\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12A\n" +
+	"\vreservation\x18\x02 \x01(\v2\x1f.reeve.record.v1.ReservationSetR\vreservation\"x\n" +
 	"\x06KeyRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x10\n" +
@@ -1819,71 +1875,74 @@ func file_reeve_record_v1_row_proto_rawDescGZIP() []byte {
 	return file_reeve_record_v1_row_proto_rawDescData
 }
 
-var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_reeve_record_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_reeve_record_v1_row_proto_goTypes = []any{
-	(*CountersRow)(nil),  // 0: reeve.record.v1.CountersRow
-	(*NamespaceRow)(nil), // 1: reeve.record.v1.NamespaceRow
-	(*QueueRow)(nil),     // 2: reeve.record.v1.QueueRow
-	(*PoolRow)(nil),      // 3: reeve.record.v1.PoolRow
-	(*KeyRow)(nil),       // 4: reeve.record.v1.KeyRow
-	(*TokenRow)(nil),     // 5: reeve.record.v1.TokenRow
-	(*WorkerRow)(nil),    // 6: reeve.record.v1.WorkerRow
-	(*LearnedRow)(nil),   // 7: reeve.record.v1.LearnedRow
-	(*UseRow)(nil),       // 8: reeve.record.v1.UseRow
-	(*JobRow)(nil),       // 9: reeve.record.v1.JobRow
-	(*Task)(nil),         // 10: reeve.record.v1.Task
-	(*Element)(nil),      // 11: reeve.record.v1.Element
-	(*Retry)(nil),        // 12: reeve.record.v1.Retry
-	(*Attempt)(nil),      // 13: reeve.record.v1.Attempt
-	(*ChunkRow)(nil),     // 14: reeve.record.v1.ChunkRow
-	(*PastRow)(nil),      // 15: reeve.record.v1.PastRow
-	(*OutputRow)(nil),    // 16: reeve.record.v1.OutputRow
-	nil,                  // 17: reeve.record.v1.Attempt.DevicesEntry
-	(*NamespaceSet)(nil), // 18: reeve.record.v1.NamespaceSet
-	(*QueueSet)(nil),     // 19: reeve.record.v1.QueueSet
-	(*PoolSet)(nil),      // 20: reeve.record.v1.PoolSet
-	(*Token)(nil),        // 21: reeve.record.v1.Token
-	(*Hello)(nil),        // 22: reeve.record.v1.Hello
-	(*Cause)(nil),        // 23: reeve.record.v1.Cause
-	(*Wait)(nil),         // 24: reeve.record.v1.Wait
-	(*KeyOf)(nil),        // 25: reeve.record.v1.KeyOf
-	(*Usage)(nil),        // 26: reeve.record.v1.Usage
-	(*Spent)(nil),        // 27: reeve.record.v1.Spent
-	(*AttemptEnded)(nil), // 28: reeve.record.v1.AttemptEnded
-	(*Span)(nil),         // 29: reeve.record.v1.Span
+	(*CountersRow)(nil),    // 0: reeve.record.v1.CountersRow
+	(*NamespaceRow)(nil),   // 1: reeve.record.v1.NamespaceRow
+	(*QueueRow)(nil),       // 2: reeve.record.v1.QueueRow
+	(*PoolRow)(nil),        // 3: reeve.record.v1.PoolRow
+	(*ReservationRow)(nil), // 4: reeve.record.v1.ReservationRow
+	(*KeyRow)(nil),         // 5: reeve.record.v1.KeyRow
+	(*TokenRow)(nil),       // 6: reeve.record.v1.TokenRow
+	(*WorkerRow)(nil),      // 7: reeve.record.v1.WorkerRow
+	(*LearnedRow)(nil),     // 8: reeve.record.v1.LearnedRow
+	(*UseRow)(nil),         // 9: reeve.record.v1.UseRow
+	(*JobRow)(nil),         // 10: reeve.record.v1.JobRow
+	(*Task)(nil),           // 11: reeve.record.v1.Task
+	(*Element)(nil),        // 12: reeve.record.v1.Element
+	(*Retry)(nil),          // 13: reeve.record.v1.Retry
+	(*Attempt)(nil),        // 14: reeve.record.v1.Attempt
+	(*ChunkRow)(nil),       // 15: reeve.record.v1.ChunkRow
+	(*PastRow)(nil),        // 16: reeve.record.v1.PastRow
+	(*OutputRow)(nil),      // 17: reeve.record.v1.OutputRow
+	nil,                    // 18: reeve.record.v1.Attempt.DevicesEntry
+	(*NamespaceSet)(nil),   // 19: reeve.record.v1.NamespaceSet
+	(*QueueSet)(nil),       // 20: reeve.record.v1.QueueSet
+	(*PoolSet)(nil),        // 21: reeve.record.v1.PoolSet
+	(*ReservationSet)(nil), // 22: reeve.record.v1.ReservationSet
+	(*Token)(nil),          // 23: reeve.record.v1.Token
+	(*Hello)(nil),          // 24: reeve.record.v1.Hello
+	(*Cause)(nil),          // 25: reeve.record.v1.Cause
+	(*Wait)(nil),           // 26: reeve.record.v1.Wait
+	(*KeyOf)(nil),          // 27: reeve.record.v1.KeyOf
+	(*Usage)(nil),          // 28: reeve.record.v1.Usage
+	(*Spent)(nil),          // 29: reeve.record.v1.Spent
+	(*AttemptEnded)(nil),   // 30: reeve.record.v1.AttemptEnded
+	(*Span)(nil),           // 31: reeve.record.v1.Span
 }
 var file_reeve_record_v1_row_proto_depIdxs = []int32{
-	18, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
-	19, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
-	20, // 2: reeve.record.v1.PoolRow.pool:type_name -> reeve.record.v1.PoolSet
-	21, // 3: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
-	22, // 4: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
-	23, // 5: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
-	23, // 6: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
-	23, // 7: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
-	24, // 8: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
-	10, // 9: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
-	25, // 10: reeve.record.v1.JobRow.keys:type_name -> reeve.record.v1.KeyOf
-	23, // 11: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
-	11, // 12: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
-	12, // 13: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
-	13, // 14: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
-	23, // 15: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
-	26, // 16: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
-	27, // 17: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
-	23, // 18: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
-	17, // 19: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
-	28, // 20: reeve.record.v1.Attempt.ended:type_name -> reeve.record.v1.AttemptEnded
-	29, // 21: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
-	12, // 22: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
-	13, // 23: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
-	23, // 24: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
-	26, // 25: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	19, // 0: reeve.record.v1.NamespaceRow.namespace:type_name -> reeve.record.v1.NamespaceSet
+	20, // 1: reeve.record.v1.QueueRow.queue:type_name -> reeve.record.v1.QueueSet
+	21, // 2: reeve.record.v1.PoolRow.pool:type_name -> reeve.record.v1.PoolSet
+	22, // 3: reeve.record.v1.ReservationRow.reservation:type_name -> reeve.record.v1.ReservationSet
+	23, // 4: reeve.record.v1.TokenRow.token:type_name -> reeve.record.v1.Token
+	24, // 5: reeve.record.v1.WorkerRow.hello:type_name -> reeve.record.v1.Hello
+	25, // 6: reeve.record.v1.JobRow.cause:type_name -> reeve.record.v1.Cause
+	25, // 7: reeve.record.v1.JobRow.spoiled:type_name -> reeve.record.v1.Cause
+	25, // 8: reeve.record.v1.JobRow.stop:type_name -> reeve.record.v1.Cause
+	26, // 9: reeve.record.v1.JobRow.waits:type_name -> reeve.record.v1.Wait
+	11, // 10: reeve.record.v1.JobRow.tasks:type_name -> reeve.record.v1.Task
+	27, // 11: reeve.record.v1.JobRow.keys:type_name -> reeve.record.v1.KeyOf
+	25, // 12: reeve.record.v1.Task.stop:type_name -> reeve.record.v1.Cause
+	12, // 13: reeve.record.v1.Task.record:type_name -> reeve.record.v1.Element
+	13, // 14: reeve.record.v1.Task.retry:type_name -> reeve.record.v1.Retry
+	14, // 15: reeve.record.v1.Task.live:type_name -> reeve.record.v1.Attempt
+	25, // 16: reeve.record.v1.Element.cause:type_name -> reeve.record.v1.Cause
+	28, // 17: reeve.record.v1.Element.usage:type_name -> reeve.record.v1.Usage
+	29, // 18: reeve.record.v1.Retry.spent:type_name -> reeve.record.v1.Spent
+	25, // 19: reeve.record.v1.Attempt.stop:type_name -> reeve.record.v1.Cause
+	18, // 20: reeve.record.v1.Attempt.devices:type_name -> reeve.record.v1.Attempt.DevicesEntry
+	30, // 21: reeve.record.v1.Attempt.ended:type_name -> reeve.record.v1.AttemptEnded
+	31, // 22: reeve.record.v1.ChunkRow.open:type_name -> reeve.record.v1.Span
+	13, // 23: reeve.record.v1.ChunkRow.retries:type_name -> reeve.record.v1.Retry
+	14, // 24: reeve.record.v1.ChunkRow.live:type_name -> reeve.record.v1.Attempt
+	25, // 25: reeve.record.v1.PastRow.cause:type_name -> reeve.record.v1.Cause
+	28, // 26: reeve.record.v1.PastRow.usage:type_name -> reeve.record.v1.Usage
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_reeve_record_v1_row_proto_init() }
@@ -1893,17 +1952,17 @@ func file_reeve_record_v1_row_proto_init() {
 	}
 	file_reeve_record_v1_event_proto_init()
 	file_reeve_record_v1_part_proto_init()
-	file_reeve_record_v1_row_proto_msgTypes[9].OneofWrappers = []any{}
 	file_reeve_record_v1_row_proto_msgTypes[10].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[14].OneofWrappers = []any{}
-	file_reeve_record_v1_row_proto_msgTypes[16].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[11].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[15].OneofWrappers = []any{}
+	file_reeve_record_v1_row_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reeve_record_v1_row_proto_rawDesc), len(file_reeve_record_v1_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,8 @@ const (
 	LimitServiceName = "reeve.v1.LimitService"
 	// PoolServiceName is the fully-qualified name of the PoolService service.
 	PoolServiceName = "reeve.v1.PoolService"
+	// ReservationServiceName is the fully-qualified name of the ReservationService service.
+	ReservationServiceName = "reeve.v1.ReservationService"
 	// TokenServiceName is the fully-qualified name of the TokenService service.
 	TokenServiceName = "reeve.v1.TokenService"
 	// HealthServiceName is the fully-qualified name of the HealthService service.
@@ -75,6 +77,13 @@ const (
 	PoolServiceListProcedure = "/reeve.v1.PoolService/List"
 	// PoolServiceUpdateProcedure is the fully-qualified name of the PoolService's Update RPC.
 	PoolServiceUpdateProcedure = "/reeve.v1.PoolService/Update"
+	// ReservationServiceListProcedure is the fully-qualified name of the ReservationService's List RPC.
+	ReservationServiceListProcedure = "/reeve.v1.ReservationService/List"
+	// ReservationServiceSetProcedure is the fully-qualified name of the ReservationService's Set RPC.
+	ReservationServiceSetProcedure = "/reeve.v1.ReservationService/Set"
+	// ReservationServiceRemoveProcedure is the fully-qualified name of the ReservationService's Remove
+	// RPC.
+	ReservationServiceRemoveProcedure = "/reeve.v1.ReservationService/Remove"
 	// TokenServiceCreateProcedure is the fully-qualified name of the TokenService's Create RPC.
 	TokenServiceCreateProcedure = "/reeve.v1.TokenService/Create"
 	// TokenServiceListProcedure is the fully-qualified name of the TokenService's List RPC.
@@ -659,6 +668,134 @@ func (UnimplementedPoolServiceHandler) List(context.Context, *connect.Request[v1
 
 func (UnimplementedPoolServiceHandler) Update(context.Context, *connect.Request[v1.PoolServiceUpdateRequest]) (*connect.Response[v1.PoolServiceUpdateResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.PoolService.Update is not implemented"))
+}
+
+// ReservationServiceClient is a client for the reeve.v1.ReservationService service.
+type ReservationServiceClient interface {
+	// List returns the reservations that are not over, by name.
+	List(context.Context, *connect.Request[v1.ReservationServiceListRequest]) (*connect.Response[v1.ReservationServiceListResponse], error)
+	// Set makes a reservation, or changes the one of that name.
+	Set(context.Context, *connect.Request[v1.ReservationServiceSetRequest]) (*connect.Response[v1.ReservationServiceSetResponse], error)
+	// Remove ends a reservation, whether it has begun or not.
+	Remove(context.Context, *connect.Request[v1.ReservationServiceRemoveRequest]) (*connect.Response[v1.ReservationServiceRemoveResponse], error)
+}
+
+// NewReservationServiceClient constructs a client for the reeve.v1.ReservationService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewReservationServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) ReservationServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	reservationServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("ReservationService").Methods()
+	return &reservationServiceClient{
+		list: connect.NewClient[v1.ReservationServiceListRequest, v1.ReservationServiceListResponse](
+			httpClient,
+			baseURL+ReservationServiceListProcedure,
+			connect.WithSchema(reservationServiceMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+		set: connect.NewClient[v1.ReservationServiceSetRequest, v1.ReservationServiceSetResponse](
+			httpClient,
+			baseURL+ReservationServiceSetProcedure,
+			connect.WithSchema(reservationServiceMethods.ByName("Set")),
+			connect.WithClientOptions(opts...),
+		),
+		remove: connect.NewClient[v1.ReservationServiceRemoveRequest, v1.ReservationServiceRemoveResponse](
+			httpClient,
+			baseURL+ReservationServiceRemoveProcedure,
+			connect.WithSchema(reservationServiceMethods.ByName("Remove")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// reservationServiceClient implements ReservationServiceClient.
+type reservationServiceClient struct {
+	list   *connect.Client[v1.ReservationServiceListRequest, v1.ReservationServiceListResponse]
+	set    *connect.Client[v1.ReservationServiceSetRequest, v1.ReservationServiceSetResponse]
+	remove *connect.Client[v1.ReservationServiceRemoveRequest, v1.ReservationServiceRemoveResponse]
+}
+
+// List calls reeve.v1.ReservationService.List.
+func (c *reservationServiceClient) List(ctx context.Context, req *connect.Request[v1.ReservationServiceListRequest]) (*connect.Response[v1.ReservationServiceListResponse], error) {
+	return c.list.CallUnary(ctx, req)
+}
+
+// Set calls reeve.v1.ReservationService.Set.
+func (c *reservationServiceClient) Set(ctx context.Context, req *connect.Request[v1.ReservationServiceSetRequest]) (*connect.Response[v1.ReservationServiceSetResponse], error) {
+	return c.set.CallUnary(ctx, req)
+}
+
+// Remove calls reeve.v1.ReservationService.Remove.
+func (c *reservationServiceClient) Remove(ctx context.Context, req *connect.Request[v1.ReservationServiceRemoveRequest]) (*connect.Response[v1.ReservationServiceRemoveResponse], error) {
+	return c.remove.CallUnary(ctx, req)
+}
+
+// ReservationServiceHandler is an implementation of the reeve.v1.ReservationService service.
+type ReservationServiceHandler interface {
+	// List returns the reservations that are not over, by name.
+	List(context.Context, *connect.Request[v1.ReservationServiceListRequest]) (*connect.Response[v1.ReservationServiceListResponse], error)
+	// Set makes a reservation, or changes the one of that name.
+	Set(context.Context, *connect.Request[v1.ReservationServiceSetRequest]) (*connect.Response[v1.ReservationServiceSetResponse], error)
+	// Remove ends a reservation, whether it has begun or not.
+	Remove(context.Context, *connect.Request[v1.ReservationServiceRemoveRequest]) (*connect.Response[v1.ReservationServiceRemoveResponse], error)
+}
+
+// NewReservationServiceHandler builds an HTTP handler from the service implementation. It returns
+// the path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewReservationServiceHandler(svc ReservationServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	reservationServiceMethods := v1.File_reeve_v1_cluster_proto.Services().ByName("ReservationService").Methods()
+	reservationServiceListHandler := connect.NewUnaryHandler(
+		ReservationServiceListProcedure,
+		svc.List,
+		connect.WithSchema(reservationServiceMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	reservationServiceSetHandler := connect.NewUnaryHandler(
+		ReservationServiceSetProcedure,
+		svc.Set,
+		connect.WithSchema(reservationServiceMethods.ByName("Set")),
+		connect.WithHandlerOptions(opts...),
+	)
+	reservationServiceRemoveHandler := connect.NewUnaryHandler(
+		ReservationServiceRemoveProcedure,
+		svc.Remove,
+		connect.WithSchema(reservationServiceMethods.ByName("Remove")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/reeve.v1.ReservationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case ReservationServiceListProcedure:
+			reservationServiceListHandler.ServeHTTP(w, r)
+		case ReservationServiceSetProcedure:
+			reservationServiceSetHandler.ServeHTTP(w, r)
+		case ReservationServiceRemoveProcedure:
+			reservationServiceRemoveHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedReservationServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedReservationServiceHandler struct{}
+
+func (UnimplementedReservationServiceHandler) List(context.Context, *connect.Request[v1.ReservationServiceListRequest]) (*connect.Response[v1.ReservationServiceListResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ReservationService.List is not implemented"))
+}
+
+func (UnimplementedReservationServiceHandler) Set(context.Context, *connect.Request[v1.ReservationServiceSetRequest]) (*connect.Response[v1.ReservationServiceSetResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ReservationService.Set is not implemented"))
+}
+
+func (UnimplementedReservationServiceHandler) Remove(context.Context, *connect.Request[v1.ReservationServiceRemoveRequest]) (*connect.Response[v1.ReservationServiceRemoveResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("reeve.v1.ReservationService.Remove is not implemented"))
 }
 
 // TokenServiceClient is a client for the reeve.v1.TokenService service.
