@@ -131,6 +131,9 @@ func New(o Options) (http.Handler, error) {
 		func() (string, http.Handler) {
 			return reevev1connect.NewPoolServiceHandler(spaces.Pools{Engine: o.Engine}, opts...)
 		},
+		func() (string, http.Handler) {
+			return reevev1connect.NewReservationServiceHandler(spaces.Reservations{Engine: o.Engine}, opts...)
+		},
 		func() (string, http.Handler) { return reevev1connect.NewTokenServiceHandler(&tokenAdmin{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewServerServiceHandler(&servers{s}, opts...) },
 		func() (string, http.Handler) { return reevev1connect.NewHealthServiceHandler(&health{s}, opts...) },

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/record"
+	"github.com/reeve-scheduler/reeve/internal/wire"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
 )
@@ -151,6 +153,62 @@ func TestPools(t *testing.T) {
 	}
 	if p := count(); p.GetPolicy().GetOvercommit() != nil {
 		t.Errorf("after its reset the pool is %v", p)
+	}
+}
+
+// TestReservations reserves a worker for a queue: nothing else starts there, which is said and planned,
+// also after a restart.
+func TestReservations(t *testing.T) {
+	r, c := raised(t)
+	r.join(c, "w1", 2)
+	do(t, c.queues.Create, &reevev1.QueueServiceCreateRequest{Namespace: "default", Name: "night"})
+	set := func(m *reevev1.Reservation) (*reevev1.Reservation, error) {
+		res, err := c.reservations.Set(t.Context(), connect.NewRequest(&reevev1.ReservationServiceSetRequest{Reservation: m}))
+		if err != nil {
+			return nil, err
+		}
+		return res.Msg.GetReservation(), nil
+	}
+	until := wire.Time(time.Now().Add(time.Hour).UnixMilli())
+	for _, test := range []struct {
+		m    *reevev1.Reservation
+		code connect.Code
+		says string
+	}{
+		{&reevev1.Reservation{Name: "big"}, connect.CodeInvalidArgument, "reservation big: until: say when it is over"},
+		{&reevev1.Reservation{Name: "big", Until: until}, connect.CodeInvalidArgument, "say which workers"},
+		{&reevev1.Reservation{Name: "big", Until: until, Workers: []string{"w9"}}, connect.CodeNotFound, `worker "w9" does not exist`},
+		{&reevev1.Reservation{Name: "big", Until: until, Pool: "default", Queue: "gpu"}, connect.CodeNotFound, `queue "gpu" does not exist`},
+	} {
+		if _, err := set(test.m); connect.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%v; want %s that says %q", err, test.code, test.says)
+		}
+	}
+	made, err := set(&reevev1.Reservation{Name: "big", Workers: []string{"w1"}, Until: until, Queue: "night"})
+	if err != nil || len(made.GetReserves()) != 1 || made.GetNamespace() != "default" || made.GetLead() != "1h" {
+		t.Fatalf("%v, %v", made, err)
+	}
+	id := r.submit(c, "run: x\n")
+	says := func(part string) {
+		t.Helper()
+		if why := do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: id}); !strings.Contains(why.String(), part) {
+			t.Errorf("it waits for %v; want %s", why, part)
+		}
+	}
+	says("the only fitting worker is reserved by big until")
+	for queue, want := range map[string]string{"night": "starts", "default": "waits"} {
+		plan := do(t, c.jobs.Plan, &reevev1.PlanRequest{Submit: &reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: "run: x\nqueue: " + queue + "\n"}}})
+		if plan.GetVerdict() != want {
+			t.Errorf("a job of queue %s is planned as %v; want %s", queue, plan, want)
+		}
+	}
+	r.restart()
+	if all := do(t, c.reservations.List, &reevev1.ReservationServiceListRequest{}).GetReservations(); len(all) != 1 || all[0].GetName() != "big" || !all[0].GetUntil().AsTime().Equal(until.AsTime()) {
+		t.Errorf("after a restart the reservations are %v", all)
+	}
+	do(t, c.reservations.Remove, &reevev1.ReservationServiceRemoveRequest{Name: "big"})
+	if _, err := c.reservations.Remove(t.Context(), connect.NewRequest(&reevev1.ReservationServiceRemoveRequest{Name: "big"})); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("removed twice: %v", err)
 	}
 }
 

@@ -33,13 +33,13 @@ func TestDocumentedLimits(t *testing.T) {
 		"an idempotency key":              fmt.Sprintf("%d bytes", intake.MaxKey),
 		"outputs of a task or an element": kib(job.MaxOutput),
 		"elements of an array":            number(job.MaxElements),
-		"items of an array that are stored apart (`PutItems`)":            fmt.Sprintf("%d GiB together, %s each", maxItems>>30, kib(maxItem)),
-		"jobs or elements of one page":                                    number(store.MaxPage) + "; " + number(defaultPage) + " by default",
-		"labels of a list's query":                                        number(maxLabels),
-		"jobs of one watch":                                               number(maxWatched),
-		"life of a token":                                                 "1 second to " + days(maxValid) + "; " + days(defaultValid) + " by default",
-		"namespaces, queues of a namespace, pools with a setting, tokens": number(core.MaxNamespaces) + ", " + number(core.MaxQueues) + ", " + number(core.MaxPools) + ", " + number(core.MaxTokens),
-		"labels, functions, slots of a worker":                            number(job.MaxLabels) + ", " + number(link.MaxFunctions) + ", " + number(link.MaxSlots),
+		"items of an array that are stored apart (`PutItems`)": fmt.Sprintf("%d GiB together, %s each", maxItems>>30, kib(maxItem)),
+		"jobs or elements of one page":                         number(store.MaxPage) + "; " + number(defaultPage) + " by default",
+		"labels of a list's query":                             number(maxLabels),
+		"jobs of one watch":                                    number(maxWatched),
+		"life of a token":                                      "1 second to " + days(maxValid) + "; " + days(defaultValid) + " by default",
+		"namespaces, queues of a namespace, pools with a setting, reservations, tokens": number(core.MaxNamespaces) + ", " + number(core.MaxQueues) + ", " + number(core.MaxPools) + ", " + number(core.MaxReservations) + ", " + number(core.MaxTokens),
+		"labels, functions, slots of a worker":                                          number(job.MaxLabels) + ", " + number(link.MaxFunctions) + ", " + number(link.MaxSlots),
 	} {
 		if row := "| " + what + " | " + limit + " |\n"; !strings.Contains(string(text), row) {
 			t.Errorf("docs/api.md lacks the row %s", row)

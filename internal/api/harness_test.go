@@ -238,35 +238,37 @@ func idOf(t testing.TB, text string) string {
 
 // clients speaks to a server with one token.
 type clients struct {
-	jobs       reevev1connect.JobServiceClient
-	queues     reevev1connect.QueueServiceClient
-	namespaces reevev1connect.NamespaceServiceClient
-	limits     reevev1connect.LimitServiceClient
-	pools      reevev1connect.PoolServiceClient
-	tokens     reevev1connect.TokenServiceClient
-	health     reevev1connect.HealthServiceClient
-	watch      reevev1connect.WatchServiceClient
-	workers    reevev1connect.WorkerServiceClient
-	servers    reevev1connect.ServerServiceClient
-	logs       reevev1connect.LogServiceClient
-	artifacts  reevev1connect.ArtifactServiceClient
+	jobs         reevev1connect.JobServiceClient
+	queues       reevev1connect.QueueServiceClient
+	namespaces   reevev1connect.NamespaceServiceClient
+	limits       reevev1connect.LimitServiceClient
+	pools        reevev1connect.PoolServiceClient
+	reservations reevev1connect.ReservationServiceClient
+	tokens       reevev1connect.TokenServiceClient
+	health       reevev1connect.HealthServiceClient
+	watch        reevev1connect.WatchServiceClient
+	workers      reevev1connect.WorkerServiceClient
+	servers      reevev1connect.ServerServiceClient
+	logs         reevev1connect.LogServiceClient
+	artifacts    reevev1connect.ArtifactServiceClient
 }
 
 func (r *rig) as(token string, opts ...connect.ClientOption) *clients {
 	opts = append(opts, connect.WithInterceptors(bearer(token)))
 	return &clients{
-		jobs:       reevev1connect.NewJobServiceClient(r.http, r.url, opts...),
-		queues:     reevev1connect.NewQueueServiceClient(r.http, r.url, opts...),
-		namespaces: reevev1connect.NewNamespaceServiceClient(r.http, r.url, opts...),
-		limits:     reevev1connect.NewLimitServiceClient(r.http, r.url, opts...),
-		pools:      reevev1connect.NewPoolServiceClient(r.http, r.url, opts...),
-		tokens:     reevev1connect.NewTokenServiceClient(r.http, r.url, opts...),
-		health:     reevev1connect.NewHealthServiceClient(r.http, r.url, opts...),
-		watch:      reevev1connect.NewWatchServiceClient(r.http, r.url, opts...),
-		workers:    reevev1connect.NewWorkerServiceClient(r.http, r.url, opts...),
-		servers:    reevev1connect.NewServerServiceClient(r.http, r.url, opts...),
-		logs:       reevev1connect.NewLogServiceClient(r.http, r.url, opts...),
-		artifacts:  reevev1connect.NewArtifactServiceClient(r.http, r.url, opts...),
+		jobs:         reevev1connect.NewJobServiceClient(r.http, r.url, opts...),
+		queues:       reevev1connect.NewQueueServiceClient(r.http, r.url, opts...),
+		namespaces:   reevev1connect.NewNamespaceServiceClient(r.http, r.url, opts...),
+		limits:       reevev1connect.NewLimitServiceClient(r.http, r.url, opts...),
+		pools:        reevev1connect.NewPoolServiceClient(r.http, r.url, opts...),
+		reservations: reevev1connect.NewReservationServiceClient(r.http, r.url, opts...),
+		tokens:       reevev1connect.NewTokenServiceClient(r.http, r.url, opts...),
+		health:       reevev1connect.NewHealthServiceClient(r.http, r.url, opts...),
+		watch:        reevev1connect.NewWatchServiceClient(r.http, r.url, opts...),
+		workers:      reevev1connect.NewWorkerServiceClient(r.http, r.url, opts...),
+		servers:      reevev1connect.NewServerServiceClient(r.http, r.url, opts...),
+		logs:         reevev1connect.NewLogServiceClient(r.http, r.url, opts...),
+		artifacts:    reevev1connect.NewArtifactServiceClient(r.http, r.url, opts...),
 	}
 }
 

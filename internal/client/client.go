@@ -39,6 +39,7 @@ type (
 	Attempt        = reevev1.Attempt
 	Queue          = reevev1.Queue
 	Pool           = reevev1.Pool
+	Reservation    = reevev1.Reservation
 	Namespace      = reevev1.Namespace
 	ConcurrencyKey = reevev1.ConcurrencyKey
 	KeyUser        = reevev1.KeyUser
@@ -106,19 +107,20 @@ type Client struct {
 	// Address is what was connected to, as URLs separated by commas.
 	Address string
 
-	http       *http.Client
-	jobs       reevev1connect.JobServiceClient
-	queues     reevev1connect.QueueServiceClient
-	namespaces reevev1connect.NamespaceServiceClient
-	limits     reevev1connect.LimitServiceClient
-	pools      reevev1connect.PoolServiceClient
-	workers    reevev1connect.WorkerServiceClient
-	servers    reevev1connect.ServerServiceClient
-	tokens     reevev1connect.TokenServiceClient
-	health     reevev1connect.HealthServiceClient
-	watch      reevev1connect.WatchServiceClient
-	logs       reevev1connect.LogServiceClient
-	artifacts  reevev1connect.ArtifactServiceClient
+	http         *http.Client
+	jobs         reevev1connect.JobServiceClient
+	queues       reevev1connect.QueueServiceClient
+	namespaces   reevev1connect.NamespaceServiceClient
+	limits       reevev1connect.LimitServiceClient
+	pools        reevev1connect.PoolServiceClient
+	reservations reevev1connect.ReservationServiceClient
+	workers      reevev1connect.WorkerServiceClient
+	servers      reevev1connect.ServerServiceClient
+	tokens       reevev1connect.TokenServiceClient
+	health       reevev1connect.HealthServiceClient
+	watch        reevev1connect.WatchServiceClient
+	logs         reevev1connect.LogServiceClient
+	artifacts    reevev1connect.ArtifactServiceClient
 }
 
 // Timeouts of a connection.
@@ -153,18 +155,19 @@ func New(o Options) (*Client, error) {
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &Client{
 		Address: strings.Join(bases, ","), http: hc,
-		jobs:       reevev1connect.NewJobServiceClient(hc, base, opts...),
-		queues:     reevev1connect.NewQueueServiceClient(hc, base, opts...),
-		namespaces: reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
-		limits:     reevev1connect.NewLimitServiceClient(hc, base, opts...),
-		pools:      reevev1connect.NewPoolServiceClient(hc, base, opts...),
-		workers:    reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
-		servers:    reevev1connect.NewServerServiceClient(hc, base, opts...),
-		tokens:     reevev1connect.NewTokenServiceClient(hc, base, opts...),
-		health:     reevev1connect.NewHealthServiceClient(hc, base, opts...),
-		watch:      reevev1connect.NewWatchServiceClient(hc, base, opts...),
-		logs:       reevev1connect.NewLogServiceClient(hc, base, opts...),
-		artifacts:  reevev1connect.NewArtifactServiceClient(hc, base, opts...),
+		jobs:         reevev1connect.NewJobServiceClient(hc, base, opts...),
+		queues:       reevev1connect.NewQueueServiceClient(hc, base, opts...),
+		namespaces:   reevev1connect.NewNamespaceServiceClient(hc, base, opts...),
+		limits:       reevev1connect.NewLimitServiceClient(hc, base, opts...),
+		pools:        reevev1connect.NewPoolServiceClient(hc, base, opts...),
+		reservations: reevev1connect.NewReservationServiceClient(hc, base, opts...),
+		workers:      reevev1connect.NewWorkerServiceClient(hc, base, append(slices.Clip(opts), plain)...),
+		servers:      reevev1connect.NewServerServiceClient(hc, base, opts...),
+		tokens:       reevev1connect.NewTokenServiceClient(hc, base, opts...),
+		health:       reevev1connect.NewHealthServiceClient(hc, base, opts...),
+		watch:        reevev1connect.NewWatchServiceClient(hc, base, opts...),
+		logs:         reevev1connect.NewLogServiceClient(hc, base, opts...),
+		artifacts:    reevev1connect.NewArtifactServiceClient(hc, base, opts...),
 	}, nil
 }
 

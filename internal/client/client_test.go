@@ -525,6 +525,14 @@ func TestCalls(t *testing.T) {
 	if got := PoolPolicy(&Pool{Policy: &reevev1.PoolPolicy{Overcommit: &reevev1.Overcommit{Factors: map[string]string{"cpu": "2"}}}}); got.Overcommit != (job.Factors{CPU: 2000}) {
 		t.Errorf("a pool's policy is %+v", got)
 	}
+	if _, err = c.Reserve(ctx, &Reservation{Name: "repair", Pool: "night", Until: Time(time.Now().Add(time.Hour))}); job.CodeOf(err) != job.Refused || !strings.Contains(err.Error(), "reservation repair needs format 3") {
+		t.Errorf("a reservation before its time: %v", err)
+	}
+	reservations, err := c.Reservations(ctx)
+	check("reservations", len(reservations) == 0, err)
+	if err = c.Unreserve(ctx, "repair"); job.CodeOf(err) != job.NotFound {
+		t.Errorf("no reservation: %v", err)
+	}
 	made, err := c.Submit(ctx, &SubmitRequest{Namespace: "team", Source: File([]byte("tasks: {a: {array: 0-9, run: x}}\nqueue: night\n"))})
 	check("submit", len(made) == 1 && made[0].GetId() == "1", err)
 	j, err := c.Get(ctx, "1", true)

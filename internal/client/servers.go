@@ -35,7 +35,7 @@ const (
 var anywhere = map[string]bool{
 	reevev1connect.HealthServiceCheckProcedure: true, reevev1connect.HealthServiceStatusProcedure: true,
 	reevev1connect.NamespaceServiceListProcedure: true, reevev1connect.QueueServiceListProcedure: true, reevev1connect.LimitServiceListProcedure: true,
-	reevev1connect.TokenServiceListProcedure: true, reevev1connect.WorkerServiceListProcedure: true, reevev1connect.PoolServiceListProcedure: true, reevev1connect.WatchServiceWatchProcedure: true,
+	reevev1connect.TokenServiceListProcedure: true, reevev1connect.WorkerServiceListProcedure: true, reevev1connect.PoolServiceListProcedure: true, reevev1connect.ReservationServiceListProcedure: true, reevev1connect.WatchServiceWatchProcedure: true,
 	reevev1connect.JobServiceGetProcedure: true, reevev1connect.JobServiceListProcedure: true, reevev1connect.JobServiceListElementsProcedure: true,
 	reevev1connect.JobServiceListAttemptsProcedure: true, reevev1connect.JobServiceExplainProcedure: true, reevev1connect.JobServicePlanProcedure: true,
 	reevev1connect.JobServiceOutputsProcedure: true,

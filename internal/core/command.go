@@ -138,7 +138,8 @@ type PutPool struct {
 	Known bool
 }
 
-// PutReservation makes a reservation, or another of one of that name. The reply is a ReservationView.
+// PutReservation makes a reservation, or another of one of that name. One that begins at 0 does so
+// now. The reply is a ReservationView.
 type PutReservation struct{ ReservationSet }
 
 // RemoveReservation ends a reservation.

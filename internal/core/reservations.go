@@ -35,6 +35,9 @@ type ReservationView struct {
 
 func (s *State) decideReserve(in Input, c PutReservation) (d Decision, err error) {
 	e := c.ReservationSet
+	if e.From == 0 {
+		e.From = in.Now
+	}
 	if err := s.checkReservation(&e, in.Now); err != nil {
 		return d, err
 	}

@@ -34,7 +34,7 @@ func policy() []auth.Entry {
 		auth.Authenticated: {"HealthService/Status", "NamespaceService/List"},
 		auth.ReadJobs: {
 			"JobService/Get", "JobService/List", "JobService/ListElements", "JobService/ListAttempts", "JobService/Explain", "JobService/Plan", "JobService/Outputs",
-			"QueueService/List", "LimitService/List", "WatchService/Watch", "WorkerService/List", "PoolService/List", "ServerService/List", "LogService/Read", "ArtifactService/Get", "ArtifactService/List",
+			"QueueService/List", "LimitService/List", "WatchService/Watch", "WorkerService/List", "PoolService/List", "ReservationService/List", "ServerService/List", "LogService/Read", "ArtifactService/Get", "ArtifactService/List",
 			"ArtifactService/GetItems",
 		},
 		auth.SubmitJobs: {
@@ -45,7 +45,7 @@ func policy() []auth.Entry {
 			"QueueService/Create", "QueueService/Update", "QueueService/Pause", "QueueService/Resume",
 			"NamespaceService/Create", "NamespaceService/Update", "NamespaceService/Pause", "NamespaceService/Resume",
 			"LimitService/Release", "TokenService/Create", "TokenService/List", "TokenService/Revoke", "WorkerService/Drain", "WorkerService/Undrain",
-			"PoolService/Update", "ServerService/Finalize",
+			"PoolService/Update", "ReservationService/Set", "ReservationService/Remove", "ServerService/Finalize",
 		},
 	}
 	var entries []auth.Entry

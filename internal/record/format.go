@@ -10,7 +10,7 @@ import (
 // A format holds all that the one before it does, and what is listed here beside its number.
 // A cluster begins with the newest that its first server knows and is raised by its
 // administrator, when no server is left that does not know the next one: until then nothing
-// is written that needs it.
+// is written that needs it. What the room format asks of the core's own words for it is listed there.
 const (
 	// formatRaises is where a cluster has a format of its own: the counters' row says it, and
 	// batches begin with it. Leaders write digests of their state.
@@ -28,12 +28,8 @@ const (
 	formatLimits = core.FormatLimits
 	// formatUse is where it remembers who used how much.
 	formatUse = core.FormatUse
-	// formatPools is where pools are given away in ways of their own.
-	formatPools = core.FormatPools
 	// formatReservations is where workers are reserved.
 	formatReservations = core.FormatReservations
-	// formatAsks is where attempts of a task ask for different amounts.
-	formatAsks = core.FormatAsks
 	// formatChanges is where jobs stand elsewhere than their specs say.
 	formatChanges = core.FormatChanges
 

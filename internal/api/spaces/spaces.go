@@ -1,4 +1,4 @@
-// Package spaces is the handlers for where jobs wait and run: queues, namespaces and pools, and
+// Package spaces is the handlers for where jobs wait and run: queues, namespaces, pools and reservations, and
 // what they may have.
 package spaces
 

@@ -51,6 +51,7 @@ func (s *Source) Add(root *cobra.Command) {
 		{s.findQueues, 1, []string{"queues pause", "queues resume", "queues set", "queues show"}},
 		{findNamespaces, 1, []string{"namespaces pause", "namespaces resume", "namespaces set", "namespaces show"}},
 		{findPools, 1, []string{"pools set", "pools reset", "pools show"}},
+		{findReservations, 1, []string{"reserve", "unreserve"}},
 		{findWorkers, 1, []string{"drain"}},
 		{findTokens, 1, []string{"tokens revoke"}},
 	} {
@@ -201,6 +202,11 @@ func findNamespaces(ctx context.Context, cl *client.Client, _ string) ([]string,
 func findWorkers(ctx context.Context, cl *client.Client, _ string) ([]string, error) {
 	all, err := cl.Workers(ctx)
 	return described(all, func(w *client.Worker) string { return w.GetName() + "\t" + w.GetState() }), err
+}
+
+func findReservations(ctx context.Context, cl *client.Client, _ string) ([]string, error) {
+	all, err := cl.Reservations(ctx)
+	return described(all, func(r *client.Reservation) string { return r.GetName() + "\t" + strings.Join(r.GetReserves(), ", ") }), err
 }
 
 func findPools(ctx context.Context, cl *client.Client, _ string) ([]string, error) {

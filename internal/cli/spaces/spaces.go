@@ -1,5 +1,5 @@
-// Package spaces is the commands for where jobs wait and run: queues, namespaces and pools, and
-// what they may have.
+// Package spaces is the commands for where jobs wait and run: queues, namespaces, pools and
+// reservations, and what they may have.
 package spaces
 
 import (
@@ -25,7 +25,7 @@ type Env struct {
 
 // Commands returns the commands.
 func (e Env) Commands() []*cobra.Command {
-	return []*cobra.Command{e.queues(), e.namespaces(), e.limits(), e.pools()}
+	return []*cobra.Command{e.queues(), e.namespaces(), e.limits(), e.pools(), e.reserve(), e.reservations(), e.unreserve()}
 }
 
 func openOrPaused(paused bool) string {

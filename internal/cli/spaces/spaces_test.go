@@ -181,3 +181,44 @@ func TestKeyTables(t *testing.T) {
 		t.Errorf("a release from nobody: %v", err)
 	}
 }
+
+// TestReservationWindow: times and durations both say when a reservation begins and is over.
+func TestReservationWindow(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		w           *window
+		from, until time.Time
+		wrong       string
+	}{
+		{&window{length: time.Hour}, time.Time{}, now.Add(time.Hour), ""},
+		{&window{from: "2h", length: time.Hour}, now.Add(2 * time.Hour), now.Add(3 * time.Hour), ""},
+		{&window{from: "2026-03-02T00:00:00Z", until: "1d"}, now.Add(12 * time.Hour), now.Add(24 * time.Hour), ""},
+		{&window{from: "soon"}, time.Time{}, now, `--from "soon": want a time such as 2026-03-01T22:00:00Z, or a duration from now such as 2h`},
+		{&window{until: "noon"}, time.Time{}, now, `--until "noon": want a time`},
+	} {
+		err := test.w.read(now)
+		switch {
+		case test.wrong != "":
+			if err == nil || !strings.HasPrefix(err.Error(), test.wrong) {
+				t.Errorf("%v; want %s", err, test.wrong)
+			}
+		case err != nil || test.w.From == nil != test.from.IsZero() || test.w.From != nil && !test.w.From.AsTime().Equal(test.from) || !test.w.Until.AsTime().Equal(test.until):
+			t.Errorf("%v: from %v until %v, want %v and %v", err, test.w.From, test.w.Until, test.from, test.until)
+		}
+	}
+}
+
+func TestReservationRow(t *testing.T) {
+	now := time.Now()
+	r := &client.Reservation{Name: "night", Reserves: []string{"w1", "w2"}, Namespace: "default", Queue: "night", From: client.Time(now.Add(-time.Hour)), Until: client.Time(now.Add(time.Hour))}
+	if row := reservationRow(r); row[0] != "night" || row[1] != "w1,w2" || row[4] != "queue default/night" || row[5] != "active" {
+		t.Errorf("one that has begun: %q", row)
+	}
+	r = &client.Reservation{Name: "repair", From: client.Time(now.Add(2*time.Hour + time.Minute)), Until: client.Time(now.Add(3 * time.Hour))}
+	if row := reservationRow(r); row[1] != "-" || row[4] != "nobody" || row[5] != "in 2h" {
+		t.Errorf("one of nobody that begins later: %q", row)
+	}
+	if got := whose(&client.Reservation{Namespace: "team"}); got != "namespace team" {
+		t.Errorf("one of a namespace is for %s", got)
+	}
+}
