@@ -198,7 +198,7 @@ func (s *State) decideTick(in Input) (Decision, error) {
 	}()
 	s.passed(&d, in.Now)
 	for len(fired) < most && len(d.Events) < most {
-		if len(s.timers) == 0 || s.timers[0].at > in.Now {
+		if !s.timers.due(in.Now) {
 			break
 		}
 		fired = append(fired, s.timers.pop())

@@ -358,7 +358,7 @@ func (s *State) Projected(now int64, seq uint64) {
 func (s *State) pastTimers(now int64) {
 	const most = 10_000
 	var kept []timer
-	for n := 0; n < most && s.Due(now); n++ {
+	for n := 0; n < most && s.timers.due(now); n++ {
 		t := s.timers.pop()
 		var d Decision
 		if s.fire(&d, t, Input{Now: now}); len(d.Events) > 0 {

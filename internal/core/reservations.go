@@ -89,7 +89,8 @@ func (s *State) checkReservation(e *ReservationSet, now int64) error {
 	case e.From > now+maxWindow:
 		return wrong("it begins at %s; that may be 366 days from now at most", job.FormatClock(e.From, now))
 	case e.Until-e.From > maxWindow:
-		return wrong("it lasts %d days; 366 are the most", (e.Until-e.From)/(24*3600*1000))
+		const day = 24 * 3600 * 1000
+		return wrong("it lasts %d days; 366 are the most", (e.Until-e.From+day-1)/day)
 	case e.Lead < 0 || e.Lead > maxWindow:
 		return wrong("lead: want a duration from 0 to 366 days")
 	}

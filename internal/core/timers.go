@@ -76,8 +76,11 @@ func (h *timers) pop() timer {
 // Due reports whether Tick has something to decide at now.
 func (s *State) Due(now int64) bool {
 	over, _ := s.reservedNext()
-	return len(s.timers) > 0 && s.timers[0].at <= now || over > 0 && over <= now
+	return s.timers.due(now) || over > 0 && over <= now
 }
+
+// due reports whether the first timer has come.
+func (h timers) due(now int64) bool { return len(h) > 0 && h[0].at <= now }
 
 // NextTimer is the moment, in Unix milliseconds, at which Tick has something to
 // decide, or Place may have something to assign that a rate held back; 0 for never.

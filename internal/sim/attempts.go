@@ -19,6 +19,7 @@ const stopSlack = 2 * time.Second
 func (h *history) assigned(e core.AttemptAssigned) {
 	at := place{e.Job, e.Task, e.Position}
 	h.judgeAssigned(e, at)
+	h.judgeReserved(e)
 	h.judgeNew("attempt", uint64(e.Fence), uint64(h.gap.fence))
 	h.fence = e.Fence
 	if e.Attempt > 1 {

@@ -35,9 +35,10 @@ type history struct {
 	resumed           map[string]uint64 // the last batch that made or resumed one of them
 	limits            pastLimits
 	workers           map[uint64]*pastWorker
-	pools             map[string]job.Factors // where they are not given away as they are
-	pooledAt          uint64                 // the last batch in which that was changed
-	live              int                    // jobs that have not ended
+	pools             map[string]job.Factors         // where they are not given away as they are
+	reservations      map[string]core.ReservationSet // that are not over
+	pooledAt          uint64                         // the last batch in which that was changed
+	live              int                            // jobs that have not ended
 	// at is when the event that is taken in was decided, by the leader's clock.
 	at int64
 	// latest is the latest that clock has shown: a leader that starts on a wall clock that was
@@ -183,8 +184,9 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, specs: map[core.Hash]*job.Spec{}, jobs: map[job.ID]*pastJob{}, attempts: map[link.Fence]*pastAttempt{},
 		held: map[link.Fence]*pastAttempt{}, uids: map[core.UID]job.ID{}, paused: map[string]bool{}, resumed: map[string]uint64{}, limits: newPastLimits(), workers: map[uint64]*pastWorker{},
-		pools:  map[string]job.Factors{},
-		hungry: map[string]time.Duration{}, first: map[uint64]int{},
+		pools:        map[string]job.Factors{},
+		reservations: map[string]core.ReservationSet{},
+		hungry:       map[string]time.Duration{}, first: map[uint64]int{},
 	}
 }
 
@@ -315,6 +317,10 @@ func (h *history) take(e core.Event) {
 		h.limit(e.Namespace+"/"+e.Name, e.Policy.Limit, 0)
 	case core.PoolSet:
 		h.pooled(e)
+	case core.ReservationSet:
+		h.reserved(e)
+	case core.ReservationRemoved:
+		h.unreserved(e)
 	case core.WorkerJoined:
 		h.joined(e)
 	case core.WorkerAway:

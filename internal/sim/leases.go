@@ -131,7 +131,7 @@ func (h *history) idleFor(spec *job.Task, grown int64) bool {
 	for way := range spec.Ways() {
 		n, asks := int64(0), spec.Asks(uint8(way), grown)
 		for _, w := range h.workers {
-			if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && asks.Fits(h.offers(w)) {
+			if w.holds == 0 && !w.away && !w.draining && w.hello.Unfit == "" && w.has(spec.Where) && asks.Fits(h.offers(w)) && !h.isReserved(w) {
 				n++
 			}
 		}

@@ -233,6 +233,11 @@ func (u *users) letGo() {
 			})
 		}
 	}
+	for _, name := range []string{"night", "repair"} {
+		if _, known := h.reservations[name]; known {
+			u.unreserve(name)
+		}
+	}
 	if h.pools[core.DefaultName] != (job.Factors{}) {
 		u.overcommit(job.Factors{})
 	}

@@ -219,6 +219,8 @@ func (u *users) act() {
 		u.explainAll()
 	case k == 18 && w.oneIn(2):
 		u.overcommitSome()
+	case k == 18 && w.oneIn(4):
+		u.reserveSome()
 	case k == 18 && w.oneIn(3):
 		u.limitSome()
 	case k == 18:

@@ -17,6 +17,7 @@ func TestCompletion(t *testing.T) {
 	c.ok("queues", "create", "gpu")
 	c.ok("namespaces", "create", "team-a")
 	c.ok("tokens", "create", "ci", "--scope", "read")
+	c.ok("reserve", "repair", "--pool", "gpu", "--for", "1h")
 	complete := func(env []string, args ...string) []string {
 		r := run(t, c.dir, env, "", append([]string{"__completeNoDesc"}, args...)...)
 		if r.code != 0 {
@@ -42,6 +43,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"drain", ""}, []string{"w1"}},
 		{[]string{"queues", "pause", ""}, []string{"default", "gpu"}},
 		{[]string{"pools", "set", ""}, []string{"default"}},
+		{[]string{"unreserve", ""}, []string{"repair"}},
 		{[]string{"queues", "pause", "g"}, []string{"gpu"}},
 		{[]string{"namespaces", "pause", ""}, []string{"default", "team-a"}},
 		{[]string{"tokens", "revoke", ""}, []string{"ci"}},
