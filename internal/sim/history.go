@@ -34,6 +34,7 @@ type history struct {
 	paused            map[string]bool   // namespaces, and queues as namespace/queue
 	resumed           map[string]uint64 // the last batch that made or resumed one of them
 	limits            pastLimits
+	asked             uint64 // the last batch when what is answered was asked for
 	workers           map[uint64]*pastWorker
 	pools             map[string]job.Factors         // where they are not given away as they are
 	reservations      map[string]core.ReservationSet // that are not over

@@ -397,17 +397,17 @@ func (h *history) judgeCancel(c core.Cancel) {
 }
 
 // judgeHold wants what was to be held held, once that is answered. It may have been
-// released in the same batch.
+// released since that was asked for.
 func (h *history) judgeHold(c core.Hold) {
-	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo < h.batches {
+	if j := h.jobs[c.Job]; c.Held && !*j.hold(c.Task) && j.letGo <= h.asked {
 		h.fail(Held, "the hold of %+v is answered and not durable", c)
 	}
 }
 
 // judgePause wants what was to be paused paused, once that is answered. It may have been
-// resumed in the same batch.
+// resumed since that was asked for.
 func (h *history) judgePause(at string) {
-	if !h.paused[at] && h.resumed[at] < h.batches {
+	if !h.paused[at] && h.resumed[at] <= h.asked {
 		h.fail(Held, "the pause of %s is answered and not durable", at)
 	}
 }

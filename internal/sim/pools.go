@@ -39,9 +39,9 @@ func (h *history) pooled(e core.PoolSet) {
 	h.w.truth.widen(e)
 }
 
-// judgePool wants what is answered to be so. It may have been changed again in the same batch.
+// judgePool wants what is answered to be so. It may have been changed again since it was asked for.
 func (h *history) judgePool(over job.Factors) {
-	if h.pools[core.DefaultName] != over && h.pooledAt < h.batches {
+	if h.pools[core.DefaultName] != over && h.pooledAt <= h.asked {
 		h.fail(Durable, "an over-commit of %s is answered and not durable; it is %s", over, h.pools[core.DefaultName])
 	}
 }

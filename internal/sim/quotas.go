@@ -104,9 +104,9 @@ func (h *history) waiting(j *pastJob) (n int64) {
 	return n
 }
 
-// judgeLimit wants a limit to be what was answered. It may have been changed in the same batch.
+// judgeLimit wants a limit to be what was answered. It may have been changed since that was asked for.
 func (h *history) judgeLimit(at string, most job.Limit, pending int64) {
-	if l := &h.limits; (l.most[at] != most || l.pending[at] != pending) && l.changed[at] < h.batches {
+	if l := &h.limits; (l.most[at] != most || l.pending[at] != pending) && l.changed[at] <= h.asked {
 		h.fail(Quotas, "that %s has at most %+v and %d waiting is answered, and not durable", at, most, pending)
 	}
 }

@@ -80,6 +80,7 @@ func TestJudgeOfQuotas(t *testing.T) {
 		{Quotas, "a limit is answered that is not durable", func(s *stage) {
 			limit(s, job.Limit{Running: 1})
 			s.submit(oneTask)
+			s.past.asked = s.past.batches
 			s.past.judgeLimit("default/default", job.Limit{Running: 2}, 0)
 		}},
 		{"", "as many as may wait", func(s *stage) {

@@ -59,10 +59,10 @@ func (h *history) changed(e core.JobChanged) {
 	j.stands, j.at, j.updated = to, at, h.batches
 }
 
-// judgeUpdate wants a job to stand where that is answered. It may have been changed again in the
-// same batch.
+// judgeUpdate wants a job to stand where that is answered. It may have been changed again since
+// that was asked for.
 func (h *history) judgeUpdate(id job.ID, to core.Standing) {
-	if j := h.jobs[id]; j.stands != to && j.updated < h.batches {
+	if j := h.jobs[id]; j.stands != to && j.updated <= h.asked {
 		h.fail(Durable, "that job %d stands at %+v is answered and not durable; it stands at %+v", id, to, j.stands)
 	}
 }

@@ -47,7 +47,8 @@ type call struct {
 	command func(*server) core.Command
 	view    func(*server, *core.State)
 	// era is the users' when it was asked.
-	era int
+	era   int
+	asked uint64 // the last batch by then
 	// leaves judges the answer at the moment at which it leaves the server.
 	leaves func(reply any, err error)
 	heard  func(reply any, err error)
@@ -84,7 +85,7 @@ func (u *users) original(h core.Hash, canonical []byte) *job.Spec {
 func (u *users) ask(c *call) {
 	w := u.w
 	u.open++
-	c.era = u.era
+	c.era, c.asked = u.era, w.past.batches
 	settle := func(reply any, err error) {
 		if !c.over {
 			c.over = true
@@ -115,6 +116,7 @@ func (u *users) carry(c *call, s *server, settle func(any, error)) {
 			return
 		}
 		if c.leaves != nil {
+			w.past.asked = c.asked
 			c.leaves(reply, err)
 		}
 		if w.chance(w.faults.forgetful) {
