@@ -208,6 +208,9 @@ func (s *server) again(why error) {
 func (s *server) rejoin() {
 	p := &s.part
 	lost, err := p.seen.Lost(s.w.ctx(), s.journal)
+	if first, _, e := s.w.disk.Journal().Bounds(s.w.ctx()); err == nil && e == nil && !lost && p.seen.Seq < first {
+		s.knows = false // where it was has been trimmed: there is no telling
+	}
 	if err == nil && lost && s.w.opt.Bug != BugNoLeap {
 		s.w.count("server misses what it has seen")
 		s.w.trace("%s misses batch %d of generation %d", s.name, p.seen.Seq, p.seen.Generation)
