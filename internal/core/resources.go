@@ -53,8 +53,11 @@ func (s *State) crowded(ended *attempt, promoted, done map[link.Fence]bool) bool
 		return false // an attempt that has its place in another's takes no more than that had
 	}
 	running, used := 1, ended.needs() // with what would have the place
+	later := false                    // of a worker that is lost all end, one after another: they count until it is their turn
 	for a := w.first; a != nil; a = a.next {
-		if (!a.prefetched || promoted[a.fence]) && !done[a.fence] {
+		if a == ended {
+			later = true
+		} else if (!a.prefetched || promoted[a.fence]) && (later || !done[a.fence]) {
 			running, used = running+1, used.Plus(a.needs())
 		}
 	}
