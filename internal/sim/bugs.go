@@ -124,7 +124,7 @@ func Bugs() []Breach {
 		{BugNoResources, Room, nil},
 		{BugSameDevice, Room, nil},
 		{BugNoKeys, Exclusive, nil},
-		{BugNoTimeout, TimedOut, nil},
+		{BugNoTimeout, TimedOut, also(NoTwins)},
 		{BugNoRenewal, Steady, nil},
 		{BugDropHold, Held, also(Ends)},
 		{BugDropPause, Held, also(Quotas)},

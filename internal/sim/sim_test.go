@@ -12,7 +12,7 @@ import (
 // happen.
 const (
 	budget = 30
-	from   = 61
+	from   = 91
 )
 
 var (
