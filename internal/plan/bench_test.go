@@ -354,3 +354,49 @@ func BenchmarkAddKind(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDispersed is BenchmarkPlace where those that wait are of arrays of 100 that look at where
+// their like run: all workers that have room are asked for each. Half of ten thousand have.
+func BenchmarkDispersed(b *testing.B) {
+	const workers, zones = 10_000, 10
+	for _, of := range []Company{{}, {Spread: "zone"}, {Apart: job.AtWorker}, {Apart: job.AtWorker, Spread: "zone"}} {
+		b.Run(fmt.Sprintf("apart=%s/spread=%s", of.Apart, of.Spread), func(b *testing.B) {
+			x := New()
+			for i := range workers {
+				w := host(uint64(i+1), 8)
+				w.Prefetch, w.Labels = 0, []string{fmt.Sprint("zone=", i%zones)}
+				x.SetWorker(w)
+			}
+			for i := range workers / 2 {
+				for range 8 {
+					x.Take(uint64(2*i+1), Attempt{Shape: cpu1, Namespace: "default", Queue: "default"}, 0)
+				}
+			}
+			last := job.ID(0)
+			for b.Loop() {
+				last++
+				g := group(task(last), cpu1)
+				if of != (Company{}) {
+					g.Company = Company{Job: last, Apart: of.Apart, Spread: of.Spread}
+				}
+				x.SetGroup(g, 100)
+				var runs []*Run
+				for left := int64(99); ; left-- {
+					p, ok := x.Next(1)
+					if !ok {
+						break
+					}
+					runs = append(runs, x.Take(p.Worker, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Company: g.Company}, 0))
+					x.SetReady(p.Group, left)
+				}
+				if len(runs) != 100 {
+					b.Fatalf("%d were placed", len(runs))
+				}
+				for _, r := range runs {
+					x.Give(r, 0)
+				}
+			}
+			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "placements/s")
+		})
+	}
+}
