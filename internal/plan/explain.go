@@ -43,7 +43,7 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 		count(&y, w, c)
 	}
 	for _, w := range slices.SortedFunc(slices.Values(x.leaving), func(a, b *worker) int { return cmp.Compare(a.ID, b.ID) }) {
-		if y.Leaving == 0 && w.profile.serves(c.shape.kind) && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
+		if y.Leaving == 0 && w.profile.serves(c.shape.kind) && w.profile.calendar.bar(q, r.Lasts(), now) == nil && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
 			y.Leaving, y.LeavingOn = w.leaving, w.Name
 		}
 	}

@@ -169,7 +169,7 @@ func (x *Index) ready(c *class) (n int) {
 		})
 	}
 	for _, w := range x.leaving {
-		if w.profile.serves(c.shape.kind) && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
+		if w.profile.serves(c.shape.kind) && x.clears(c, w, func(r *Run) bool { return r.leaving }) {
 			n++
 		}
 	}

@@ -93,16 +93,21 @@ func (x *Index) awaited(c *class) bool {
 		return len(x.leaving) > 0 && x.ready(c) >= c.nodes
 	}
 	for _, w := range x.leaving {
-		if w.profile.serves(c.shape.kind) && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
+		if w.profile.serves(c.shape.kind) && x.clears(c, w, func(r *Run) bool { return r.leaving }) {
 			return true
 		}
 	}
 	return false
 }
 
+// clears is roomFor at the moment of this pass, in which windows may keep a class from a worker.
+func (x *Index) clears(c *class, w *worker, gone func(r *Run) bool) bool {
+	return x.roomFor(c, w, gone) && x.admits(c, c.groups[0], w.profile)
+}
+
 // roomFor reports whether a class has room on a worker when some of its runs are gone.
 func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
-	if !w.Accepts || c.shape.short != "" || !c.admits(w) || !x.admits(c, c.groups[0], w.profile) {
+	if !w.Accepts || c.shape.short != "" || !c.admits(w) {
 		return false
 	}
 	x.spare = append(x.spare[:0], w.free...)
@@ -185,7 +190,7 @@ func (x *Index) victims(c *class, w *worker) ([]*Run, int64) {
 	list = list[:min(len(list), maxVictims)]
 	n := 1
 	for ; n <= len(list); n++ {
-		if x.roomFor(c, w, func(r *Run) bool { return slices.Contains(list[:n], r) }) {
+		if x.clears(c, w, func(r *Run) bool { return slices.Contains(list[:n], r) }) {
 			break
 		}
 	}
@@ -195,7 +200,7 @@ func (x *Index) victims(c *class, w *worker) ([]*Run, int64) {
 	list = list[:n]
 	for i := 0; i < len(list); i++ {
 		rest := slices.Delete(slices.Clone(list), i, i+1)
-		if x.roomFor(c, w, func(r *Run) bool { return slices.Contains(rest, r) }) {
+		if x.clears(c, w, func(r *Run) bool { return slices.Contains(rest, r) }) {
 			list, i = rest, i-1
 		}
 	}
