@@ -303,12 +303,16 @@ func (m *machine) finishAll() {
 	}
 }
 
-// reclaim has the workers that hold what is never lost come back without it.
+// reclaim has the workers that hold what is never lost come back without it,
+// draining, so that they are given nothing else before they leave.
 func (m *machine) reclaim() {
 	for _, id := range slices.Clone(m.s.workerIDs) {
 		w := m.s.workers[id]
 		if w.held == 0 || !w.away {
 			continue
+		}
+		if _, err := m.turn(Drain{Worker: w.hello.Name, Draining: true, By: "anna"}); err != nil {
+			m.fail("%v", err)
 		}
 		h := w.hello
 		h.Incarnation++
