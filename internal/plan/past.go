@@ -119,6 +119,18 @@ func (x *Index) Age(now int64, most int) {
 	}
 }
 
+// Reweigh has all that was used count as of the last moment at which any of it was: two copies that
+// were aged at other times agree after it.
+func (x *Index) Reweigh() {
+	now := x.now
+	x.now = 0
+	for _, a := range x.pasts {
+		x.now = max(x.now, a.past.At)
+	}
+	x.eachAccount(x.weigh)
+	x.now = now
+}
+
 func apart(a, b int64) int64 { return max(a-b, b-a) }
 
 // rest keeps a user in mind who runs nothing any more, or takes out one who does again.
