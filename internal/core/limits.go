@@ -320,9 +320,9 @@ func (s *State) Reconsider() {
 		}
 	}
 	s.Rank(math.MaxInt)
-	s.plan.Reweigh()
 	s.takeBack()
 	s.openDue(math.MaxInt64)
+	s.plan.Reweigh()
 }
 
 // takeBack has the plan told again of all that was kept aside.
