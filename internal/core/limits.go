@@ -308,9 +308,8 @@ func (s *State) openDue(now int64) {
 
 // Reconsider lets everything start again that a rate or a quota holds back at the moment: what
 // may not, Place finds out again. What is left to be ranked anew is ranked, and where the shortest
-// goes first all, by what is known now; what was used counts as of one moment. That is the leader's
-// business and no part of the state that servers share: whoever compares two copies of it calls this
-// for both.
+// goes first all, by what is known now. That is the leader's business and no part of the state that
+// servers share: whoever compares two copies of it calls this for both.
 func (s *State) Reconsider() {
 	for _, name := range s.spaceNames {
 		for _, q := range s.spaces[name].names {
@@ -322,7 +321,6 @@ func (s *State) Reconsider() {
 	s.Rank(math.MaxInt)
 	s.takeBack()
 	s.openDue(math.MaxInt64)
-	s.plan.Reweigh()
 }
 
 // takeBack has the plan told again of all that was kept aside.

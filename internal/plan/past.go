@@ -97,13 +97,12 @@ func (x *Index) touch(a *account) {
 	}
 }
 
-// left is what counts of an account's past.
-func (x *Index) left(a *account) int64 {
+// counts is what counts at a moment of an account's past.
+func (a *account) counts(at int64) int64 {
 	if a.past.Amount == 0 {
 		return 0
 	}
-	a.past.weighed = max(x.now, a.past.At)
-	return a.past.Left(a.past.weighed, a.forgetting())
+	return a.past.Left(at, a.forgetting())
 }
 
 // Age has what was used count less as time goes by, for so many accounts at most: whoever
@@ -117,18 +116,6 @@ func (x *Index) Age(now int64, most int) {
 			x.weigh(a)
 		}
 	}
-}
-
-// Reweigh has all that was used count as of the last moment at which any of it was: two copies that
-// were aged at other times agree after it.
-func (x *Index) Reweigh() {
-	now := x.now
-	x.now = 0
-	for _, a := range x.pasts {
-		x.now = max(x.now, a.past.At)
-	}
-	x.eachAccount(x.weigh)
-	x.now = now
 }
 
 func apart(a, b int64) int64 { return max(a-b, b-a) }
