@@ -213,6 +213,10 @@ type Task struct {
 	Apart  string `json:"apart,omitempty"`
 	Spread string `json:"spread,omitempty"`
 
+	// Near names tasks that come before; it runs where the first of them did last for which that
+	// worker has room now, if any has.
+	Near []string `json:"near,omitempty"`
+
 	Resources Resources `json:"resources"`
 	// Either, where given, is what each attempt takes instead: one of these, the first that is
 	// to be had.
@@ -245,6 +249,9 @@ func (t *Task) Executor() string {
 	}
 	return "process"
 }
+
+// MaxNear bounds the tasks that one is near.
+const MaxNear = 8
 
 // AtWorker stands for the worker itself where a label may be named.
 const AtWorker = "worker"

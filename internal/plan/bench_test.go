@@ -244,6 +244,32 @@ func BenchmarkPrefer(b *testing.B) {
 	}
 }
 
+// BenchmarkNear is BenchmarkPlace where each of those that wait is near workers of its own.
+func BenchmarkNear(b *testing.B) {
+	const workers = 10_000
+	for _, many := range []int{0, 1, job.MaxNear} {
+		x, running, shapes := pending(300_000, 100, workers, false)
+		r := rand.New(rand.NewPCG(1, 2))
+		near := func(g *Group) {
+			of := make([]uint64, many)
+			for i := range of {
+				of[i] = 1 + r.Uint64N(workers)
+			}
+			g.Near = NearOf(of...)
+		}
+		for class := range x.Classes() {
+			all, _ := x.Waiting(nil, class, 1<<30)
+			for _, w := range all {
+				near(&w.Group)
+				x.SetGroup(w.Group, w.N)
+			}
+		}
+		for _, batch := range []int{1, 256, workers} {
+			b.Run(fmt.Sprintf("near=%d/batch=%d", many, batch), func(b *testing.B) { place(b, x, running, shapes, batch, near) })
+		}
+	}
+}
+
 // BenchmarkMixed is placements where nothing is alike: ten thousand workers of any
 // size, a thousand shapes of any need, any priority.
 func BenchmarkMixed(b *testing.B) {

@@ -10,15 +10,21 @@ import (
 // Check looks for contradictions in the index and names the first. It is for
 // tests: its cost is that of everything there is.
 func (x *Index) Check() error {
-	groups := 0
+	groups, near := 0, 0
 	for _, c := range x.classes {
 		if c == nil {
 			continue
 		}
 		groups += len(c.groups)
+		if c.near {
+			near += len(c.groups)
+		}
 		if err := errors.Join(x.checkClass(c), x.checkBoards(c)); err != nil {
 			return err
 		}
+	}
+	if near != len(x.nears) {
+		return fmt.Errorf("plan: %d groups are near something, and %d are kept as such", near, len(x.nears))
 	}
 	if groups != x.groups.Len() {
 		return fmt.Errorf("plan: classes have %d groups, and there are %d", groups, x.groups.Len())
@@ -47,6 +53,9 @@ func (x *Index) checkClass(c *class) error {
 		r := x.groups.Get(id)
 		if at, ok := x.find(x.nameOf(c, id)); r.Ready <= 0 || r.Class != c.id || !ok || at != id {
 			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.Class, r.Ready)
+		}
+		if _, near := x.nears[id]; near != c.near {
+			return fmt.Errorf("plan: class %d, near %v: record %d is near %q", c.id, c.near, id, x.nears[id])
 		}
 	}
 	return c.groups.Check((*groupOrder)(x), func(id uint32) int32 { return x.groups.Get(id).At })

@@ -34,6 +34,8 @@ type class struct {
 	prefer *preference
 	// company is where the elements' like run, nil where nobody looks at that.
 	company *company
+	// near: each group has workers of its own that it would rather have than all others.
+	near bool
 }
 
 // form is how the elements of a class may be placed.
@@ -53,7 +55,7 @@ func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
-	case g.NoPrefetch, g.together() > 1, g.Company != (Company{}):
+	case g.NoPrefetch, g.together() > 1, g.Company != (Company{}), g.Near != "":
 		return direct
 	}
 	return plain
@@ -89,7 +91,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.company.name() == g.Company && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.company.name() == g.Company && c.near == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

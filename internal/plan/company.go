@@ -135,7 +135,7 @@ func (c *class) admits(w *worker) bool {
 }
 
 // dispersed is the worker with a free place for a class that looks at its like: where the fewest of
-// them are, then the one that it prefers, then the one with the most free places. All workers with a
+// them are, then the one that the group is near, then the one that it prefers, then the one with the most free places. All workers with a
 // place are asked.
 func (x *Index) dispersed(c *class, group uint32) *worker {
 	var found candidateAt
@@ -149,7 +149,7 @@ func (x *Index) dispersed(c *class, group uint32) *worker {
 			if !c.admits(w) {
 				return true
 			}
-			at := candidateAt{worker: w, near: c.company.spread[w.at(c.company.Spread)]}
+			at := candidateAt{worker: w, near: c.company.spread[w.at(c.company.Spread)], distance: x.distance(c, group, w)}
 			if prefers {
 				at.worth = p.ranking(c.prefer).worth[w.leaf]
 			}
@@ -166,10 +166,12 @@ func (x *Index) dispersed(c *class, group uint32) *worker {
 type candidateAt struct {
 	worker *worker
 	near   int
-	worth  int64
+	// distance is how many others the group would rather have.
+	distance int
+	worth    int64
 }
 
 func (a *candidateAt) before(b *candidateAt) bool {
-	return cmp.Or(cmp.Compare(a.near, b.near), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
+	return cmp.Or(cmp.Compare(a.near, b.near), cmp.Compare(a.distance, b.distance), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
 		cmp.Compare(a.worker.ID, b.worker.ID)) < 0
 }

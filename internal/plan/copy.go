@@ -26,7 +26,7 @@ func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
 	}
 	for id := range x.ranked(c, most) {
 		r := x.groups.Get(id)
-		g.ID, g.Score, g.Length = x.nameOf(c, id), r.Score, r.Lasts()
+		g.ID, g.Score, g.Length, g.Near = x.nameOf(c, id), r.Score, r.Lasts(), x.nears[id]
 		list = append(list, Ready{g, r.Ready})
 	}
 	return list, len(c.groups) > most

@@ -26,12 +26,14 @@ func (x *Index) SetGroup(g Group, n int64) {
 		r := x.groups.Get(id)
 		if r.Score == g.Score && r.Length == length && x.classes[r.Class].holds(&g) {
 			r.Ready = n
+			x.bring(x.classes[r.Class], id, g.Near)
 			return
 		}
 		x.removeGroup(id)
 	}
 	c := x.internClass(&g)
 	id := x.groups.Add(pile.Record{Job: g.ID.Job, Part: g.ID.part(), Ready: n, Score: g.Score, Length: length, Class: c.id}, g.ID.Alone)
+	x.bring(c, id, g.Near)
 	c.groups.Push((*groupOrder)(x), id)
 	if c.groups[0] == id {
 		x.settle(c)
@@ -63,6 +65,9 @@ func (x *Index) removeGroup(id uint32) {
 	x.letGo(id)
 	c.groups.Remove((*groupOrder)(x), at)
 	x.groups.Drop(id, c.form == lonely)
+	if c.near {
+		delete(x.nears, id)
+	}
 	if at == 0 {
 		x.settle(c)
 	}

@@ -21,10 +21,11 @@ type classKey struct {
 	later   bool
 	prefer  *preference
 	company *company
+	near    bool
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.company}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.company, c.near}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -37,12 +38,12 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.companyOf(g.Company)}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.companyOf(g.Company), g.Near != ""}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer, company: key.company,
+			prefer: key.prefer, company: key.company, near: key.near,
 		}
 		if m := c.company; m != nil {
 			m.classes = append(m.classes, c)

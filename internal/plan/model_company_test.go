@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -14,6 +15,14 @@ func placeBy(w *Worker, key string) string {
 	}
 	value, _ := labelOf(w, key)
 	return value
+}
+
+// distance is how many workers a group would rather have than one.
+func distance(g *modelGroup, worker uint64) (n int) {
+	for rest := g.Near; rest != "" && binary.BigEndian.Uint64([]byte(rest)) != worker; rest = rest[8:] {
+		n++
+	}
+	return n
 }
 
 func (m *model) admits(w *Worker, c Company) bool {

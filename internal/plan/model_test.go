@@ -160,16 +160,16 @@ func (m *model) free(w *Worker, s Shape, alone bool) bool {
 
 // place is the worker on which a group must go, 0 for tournament.None.
 func (m *model) place(g *modelGroup) uint64 {
-	best, most, have, worth, near := uint64(0), 0, 0, int64(0), 0
+	best, most, have, worth, near, far := uint64(0), 0, 0, int64(0), 0, 0
 	for _, id := range m.ids() {
 		w := m.workers[id]
 		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g.Company) {
 			continue
 		}
 		have++
-		n, score, by := w.Slots-m.use(id, g.Shape).running, worthOf(w, g), m.near(w, g.Company)
-		if best == 0 || by < near || by == near && (score > worth || score == worth && n > most) {
-			best, most, worth, near = id, n, score, by
+		n, score, by, off := w.Slots-m.use(id, g.Shape).running, worthOf(w, g), m.near(w, g.Company), distance(g, id)
+		if best == 0 || by < near || by == near && (off < far || off == far && (score > worth || score == worth && n > most)) {
+			best, most, worth, near, far = id, n, score, by, off
 		}
 	}
 	if have < g.together() {
@@ -183,7 +183,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || g.Company != (Company{}) || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || g.Company != (Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}
@@ -338,6 +338,9 @@ func (s *machine) setGroup(t *rapid.T) {
 	}
 	if g.together() == 1 && rapid.IntRange(0, 3).Draw(t, "company") == 0 {
 		g.Company = Company{Job: g.ID.Job, Task: g.ID.Task, Apart: rapid.SampledFrom(someKeys).Draw(t, "apart"), Spread: rapid.SampledFrom(someKeys).Draw(t, "spread")}
+	}
+	if g.together() == 1 && rapid.IntRange(0, 2).Draw(t, "near") == 0 {
+		g.Near = NearOf(rapid.SliceOfN(rapid.Uint64Range(1, 7), 1, 3).Draw(t, "workers")...)
 	}
 	ready := int64(rapid.IntRange(0, 6).Draw(t, "ready"))
 	s.x.SetGroup(g, ready)

@@ -283,6 +283,9 @@ func (x *Index) place(c *class) (*worker, uint32) {
 		}
 		return nil, 0
 	}
+	if w := x.nearest(c, c.groups[0], true); w != nil && c.company == nil {
+		return w, c.groups[0]
+	}
 	gained := c.waits() && !c.flow.spoiled()
 	if w := x.best(c, c.groups[0], gained); w != nil {
 		return w, c.groups[0]
@@ -312,6 +315,9 @@ func (x *Index) best(c *class, group uint32, gained bool) *worker {
 	}
 	if c.company != nil {
 		return x.dispersed(c, group)
+	}
+	if found = x.nearest(c, group, false); found != nil {
+		return found
 	}
 	if x.prefers(c) {
 		found, _ = x.preferred(c, group, gained, nil)

@@ -75,6 +75,9 @@ type Group struct {
 	NoPrefetch bool
 	// Company is set where the elements look at where others of their task run. Such are not sent ahead.
 	Company Company
+	// Near is the workers that it would rather have than all others, the first of them that has room, as
+	// NearOf writes it. Such are not sent ahead.
+	Near string
 }
 
 // MaxScore bounds a group's score on both sides of 0.
@@ -220,6 +223,8 @@ type Index struct {
 	book        match.Book
 	preferences map[string]*preference
 	companies   map[Company]*company
+	// nears is what groups are near, by their number.
+	nears map[uint32]string
 	// followed are those by which workers are ranked, asks is how often any was asked for.
 	followed  []*preference
 	asks      uint64
@@ -261,7 +266,7 @@ func New() *Index {
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
 
-		preferences: map[string]*preference{}, companies: map[Company]*company{},
+		preferences: map[string]*preference{}, companies: map[Company]*company{}, nears: map[uint32]string{},
 
 		shapes:  map[Shape]*shape{},
 		spaces:  map[string]*account{},

@@ -60,6 +60,16 @@ func (r *reserve) fits(g *Group, w *Worker) bool {
 	return r.free(w) >= g.Shape.Resources.CPU && slices.Contains(w.Executors, g.Shape.Executor)
 }
 
+// nearest is the first worker that a group is near and may have, 0 for none.
+func (r *reserve) nearest(g *Group) uint64 {
+	for id := range workersOf(g.Near) {
+		if w := &r.workers[(id-1)%uint64(len(r.workers))]; w.ID == id && r.may(g, w) && r.fits(g, w) {
+			return id
+		}
+	}
+	return 0
+}
+
 // place carries out what is proposed, and holds it against the windows.
 func (r *reserve) place(t *rapid.T) {
 	for {
@@ -69,6 +79,9 @@ func (r *reserve) place(t *rapid.T) {
 		}
 		at := slices.IndexFunc(r.groups, func(g *modelGroup) bool { return g.ID == p.Group })
 		g := r.groups[at]
+		if near := r.nearest(&g.Group); r.eager && near != 0 && near != p.Worker {
+			t.Fatalf("at %d: %+v is near worker %d, which has room, and goes to %d", r.now, g.Group, near, p.Worker)
+		}
 		for _, id := range p.All() {
 			w := &r.workers[id-1]
 			if !r.may(&g.Group, w) {
@@ -111,6 +124,9 @@ func (r *reserve) add(t *rapid.T) {
 		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "nodes"),
 		NoPrefetch: rapid.Bool().Draw(t, "direct"),
 	}, int64(rapid.IntRange(1, 3).Draw(t, "ready"))}
+	if g.Nodes == 0 && rapid.IntRange(0, 2).Draw(t, "near") == 0 {
+		g.Near = NearOf(rapid.SliceOfN(rapid.Uint64Range(1, 5), 1, 3).Draw(t, "workers")...)
+	}
 	r.groups = slices.DeleteFunc(r.groups, func(o *modelGroup) bool { return o.ID == g.ID })
 	r.groups = append(r.groups, g)
 	r.x.SetGroup(g.Group, g.ready)
