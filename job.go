@@ -87,6 +87,9 @@ type Task struct {
 	// Apart is what no two elements that run may have in common, Spread what as few as possible have: a
 	// label of their workers, or "worker" for the worker itself.
 	Apart, Spread string
+	// Near names tasks that it needs, directly or through others: it would rather run on the worker on
+	// which the first of them ran that has room.
+	Near []string
 
 	Resources Resources
 	// Either, where given, is what an attempt is given instead: the first of these that is to be had.
@@ -369,6 +372,7 @@ func (t *Task) object() (object, error) {
 	}
 	put(o, "apart", t.Apart)
 	put(o, "spread", t.Spread)
+	putList(o, "near", t.Near)
 	putMap(o, "resources", r)
 	var either []object
 	for i := range t.Either {

@@ -202,6 +202,7 @@ func weave(parsed *job.Spec) *spec {
 		}
 		sp.uses = append(sp.uses, uses)
 	}
+	sp.placeNears(places)
 	return sp
 }
 
@@ -309,6 +310,9 @@ func (t *task) carry(spec *job.Task, c Carry, at int64) {
 	}
 	if c.Outputs != nil {
 		t.seldom().outputs = c.Outputs
+	}
+	if c.Worker != 0 {
+		t.seldom().last = c.Worker
 	}
 	r := element.Record{State: job.Succeeded, Carried: true, Ended: at}
 	if t.arr == nil {
@@ -420,7 +424,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		// another way need not.
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
 			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
-		Company: j.company(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
+		Company: j.company(id.Task), Near: j.near(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
 	}
 }
 

@@ -288,6 +288,9 @@ func (s *State) applyEnded(e AttemptEnded) {
 	if e.Outputs != nil {
 		t.keepOutputs(a.position, e.Outputs)
 	}
+	if e.Next == job.Succeeded {
+		s.succeeded(a)
+	}
 	j.spoil(a.task, e.Next, e.Cause)
 	s.follow.elements(j.id, a.task, element.Span{First: a.position, Last: a.position})
 	s.finishTask(j, a.task, e.At)

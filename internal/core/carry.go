@@ -26,7 +26,7 @@ func (s *State) CarryOver(id job.ID) []Carry {
 			}
 		}
 		if done.Len() > 0 {
-			out = append(out, Carry{Task: uint32(i), Count: t.n, Items: t.items, Spans: done.Spans(), Outputs: t.outputs})
+			out = append(out, Carry{Task: uint32(i), Count: t.n, Items: t.items, Spans: done.Spans(), Outputs: t.outputs, Worker: t.last})
 		}
 	}
 	return out

@@ -108,6 +108,8 @@ type Carry struct {
 	Spans []element.Span
 	// Outputs of a task that is not an array.
 	Outputs []byte
+	// Worker is where an element succeeded last, if other tasks are near the task, else 0.
+	Worker uint64
 }
 
 // JobSubmitted makes a job. Its spec was interned before.

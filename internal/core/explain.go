@@ -76,6 +76,7 @@ func (s *State) reasons(j *jobState, ti uint32, now int64) []Reason {
 	if len(out) == 0 { // a copy may be between two batches
 		add("settling", "nothing keeps it any more; what follows from that is being decided")
 	}
+	s.closest(j, ti, add)
 	return out
 }
 

@@ -42,6 +42,7 @@ func (s *State) ExplainElement(id job.ID, ti uint32, p, now int64) (Explanation,
 		add("throttle", "its throttle lets %d elements run at the same time, and %d do", a.Throttle, len(t.arr.live))
 	} else if !waits {
 		s.places(j, ti, now, add)
+		s.closest(j, ti, add)
 	}
 	return out, true
 }

@@ -294,6 +294,10 @@ func (s *State) graphTask(j *jobState, ti uint32) forecast.Task {
 		out.Throttle = c.Limit
 	}
 	_, out.Learned = s.predict(j, ti)
+	for _, u := range j.spec.nears[ti] {
+		out.Near = append(out.Near, int(u))
+	}
+	out.Last = j.tasks[ti].last
 	return out
 }
 

@@ -28,6 +28,9 @@ const FormatChanges = 3
 // FormatAsks is the format from which on attempts of a task may ask for different amounts.
 const FormatAsks = 3
 
+// FormatNear is the format from which on tasks may be near others.
+const FormatNear = 3
+
 // Format is the cluster's: a leader writes only what programs can read that know it.
 // Which kinds of events and fields need which format is said in package record; what no event
 // shows, since it is within a spec, is refused here.
@@ -72,6 +75,11 @@ func (s *State) checkSpec(spec *job.Spec) error {
 		t := &spec.Tasks[i]
 		if t.Apart != "" || t.Spread != "" {
 			if err := s.checkFormat(FormatAsks, "task "+t.Name+" has elements that look at each other (apart, spread), which"); err != nil {
+				return err
+			}
+		}
+		if len(t.Near) > 0 {
+			if err := s.checkFormat(FormatNear, "task "+t.Name+" would rather run where another did (near), which"); err != nil {
 				return err
 			}
 		}

@@ -143,7 +143,9 @@ type TaskImage struct {
 	// Asked is how many elements had failed when what ran was asked to end for that.
 	Asked int32
 	// Memory is what elements ask for that ran out of what they asked for, 0 if none did.
-	Memory         int64
+	Memory int64
+	// Last is the worker on which an element succeeded last, if other tasks are near it, else 0.
+	Last           uint64
 	Items          []string
 	Outputs        []byte
 	Started, Ended int64
@@ -240,7 +242,7 @@ func (s *State) jobImage(j *jobState) JobImage {
 	for i := range j.tasks {
 		t := &j.tasks[i]
 		m.Tasks[i] = TaskImage{
-			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Asked: t.asked, Memory: t.memory, Items: t.items, Outputs: t.outputs,
+			N: t.n, Ready: t.ready, Held: t.held, Stop: t.stop, Asked: t.asked, Memory: t.memory, Last: t.last, Items: t.items, Outputs: t.outputs,
 			Started: t.one.started, Ended: t.one.ended, Counts: t.counts(), Record: t.one.rec,
 			Retry: RetryImage{Spent: t.one.retry.spent, At: t.one.retry.at},
 		}
@@ -382,9 +384,9 @@ func (l *Loaded) Job(m JobImage) error {
 		if image.Started != 0 || image.Ended != 0 {
 			t.single().started, t.single().ended = image.Started, image.Ended
 		}
-		if image.Stop.Kind != job.CauseNone || image.Outputs != nil || image.Asked != 0 || image.Memory != 0 {
+		if image.Stop.Kind != job.CauseNone || image.Outputs != nil || image.Asked != 0 || image.Memory != 0 || image.Last != 0 {
 			more := t.seldom()
-			more.stop, more.outputs, more.asked, more.memory = image.Stop, image.Outputs, image.Asked, image.Memory
+			more.stop, more.outputs, more.asked, more.memory, more.last = image.Stop, image.Outputs, image.Asked, image.Memory, image.Last
 		}
 		if t.arr != nil {
 			continue

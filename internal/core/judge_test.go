@@ -23,6 +23,8 @@ type judge struct {
 	starts starts
 	// grown is the memory that elements of a task ask for that ran out of it.
 	grown map[taskKey]int64
+	// ran is where an element of a task succeeded last.
+	ran map[taskKey]uint64
 }
 
 type elementKey struct {
@@ -136,6 +138,7 @@ func (g *judge) steps(l *lab, j *jobState, e Event) {
 			if _, returned := e.(AttemptReturned); r.Attempts < old.tries && !returned {
 				l.fail("%v had %d attempts and has %d after %T", k, old.tries, r.Attempts, e)
 			}
+			g.succeeded(j, uint32(i), p, old.state, r)
 			g.elements[k] = remembered{r.State, r.Attempts}
 		}
 	}
@@ -201,7 +204,7 @@ func (g *judge) ranked(l *lab) {
 			want.Score = got.Score // it was reckoned with what was known then
 		}
 		if got.Namespace != want.Namespace || got.Queue != want.Queue || got.User != want.User || got.Background != want.Background ||
-			got.Tier != want.Tier || got.Score != want.Score {
+			got.Tier != want.Tier || got.Score != want.Score || got.Near != g.near(j, r.Group.ID.Task) {
 			l.fail("the plan has %+v, want %+v", got, want)
 		}
 	}
@@ -483,6 +486,35 @@ func (g *judge) needs(l *lab, a *attempt) job.Resources {
 	}
 	r.Memory = max(r.Memory, a.memory)
 	return r
+}
+
+// succeeded notes where an element ran that succeeds, of a gang the first; one that is carried over
+// did so in the job that is retried.
+func (g *judge) succeeded(j *jobState, ti uint32, p int64, was job.ElementState, r element.Record) {
+	if g.ran == nil {
+		g.ran = map[taskKey]uint64{}
+	}
+	switch at := (taskKey{j.id, ti}); {
+	case r.State != job.Succeeded || was == job.Succeeded:
+	case r.Carried:
+		if _, known := g.ran[at]; !known {
+			g.ran[at] = g.ran[taskKey{j.retry, ti}]
+		}
+	case p == 0 || j.spec.spec.Tasks[ti].Nodes == 0:
+		g.ran[at] = r.Worker
+	}
+}
+
+// near is the workers that a task is near, by what has happened.
+func (g *judge) near(j *jobState, ti uint32) string {
+	var out []uint64
+	for _, name := range j.spec.spec.Tasks[ti].Near {
+		at := slices.IndexFunc(j.spec.spec.Tasks, func(t job.Task) bool { return t.Name == name })
+		if w := g.ran[taskKey{j.id, uint32(at)}]; w != 0 {
+			out = append(out, w)
+		}
+	}
+	return plan.NearOf(out...)
 }
 
 // lonesome wants no other live attempt where the elements of a task are to be apart.

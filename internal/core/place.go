@@ -85,7 +85,7 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	need := spec.Asks(p.Group.Way, memory)
 	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
-	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && spec.Apart == "" && spec.Spread == "" && (job.Resources{}).Fits(w.room())
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && spec.Apart == "" && spec.Spread == "" && j.near(p.Group.Task) == "" && (job.Resources{}).Fits(w.room())
 	if !p.Prefetch {
 		devices, fits = s.placeOn(w, need)
 	}

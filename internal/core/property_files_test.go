@@ -115,6 +115,8 @@ priority: high`,
 		`nodes: 2
 run: "true"
 retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,
+		nearFiles()[0],
+		nearFiles()[1],
 		`nodes: 2
 run: "true"
 priority: high
@@ -130,5 +132,25 @@ tasks:
 		`tasks:
   a: {array: 0-5, run: "true", concurrency: {key: each, limit: 2}, retry: {max_attempts: 2, delay: 1s}}
   b: {run: "true", concurrency: {key: paced, rate: {count: 3, per: 10s}}}`,
+	}
+}
+
+// nearFiles are jobs with tasks that are near others.
+func nearFiles() []string {
+	return []string{
+		`tasks:
+  a: {run: "true"}
+  b: {array: 0-5, needs: {a: any}, run: "true", near: a, retry: {max_attempts: 2, on_lost: 3, delay: 1s}}
+  c: {array: 0-5, needs: {b: {each: done}}, run: "true", near: [b, a], apart: worker}
+  d: {needs: {b: any}, run: "true", near: b, either: [{gpu: 1}, {cpu: 2}]}
+  e: {nodes: 2, needs: {d: any}, run: "true", retry: {max_attempts: 2, delay: 1s}}
+  f: {array: 0-2, needs: {e: any}, run: "true", near: [e, d], spread: zone}`,
+		`tasks:
+  a: {array: 0-2, run: "true", resources: {cpu: 0.5}}
+  b: {array: 0-2, needs: {a: {each: succeeded}}, run: "true", near: a}
+  c: {array: 0-2, needs: {b: {each: done}}, run: "true", near: a, resources: {cpu: 2}}`,
+		`tasks:
+  a: {nodes: 2, run: "true", retry: {max_attempts: 3, on_lost: 9, delay: 1s}}
+  b: {array: 0-3, needs: {a: any}, run: "true", near: a}`,
 	}
 }

@@ -15,11 +15,13 @@ import (
 type machine struct {
 	*lab
 	t *rapid.T
+	// files is the jobs that it submits.
+	files []string
 }
 
 func TestCoreHoldsUnderAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{t: t}
+		m := &machine{t: t, files: files()}
 		m.lab = newLab(func(format string, args ...any) {
 			t.Helper()
 			t.Fatalf(format, args...)
@@ -105,7 +107,7 @@ func (m *machine) checkExport() {
 }
 
 func (m *machine) submitSome(t *rapid.T) {
-	text := rapid.SampledFrom(files()).Draw(t, "file")
+	text := rapid.SampledFrom(m.files).Draw(t, "file")
 	var after []job.After
 	if m.s.nextJob > 1 && rapid.IntRange(0, 3).Draw(t, "after") == 0 {
 		after = append(after, job.After{

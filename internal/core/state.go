@@ -133,6 +133,8 @@ type spec struct {
 	ups    [][]uint32
 	// uses[i] is the tasks whose outputs expressions of task i name.
 	uses [][]uint32
+	// nears[i] is the tasks that task i is near, nearby[i] those that are near task i.
+	nears, nearby [][]uint32
 	// refs counts the jobs in memory, live those that have not ended.
 	refs, live int
 	// recent is the input of the last job: the next one's is often the same. recentAway is
@@ -221,6 +223,8 @@ type taskSeldom struct {
 	outputs []byte
 	// memory is what elements ask for that ran out of what they asked for, 0 if none did.
 	memory int64
+	// last is the worker on which an element succeeded last, 0 for none; kept only if others are near it.
+	last uint64
 	// asked is how many elements had failed when what ran was asked to end for that.
 	asked int32
 	// own: it is one task's alone.

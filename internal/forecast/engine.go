@@ -36,10 +36,11 @@ type rated struct {
 
 // attempt is one that runs.
 type attempt struct {
-	run  *plan.Run
-	id   plan.GroupID
-	of   place
-	over bool
+	run    *plan.Run
+	worker uint64
+	id     plan.GroupID
+	of     place
+	over   bool
 }
 
 // end is a moment at which something changes: an attempt ends, or elements become ready.
@@ -102,7 +103,7 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 	for _, r := range c.Runs {
 		switch {
 		case !r.Attempt.Prefetch:
-			e.run(r.Attempt, &attempt{run: e.x.Take(r.Worker, r.Attempt, 0), id: r.Of, of: e.began(r.Of, 1)})
+			e.run(r.Attempt, &attempt{run: e.x.Take(r.Worker, r.Attempt, 0), worker: r.Worker, id: r.Of, of: e.began(r.Of, 1)})
 		case !aheadWaits:
 			e.began(r.Of, 1)
 			e.x.Take(r.Worker, r.Attempt, 0)
@@ -186,6 +187,7 @@ func (e *engine) ready(g plan.Group, n int64) {
 		w = &plan.Ready{Group: g}
 		e.groups[g.ID] = w
 	}
+	w.Group.Near = g.Near // it may be near other workers than those that wait already
 	w.N += n
 	e.tell(w)
 }
@@ -199,7 +201,8 @@ func first(id plan.GroupID) plan.GroupID {
 // way notes another way in which elements can be served that wait or will.
 func (e *engine) way(g plan.Group) {
 	of := first(g.ID)
-	if slices.ContainsFunc(e.ways[of], func(o plan.Group) bool { return o.ID == g.ID }) {
+	if at := slices.IndexFunc(e.ways[of], func(o plan.Group) bool { return o.ID == g.ID }); at >= 0 {
+		e.ways[of][at].Near = g.Near
 		return
 	}
 	g.NoPrefetch = true
@@ -328,7 +331,7 @@ func (e *engine) start(p plan.Placement) {
 			e.steps++
 		}
 		a.Tag = virtual | uint64(e.steps)
-		runs = append(runs, &attempt{run: e.x.Take(worker, a, e.now), id: p.Group, of: e.placeOf(p.Group)})
+		runs = append(runs, &attempt{run: e.x.Take(worker, a, e.now), worker: worker, id: p.Group, of: e.placeOf(p.Group)})
 	}
 	w.N--
 	e.tell(w)
@@ -380,7 +383,7 @@ func (e *engine) comes(next *end) {
 		a.over = true
 		e.x.Give(a.run, e.now)
 		if a.of.graph != nil {
-			a.of.graph.ended(e, a.of.task)
+			a.of.graph.ended(e, a.of.task, a.worker)
 		}
 	case next.opens != nil:
 		e.x.SetClosed(next.opens.Namespace, next.opens.Name, false)

@@ -385,3 +385,35 @@ func TestReservedStartsLater(t *testing.T) {
 		t.Errorf("it waits for %+v", y)
 	}
 }
+
+// TestForecastFollowsNear: a task is expected where the one is expected to have run that it is near, or
+// is known to have, if there is room by then.
+func TestForecastFollowsNear(t *testing.T) {
+	workers := []plan.Worker{worker(1, 1, 8), worker(2, 2, 8), worker(3, 8, 8)}
+	task := func(ti uint32, cpu int64) Task {
+		g := ready(9, shape(cpu, 0), 10*second, 0).Group
+		g.ID.Task = ti
+		return Task{Name: fmt.Sprint(ti), Group: g, Count: 1, Left: 1}
+	}
+	tasks := []Task{task(0, 1), task(1, 1), task(2, 2), task(3, 1)}
+	tasks[0].Group.Shape.Where = "small"
+	workers[0].Labels = []string{"small=yes"}
+	tasks[1].Needs, tasks[1].Near = []Need{{Task: 0}}, []int{0}
+	tasks[2].Needs, tasks[2].Near = []Need{{Task: 1}}, []int{1} // it never fits there
+	tasks[3].Needs, tasks[3].Near = []Need{{Task: 2}}, []int{1, 2}
+	c := &Cluster{Now: 100 * second, Workers: workers}
+	where := func() (out []string) {
+		for _, task := range c.WhatIf(&Job{ID: 9, Tasks: tasks}, c.Forecast(nil), nil).Tasks {
+			out = append(out, task.Worker)
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"w1", "w1", "w2", "w1"}, where()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	tasks = tasks[:2]
+	tasks[0].Left, tasks[0].State, tasks[0].Last = 0, job.Succeeded, 2
+	if got := where()[1]; got != "w2" {
+		t.Errorf("after it ran on w2: %s", got)
+	}
+}

@@ -47,6 +47,10 @@ type Task struct {
 	Blocked []why.Reason
 	// Learned: how long it runs is known from earlier ones.
 	Learned bool
+	// Near is the tasks, by place, that it would rather run where they did; Last is the worker on which
+	// one of its elements succeeded last, 0 for none.
+	Near []int
+	Last uint64
 }
 
 // Need is another task that has to end before.
@@ -72,6 +76,7 @@ type graph struct {
 // do not wait yet, left ones have not ended.
 type progress struct {
 	left, out, hidden int64
+	last              uint64           // where one of them succeeded last
 	state             job.ElementState // how it ends
 	skipped           bool             // it never runs
 }
@@ -80,7 +85,7 @@ func newGraph(j *Job) *graph {
 	g := &graph{job: j, at: make([]progress, len(j.Tasks)), downs: make([][]int, len(j.Tasks))}
 	for i := range j.Tasks {
 		t := &j.Tasks[i]
-		g.at[i] = progress{left: t.Left, state: t.State}
+		g.at[i] = progress{left: t.Left, state: t.State, last: t.Last}
 		for _, n := range t.Needs {
 			g.downs[n.Task] = append(g.downs[n.Task], i)
 		}
@@ -139,20 +144,36 @@ func (g *graph) open(e *engine) {
 }
 
 // again lets elements wait that were out without doing so.
-func (g *graph) again(e *engine, task int, n int64) { g.job.Tasks[task].ready(e, n) }
+func (g *graph) again(e *engine, task int, n int64) { g.ready(e, task, n) }
 
 // ready lets elements of a task wait, in each of the ways in which they can be served.
-func (t *Task) ready(e *engine, n int64) {
+func (g *graph) ready(e *engine, task int, n int64) {
+	t, near := &g.job.Tasks[task], g.near(task)
 	for _, other := range t.Others {
+		other.Near = near
 		e.way(other)
 	}
-	e.ready(t.Group, n)
+	of := t.Group
+	of.Near = near
+	e.ready(of, n)
 }
 
-// ended notes that an element has ended, and lets start what that makes ready.
-func (g *graph) ended(e *engine, task int) {
+// near is the workers on which those ran by now that a task is near.
+func (g *graph) near(task int) string {
+	var workers []uint64
+	for _, u := range g.job.Tasks[task].Near {
+		if w := g.at[u].last; w != 0 {
+			workers = append(workers, w)
+		}
+	}
+	return plan.NearOf(workers...)
+}
+
+// ended notes that an element has ended on a worker, and lets start what that makes ready. What
+// waits already is near what it was near then.
+func (g *graph) ended(e *engine, task int, worker uint64) {
 	p := &g.at[task]
-	p.left, p.out = max(p.left-1, 0), max(p.out-1, 0)
+	p.left, p.out, p.last = max(p.left-1, 0), max(p.out-1, 0), worker
 	g.todo = append(append(g.todo, task), g.downs[task]...)
 	g.look(e)
 }
@@ -172,7 +193,7 @@ func (g *graph) look(e *engine) {
 		default:
 			p.hidden -= n
 			p.out += n
-			t.ready(e, n/together(&t.Group))
+			g.ready(e, i, n/together(&t.Group))
 		}
 	}
 }

@@ -24,6 +24,7 @@ func (p *parser) check(root *tree.Node) {
 	g.link()
 	if g.order() {
 		g.checkEach()
+		g.checkNear()
 		p.checkExpressions(root, g)
 	}
 	p.checkFetch()
@@ -52,10 +53,7 @@ type graph struct {
 
 // link finds the tasks that needs name.
 func (g *graph) link() {
-	names := make([]string, len(g.p.spec.Tasks))
-	for i, t := range g.p.spec.Tasks {
-		names[i] = t.Name
-	}
+	names := g.names()
 	g.needs = make([][]int, len(names))
 	for i, t := range g.p.spec.Tasks {
 		for k, need := range t.Needs {
@@ -67,6 +65,14 @@ func (g *graph) link() {
 			g.needs[i] = append(g.needs[i], to)
 		}
 	}
+}
+
+func (g *graph) names() []string {
+	names := make([]string, len(g.p.spec.Tasks))
+	for i, t := range g.p.spec.Tasks {
+		names[i] = t.Name
+	}
+	return names
 }
 
 // order sorts the tasks and reports a cycle if there is one.
@@ -214,7 +220,7 @@ func (p *parser) checkFetch() {
 				for j, n := range t.Needs {
 					names[j] = n.Task
 				}
-				p.Bad(fetchNode(p.tasks[i].node, k), "only tasks that stand in needs can be fetched; %s", tree.Suggest(name, names))
+				p.Bad(nameNode(p.tasks[i].node, "fetch", k), "only tasks that stand in needs can be fetched; %s", tree.Suggest(name, names))
 			}
 		}
 	}

@@ -149,7 +149,7 @@ func beyondSchema() map[string]string {
 	)
 	return map[string]string{
 		"cycle.yaml": graph, "cycle-self.yaml": graph, "unknown-need.yaml": graph, "each-not-array.yaml": graph, "each-unequal.yaml": graph,
-		"fetch-not-needed.yaml": graph, "need-twice.yaml": graph, "after-twice.yaml": graph, "duplicate-task-list.yaml": graph,
+		"fetch-not-needed.yaml": graph, "near.yaml": graph, "need-twice.yaml": graph, "after-twice.yaml": graph, "duplicate-task-list.yaml": graph,
 		"expression-open.yaml": refs, "expression-math.yaml": refs, "expression-unknown.yaml": refs, "expression-param.yaml": refs, "expression-dash.yaml": refs,
 		"expression-not-needed.yaml": refs, "expression-no-task.yaml": refs, "expression-array-output.yaml": refs, "expression-index.yaml": refs,
 		"expression-item.yaml": refs, "expression-job-env.yaml": refs, "expression-array-self.yaml": refs, "sh-c-expression.yaml": refs,

@@ -144,7 +144,7 @@ func (p *parser) misplaced(key string) string {
 // needsTasks explains keys that make sense between tasks only.
 func (p *parser) needsTasks(key string) string {
 	switch key {
-	case "needs", "fetch":
+	case "needs", "fetch", "near":
 		return "this job has one task, which can't need another; put it under tasks.NAME, or use after to wait for a job"
 	}
 	return ""

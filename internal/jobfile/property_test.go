@@ -152,6 +152,9 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		if rapid.Bool().Draw(t, "fetch") {
 			task.Fetch = append(task.Fetch, before.Name)
 		}
+		if rapid.Bool().Draw(t, "near") && len(task.Near) < job.MaxNear {
+			task.Near = append([]string{before.Name}, task.Near...)
+		}
 	}
 	return task
 }

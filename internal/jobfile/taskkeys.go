@@ -41,7 +41,10 @@ func (p *parser) taskList(n *tree.Node) {
 		at.node = item
 		known := p.taskFields(task, at)
 		known = append(known, field{"needs", func(n *tree.Node) { task.Needs, at.needs = p.needs(n) }},
-			field{"fetch", func(n *tree.Node) { task.Fetch = p.fetch(n) }})
+			field{"fetch", func(n *tree.Node) {
+				task.Fetch = p.taskNames(n, "needed tasks whose artifacts and outputs are fetched")
+			}},
+			field{"near", func(n *tree.Node) { task.Near = p.near(n) }})
 		hint := p.jobsKey
 		if n.Kind == tree.Mapping {
 			task.Name = n.Keys[i].Text
@@ -502,10 +505,11 @@ func (p *parser) needRule(n *tree.Node, need *job.Need) {
 	}, nil)
 }
 
-func (p *parser) fetch(n *tree.Node) []string {
+// taskNames reads the names of tasks, none of them twice.
+func (p *parser) taskNames(n *tree.Node, of string) []string {
 	var names []string
 	one := func(n *tree.Node) {
-		name, ok := p.text(n, "the name of a needed task")
+		name, ok := p.text(n, "the name of a task")
 		if ok && slices.Contains(names, name) {
 			p.Bad(n, "this task stands there twice")
 		}
@@ -514,14 +518,14 @@ func (p *parser) fetch(n *tree.Node) []string {
 	if n.Kind == tree.Scalar {
 		one(n)
 	} else {
-		p.each(n, "a list of needed tasks whose artifacts and outputs are fetched", one)
+		p.each(n, "a list of "+of, one)
 	}
 	return names
 }
 
-// fetchNode is the node of the i-th fetched name.
-func fetchNode(task *tree.Node, i int) *tree.Node {
-	n := task.Get("fetch")
+// nameNode is the node of the i-th of the names that a key of a task has.
+func nameNode(task *tree.Node, key string, i int) *tree.Node {
+	n := task.Get(key)
 	return cmp.Or(itemOf(n, i), n)
 }
 

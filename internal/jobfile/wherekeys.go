@@ -161,6 +161,34 @@ func (p *parser) shared(n *tree.Node) string {
 	return text
 }
 
+// near reads which tasks a task would rather run where they did.
+func (p *parser) near(n *tree.Node) []string {
+	names := p.taskNames(n, "tasks that come before, to run where they ran")
+	if len(names) > job.MaxNear {
+		p.Fail(n, "has %d tasks; at most %d are allowed", len(names), job.MaxNear)
+	}
+	return names
+}
+
+// checkNear sees that a task is near those that have run before it.
+func (g *graph) checkNear() {
+	for i := range g.p.spec.Tasks {
+		t, at := &g.p.spec.Tasks[i], g.p.tasks[i].node
+		if len(t.Near) > 0 && t.Nodes > 0 {
+			g.p.Fail(at.Get("near"), "does not go with nodes, which start on several workers at once; leave it out")
+		}
+		for k, name := range t.Near {
+			switch u, ok := g.index[name]; {
+			case name == "": // which has been said
+			case !ok:
+				g.p.Bad(nameNode(at, "near", k), "no task has this name; %s", tree.Suggest(name, g.names()))
+			case !g.needsTask(i, u):
+				g.p.Bad(nameNode(at, "near", k), "need not have run before %s; want a task that it needs, directly or through others", t.Name)
+			}
+		}
+	}
+}
+
 // checkCompany refuses apart and spread where there are no elements that start one by one.
 func (p *parser) checkCompany(t *job.Task, n *tree.Node) {
 	for _, key := range [...]string{"apart", "spread"} {

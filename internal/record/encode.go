@@ -265,6 +265,7 @@ func putSubmitted(b []byte, e *core.JobSubmitted) []byte {
 		b = field.Strings(b, 3, c.Items)
 		b = putSpans(b, 4, c.Spans)
 		b = field.Bytes(b, 5, c.Outputs)
+		b = field.Uint(b, 6, c.Worker)
 		b = field.End(b, at)
 	}
 	return putKeys(b, 18, e.Keys)

@@ -164,6 +164,8 @@ func (r *reader) carry() (c core.Carry) {
 			c.Spans = append(c.Spans, m.span())
 		case 5:
 			c.Outputs = m.Bytes()
+		case 6:
+			c.Worker = m.Uint()
 		default:
 			m.unknown()
 		}

@@ -32,6 +32,8 @@ const (
 	formatReservations = core.FormatReservations
 	// formatChanges is where jobs stand elsewhere than their specs say.
 	formatChanges = core.FormatChanges
+	// formatNear is where tasks are near others.
+	formatNear = core.FormatNear
 
 	// Newest is the newest format that this program reads and writes.
 	Newest = formatResources

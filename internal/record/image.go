@@ -156,6 +156,7 @@ func putTaskImage(b []byte, f field.Number, t *core.TaskImage) []byte {
 	}
 	b = field.Signed(b, 13, int64(t.Asked))
 	b = field.Int(b, 14, t.Memory)
+	b = field.Uint(b, 15, t.Last)
 	return field.End(b, at)
 }
 
@@ -192,6 +193,8 @@ func (r *reader) taskImage() (t core.TaskImage) {
 			t.Asked = m.Int32()
 		case 14:
 			t.Memory = m.Int()
+		case 15:
+			t.Last = m.Uint()
 		default:
 			m.unknown()
 		}

@@ -77,7 +77,7 @@ func since() map[string]uint64 {
 		"AttemptAssigned.Devices": formatResources, "AttemptImage.Devices": formatResources,
 		"NamespaceSet.Policy": formatLimits, "QueueSet.Policy": formatLimits, "QueueImage.Paid": formatLimits,
 		"JobSubmitted.Keys": formatLimits, "JobImage.Keys": formatLimits, "JobImage.Released": formatLimits, "AttemptImage.Released": formatLimits, "JobImage.Front": formatChanges,
-		"AttemptEnded.Awaits": formatGangs, "AttemptImage.Ended": formatGangs,
+		"AttemptEnded.Awaits": formatGangs, "AttemptImage.Ended": formatGangs, "Carry.Worker": formatNear, "TaskImage.Last": formatNear,
 	}
 }
 

@@ -116,3 +116,46 @@ func TestApart(t *testing.T) {
 	c.ends(apart, "succeeded")
 	l.noTwins()
 }
+
+// TestNear: a task runs where the one did that it is near, though others have more room, also when the
+// server has died between the two; where that has none it runs elsewhere, and does not wait.
+func TestNear(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.worker("w1", "--slots", "1", "--cpu", "1", "--label", "data=here")
+	c.worker("w2", "--slots", "8", "--cpu", "8")
+	l := newLedger(t)
+	ranOn := func(id, task, want string) {
+		t.Helper()
+		if got := c.attempts(id + "." + task); len(got) != 1 || got[0].Worker != want {
+			t.Errorf("%s.%s ran as %+v, want on %s", id, task, got, want)
+		}
+	}
+	const prepare = "\n  prepare: {where: data, run: echo}\n"
+	for range 3 {
+		id := c.submit("tasks:" + prepare + "  use: {needs: prepare, near: prepare, run: echo}\n  again: {needs: use, near: [use, prepare], run: echo}\n")
+		c.ends(id, "succeeded")
+		for _, task := range []string{"prepare", "use", "again"} {
+			ranOn(id, task, "w1")
+		}
+	}
+	full := c.submit("tasks:" + prepare + "  hog: {needs: prepare, where: data, run: sleep 3600}\n  use: {needs: prepare, near: prepare, run: echo}\n")
+	await(t, "it runs although w1 has no room", func() bool { return len(c.attempts(full+".use")) == 1 && c.elements(full + ".use")[0].State == "succeeded" })
+	ranOn(full, "use", "w2")
+	c.ok("cancel", full)
+	c.ends(full, "cancelled")
+	id := c.submit(l.env() + "\ntasks:" + prepare + "  gate: {needs: prepare, where: 'name == \"w2\"', run: '" + noteBegin + atGate + noteEnd + "'}\n  use: {needs: gate, near: prepare, run: echo}\n")
+	l.seen(1, "begin", "gate")
+	c.server.kill(t)
+	c.serve()
+	l.open("gate")
+	c.ends(id, "succeeded")
+	ranOn(id, "use", "w1")
+	waits := c.submit("tasks:" + prepare + "  hogs: {needs: prepare, array: 0-9, run: sleep 3600}\n  use: {needs: prepare, near: prepare, run: echo}\n")
+	await(t, "explain says where it would rather run", func() bool {
+		return strings.Contains(c.ok("explain", waits), "use: pending\n  - all 2 fitting workers are busy: 2 have no free slot\n") &&
+			strings.Contains(c.ok("explain", waits), "\n  would rather run on worker w1, where task prepare ran\n")
+	})
+	c.ok("cancel", waits)
+	c.refusedFile("tasks:"+prepare+"  use: {near: prepare, run: echo}\n", `tasks.use.near: "prepare": need not have run before use`)
+}

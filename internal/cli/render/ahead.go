@@ -76,7 +76,7 @@ func (p *Prospect) Lines() []string {
 		switch r.GetKind() {
 		case "expected": // the times say it
 		case "would_start":
-		case "at_least", "unknown_start":
+		case "at_least", "unknown_start", "near":
 			expected = append(expected, r.GetText())
 		default:
 			out = append(out, "- "+r.GetText())

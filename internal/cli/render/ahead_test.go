@@ -98,12 +98,12 @@ func TestProspect(t *testing.T) {
 				Prospect{
 					Reasons: []*client.Reason{
 						reason("no_room", "all are\x1b[31m busy"), reason("expected", "it is expected"), reason("at_least", "it may be later"),
-						reason("would_start", "with 6Gi"), reason("hold", "it is held"), reason("of tomorrow", "whatever"),
+						reason("near", "would rather run on w2"), reason("would_start", "with 6Gi"), reason("hold", "it is held"), reason("of tomorrow", "whatever"),
 					},
 					Changes: []*client.Change{{Text: "with 6Gi"}, {Text: "with 1 gpu"}},
 					Count:   1, First: first, Last: first, Worker: "w1",
 				},
-				"- all are [31m busy\n- it is held\n- whatever\nexpected to start " + in1m + ", on worker w1\nit may be later\nwith 6Gi\nwith 1 gpu",
+				"- all are [31m busy\n- it is held\n- whatever\nexpected to start " + in1m + ", on worker w1\nit may be later\nwould rather run on w2\nwith 6Gi\nwith 1 gpu",
 			},
 			"unknown": {Prospect{Reasons: []*client.Reason{reason("unknown_start", "nobody knows"), reason("limit", "at its limit")}}, "- at its limit\nnobody knows"},
 		} {

@@ -254,6 +254,7 @@ func (w *writer) task(t *job.Task) {
 		w.maxFails(t.MaxFails)
 	}
 	w.text("name", t.Name)
+	w.texts("near", t.Near)
 	if len(t.Needs) > 0 {
 		w.key("needs")
 		list(w, t.Needs, func(n job.Need) {

@@ -26,6 +26,8 @@ func Key(key string) (ours, form string) {
 		return "tasks", "tasks: {first: {run: echo hello}}"
 	case "constraints", "constraint", "nodeselector", "affinity", "runson":
 		return "where", "where: [gpu, zone=b]"
+	case "locality", "datalocality", "podaffinity", "colocate", "colocation", "samenode", "stickiness":
+		return "near", "near: [extract], to run where extract ran if there is room"
 	case "matrix", "foreach", "withitems", "parallelism":
 		return "array", "array: {each: [a, b, c], throttle: 2}"
 	case "cwd", "workingdirectory", "workingdir", "chdir", "dir":

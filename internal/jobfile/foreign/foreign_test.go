@@ -10,6 +10,7 @@ func TestKey(t *testing.T) {
 	for key, want := range map[string][2]string{
 		"depends_on":   {"needs", "needs: [extract]"},
 		"nodeSelector": {"where", "where: [gpu, zone=b]"},
+		"podAffinity":  {"near", "near: [extract], to run where extract ran if there is room"},
 		"GPUs":         {"resources", "resources: {gpu: 1, disk: 10G, bandwidth: 100M, licence: 3}"},
 		"cpu":          {"resources", "resources: {cpu: 2, memory: 4G}"},
 		"cron":         {"", "jobs run when they are submitted, or once at start_after; there are no schedules yet"},

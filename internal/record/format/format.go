@@ -3,6 +3,8 @@
 package format
 
 import (
+	"slices"
+
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
@@ -45,6 +47,9 @@ func Needs(e core.Event) uint64 {
 	case core.QueueSet:
 		limits = e.Policy != job.QueuePolicy{}
 	case core.JobSubmitted:
+		if slices.ContainsFunc(e.Carry, func(c core.Carry) bool { return c.Worker != 0 }) {
+			return core.FormatNear
+		}
 		limits = len(e.Keys) > 0
 	case core.SlotReleased:
 		limits = true
@@ -113,6 +118,9 @@ func OfJob(m *core.JobImage) uint64 {
 	}
 	for i := range m.Tasks {
 		need = max(need, ofSpent(m.Tasks[i].Retry.Spent))
+		if m.Tasks[i].Last != 0 {
+			need = max(need, core.FormatNear)
+		}
 		if m.Tasks[i].Memory != 0 {
 			need = max(need, core.FormatAsks)
 		}

@@ -1659,12 +1659,14 @@ func (x *JobChanged) GetAt() int64 {
 
 // Carry is core.Carry.
 type Carry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          uint32                 `protobuf:"varint,1,opt,name=task,proto3" json:"task,omitempty"`
-	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	Items         []string               `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
-	Spans         []*Span                `protobuf:"bytes,4,rep,name=spans,proto3" json:"spans,omitempty"`
-	Outputs       []byte                 `protobuf:"bytes,5,opt,name=outputs,proto3,oneof" json:"outputs,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Task    uint32                 `protobuf:"varint,1,opt,name=task,proto3" json:"task,omitempty"`
+	Count   int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Items   []string               `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	Spans   []*Span                `protobuf:"bytes,4,rep,name=spans,proto3" json:"spans,omitempty"`
+	Outputs []byte                 `protobuf:"bytes,5,opt,name=outputs,proto3,oneof" json:"outputs,omitempty"`
+	// Of format 3: where an element succeeded last, if other tasks are near the task.
+	Worker        uint64 `protobuf:"varint,6,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1732,6 +1734,13 @@ func (x *Carry) GetOutputs() []byte {
 		return x.Outputs
 	}
 	return nil
+}
+
+func (x *Carry) GetWorker() uint64 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
 }
 
 // JobWoken is core.JobWoken.
@@ -3307,13 +3316,14 @@ const file_reeve_record_v1_event_proto_rawDesc = "" +
 	"\bpriority\x18\x03 \x01(\x11R\bpriority\x12\x14\n" +
 	"\x05front\x18\x04 \x01(\x03R\x05front\x12\x0e\n" +
 	"\x02by\x18\x05 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\x06 \x01(\x03R\x02at\"\x9f\x01\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\"\xb7\x01\n" +
 	"\x05Carry\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\rR\x04task\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x14\n" +
 	"\x05items\x18\x03 \x03(\tR\x05items\x12+\n" +
 	"\x05spans\x18\x04 \x03(\v2\x15.reeve.record.v1.SpanR\x05spans\x12\x1d\n" +
-	"\aoutputs\x18\x05 \x01(\fH\x00R\aoutputs\x88\x01\x01B\n" +
+	"\aoutputs\x18\x05 \x01(\fH\x00R\aoutputs\x88\x01\x01\x12\x16\n" +
+	"\x06worker\x18\x06 \x01(\x04R\x06workerB\n" +
 	"\n" +
 	"\b_outputs\"\x1c\n" +
 	"\bJobWoken\x12\x10\n" +

@@ -998,7 +998,9 @@ type Task struct {
 	Live   *Attempt `protobuf:"bytes,12,opt,name=live,proto3" json:"live,omitempty"`
 	Asked  int32    `protobuf:"zigzag32,13,opt,name=asked,proto3" json:"asked,omitempty"`
 	// Of format 3: bytes that elements ask for that ran out of memory.
-	Memory        int64 `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
+	Memory int64 `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
+	// Of format 3: the worker on which an element succeeded last, if other tasks are near it.
+	Last          uint64 `protobuf:"varint,15,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1127,6 +1129,13 @@ func (x *Task) GetAsked() int32 {
 func (x *Task) GetMemory() int64 {
 	if x != nil {
 		return x.Memory
+	}
+	return 0
+}
+
+func (x *Task) GetLast() uint64 {
+	if x != nil {
+		return x.Last
 	}
 	return 0
 }
@@ -1785,7 +1794,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x04keys\x18\x18 \x03(\v2\x16.reeve.record.v1.KeyOfR\x04keys\x12\x1a\n" +
 	"\breleased\x18\x19 \x01(\bR\breleased\x12\x14\n" +
 	"\x05front\x18\x1a \x01(\x03R\x05frontB\t\n" +
-	"\a_params\"\xaf\x03\n" +
+	"\a_params\"\xc3\x03\n" +
 	"\x04Task\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x12R\x01n\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x12\n" +
@@ -1801,7 +1810,8 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05retry\x18\v \x01(\v2\x16.reeve.record.v1.RetryR\x05retry\x12,\n" +
 	"\x04live\x18\f \x01(\v2\x18.reeve.record.v1.AttemptR\x04live\x12\x14\n" +
 	"\x05asked\x18\r \x01(\x11R\x05asked\x12\x16\n" +
-	"\x06memory\x18\x0e \x01(\x03R\x06memoryB\n" +
+	"\x06memory\x18\x0e \x01(\x03R\x06memory\x12\x12\n" +
+	"\x04last\x18\x0f \x01(\x04R\x04lastB\n" +
 	"\n" +
 	"\b_outputs\"\xf9\x01\n" +
 	"\aElement\x12\x14\n" +
