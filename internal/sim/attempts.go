@@ -228,6 +228,7 @@ func (h *history) ended(e core.AttemptEnded) {
 	el.state, el.retryAt = e.Next, e.RetryAt
 	if e.Next == job.Succeeded {
 		el.won = e.Fence
+		h.jobs[at.job].tasks[at.task].ran = a.worker
 	}
 	h.noteFull(at)
 	h.judgeTruth(e, at)

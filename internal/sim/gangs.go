@@ -106,6 +106,9 @@ func (h *history) rankEnded(e core.AttemptEnded, a *pastAttempt) {
 	el.cause, el.state, el.retryAt = e.Cause, e.Next, e.RetryAt
 	if e.Next == job.Succeeded {
 		el.won = e.Fence
+		if at.position == 0 {
+			t.ran = a.worker
+		}
 	}
 }
 

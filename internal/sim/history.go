@@ -123,6 +123,8 @@ type pastTask struct {
 	full uint64
 	// grown is what those ask for that ran out of memory, as far as is said.
 	grown int64
+	// ran is the worker on which an element succeeded last, 0 for none.
+	ran uint64
 	// end is the first of the ends of a gang's ranks while the others are taken in, nil else.
 	end *gangEnd
 }
@@ -456,7 +458,7 @@ func (h *history) submitted(e core.JobSubmitted) {
 	}
 	for _, c := range e.Carry {
 		t := &j.tasks[c.Task]
-		t.n = c.Count
+		t.n, t.ran = c.Count, c.Worker
 		for _, s := range c.Spans {
 			for p := s.First; p <= s.Last; p++ {
 				*h.element(place{e.ID, c.Task, p}) = pastElement{state: job.Succeeded}

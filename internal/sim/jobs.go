@@ -136,7 +136,7 @@ func (d *draft) shape(i int) {
 // needs draws what the task waits for; an array that is worked out later needs its source.
 func (d *draft) needs(i int) {
 	w := d.w
-	var list []string
+	var list, needed []string
 	for u := range i {
 		source := d.arrays[i] == 0 && u == i-1
 		if !source && !w.oneIn(2) {
@@ -148,10 +148,13 @@ func (d *draft) needs(i int) {
 		} else if d.arrays[i] > 0 && d.arrays[u] == d.arrays[i] && w.oneIn(2) {
 			c = "{each: " + c + "}"
 		}
-		list = append(list, fmt.Sprintf("t%d: %s", u, c))
+		list, needed = append(list, fmt.Sprintf("t%d: %s", u, c)), append(needed, fmt.Sprintf("t%d", u))
 	}
 	if list != nil {
 		d.add("    needs: {%s}", strings.Join(list, ", "))
+	}
+	if d.nodes == 0 && needed != nil && w.oneIn(3) {
+		d.add("    near: [%s]", strings.Join(needed, ", "))
 	}
 }
 

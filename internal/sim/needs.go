@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
@@ -23,10 +25,26 @@ func (h *history) judgeNeeds(e core.AttemptAssigned, at place) job.Resources {
 		h.count("attempt asks for more memory")
 	}
 	h.judgeApart(e, at)
+	h.judgeNear(e, at)
 	if e.Way > 0 {
 		h.count("attempt takes another way")
 	}
 	return needs
+}
+
+// judgeNear wants nothing sent ahead that has a worker where it would rather run.
+func (h *history) judgeNear(e core.AttemptAssigned, at place) {
+	for _, name := range h.task(at).Near {
+		j := h.jobs[at.job]
+		u := slices.IndexFunc(j.spec.Tasks, func(t job.Task) bool { return t.Name == name })
+		switch ran := j.tasks[u].ran; {
+		case ran == 0:
+		case e.Prefetched:
+			h.fail(Room, "%s is sent ahead to worker %d, and would rather run on worker %d, where %s ran", at, e.Worker, ran, name)
+		case ran == e.Worker:
+			h.count("attempt runs near another")
+		}
+	}
 }
 
 // judgeApart wants no two elements that are live where a task says that they must not be.
