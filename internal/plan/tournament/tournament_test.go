@@ -83,11 +83,17 @@ func TestTree(t *testing.T) {
 					}
 					got, last = append(got, i), tr.RankOf(i)
 				}
+				if diff := gocmp.Diff(order, got); diff != "" {
+					t.Fatalf("one after the other: -want +got\n%s", diff)
+				}
+				got = nil
+				some := rapid.IntRange(0, len(order)+1).Draw(t, "some")
+				tr.InOrder(need, func(i int32) bool { got = append(got, i); return len(got) < some })
+				if want := order[:min(len(order), max(some, 1))]; !slices.Equal(want, got) {
+					t.Fatalf("the first %d in order are %v, want %v", some, got, want)
+				}
 				tr.Each(need, func(i int32) bool { seen = append(seen, i); return true })
 				slices.Sort(seen)
-				if diff := gocmp.Diff(order, got); diff != "" {
-					t.Fatalf("in order: -want +got\n%s", diff)
-				}
 				slices.Sort(order)
 				if !slices.Equal(order, seen) || numbers.Len() != len(leaves) {
 					t.Fatalf("each visits %v, want %v", seen, order)
