@@ -359,8 +359,8 @@ func BenchmarkAddKind(b *testing.B) {
 // their like run: all workers that have room are asked for each. Half of ten thousand have.
 func BenchmarkDispersed(b *testing.B) {
 	const workers, zones = 10_000, 10
-	for _, of := range []Company{{}, {Spread: "zone"}, {Apart: job.AtWorker}, {Apart: job.AtWorker, Spread: "zone"}} {
-		b.Run(fmt.Sprintf("apart=%s/spread=%s", of.Apart, of.Spread), func(b *testing.B) {
+	for _, of := range []struct{ apart, spread string }{{}, {"", "zone"}, {job.AtWorker, ""}, {job.AtWorker, "zone"}} {
+		b.Run(fmt.Sprintf("apart=%s/spread=%s", of.apart, of.spread), func(b *testing.B) {
 			x := New()
 			for i := range workers {
 				w := host(uint64(i+1), 8)
@@ -376,8 +376,11 @@ func BenchmarkDispersed(b *testing.B) {
 			for b.Loop() {
 				last++
 				g := group(task(last), cpu1)
-				if of != (Company{}) {
-					g.Company = Company{Job: last, Apart: of.Apart, Spread: of.Spread}
+				if of.apart != "" {
+					g.Apart = Company{Job: last, By: of.apart}
+				}
+				if of.spread != "" {
+					g.Spread = Company{Job: last, By: of.spread}
 				}
 				x.SetGroup(g, 100)
 				var runs []*Run
@@ -386,7 +389,7 @@ func BenchmarkDispersed(b *testing.B) {
 					if !ok {
 						break
 					}
-					runs = append(runs, x.Take(p.Worker, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Company: g.Company}, 0))
+					runs = append(runs, x.Take(p.Worker, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Apart: g.Apart, Spread: g.Spread}, 0))
 					x.SetReady(p.Group, left)
 				}
 				if len(runs) != 100 {

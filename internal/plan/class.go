@@ -32,8 +32,11 @@ type class struct {
 	later bool
 	// prefer is which workers it would rather have, nil for no preference.
 	prefer *preference
-	// company is where the elements' like run, nil where nobody looks at that.
-	company *company
+	// looks is where the elements' like run, as far as they look at that; least is the fewest of those
+	// they are spread with near to any worker for them, or less, as far as they have heard of workers.
+	looks
+	least int
+	heard uint64
 }
 
 // form is how the elements of a class may be placed.
@@ -53,7 +56,7 @@ func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
-	case g.NoPrefetch, g.together() > 1, g.Company != (Company{}):
+	case g.NoPrefetch, g.together() > 1, g.companies() != ([sides]Company{}):
 		return direct
 	}
 	return plain
@@ -89,7 +92,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.company.name() == g.Company && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.alike(g.companies()) && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

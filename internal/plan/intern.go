@@ -20,11 +20,11 @@ type classKey struct {
 	nodes   int
 	later   bool
 	prefer  *preference
-	company *company
+	looks   looks
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.company}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -37,16 +37,14 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.companyOf(g.Company)}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.looksOf(g.companies())}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer, company: key.company,
+			prefer: key.prefer, looks: key.looks,
 		}
-		if m := c.company; m != nil {
-			m.classes = append(m.classes, c)
-		}
+		c.enlist()
 		x.wish(c)
 		if c.gang() {
 			x.gangs++
@@ -162,10 +160,7 @@ func (x *Index) sweepClasses() {
 		}
 		delete(x.classOf, c.key())
 		x.unwish(c)
-		if m := c.company; m != nil {
-			m.classes = slices.DeleteFunc(m.classes, func(o *class) bool { return o == c })
-			x.quit(m)
-		}
+		x.delist(c)
 		if c.gang() {
 			x.gangs--
 		}
