@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"github.com/reeve-scheduler/reeve/internal/plan/why"
 )
 
@@ -43,6 +44,8 @@ type company struct {
 	live    int
 	spots   []int
 	classes []*class
+	// chart is that of a label that it looks at, if there is one.
+	chart *chart
 }
 
 // count adds to a spot, and returns how many are there now.
@@ -93,7 +96,10 @@ func (x *Index) looksOf(names [sides]Company) (l looks) {
 		}
 		m := x.companies[side][name]
 		if m == nil {
-			m = &company{Company: name, side: side, counts: map[spot]int{}}
+			m = &company{Company: name, side: side, counts: map[spot]int{}, chart: x.chartOf(name.By)}
+			if m.chart != nil {
+				m.chart.companies++
+			}
 			x.companies[side][name] = m
 		}
 		l[side] = m
@@ -124,6 +130,9 @@ func (x *Index) delist(c *class) {
 func (x *Index) quit(m *company) {
 	if m.live == 0 && len(m.classes) == 0 {
 		delete(x.companies[m.side], m.Company)
+		if m.chart != nil {
+			m.chart.companies--
+		}
 	}
 }
 
@@ -225,8 +234,10 @@ func (c *class) near(w *worker) int {
 // come that had no room before: of the last of these there is a list.
 
 const (
-	// maxMisses is how many workers are looked at in order; then all are, which costs less for each.
+	// maxMisses is how many workers are looked at in order, and maxSteps how many nodes of a tree to find them;
+	// then all are, which costs less for each.
 	maxMisses = 64
+	maxSteps  = 256
 	// maxComers is how many workers are remembered that have come to have room.
 	maxComers = 512
 )
@@ -326,31 +337,45 @@ func (s *search) among(p *profile, gained bool) {
 	}
 	need := s.class.shape.need
 	if s.misses < maxMisses {
-		tree.InOrder(need, func(i int32) bool {
+		over := false
+		only, all := s.only(p)
+		steps, whole := tree.InOrder(need, only, maxSteps, func(i int32) bool {
 			at := of(i)
 			if s.found.worker != nil && !at.before(&s.found) {
-				return false // nor is any that comes after it
+				over = true // nor is any before that comes after it
+				return false
 			}
 			if s.ask(&at) && at.near == s.least {
+				over = true
 				return false
 			}
 			s.misses++
 			return s.misses < maxMisses
 		})
-		if s.misses < maxMisses {
+		s.asked += steps
+		if over || whole && (all || s.found.worker != nil && s.found.near == s.least) {
 			return
 		}
 	}
 	tree.Each(need, func(i int32) bool {
 		at := of(i)
 		s.ask(&at)
+		s.asked++
 		return true
 	})
 }
 
+// only leaves out workers of a profile that are not worth a look at first; all says that it leaves out no worker
+// that the class may have.
+func (s *search) only(p *profile) (f tournament.Filter, all bool) {
+	if f = s.class.looks[sideSpread].filter(p, s.least); f.Marks != nil {
+		return f, false
+	}
+	return s.class.looks[sideApart].filter(p, 0), true
+}
+
 // ask looks at a worker, and reports whether the class may go there.
 func (s *search) ask(at *candidate) bool {
-	s.asked++
 	if !s.class.admits(at.worker) {
 		return false
 	}

@@ -148,24 +148,80 @@ func TestFewAreAsked(t *testing.T) {
 	if limit := 3*n*maxMisses/8 + 2*workers + 1000; total > limit {
 		t.Errorf("%d workers were asked for %d placements, want at most %d", total, 3*n, limit)
 	}
-	// None has room for these: each is asked once.
-	for id := job.ID(10); id < 20; id++ {
-		x.Take(uint64(id), Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Apart: Company{Job: id, By: "nowhere"}}, 0)
-		g := group(task(id), cpu1)
-		g.Apart = Company{Job: id, By: "nowhere"}
+}
+
+// TestAskingGoesOn: who asks about so many workers at a time gets to the end, and to the same.
+func TestAskingGoesOn(t *testing.T) {
+	const workers, jobs = 200, 10
+	x := New()
+	for id := uint64(1); id <= workers; id++ {
+		x.SetWorker(host(id, 2*jobs))
+		for of := range job.ID(jobs) { // each of them is everywhere but on the last worker
+			if id < workers || of < jobs-1 {
+				x.Take(id, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Apart: Company{Job: of, By: job.AtWorker}}, 0)
+			}
+		}
+	}
+	for of := range job.ID(jobs) {
+		g := group(task(of), cpu1)
+		g.Apart = Company{Job: of, By: job.AtWorker}
 		x.SetGroup(g, 1)
 	}
-	calls := 1
+	calls, placed := 1, 0
 	for ; ; calls++ {
 		budget := 2 * workers
-		if p, ok := x.NextWithin(1, &budget); ok {
-			t.Fatalf("%+v has no place", p)
-		}
-		if budget > 0 {
+		p, ok := x.NextWithin(1, &budget)
+		if ok {
+			if p.Worker != workers || p.Group != task(jobs-1) {
+				t.Fatalf("%+v has no place", p)
+			}
+			placed++
+			x.SetReady(p.Group, 0)
+		} else if budget > 0 {
 			break
 		}
 	}
-	if calls < 3 || calls > 12 {
-		t.Errorf("it took %d calls to find that there is nothing to place", calls)
+	if placed != 1 || calls < jobs/2 || calls > 2*jobs {
+		t.Errorf("%d were placed in %d calls", placed, calls)
+	}
+}
+
+// TestCharts: workers that come to another profile, or leave one, stay where they are on charts, and a label
+// that nobody looks at any more makes room for another.
+func TestCharts(t *testing.T) {
+	x := New()
+	for id := uint64(1); id <= 7; id++ {
+		w := host(id, 10-int(id))
+		w.Labels = []string{fmt.Sprint("disk=", id%2)}
+		if id <= 4 {
+			w.Labels = append(w.Labels, "gpu=a")
+		}
+		x.SetWorker(w)
+	}
+	where := func(what string) Shape { return Shape{Executor: "process", Where: what} }
+	for i, s := range []Shape{where("gpu"), where("disk=1"), where(""), where("disk=0")} {
+		g := group(task(job.ID(i+1)), s)
+		g.Spread = Company{Job: job.ID(i + 1), By: "disk"}
+		x.SetGroup(g, 2)
+		var on []uint64
+		for range 2 {
+			p, _ := x.Next(0)
+			x.Take(p.Worker, Attempt{Shape: s, Namespace: "default", Queue: "default", Spread: g.Spread}, 0)
+			on = append(on, p.Worker)
+		}
+		x.SetReady(g.ID, 0)
+		if got, want := fmt.Sprint(on), []string{"[1 2]", "[1 1]", "[2 3]", "[2 4]"}[i]; got != want {
+			t.Errorf("those of shape %+v go to %s, want %s", s, got, want)
+		}
+	}
+	for i := range job.ID(3 * maxCharts) {
+		x.sweepAt = 0
+		g := group(task(100+i), cpu1)
+		g.Spread = Company{Job: 100 + i, By: fmt.Sprint("label-", i)}
+		x.SetGroup(g, 1)
+		if m := x.companies[sideSpread][g.Spread]; m == nil || m.chart == nil || len(x.charts) > maxCharts {
+			t.Fatalf("the company of job %d is %+v, and there are %d charts", 100+i, m, len(x.charts))
+		}
+		x.SetReady(g.ID, 0)
 	}
 }

@@ -311,7 +311,7 @@ var (
 		return out
 	}()
 	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4", "price=0.5"}, {"price=0.25"}, {"price=free", "zone=eu"}}
-	someKeys   = []string{"", job.AtWorker, "disk", "gpu"}
+	someKeys   = []string{"", job.AtWorker, "disk", "gpu", "zone", "gen", "price", "host"}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
 	someUsers  = []string{"", "ann", "bob"}

@@ -223,6 +223,7 @@ type Index struct {
 	preferences map[string]*preference
 	companies   [sides]map[Company]*company
 	comers      comers
+	charts      []*chart
 	// followed are those by which workers are ranked, asks is how often any was asked for.
 	followed  []*preference
 	asks      uint64

@@ -269,34 +269,40 @@ func (t *Tree) walk(n int32, need []int64, visit func(i int32) bool) bool {
 	return t.walk(2*n, need, visit) && t.walk(2*n+1, need, visit)
 }
 
-// InOrder is Each in the order of ranks. visit must not come back to the tree with it.
-func (t *Tree) InOrder(need []int64, visit func(i int32) bool) {
+// InOrder is Each in the order of ranks, of the leaves that a filter does not leave out. It looks at so many nodes
+// at most; steps is how many it did, and whole that it went to the end. visit must not come back to the tree
+// with it.
+func (t *Tree) InOrder(need []int64, f Filter, most int, visit func(i int32) bool) (steps int, whole bool) {
 	if t == nil || t.size == 0 {
-		return
+		return 0, true
 	}
 	t.ranked = t.ranked[:0]
-	t.push(1, need)
-	for len(t.ranked) > 0 {
+	t.push(1, need, &f)
+	for ; len(t.ranked) > 0; steps++ {
+		if steps == most {
+			return steps, false
+		}
 		n := t.pop()
 		won := t.winner(n)
-		if !Within(need, t.At(won)) { // others below may fit
-			t.push(2*n, need)
-			t.push(2*n+1, need)
+		if !Within(need, t.At(won)) || !f.admits(t.size+won, t.size) { // others below may fit
+			t.push(2*n, need, &f)
+			t.push(2*n+1, need, &f)
 			continue
 		}
 		if !visit(won) {
-			return
+			return steps + 1, false
 		}
 		for at := t.size + won; at > n; at /= 2 { // what is left below n
-			t.push(at^1, need)
+			t.push(at^1, need, &f)
 		}
 	}
+	return steps, true
 }
 
-// push adds a node to a heap by winners, if a leaf below may have the amounts.
-func (t *Tree) push(n int32, need []int64) {
+// push adds a node to a heap by winners, if a leaf below may have the amounts and is not left out.
+func (t *Tree) push(n int32, need []int64, f *Filter) {
 	won := t.winner(n)
-	if won == None || !Within(need, t.amounts(n, won)) {
+	if won == None || !f.admits(n, t.size) || !Within(need, t.amounts(n, won)) {
 		return
 	}
 	t.ranked = append(t.ranked, n)
