@@ -87,6 +87,9 @@ type Task struct {
 	// Apart is what no two elements that run may have in common, Spread what as few as possible have: a
 	// label of their workers, or "worker" for the worker itself.
 	Apart, Spread string
+	// ApartKey and SpreadKey make these a matter of all elements that run in the namespace and whose task says
+	// the same key; without one it is that of this task's elements alone, which is an array then.
+	ApartKey, SpreadKey string
 	// Near names tasks that it needs, directly or through others: it would rather run on the worker on
 	// which the first of them ran that has room.
 	Near []string
@@ -370,8 +373,8 @@ func (t *Task) object() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	put(o, "apart", t.Apart)
-	put(o, "spread", t.Spread)
+	o.putShare("apart", t.Apart, t.ApartKey)
+	o.putShare("spread", t.Spread, t.SpreadKey)
 	putList(o, "near", t.Near)
 	putMap(o, "resources", r)
 	var either []object
@@ -401,6 +404,17 @@ func (o object) putWhere(where map[string]string) {
 		list = append(list, k)
 	}
 	putList(o, "where", list)
+}
+
+// putShare writes what elements may have in common, or all of a key.
+func (o object) putShare(name, by, key string) {
+	if key == "" {
+		put(o, name, by)
+		return
+	}
+	share := object{"key": key}
+	put(share, "by", by)
+	o[name] = share
 }
 
 // putPrefer writes preferences.

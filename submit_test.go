@@ -40,11 +40,11 @@ func full() reeve.Job {
 				AtMostOnce: true, LogLimit: 1 << 20,
 			},
 			{
-				Name: "argv", Command: []string{"true", "${{ params.day }}"}, Needs: []reeve.Need{{Task: "script", On: reeve.OnAny}}, LostAfter: time.Minute,
+				Name: "argv", Command: []string{"true", "${{ params.day }}"}, Needs: []reeve.Need{{Task: "script", On: reeve.OnAny}}, LostAfter: time.Minute, Apart: "worker", ApartKey: "heavy-disk",
 				Retry: reeve.Retry{MaxAttempts: 3, OnTimeout: -1, OnLost: 5, ExitCodes: []int{1}, Delay: time.Second, MaxDelay: time.Minute, Factor: 1.5},
 			},
 			{
-				Name: "array", Function: "f", Input: map[string]any{"k": []int{1}}, Needs: reeve.Needs("script"), Near: []string{"script"}, Array: &reeve.Array{Indexes: "0-9:3", Throttle: 2},
+				Name: "array", Function: "f", Input: map[string]any{"k": []int{1}}, Needs: reeve.Needs("script"), Near: []string{"script"}, Array: &reeve.Array{Indexes: "0-9:3", Throttle: 2}, Spread: "zone",
 				MaxFails: &reeve.MaxFails{Percent: 10, CancelRunning: true, RunPending: true}, Retry: reeve.Retry{NotExitCodes: []int{2}},
 			},
 			{Name: "each", Function: "f", Needs: []reeve.Need{{Task: "array", Each: true}}, Fetch: []string{"array"}, Array: &reeve.Array{Indexes: "0-9:3"}, MaxFails: &reeve.MaxFails{Count: 1}},
@@ -65,10 +65,10 @@ func TestJobIsAJobFile(t *testing.T) {
 		`{"at_most_once":true,"env":{"B":"2"},"files":{"c":{"content":"c"}},"grace":"1s500ms","log_limit":1048576,"lost_after":"never","name":"script","pool":"fast",` +
 		`"prefer":[{"when":"cheapest"},{"weight":-2,"when":"spot=true"}],` +
 		`"resources":{"bandwidth":100000000,"cpu":"250m","disk":1073741824,"gpu":1,"licence":2,"memory":1048576},"run":"echo hi","shell":["/bin/sh"],"stdin":"in","timeout":"1m","where":["disk=ssd","gpu","int(labels.gen) \u003e= 3"],"workdir":"/data"},` +
-		`{"command":["true","${{ params.day }}"],"lost_after":"1m","name":"argv","needs":[{"condition":"any","task":"script"}],` +
+		`{"apart":{"by":"worker","key":"heavy-disk"},"command":["true","${{ params.day }}"],"lost_after":"1m","name":"argv","needs":[{"condition":"any","task":"script"}],` +
 		`"retry":{"delay":"1s","exit_codes":[1],"factor":1.5,"max_attempts":3,"max_delay":"1m","on_lost":5,"on_timeout":0}},` +
 		`{"array":{"indexes":"0-9:3","throttle":2},"function":"f","input":{"k":[1]},"max_fails":{"pending":"run","percent":10,"running":"cancel"},` +
-		`"name":"array","near":["script"],"needs":[{"task":"script"}],"retry":{"not_exit_codes":[2]}},` +
+		`"name":"array","near":["script"],"needs":[{"task":"script"}],"retry":{"not_exit_codes":[2]},"spread":"zone"},` +
 		`{"array":{"indexes":"0-9:3"},"fetch":["array"],"function":"f","max_fails":{"count":1,"pending":"skip","running":"finish"},"name":"each","needs":[{"each":true,"task":"array"}]},` +
 		`{"array":{"each":["a","b"]},"function":"f","name":"list"},{"array":{"each":"${{ params.list }}"},"function":"f","name":"from"},{"function":"f","name":"gang","nodes":4}]}`
 	if diff := cmp.Diff(want, string(text)); diff != "" {

@@ -424,7 +424,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		// another way need not.
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
 			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
-		Company: j.company(id.Task), Near: j.near(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
+		Apart: j.apart(id.Task), Spread: j.spread(id.Task), Near: j.near(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
 	}
 }
 

@@ -197,12 +197,14 @@ func (s *State) hold(a *attempt, w *worker, now int64) {
 	s.attempts[a.fence] = a
 	s.occupy(a)
 	w.link(a)
+	s.keepApart(a)
 	if !a.prefetched {
 		w.occupy(a)
 	}
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{
-		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone, Company: j.company(a.task),
+		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
+		Apart: j.apart(a.task), Spread: j.spread(a.task), Job: j.id,
 		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
 	}, s.useUntil(now))
 	if a.stop.Kind != job.CauseNone {
@@ -239,6 +241,7 @@ func (s *State) release(a *attempt, promotes link.Fence, now int64) {
 		a.worker.vacate(a)
 	}
 	a.worker.unlink(a)
+	s.letNear(a)
 	s.vacate(a)
 	if promotes != 0 {
 		s.promoted(s.held(uint64(promotes)))

@@ -253,6 +253,8 @@ type Decision struct {
 	Events []Event
 	Reply  any
 	Sends  []Send
-	bytes  int             // about what those events take whose size has no other bound
-	over   map[job.ID]bool // jobs that are given up for want of time
+	// More: Place stopped before it was done, and there may be more to place at once.
+	More  bool
+	bytes int             // about what those events take whose size has no other bound
+	over  map[job.ID]bool // jobs that are given up for want of time
 }

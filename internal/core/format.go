@@ -73,7 +73,7 @@ func (s *State) checkSpec(spec *job.Spec) error {
 			}
 		}
 		t := &spec.Tasks[i]
-		if t.Apart != "" || t.Spread != "" {
+		if t.Apart != (job.Share{}) || t.Spread != (job.Share{}) {
 			if err := s.checkFormat(FormatAsks, "task "+t.Name+" has elements that look at each other (apart, spread), which"); err != nil {
 				return err
 			}

@@ -517,12 +517,17 @@ func (g *judge) near(j *jobState, ti uint32) string {
 	return plan.NearOf(out...)
 }
 
-// lonesome wants no other live attempt where the elements of a task are to be apart.
+// lonesome wants no other live attempt where the elements of a task, or of a key, are to be apart.
 func (g *judge) lonesome(l *lab, e AttemptAssigned) {
 	j, w := l.s.jobs.get(e.Job), l.s.workers[e.Worker]
-	by := j.spec.spec.Tasks[e.Task].Apart
+	share := j.spec.spec.Tasks[e.Task].Apart
+	by := share.By
 	for _, a := range l.s.attempts {
-		if by == "" || a.job != j || a.task != e.Task || a.fence == e.Fence {
+		mine := a.job == j && a.task == e.Task
+		if share.Key != "" {
+			mine = a.job.queue.space == j.queue.space && a.job.spec.spec.Tasks[a.task].Apart == share
+		}
+		if by == "" || !mine || a.fence == e.Fence {
 			continue
 		}
 		if a.worker == w || by != job.AtWorker && a.worker.hello.Labels[by] == w.hello.Labels[by] {

@@ -8,9 +8,10 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
-// Place turns up to most of the plan's proposals into assignments. Unlike Decide
-// it applies its events as it goes, since each proposal depends on the one before. As
-// long as something is due it places nothing: what would be placed may be too late.
+// Place turns up to most of the plan's proposals into assignments, or fewer where the plan asks about many
+// workers for them: then there is more to do. Unlike Decide it applies its events as it goes, since
+// each proposal depends on the one before. As long as something is due it places nothing: what would be
+// placed may be too late.
 func (s *State) Place(now int64, most int) Decision {
 	var d Decision
 	s.Rank(rankSlice)
@@ -21,11 +22,15 @@ func (s *State) Place(now int64, most int) Decision {
 		mostRefused = 1000 // each is kept aside, or its queue closed, until something changes
 		mostAged    = 64   // users whose turn comes nearer
 	)
+	asks := mostAsked
 	s.openDue(now)
 	s.plan.Age(now, mostAged)
 	byWorker := map[uint64]int{}
-	for refused := 0; len(d.Events) < most && refused < mostRefused; {
-		p, ok := s.plan.Next(now)
+	for refused := 0; len(d.Events) < most && refused < mostRefused && asks > 0; {
+		p, ok := s.plan.NextWithin(now, &asks)
+		if !ok && asks <= 0 {
+			break
+		}
 		if !ok {
 			s.recall(&d, most)
 			s.clear(&d, now, most)
@@ -40,8 +45,12 @@ func (s *State) Place(now int64, most int) Decision {
 			refused++
 		}
 	}
+	d.More = len(d.Events) >= most || asks <= 0
 	return d
 }
+
+// mostAsked is about how many workers the plan asks one by one in a turn, a millisecond or two's worth.
+const mostAsked = 20_000
 
 // assigned applies an assignment, and adds it to what is sent to its worker.
 func (s *State) assigned(d *Decision, e AttemptAssigned, byWorker map[uint64]int) {
@@ -85,11 +94,12 @@ func (s *State) checkOne(p plan.Placement, now int64) (AttemptAssigned, bool) {
 	need := spec.Asks(p.Group.Way, memory)
 	_, _, prefetched := s.plan.Usage(w.id)
 	var devices job.Devices
-	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && spec.Apart == "" && spec.Spread == "" && j.near(p.Group.Task) == "" && (job.Resources{}).Fits(w.room())
+	fits := prefetched < w.hello.Prefetch && !mayHaveIDs(need) && len(spec.Either) == 0 && spec.Apart == (job.Share{}) && spec.Spread == (job.Share{}) &&
+		j.near(p.Group.Task) == "" && (job.Resources{}).Fits(w.room())
 	if !p.Prefetch {
 		devices, fits = s.placeOn(w, need)
 	}
-	if position < 0 || !fits || !apart(t, spec, w) || t.state(position) != job.Pending || w.against(j.queue, s.plan.Lasts(p.Group), now) {
+	if position < 0 || !fits || !s.apart(j.apart(p.Group.Task), w) || t.state(position) != job.Pending || w.against(j.queue, s.plan.Lasts(p.Group), now) {
 		s.plan.SetReady(p.Group, 0)
 		return AttemptAssigned{}, false
 	}
@@ -108,29 +118,6 @@ func (s *State) placeOn(w *worker, need job.Resources) (job.Devices, bool) {
 	_, running, _ := s.plan.Usage(w.id)
 	devices, fits := w.pick(need)
 	return devices, fits && running < w.hello.Slots && need.Fits(w.room())
-}
-
-// company is where the elements of a task look at each other, nothing if they don't.
-func (j *jobState) company(ti uint32) plan.Company {
-	spec := &j.spec.spec.Tasks[ti]
-	if spec.Apart == "" && spec.Spread == "" {
-		return plan.Company{}
-	}
-	return plan.Company{Job: j.id, Task: ti, Apart: spec.Apart, Spread: spec.Spread}
-}
-
-// apart reports whether no live attempt of a task has in common with a worker what its elements must
-// not have.
-func apart(t *task, spec *job.Task, w *worker) bool {
-	if spec.Apart == "" {
-		return true
-	}
-	for a := range t.attempts {
-		if a.worker == w || spec.Apart != job.AtWorker && a.worker.label(spec.Apart) == w.label(spec.Apart) {
-			return false
-		}
-	}
-	return true
 }
 
 // label is the value of a worker's label, nothing if it has none.

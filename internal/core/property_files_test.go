@@ -112,6 +112,13 @@ priority: high`,
 		`tasks:
   a: {array: 0-5, run: "true", spread: zone, resources: {cpu: 0.5}, either: [{gpu: 1}, {}]}
   b: {array: 0-5, needs: {a: {each: any}}, run: "true", apart: worker, at_most_once: true}`,
+		`run: "true"
+apart: {by: worker, key: disk}
+retry: {max_attempts: 3, on_lost: 9, delay: 1s}`,
+		`tasks:
+  a: {array: 0-3, run: "true", apart: {by: worker, key: disk}, spread: zone}
+  b: {run: "true", apart: {by: zone, key: web}, spread: {by: worker, key: web}}
+  c: {array: 0-2, run: "true", apart: {by: zone, key: web}, resources: {cpu: 0.5}}`,
 		`nodes: 2
 run: "true"
 retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,

@@ -55,12 +55,14 @@ type State struct {
 	// was replaced from another place has not been forgotten.
 	instances map[string][]uint64
 	attempts  map[link.Fence]*attempt
-	keys      keyTable
-	waiters   map[job.ID][]job.ID
-	timers    timers
-	plan      *plan.Index
-	learned   *predict.Index
-	limits    limits
+	// kept is the live attempts that others are to be apart from by a label.
+	kept    map[plan.Company][]*attempt
+	keys    keyTable
+	waiters map[job.ID][]job.ID
+	timers  timers
+	plan    *plan.Index
+	learned *predict.Index
+	limits  limits
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -360,7 +362,7 @@ func New(config Config) *State {
 		specs: map[Hash]*spec{}, spaces: map[string]*namespace{}, pools: map[string]job.PoolPolicy{},
 		reservations: map[string]*ReservationSet{}, cleared: map[string]bool{},
 		tokens: map[string]*Token{}, workers: map[uint64]*worker{}, instances: map[string][]uint64{},
-		attempts: map[link.Fence]*attempt{}, waiters: map[job.ID][]job.ID{},
+		attempts: map[link.Fence]*attempt{}, kept: map[plan.Company][]*attempt{}, waiters: map[job.ID][]job.ID{},
 		plan: plan.New(), learned: predict.New(predict.MaxKeys), limits: limits{Keys: limit.New()},
 	}
 	s.Batch(0)

@@ -319,7 +319,7 @@ func (e *engine) start(p plan.Placement) {
 	g := e.chosen(w, p.Group)
 	p.Group = first(p.Group)
 	a := plan.Attempt{
-		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone, Company: g.Company,
+		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone, Apart: g.Apart, Spread: g.Spread, Job: p.Group.Job,
 		Tier: g.Tier, Began: e.now,
 	}
 	if g.Length > 0 {

@@ -307,6 +307,10 @@ func TestForecastComesTrue(t *testing.T) {
 			r := ready(id+1, shape(rapid.Int64Range(1, 8).Draw(t, "need"), 0), second*rapid.Int64Range(1, 90).Draw(t, "length"), rapid.Int64Range(1, 3).Draw(t, "n"))
 			r.Group.Score = rapid.Int64Range(0, 1).Draw(t, "score")
 			r.Group.Nodes = rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "nodes")
+			if r.Group.Nodes <= 1 {
+				r.Group.Apart = rapid.SampledFrom([]plan.Company{{}, {}, {Key: "disk", By: job.AtWorker}, {Job: id + 1, By: job.AtWorker}}).Draw(t, "apart")
+				r.Group.Spread = rapid.SampledFrom([]plan.Company{{}, {Key: "web", By: job.AtWorker}}).Draw(t, "spread")
+			}
 			c.Waiting = append(c.Waiting, r)
 		}
 		want := happens(c)
@@ -350,7 +354,7 @@ func happens(c *Cluster) map[plan.GroupID][]int64 {
 				break
 			}
 			r := left[p.Group]
-			a := plan.Attempt{Shape: r.Group.Shape, Namespace: "default", Queue: "default", Ends: now + r.Group.Length, Limit: now + r.Group.Length}
+			a := plan.Attempt{Shape: r.Group.Shape, Namespace: "default", Queue: "default", Ends: now + r.Group.Length, Limit: now + r.Group.Length, Apart: r.Group.Apart, Spread: r.Group.Spread}
 			for _, worker := range p.All() {
 				runs = append(runs, run{x.Take(worker, a, 0), a.Ends})
 			}

@@ -51,6 +51,29 @@ func (l *Lost) UnmarshalText(b []byte) error {
 	return l.After.UnmarshalText(b)
 }
 
+// shareJSON is the long spelling of a Share.
+type shareJSON struct {
+	By  string `json:"by"`
+	Key string `json:"key"`
+}
+
+// MarshalJSON writes what is looked at alone, where that is all there is to say.
+func (s Share) MarshalJSON() ([]byte, error) {
+	if s.Key == "" {
+		return json.Marshal(s.By)
+	}
+	return json.Marshal(shareJSON(s))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Share) UnmarshalJSON(b []byte) error {
+	*s = Share{}
+	if len(b) > 0 && b[0] == '{' {
+		return json.Unmarshal(b, (*shareJSON)(s))
+	}
+	return json.Unmarshal(b, &s.By)
+}
+
 // factor is a decimal number in JSON, kept in hundredths.
 type factor int64
 

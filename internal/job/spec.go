@@ -208,10 +208,10 @@ type Task struct {
 	// Prefer is which of these workers it would rather have: those for which the sum is highest.
 	Prefer []Preference `json:"prefer,omitempty"`
 
-	// Apart keeps elements that run from having a label of their workers in common, or, if it is
-	// AtWorker, a worker; Spread lets as few as possible have that in common.
-	Apart  string `json:"apart,omitempty"`
-	Spread string `json:"spread,omitempty"`
+	// Apart keeps elements that run from having something in common; Spread lets as few as possible
+	// have that in common.
+	Apart  Share `json:"apart,omitzero"`
+	Spread Share `json:"spread,omitzero"`
 
 	// Near names tasks that come before; it runs where the first of them did last for which that
 	// worker has room now, if any has.
@@ -252,6 +252,15 @@ func (t *Task) Executor() string {
 
 // MaxNear bounds the tasks that one is near.
 const MaxNear = 8
+
+// Share is what elements may have in common. Its zero value is nothing.
+type Share struct {
+	// By is a label of their workers, or AtWorker for the worker itself.
+	By string
+	// Key makes it a matter of all elements that run in the namespace and whose task says the same key and
+	// By; without it, it is one of the elements of the task.
+	Key string
+}
 
 // AtWorker stands for the worker itself where a label may be named.
 const AtWorker = "worker"

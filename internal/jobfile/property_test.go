@@ -125,6 +125,8 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		LogLimit:   rapid.Int64Range(minLogLimit, maxLogLimit).Draw(t, "log"),
 
 		Concurrency: drawConcurrency(t, false),
+
+		Apart: drawShare(t, "apart"), Spread: drawShare(t, "spread"),
 	}
 	task.Retry = drawRetry(t, task.AtMostOnce)
 	switch rapid.IntRange(0, 2).Draw(t, "action") {
@@ -142,6 +144,13 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		task.Array = drawArray(t)
 		task.MaxFails = rapid.SampledFrom([]*job.MaxFails{nil, {Count: 0, Running: "finish", Pending: "skip"}, {Percent: 7, Running: "cancel", Pending: "run"}}).Draw(t, "max fails")
 	}
+	if task.Array == nil {
+		for _, s := range []*job.Share{&task.Apart, &task.Spread} {
+			if s.Key == "" { // it is for arrays
+				*s = job.Share{}
+			}
+		}
+	}
 	for _, before := range s.Tasks {
 		if !rapid.Bool().Draw(t, "needs") {
 			continue
@@ -157,6 +166,10 @@ func drawTask(t *rapid.T, s *job.Spec, name string) job.Task {
 		}
 	}
 	return task
+}
+
+func drawShare(t *rapid.T, what string) job.Share {
+	return rapid.SampledFrom([]job.Share{{}, {}, {By: job.AtWorker}, {By: "zone"}, {By: job.AtWorker, Key: "heavy-disk"}, {By: "a/b.c", Key: "x"}}).Draw(t, what)
 }
 
 func drawResources(t *rapid.T) job.Resources {

@@ -100,8 +100,8 @@ func (p *parser) taskFields(t *job.Task, at *place) []field {
 		{"where", func(n *tree.Node) { t.Where = p.where(n) }},
 		{"pool", func(n *tree.Node) { p.name(n) }},
 		{"prefer", func(n *tree.Node) { t.Prefer = p.prefer(n) }},
-		{"apart", func(n *tree.Node) { t.Apart = p.shared(n) }},
-		{"spread", func(n *tree.Node) { t.Spread = p.shared(n) }},
+		{"apart", func(n *tree.Node) { t.Apart = p.share(n) }},
+		{"spread", func(n *tree.Node) { t.Spread = p.share(n) }},
 		{"resources", func(n *tree.Node) { t.Resources = p.resources(n, job.Resources{CPU: job.DefaultCPU}) }},
 		{"either", func(*tree.Node) {}}, // read once resources are known
 		{"timeout", func(n *tree.Node) { t.Timeout = p.duration(n, time.Millisecond) }},

@@ -1,6 +1,7 @@
 package jobfile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -152,7 +153,31 @@ func (p *parser) inPool(t *job.Task, n *tree.Node) {
 // poolLabel is the label that says which pool a worker is in.
 const poolLabel = "pool"
 
-// shared reads what elements may have in common: the worker, or a label.
+// share reads what elements may have in common, zone, or {by: zone, key: web} for all elements of a key.
+func (p *parser) share(n *tree.Node) (s job.Share) {
+	const long = "{by: worker, key: heavy-disk}"
+	if n.Kind != tree.Mapping {
+		s.By = p.shared(n)
+		return s
+	}
+	p.fields(n, []field{
+		{"by", func(n *tree.Node) { s.By = p.shared(n) }},
+		{"key", func(n *tree.Node) {
+			if s.Key = p.filled(n, "a key such as heavy-disk", job.MaxName); s.Key != "" && len(s.Key) <= job.MaxName && !strings.Contains(s.Key, expr.Open) {
+				p.checkName(n, s.Key)
+			}
+		}},
+	}, nil)
+	switch {
+	case n.Get("by") == nil:
+		p.Fail(n, "does not say by what; want %s", long)
+	case n.Get("key") == nil:
+		p.Fail(n, "has no key; want %s, or %s alone for the elements of this task", long, cmp.Or(s.By, job.AtWorker))
+	}
+	return s
+}
+
+// shared reads the worker, or a label.
 func (p *parser) shared(n *tree.Node) string {
 	text := p.filled(n, "worker, or the key of a worker's label such as zone", match.MaxKey)
 	if text != "" && !match.IsKey(text) {
@@ -189,15 +214,15 @@ func (g *graph) checkNear() {
 	}
 }
 
-// checkCompany refuses apart and spread where there are no elements that start one by one.
+// checkCompany refuses apart and spread where there is nothing to look at that starts one by one.
 func (p *parser) checkCompany(t *job.Task, n *tree.Node) {
 	for _, key := range [...]string{"apart", "spread"} {
 		switch at := n.Get(key); {
 		case at == nil:
 		case t.Nodes > 0:
 			p.Fail(at, "does not go with nodes, each of which is on a worker of its own; leave it out")
-		case t.Array == nil:
-			p.Fail(at, "is for arrays; this task has one element")
+		case t.Array == nil && at.Kind != tree.Mapping:
+			p.Fail(at, "is for arrays, and this task has one element; want a mapping such as {by: worker, key: heavy-disk} for all tasks with that key")
 		}
 	}
 }

@@ -176,14 +176,14 @@ func (p *loop) turn() (more bool, err error) {
 			return false, err
 		}
 	}
-	placed, err := p.place(now)
+	unplaced, err := p.place(now)
 	if err != nil {
 		return false, err
 	}
 	if p.flying == nil && p.ripe() {
 		p.launch()
 	}
-	return p.unsettled || placed >= turnPlacements || p.in.waiting(p.served()) || p.state.Due(now) || p.state.Ranking(), nil
+	return p.unsettled || unplaced || p.in.waiting(p.served()) || p.state.Due(now) || p.state.Ranking(), nil
 }
 
 // open reports whether more may be decided into the forming batch.
@@ -464,10 +464,10 @@ func (p *loop) assignments(fences []link.Fence) *link.Assign {
 	return m
 }
 
-// place lets the plan fill what is free.
-func (p *loop) place(now int64) (n int, err error) {
+// place lets the plan fill what is free, and reports whether there is more of that.
+func (p *loop) place(now int64) (more bool, err error) {
 	if !p.open() {
-		return 0, nil
+		return false, nil
 	}
 	defer func() {
 		if x := recover(); x != nil {
@@ -484,18 +484,18 @@ func (p *loop) place(now int64) (n int, err error) {
 	// is read back must be the same.
 	applied := slices.Clone(d.Events)
 	if err := p.forming.enter(&p.back, p.state.Format(), d.Events); err != nil {
-		return 0, fmt.Errorf("place: %w", err)
+		return false, fmt.Errorf("place: %w", err)
 	}
 	for i, e := range d.Events {
 		if e != applied[i] {
-			return 0, fmt.Errorf("place: %+v is read back as %+v", applied[i], e)
+			return false, fmt.Errorf("place: %+v is read back as %+v", applied[i], e)
 		}
 		p.settings.Observer.Applied(e)
 	}
 	p.mail(d.Sends)
 	p.digests.decided += len(d.Events)
 	p.unsettled = p.state.Unsettled()
-	return len(d.Events), p.settle(now)
+	return d.More, p.settle(now)
 }
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -382,15 +383,19 @@ func BenchmarkAddKind(b *testing.B) {
 }
 
 // BenchmarkDispersed is BenchmarkPlace where those that wait are of arrays of 100 that look at where
-// their like run: all workers that have room are asked for each. Half of ten thousand have.
+// their like run. Half of ten thousand workers have room; those of a zone are each tenth, or a thousand in a
+// row. asked is how many workers were looked at one by one for each placement.
 func BenchmarkDispersed(b *testing.B) {
 	const workers, zones = 10_000, 10
-	for _, of := range []Company{{}, {Spread: "zone"}, {Apart: job.AtWorker}, {Apart: job.AtWorker, Spread: "zone"}} {
-		b.Run(fmt.Sprintf("apart=%s/spread=%s", of.Apart, of.Spread), func(b *testing.B) {
+	for _, of := range []struct {
+		apart, spread string
+		row           int
+	}{{row: 1}, {"", "zone", 1}, {"", "zone", 1000}, {job.AtWorker, "", 1}, {job.AtWorker, "zone", 1}, {job.AtWorker, "zone", 1000}} {
+		b.Run(fmt.Sprintf("apart=%s/spread=%s/row=%d", of.apart, of.spread, of.row), func(b *testing.B) {
 			x := New()
 			for i := range workers {
 				w := host(uint64(i+1), 8)
-				w.Prefetch, w.Labels = 0, []string{fmt.Sprint("zone=", i%zones)}
+				w.Prefetch, w.Labels = 0, []string{fmt.Sprint("zone=", i/of.row%zones)}
 				x.SetWorker(w)
 			}
 			for i := range workers / 2 {
@@ -398,21 +403,26 @@ func BenchmarkDispersed(b *testing.B) {
 					x.Take(uint64(2*i+1), Attempt{Shape: cpu1, Namespace: "default", Queue: "default"}, 0)
 				}
 			}
-			last := job.ID(0)
+			last, asked := job.ID(0), 0
 			for b.Loop() {
 				last++
 				g := group(task(last), cpu1)
-				if of != (Company{}) {
-					g.Company = Company{Job: last, Apart: of.Apart, Spread: of.Spread}
+				if of.apart != "" {
+					g.Apart = Company{Job: last, By: of.apart}
+				}
+				if of.spread != "" {
+					g.Spread = Company{Job: last, By: of.spread}
 				}
 				x.SetGroup(g, 100)
 				var runs []*Run
 				for left := int64(99); ; left-- {
-					p, ok := x.Next(1)
+					most := math.MaxInt
+					p, ok := x.NextWithin(1, &most)
+					asked += math.MaxInt - most
 					if !ok {
 						break
 					}
-					runs = append(runs, x.Take(p.Worker, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Company: g.Company}, 0))
+					runs = append(runs, x.Take(p.Worker, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", Apart: g.Apart, Spread: g.Spread}, 0))
 					x.SetReady(p.Group, left)
 				}
 				if len(runs) != 100 {
@@ -423,6 +433,7 @@ func BenchmarkDispersed(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "placements/s")
+			b.ReportMetric(float64(asked)/float64(100*b.N), "asked")
 		})
 	}
 }

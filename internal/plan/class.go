@@ -32,10 +32,13 @@ type class struct {
 	later bool
 	// prefer is which workers it would rather have, nil for no preference.
 	prefer *preference
-	// company is where the elements' like run, nil where nobody looks at that.
-	company *company
 	// near: each group has workers of its own that it would rather have than all others.
 	near bool
+	// looks is where the elements' like run, as far as they look at that; least is the fewest of those
+	// they are spread with near to any worker for them, or less, as far as they have heard of workers.
+	looks
+	least int
+	heard uint64
 }
 
 // form is how the elements of a class may be placed.
@@ -55,7 +58,7 @@ func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
-	case g.NoPrefetch, g.together() > 1, g.Company != (Company{}), g.Near != "":
+	case g.NoPrefetch, g.together() > 1, g.companies() != ([sides]Company{}), g.Near != "":
 		return direct
 	}
 	return plain
@@ -91,7 +94,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.company.name() == g.Company && c.near == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.alike(g.companies()) && c.near == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

@@ -22,7 +22,7 @@ func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
 	u := c.flow.account
 	g := Group{
 		Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
-		Shape: c.shape.Shape, Prefer: c.prefer.name(), NoPrefetch: c.form == direct, Nodes: c.nodes, Company: c.company.name(),
+		Shape: c.shape.Shape, Prefer: c.prefer.name(), NoPrefetch: c.form == direct, Nodes: c.nodes, Apart: c.looks[sideApart].name(), Spread: c.looks[sideSpread].name(),
 	}
 	for id := range x.ranked(c, most) {
 		r := x.groups.Get(id)
@@ -53,7 +53,8 @@ func (x *Index) Worker(id uint64) Worker {
 func (r *Run) Attempt() Attempt {
 	a := Attempt{
 		Shape: r.shape.Shape, Namespace: r.flow.up.up.name, Queue: r.flow.up.name, User: r.flow.name,
-		Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began, Company: r.company.name(),
+		Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began,
+		Apart: r.seats[sideApart].company.name(), Spread: r.seats[sideSpread].company.name(), Job: r.job,
 	}
 	if a.Ends == never {
 		a.Ends = 0

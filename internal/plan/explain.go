@@ -33,7 +33,7 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 	y := why.Why{
 		Ready: r.Ready, Namespace: q.up.name, Queue: q.name,
 		NamespacePaused: q.up.paused, QueuePaused: q.paused,
-		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Apart: c.company.name().Apart, Job: id.Job, Workers: len(x.workerList),
+		Need: needOf(c.shape), Alone: id.Alone, Nodes: c.nodes, Job: id.Job, Workers: len(x.workerList),
 	}
 	for _, w := range x.workerList {
 		if k := w.profile.calendar.bar(q, r.Lasts(), now); k != nil && couldRun(w, c) {
@@ -42,6 +42,7 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 		}
 		count(&y, w, c)
 	}
+	x.explainApart(&y, c)
 	for _, w := range slices.SortedFunc(slices.Values(x.leaving), func(a, b *worker) int { return cmp.Compare(a.ID, b.ID) }) {
 		if y.Leaving == 0 && w.profile.serves(c.shape.kind) && w.profile.calendar.bar(q, r.Lasts(), now) == nil && x.roomFor(c, w, func(r *Run) bool { return r.leaving }) {
 			y.Leaving, y.LeavingOn = w.leaving, w.Name

@@ -20,12 +20,12 @@ type classKey struct {
 	nodes   int
 	later   bool
 	prefer  *preference
-	company *company
+	looks   looks
 	near    bool
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.company, c.near}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks, c.near}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -38,16 +38,14 @@ func (x *Index) internClass(g *Group) *class {
 		band = background
 	}
 	flow := x.nodeOf(x.flowOf(g.Namespace, g.Queue, g.User), band)
-	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.companyOf(g.Company), g.Near != ""}
+	key := classKey{flow, x.internShape(g.Shape), formOf(g), lengthsOf(g), g.Tier, g.together(), g.ID.Way > 0, x.internPreference(g.Prefer), x.looksOf(g.companies()), g.Near != ""}
 	c := x.classOf[key]
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer, company: key.company, near: key.near,
+			prefer: key.prefer, looks: key.looks, near: key.near,
 		}
-		if m := c.company; m != nil {
-			m.classes = append(m.classes, c)
-		}
+		c.enlist()
 		x.wish(c)
 		if c.gang() {
 			x.gangs++
@@ -163,10 +161,7 @@ func (x *Index) sweepClasses() {
 		}
 		delete(x.classOf, c.key())
 		x.unwish(c)
-		if m := c.company; m != nil {
-			m.classes = slices.DeleteFunc(m.classes, func(o *class) bool { return o == c })
-			x.quit(m)
-		}
+		x.delist(c)
 		if c.gang() {
 			x.gangs--
 		}

@@ -15,7 +15,7 @@ import (
 // explain counts what Why counts, in its order of causes.
 func (m *model) explain(g *modelGroup) why.Why {
 	y := why.Why{
-		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need{Resources: g.Shape.Resources, Executor: g.Shape.Executor, Function: g.Shape.Function, Where: labelsOf(g.Shape)}, Alone: g.ID.Alone, Nodes: g.together(), Apart: g.Company.Apart, Job: g.ID.Job,
+		Ready: g.ready, Namespace: g.Namespace, Queue: g.Queue, Need: why.Need{Resources: g.Shape.Resources, Executor: g.Shape.Executor, Function: g.Shape.Function, Where: labelsOf(g.Shape)}, Alone: g.ID.Alone, Nodes: g.together(), Apart: g.Apart.By, ApartKey: g.Apart.Key, Job: g.ID.Job,
 		NamespacePaused: m.paused[g.Namespace+"/"], QueuePaused: m.paused[g.Namespace+"/"+g.Queue],
 		Workers: len(m.workers),
 	}
@@ -23,6 +23,7 @@ func (m *model) explain(g *modelGroup) why.Why {
 		w := m.workers[id]
 		m.explainWorker(&y, g, w)
 	}
+	y.Rivals, y.RivalsMore = m.rivals(g)
 	before := func(o, g *modelGroup) bool {
 		return cmp.Or(cmp.Compare(g.Score, o.Score), cmp.Compare(o.ID.Job, g.ID.Job), o.ID.compare(g.ID)) < 0
 	}
@@ -72,7 +73,7 @@ func (m *model) explainWorker(y *why.Why, g *modelGroup, w *Worker) {
 			Other: y.Largest.Other.Set("gpu", max(y.Largest.Other.Get("gpu"), w.Capacity.Other.Get("gpu")))}
 	case !w.Accepts:
 		y.Away++
-	case !m.admits(w, g.Company):
+	case !m.admits(w, g):
 		y.Busy++
 		y.Together++
 	case m.free(w, s, y.Alone):

@@ -163,11 +163,11 @@ func (m *model) place(g *modelGroup) uint64 {
 	best, most, have, worth, near, far := uint64(0), 0, 0, int64(0), 0, 0
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g.Company) {
+		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g) {
 			continue
 		}
 		have++
-		n, score, by, off := w.Slots-m.use(id, g.Shape).running, worthOf(w, g), m.near(w, g.Company), distance(g, id)
+		n, score, by, off := w.Slots-m.use(id, g.Shape).running, worthOf(w, g), m.near(w, g), distance(g, id)
 		if best == 0 || by < near || by == near && (off < far || off == far && (score > worth || score == worth && n > most)) {
 			best, most, worth, near, far = id, n, score, by, off
 		}
@@ -183,7 +183,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || g.Company != (Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || g.companies() != ([sides]Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}
@@ -293,6 +293,8 @@ func (m *model) wantRecall() bool {
 type machine struct {
 	x *Index
 	m *model
+	// stingy: it asks about few workers at a time.
+	stingy bool
 }
 
 var (
@@ -309,7 +311,7 @@ var (
 		return out
 	}()
 	someLabels = [][]string{nil, {"gpu=a"}, {"disk=ssd", "gpu=a"}, {"disk=ssd", "gpu"}, {"gpu=b", "host=x", "zone=eu"}, {"gen=3", "zone=eu"}, {"gen=10", "gpu=c", "zone=us"}, {"gen=new", "zone"}, {"gen=new", "zone=eu"}, {"gen=4", "price=0.5"}, {"price=0.25"}, {"price=free", "zone=eu"}}
-	someKeys   = []string{"", job.AtWorker, "disk", "gpu"}
+	someKeys   = []string{"", job.AtWorker, "disk", "gpu", "zone", "gen", "price", "host"}
 	someSpaces = []string{"default", "team"}
 	someQueues = []string{"default", "night", "batch"}
 	someUsers  = []string{"", "ann", "bob"}
@@ -337,7 +339,7 @@ func (s *machine) setGroup(t *rapid.T) {
 		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 5}).Draw(t, "nodes"),
 	}
 	if g.together() == 1 && rapid.IntRange(0, 3).Draw(t, "company") == 0 {
-		g.Company = Company{Job: g.ID.Job, Task: g.ID.Task, Apart: rapid.SampledFrom(someKeys).Draw(t, "apart"), Spread: rapid.SampledFrom(someKeys).Draw(t, "spread")}
+		g.Apart, g.Spread = drawCompany(t, &g, "apart"), drawCompany(t, &g, "spread")
 	}
 	if g.together() == 1 && rapid.IntRange(0, 2).Draw(t, "near") == 0 {
 		g.Near = NearOf(rapid.SliceOfN(rapid.Uint64Range(1, 7), 1, 3).Draw(t, "workers")...)
@@ -413,7 +415,10 @@ func (s *machine) setWorker(t *rapid.T) {
 }
 
 func (s *machine) removeWorker(t *rapid.T) {
-	id := uint64(rapid.IntRange(1, 6).Draw(t, "worker"))
+	s.remove(uint64(rapid.IntRange(1, 6).Draw(t, "worker")))
+}
+
+func (s *machine) remove(id uint64) {
 	s.x.RemoveWorker(id)
 	delete(s.m.workers, id)
 	s.m.attempts = slices.DeleteFunc(s.m.attempts, func(a modelAttempt) bool { return a.worker == id })
@@ -476,7 +481,7 @@ func (s *machine) promote(t *rapid.T) {
 // place takes up to n proposals and reports whether there was an end to them.
 func (s *machine) place(t *rapid.T, n int) bool {
 	for range n {
-		p, ok := s.x.Next(s.m.now)
+		p, ok := s.next()
 		if wrong := s.m.judge(p, ok); wrong != "" {
 			t.Fatalf("Next() = %+v %v: %s", p, ok, wrong)
 		}
@@ -484,7 +489,7 @@ func (s *machine) place(t *rapid.T, n int) bool {
 			return true
 		}
 		g := s.m.groups[p.Group]
-		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone, Company: g.Company}
+		a := Attempt{Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Prefetch: p.Prefetch, Alone: p.Group.Alone, Apart: g.Apart, Spread: g.Spread, Job: p.Group.Job}
 		for _, w := range append([]uint64{p.Worker}, p.Team...) {
 			s.m.note(a)
 			s.m.attempts = append(s.m.attempts, modelAttempt{w, a, s.x.Take(w, a, s.m.now)})
@@ -556,7 +561,7 @@ func (s *machine) check(t *rapid.T) {
 // over-committed and that nothing that fits is left.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := &machine{New(), newModel()}
+		s := &machine{x: New(), m: newModel(), stingy: rapid.Bool().Draw(t, "stingy")}
 		for _, space := range someSpaces {
 			for _, q := range someQueues {
 				s.setQueue(space, q, job.QueuePolicy{Backfill: job.BackfillAny})

@@ -43,20 +43,23 @@ func (x *Index) nearest(c *class, group uint32, beside bool) *worker {
 		return nil
 	}
 	for id := range workersOf(x.nears[group]) {
-		w := x.workers[id]
-		if w == nil || w.reserved && !beside || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) {
-			continue
-		}
-		if !w.reserved && x.admits(c, group, w.profile) {
+		if w := x.workers[id]; w != nil && x.couldTake(c, group, w, beside) {
 			return w
-		}
-		if w.reserved {
-			if first, ok := x.mayTake(c, w, 1); ok && first == group {
-				return w
-			}
 		}
 	}
 	return nil
+}
+
+// couldTake reports whether a worker has a free place for a group of a class, by all that is asked of it.
+func (x *Index) couldTake(c *class, group uint32, w *worker, beside bool) bool {
+	switch {
+	case w.reserved && !beside || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w):
+		return false
+	case w.reserved:
+		first, ok := x.mayTake(c, w, 1)
+		return ok && first == group
+	}
+	return x.admits(c, group, w.profile)
 }
 
 // distance is how many workers a group is rather near than one.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
@@ -16,17 +17,27 @@ import (
 // It only changes caches: a caller that does not apply the proposal, or take the
 // group away, gets it again.
 func (x *Index) Next(now int64) (Placement, bool) {
+	most := math.MaxInt
+	return x.NextWithin(now, &most)
+}
+
+// NextWithin is Next that gives up when it has asked about so many workers one by one, which it takes off
+// most. When most is 0 or less and it proposes nothing, there may be more to place: it goes on from there
+// when it is called again.
+func (x *Index) NextWithin(now int64, most *int) (Placement, bool) {
 	if !x.changed && now < x.relook {
 		return Placement{}, false
 	}
+	x.budget = *most
+	defer func() { *most = x.budget }()
 	x.at(now)
 	x.begin(now)
 	if x.reweigh {
 		x.reweigh = false
 		x.eachAccount(x.weigh)
 	}
-	if p, ok := x.start(); ok {
-		return p, true
+	if p, ok := x.start(); ok || x.budget <= 0 {
+		return p, ok
 	}
 	if p, ok := x.sendAhead(); ok {
 		return p, true
@@ -40,6 +51,9 @@ func (x *Index) start() (Placement, bool) {
 	var best proposal
 	for {
 		c := x.candidate()
+		if x.budget <= 0 && best.class == nil {
+			return Placement{}, false // what was tried in vain stays aside
+		}
 		if c == nil || best.class != nil && !x.goesBefore(c, c.groups[0], best.class, best.group) {
 			break
 		}
@@ -216,6 +230,7 @@ func (x *Index) fail(c *class) {
 // gain makes Next look at a worker that may have gained room. The caller refreshes
 // the worker.
 func (x *Index) gain(w *worker) {
+	x.comers.note(w)
 	if !w.gained {
 		w.gained = true
 		x.gained = append(x.gained, w)
@@ -283,7 +298,7 @@ func (x *Index) place(c *class) (*worker, uint32) {
 		}
 		return nil, 0
 	}
-	if w := x.nearest(c, c.groups[0], true); w != nil && c.company == nil {
+	if w := x.nearest(c, c.groups[0], true); w != nil && !c.looks.any() {
 		return w, c.groups[0]
 	}
 	gained := c.waits() && !c.flow.spoiled()
@@ -313,8 +328,8 @@ func (x *Index) best(c *class, group uint32, gained bool) *worker {
 	if c.shape.short != "" {
 		return nil
 	}
-	if c.company != nil {
-		return x.dispersed(c, group)
+	if c.looks.any() {
+		return x.dispersed(c, group, gained)
 	}
 	if found = x.nearest(c, group, false); found != nil {
 		return found

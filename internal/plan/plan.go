@@ -73,8 +73,9 @@ type Group struct {
 	// NoPrefetch keeps the elements from being sent ahead of their place, as
 	// at_most_once asks.
 	NoPrefetch bool
-	// Company is set where the elements look at where others of their task run. Such are not sent ahead.
-	Company Company
+	// Apart is those of which none that run have a spot in common with the elements, Spread those that they
+	// are spread with, where there are any. Such elements are not sent ahead.
+	Apart, Spread Company
 	// Near is the workers that it would rather have than all others, the first of them that has room, as
 	// NearOf writes it. Such are not sent ahead.
 	Near string
@@ -89,8 +90,9 @@ type Attempt struct {
 	Namespace, Queue, User string
 	// Prefetch: it was sent ahead, and has no place yet. Alone is whether its group was.
 	Prefetch, Alone bool
-	// Company is its group's.
-	Company Company
+	// Apart and Spread are its group's, and Job is its job, which Explain names.
+	Apart, Spread Company
+	Job           job.ID
 	// Tier is its group's; Stays keeps it from having to make room.
 	Tier  uint8
 	Stays bool
@@ -222,7 +224,9 @@ type Index struct {
 	// that classes have.
 	book        match.Book
 	preferences map[string]*preference
-	companies   map[Company]*company
+	companies   [sides]map[Company]*company
+	comers      comers
+	charts      []*chart
 	// nears is what groups are near, by their number.
 	nears map[uint32]string
 	// followed are those by which workers are ranked, asks is how often any was asked for.
@@ -248,7 +252,9 @@ type Index struct {
 	// Room to work in, so that a placement allocates nothing.
 	asked, everything, spare []int64
 	steps                    []step
-	team                     []*worker
+	// budget is how many workers may yet be asked one by one in this call of Next.
+	budget int
+	team   []*worker
 	// gangs is how many classes need several workers.
 	gangs int
 }
@@ -266,7 +272,7 @@ func New() *Index {
 		profiles: map[string]*profile{},
 		kinds:    map[kindName]*kind{},
 
-		preferences: map[string]*preference{}, companies: map[Company]*company{}, nears: map[uint32]string{},
+		preferences: map[string]*preference{}, companies: [...]map[Company]*company{sideApart: {}, sideSpread: {}}, nears: map[uint32]string{},
 
 		shapes:  map[Shape]*shape{},
 		spaces:  map[string]*account{},

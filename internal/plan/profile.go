@@ -22,6 +22,8 @@ type profile struct {
 	gains       bool
 	// sizes ranks all that accept attempts by what they would have if they were empty.
 	sizes *tournament.Tree
+	// charts are those of the labels that companies look at.
+	charts []*charted
 	// rankings are by the preferences of its kinds that are followed; width is that of all trees.
 	rankings []*ranking
 	width    int
@@ -66,6 +68,9 @@ func (p *profile) enter(w *worker) {
 	w.profile = p
 	for _, r := range p.rankings {
 		r.enter(w)
+	}
+	for _, c := range p.charts {
+		c.enter(w)
 	}
 }
 
@@ -130,6 +135,9 @@ func (x *Index) internProfile(kinds []*kind, c *calendar) *profile {
 	x.keepCalendar(c, 1)
 	p.reset(x.width)
 	p.follow()
+	for _, c := range x.charts {
+		p.drawOn(c)
+	}
 	x.profiles[key] = p
 	x.profileList = append(x.profileList, p)
 	for _, k := range kinds {

@@ -284,6 +284,7 @@ func (x *Index) unhold() {
 		w.reserved = false
 		if w.profile != nil {
 			x.refresh(w)
+			x.comers.note(w)
 			x.again = append(x.again, w)
 		}
 	}

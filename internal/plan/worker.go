@@ -52,8 +52,8 @@ type Run struct {
 	grace          int64
 	tag            uint64
 	began          int64
-	company        *company
-	mark           mark
+	job            job.ID
+	seats          [sides]seat
 	at             int // in the worker's runs
 }
 
@@ -175,10 +175,10 @@ func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 	r := &Run{
 		worker: w, shape: h.shape, flow: x.flowOf(a.Namespace, a.Queue, a.User),
 		ends: moment(a.Ends), limit: moment(a.Limit), prefetch: a.Prefetch, alone: a.Alone, at: len(w.runs),
-		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began,
+		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began, job: a.Job,
 	}
 	w.runs = append(w.runs, r)
-	x.companyOf(a.Company).join(r)
+	x.join(r, [...]Company{sideApart: a.Apart, sideSpread: a.Spread})
 	x.background += zero(r.tier)
 	if a.Prefetch {
 		h.prefetched++

@@ -135,7 +135,7 @@ func Bugs() []Breach {
 		{BugSilent, Says, nil},
 		{BugForgetKeys, OneJob, nil},
 		{BugOldFacts, OneJob, nil},
-		{BugDropMail, Ends, nil},
+		{BugDropMail, Ends, also(Cancelled)},
 		{BugSubmitTwice, NoPhantom, nil},
 		{BugStutter, Legal, nil},
 		{BugHideOnce, Once, also(Budgets)},

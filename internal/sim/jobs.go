@@ -119,6 +119,8 @@ func (d *draft) shape(i int) {
 		d.add("    array: 0-%d%s", n-1, pick(w, "", "", "%1", "%2"))
 		if w.oneIn(6) {
 			d.add("    %s: %s", pick(w, "apart", "apart", "spread"), pick(w, "worker", "zone"))
+		} else if w.oneIn(6) {
+			d.company()
 		}
 		if w.oneIn(3) {
 			d.add("    max_fails: {%s, running: %s, pending: %s}", pick(w, "count: 0", "count: 1", "percent: 50"), pick(w, "finish", "cancel"), pick(w, "skip", "run"))
@@ -130,7 +132,15 @@ func (d *draft) shape(i int) {
 		d.nodes = 1 + w.rnd.IntN(min(len(w.nodes), 3))
 		d.add("    nodes: %d", d.nodes)
 	}
+	if n < 0 && d.nodes == 0 && w.oneIn(6) {
+		d.company()
+	}
 	d.arrays = append(d.arrays, n)
+}
+
+// company says of what others elements keep apart, whatever their task.
+func (d *draft) company() {
+	d.add("    %s: {by: %s, key: %s}", pick(d.w, "apart", "apart", "spread"), pick(d.w, "worker", "zone"), pick(d.w, "disk", "web"))
 }
 
 // needs draws what the task waits for; an array that is worked out later needs its source.

@@ -109,7 +109,7 @@ func (h *history) hasWork(j *pastJob, now int64) bool {
 		if spec.Concurrency != nil || j.spec.Concurrency != nil && !j.given {
 			continue // whose turn it is, is the keys' business: that it comes Ends sees to
 		}
-		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || spec.Apart != "" && t.live > 0 || !h.idleFor(spec, t.grown) {
+		if !t.ready || t.held || t.stop || spec.Array != nil && spec.Array.Throttle > 0 && t.live >= spec.Array.Throttle || spec.Apart.By != "" && (t.live > 0 || spec.Apart.Key != "") || !h.idleFor(spec, t.grown) {
 			continue
 		}
 		if spec.Nodes > 0 && !h.gangWaits(j, uint32(ti)) {

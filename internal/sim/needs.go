@@ -49,20 +49,31 @@ func (h *history) judgeNear(e core.AttemptAssigned, at place) {
 
 // judgeApart wants no two elements that are live where a task says that they must not be.
 func (h *history) judgeApart(e core.AttemptAssigned, at place) {
-	by := h.task(at).Apart
+	by := h.task(at).Apart.By
 	if by == "" {
 		return
 	}
 	on := h.workers[e.Worker].hello.Labels[by]
 	for f, a := range h.held {
-		if a.place.job != at.job || a.place.task != at.task || f == e.Fence || a.ended != nil {
+		if f == e.Fence || a.ended != nil || !h.shuns(at, a.place) {
 			continue
 		}
 		h.count("elements are kept apart")
+		if a.place.job != at.job {
+			h.count("jobs are kept apart")
+		}
 		if a.worker == e.Worker || by != job.AtWorker && h.workers[a.worker].hello.Labels[by] == on {
 			h.fail(Room, "%s is given to worker %d, and %s to worker %d, which are not apart by %s", at, e.Worker, a.place, a.worker, by)
 		}
 	}
+}
+
+// shuns reports whether an element is to be apart from another: of its task, or of its key.
+func (h *history) shuns(at, other place) bool {
+	if h.task(at).Apart.Key == "" {
+		return at.job == other.job && at.task == other.task
+	}
+	return h.jobs[at.job].space == h.jobs[other.job].space && h.task(at).Apart == h.task(other).Apart
 }
 
 // grows takes in that an attempt ended, for what counts for its element, and what is asked for after

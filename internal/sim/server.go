@@ -527,7 +527,7 @@ func (s *server) place(now int64) (more bool) {
 	s.mail(d.Sends)
 	s.unsettled = s.state.Unsettled()
 	s.settle(now)
-	return len(d.Events) >= turnPlacements || s.state.Ranking()
+	return d.More || s.state.Ranking()
 }
 
 // upkeep does what time asks for: timers, silent workers, eviction, flushes.

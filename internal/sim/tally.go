@@ -42,7 +42,7 @@ func happenings() []string {
 		"lease is won", "term ends", "append is fenced", "append takes long", "append of one that is gone", "beat past the lease is not answered",
 		"server is cut off from the store", "store is away", "store can't be reached", "worker and server are parted", "server resigns", "follower is read",
 		"failover loses history", "server misses what it has seen", "follower can't go on", "acknowledged job is lost",
-		"process starts", "process runs out of memory", "attempt asks for more memory", "attempt takes another way", "elements are kept apart", "attempt runs near another", "attempt is tried again", "attempt is prefetched", "attempt is given beside reservations", "attempt is promoted", "attempt is alone", "job holds a key", "limit is reached", "submit is refused for a quota", "attempt holds a key", "worker is unfit", "job is retried", "gang starts", "gang is tried again", "rank awaits its gang",
+		"process starts", "process runs out of memory", "attempt asks for more memory", "attempt takes another way", "elements are kept apart", "jobs are kept apart", "attempt runs near another", "attempt is tried again", "attempt is prefetched", "attempt is given beside reservations", "attempt is promoted", "attempt is alone", "job holds a key", "limit is reached", "submit is refused for a quota", "attempt holds a key", "worker is unfit", "job is retried", "gang starts", "gang is tried again", "rank awaits its gang",
 	}
 	for _, e := range []core.Event{
 		core.EpochStarted{}, core.NamespaceSet{}, core.QueueSet{}, core.PoolSet{}, core.ReservationSet{}, core.ReservationRemoved{}, core.SpecAdded{}, core.JobSubmitted{}, core.JobWoken{}, core.AfterMet{},

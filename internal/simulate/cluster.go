@@ -318,7 +318,7 @@ func (c *cluster) place() error {
 		} else {
 			d = c.s.PlaceBy(c.clock(), placeMost, c.by, c.by.applied)
 		}
-		if len(d.Events) == 0 {
+		if len(d.Events) == 0 && !d.More {
 			return c.report()
 		}
 		for _, e := range d.Events {

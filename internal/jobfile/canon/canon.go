@@ -225,9 +225,22 @@ func (w *writer) raw(key string, value json.RawMessage) {
 	w.b = append(w.b, value...)
 }
 
+// share writes the short spelling where that says all.
+func (w *writer) share(key string, s job.Share) {
+	if s.Key == "" {
+		w.some(key, s.By)
+		return
+	}
+	w.key(key)
+	w.open()
+	w.text("by", s.By)
+	w.text("key", s.Key)
+	w.close()
+}
+
 func (w *writer) task(t *job.Task) {
 	w.open()
-	w.some("apart", t.Apart)
+	w.share("apart", t.Apart)
 	if t.Array != nil && t.Nodes == 0 {
 		w.array(t.Array)
 	}
@@ -281,7 +294,7 @@ func (w *writer) task(t *job.Task) {
 	w.retry(&t.Retry)
 	w.some("run", t.Run)
 	w.texts("shell", t.Shell)
-	w.some("spread", t.Spread)
+	w.share("spread", t.Spread)
 	w.some("stdin", t.Stdin)
 	w.duration("timeout", t.Timeout)
 	w.texts("where", t.Where)

@@ -19,6 +19,8 @@ type Tree struct {
 	best []int32
 	most []int64
 	size int32
+	// ranked is room for InOrder to work in.
+	ranked []int32
 }
 
 // Rank is in order: the highest score, then the lowest id, then the lowest sub.
@@ -266,6 +268,77 @@ func (t *Tree) walk(n int32, need []int64, visit func(i int32) bool) bool {
 	}
 	return t.walk(2*n, need, visit) && t.walk(2*n+1, need, visit)
 }
+
+// InOrder is Each in the order of ranks, of the leaves that a filter does not leave out. It looks at so many nodes
+// at most; steps is how many it did, and whole that it went to the end. visit must not come back to the tree
+// with it.
+func (t *Tree) InOrder(need []int64, f Filter, most int, visit func(i int32) bool) (steps int, whole bool) {
+	if t == nil || t.size == 0 {
+		return 0, true
+	}
+	t.ranked = t.ranked[:0]
+	t.push(1, need, &f)
+	for ; len(t.ranked) > 0; steps++ {
+		if steps == most {
+			return steps, false
+		}
+		n := t.pop()
+		won := t.winner(n)
+		if !Within(need, t.At(won)) || !f.admits(t.size+won, t.size) { // others below may fit
+			t.push(2*n, need, &f)
+			t.push(2*n+1, need, &f)
+			continue
+		}
+		if !visit(won) {
+			return steps + 1, false
+		}
+		for at := t.size + won; at > n; at /= 2 { // what is left below n
+			t.push(at^1, need, &f)
+		}
+	}
+	return steps, true
+}
+
+// push adds a node to a heap by winners, if a leaf below may have the amounts and is not left out.
+func (t *Tree) push(n int32, need []int64, f *Filter) {
+	won := t.winner(n)
+	if won == None || !f.admits(n, t.size) || !Within(need, t.amounts(n, won)) {
+		return
+	}
+	t.ranked = append(t.ranked, n)
+	for i := len(t.ranked) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !t.sooner(i, up) {
+			return
+		}
+		t.ranked[i], t.ranked[up] = t.ranked[up], t.ranked[i]
+		i = up
+	}
+}
+
+// pop takes the node with the best winner out of the heap.
+func (t *Tree) pop() int32 {
+	h := t.ranked
+	n, last := h[0], len(h)-1
+	h[0] = h[last]
+	t.ranked = h[:last]
+	for i := 0; ; {
+		first := i
+		for kid := 2*i + 1; kid <= 2*i+2 && kid < last; kid++ {
+			if t.sooner(kid, first) {
+				first = kid
+			}
+		}
+		if first == i {
+			return n
+		}
+		h[i], h[first] = h[first], h[i]
+		i = first
+	}
+}
+
+// sooner reports whether the node at a place of the heap has a better winner than that at another.
+func (t *Tree) sooner(i, j int) bool { return t.better(t.winner(t.ranked[i]), t.winner(t.ranked[j])) }
 
 // Slots gives out leaf numbers.
 type Slots struct {

@@ -18,6 +18,12 @@ func TestTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		width := rapid.IntRange(0, 3).Draw(t, "width")
 		tr, leaves, numbers := New(width), map[int32]leaf{}, Slots{}
+		marks, marked := Marks{}, map[int32]uint64{}
+		mark := func(i int32) int32 {
+			marked[i] = rapid.Uint64Range(0, 7).Draw(t, "marks")
+			marks.Set(i, marked[i])
+			return i
+		}
 		amount := rapid.Int64Range(-2, 4)
 		amounts := func(what string) []int64 {
 			return rapid.SliceOfN(amount, width, width).Draw(t, what)
@@ -49,7 +55,7 @@ func TestTree(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				high++
-				set(t, numbers.Take(), leaf{Rank{ID: high / 2, Sub: uint32(high % 2)}, amounts("room")})
+				set(t, mark(numbers.Take()), leaf{Rank{ID: high / 2, Sub: uint32(high % 2)}, amounts("room")})
 			},
 			"set": func(t *rapid.T) {
 				i := pick()
@@ -83,11 +89,25 @@ func TestTree(t *testing.T) {
 					}
 					got, last = append(got, i), tr.RankOf(i)
 				}
+				if diff := gocmp.Diff(order, got); diff != "" {
+					t.Fatalf("one after the other: -want +got\n%s", diff)
+				}
+				got = nil
+				some := rapid.IntRange(0, len(order)+1).Draw(t, "some")
+				_, whole := tr.InOrder(need, Filter{}, 1000, func(i int32) bool { got = append(got, i); return len(got) < some })
+				if want := order[:min(len(order), max(some, 1))]; !slices.Equal(want, got) || whole != (len(order) == 0 || some > len(order)) {
+					t.Fatalf("the first %d in order are %v, the whole %v, want %v", some, got, whole, want)
+				}
+				got = nil
+				f := Filter{&marks, rapid.Uint64Range(0, 7).Draw(t, "any")}
+				most := rapid.SampledFrom([]int{1, 3, 1000}).Draw(t, "most")
+				steps, whole := tr.InOrder(need, f, most, func(i int32) bool { got = append(got, i); return true })
+				want := slices.DeleteFunc(slices.Clone(order), func(i int32) bool { return marked[i]&f.Any == 0 })
+				if whole && !slices.Equal(want, got) || !whole && (most == 1000 || steps != most || !slices.Equal(want[:len(got)], got)) {
+					t.Fatalf("of marks %b there are %v in %d steps, want %v", f.Any, got, steps, want)
+				}
 				tr.Each(need, func(i int32) bool { seen = append(seen, i); return true })
 				slices.Sort(seen)
-				if diff := gocmp.Diff(order, got); diff != "" {
-					t.Fatalf("in order: -want +got\n%s", diff)
-				}
 				slices.Sort(order)
 				if !slices.Equal(order, seen) || numbers.Len() != len(leaves) {
 					t.Fatalf("each visits %v, want %v", seen, order)

@@ -47,10 +47,13 @@ type Why struct {
 	// alone, by anything.
 	Busy                                    int
 	NoSlot, NoCPU, NoMemory, NoOther, Taken int
-	// Together is of how many busy ones that is true since others of its task run there: they must not
-	// have Apart, a label, in common, or be on one worker.
-	Together int
-	Apart    string
+	// Together is of how many busy ones that is true since what it is to be apart from runs there: others of
+	// its task, or, with ApartKey, all whose task says that. They must not have Apart, a label, in
+	// common, or be on one worker. Rivals is those with the key, a few of them.
+	Together        int
+	Apart, ApartKey string
+	Rivals          []Rival
+	RivalsMore      bool
 	// MostFree is the most of each amount that a busy worker with a free slot has
 	// free; the two may be of different workers.
 	MostFree job.Resources
@@ -100,6 +103,12 @@ type Unmet struct {
 type NoValue struct {
 	Reason  string
 	Workers int
+}
+
+// Rival is something that runs where a group could, were it not to be apart from that.
+type Rival struct {
+	Job    job.ID
+	Worker string
 }
 
 // MaxReasons bounds the reasons of an Unmet.
@@ -327,10 +336,14 @@ func (y Why) busy() string {
 	} else {
 		add(y.Taken, "runs", "run", "something that must be alone")
 	}
+	what, which := "one of its elements", "which are kept apart"
+	if y.ApartKey != "" {
+		what, which = "something of the key "+y.ApartKey, "which is kept apart"
+	}
 	if y.Apart == job.AtWorker {
-		add(y.Together, "runs", "run", "one of its elements, which are kept apart by worker")
+		add(y.Together, "runs", "run", fmt.Sprintf("%s, %s by worker%s", what, which, y.rivals()))
 	} else {
-		add(y.Together, "has", "have", fmt.Sprintf("a %s in which one of its elements runs, which are kept apart by that", y.Apart))
+		add(y.Together, "has", "have", fmt.Sprintf("a %s in which %s runs, %s by that%s", y.Apart, what, which, y.rivals()))
 	}
 	add(y.NoSlot, "has", "have", "no free slot")
 	need := y.Need.Resources
@@ -349,6 +362,25 @@ func (y Why) busy() string {
 		add(y.NoOther, "has", "have", "too little free (needs "+strings.Join(others, "; ")+")")
 	}
 	return some(y.Busy, y.Busy+y.Open+y.reserved(), "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
+}
+
+// rivals names what a group is to be apart from.
+func (y Why) rivals() string {
+	if len(y.Rivals) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, r := range y.Rivals {
+		name := "job " + r.Job.String()
+		if r.Job == y.Job {
+			name = "its own job"
+		}
+		parts = append(parts, name+" on "+r.Worker)
+	}
+	if y.RivalsMore {
+		parts = append(parts, "more")
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // excluded is a line for each thing that rules workers out.
