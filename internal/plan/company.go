@@ -146,7 +146,7 @@ func (x *Index) dispersed(c *class, group uint32) *worker {
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
 			w := p.workers[i]
-			if !c.admits(w) {
+			if !c.admits(w) || x.spurns(c, w) {
 				return true
 			}
 			at := candidateAt{worker: w, near: c.company.spread[w.at(c.company.Spread)]}

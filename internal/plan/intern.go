@@ -48,6 +48,7 @@ func (x *Index) internClass(g *Group) *class {
 			m.classes = append(m.classes, c)
 		}
 		x.wish(c)
+		x.longs(c)
 		if c.gang() {
 			x.gangs++
 		}
@@ -161,6 +162,7 @@ func (x *Index) sweepClasses() {
 			continue
 		}
 		delete(x.classOf, c.key())
+		x.longsNot(c)
 		x.unwish(c)
 		if m := c.company; m != nil {
 			m.classes = slices.DeleteFunc(m.classes, func(o *class) bool { return o == c })
@@ -176,4 +178,5 @@ func (x *Index) sweepClasses() {
 		x.freeClasses = append(x.freeClasses, c.id)
 		x.interned--
 	}
+	x.patients = slices.DeleteFunc(x.patients, func(c *class) bool { return x.classes[c.id] != c })
 }

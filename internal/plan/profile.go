@@ -25,6 +25,8 @@ type profile struct {
 	// rankings are by the preferences of its kinds that are followed; width is that of all trees.
 	rankings []*ranking
 	width    int
+	// scales are by those preferences of its kinds that somebody patient has.
+	scales []*scale
 }
 
 // rooms ranks workers by free places: open all, empty only those that do nothing.
@@ -58,6 +60,9 @@ func (p *profile) reset(width int) {
 	for _, r := range p.rankings {
 		r.reset(width)
 	}
+	for _, s := range p.scales {
+		s.able = tournament.New(width)
+	}
 }
 
 func (p *profile) enter(w *worker) {
@@ -67,6 +72,9 @@ func (p *profile) enter(w *worker) {
 	for _, r := range p.rankings {
 		r.enter(w)
 	}
+	for _, s := range p.scales {
+		s.enter(w)
+	}
 }
 
 func (p *profile) leave(w *worker) {
@@ -75,6 +83,9 @@ func (p *profile) leave(w *worker) {
 	}
 	for _, r := range p.rankings {
 		r.clear(w.leaf)
+	}
+	for _, s := range p.scales {
+		s.able.Clear(w.leaf)
 	}
 	p.workers[w.leaf] = nil
 	p.slots.Give(w.leaf)
