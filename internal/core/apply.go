@@ -399,6 +399,9 @@ func (s *State) group(j *jobState, id plan.GroupID, ready int64) {
 	if spec.Nodes > 0 {
 		ready = min(ready, 1)
 	}
+	if ready > 0 {
+		s.await(j, id.Task)
+	}
 	for way := range spec.Ways() {
 		if id.Way = uint8(way); ready == 0 {
 			s.plan.SetReady(id, 0)
@@ -420,7 +423,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		// another way need not.
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
 			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
-		Company: j.company(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
+		Company: j.company(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task], Patient: j.tasks[id.Task].patience > 0 && !id.Alone,
 	}
 }
 

@@ -22,6 +22,7 @@ func (s *State) Place(now int64, most int) Decision {
 		mostAged    = 64   // users whose turn comes nearer
 	)
 	s.openDue(now)
+	s.lapse(now)
 	s.plan.Age(now, mostAged)
 	byWorker := map[uint64]int{}
 	for refused := 0; len(d.Events) < most && refused < mostRefused; {

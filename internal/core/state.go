@@ -58,9 +58,11 @@ type State struct {
 	keys      keyTable
 	waiters   map[job.ID][]job.ID
 	timers    timers
-	plan      *plan.Index
-	learned   *predict.Index
-	limits    limits
+	// patience is until when tasks wait for cheaper workers.
+	patience timers
+	plan     *plan.Index
+	learned  *predict.Index
+	limits   limits
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -185,6 +187,8 @@ type jobSeldom struct {
 	// put before all others of its queue, 0 if it was not.
 	raised int32
 	front  int64
+	// tails is how long that takes which follows from each task, once somebody asked.
+	tails []int64
 	// own: it is one job's alone.
 	own bool
 }
@@ -221,6 +225,9 @@ type taskSeldom struct {
 	outputs []byte
 	// memory is what elements ask for that ran out of what they asked for, 0 if none did.
 	memory int64
+	// patience is until when it waits for a cheaper worker, in Unix milliseconds, impatient for no more, 0
+	// before that was asked.
+	patience int64
 	// asked is how many elements had failed when what ran was asked to end for that.
 	asked int32
 	// own: it is one task's alone.
