@@ -80,6 +80,8 @@ type Task struct {
 	// label's but an expression such as labels.zone in ["eu-1", "eu-2"] must be true of the worker,
 	// and has no value.
 	Where map[string]string
+	// Pool is whose workers alone may run it; default all that Where admits.
+	Pool string
 	// Prefer is which of these workers the task would rather have: those for which the sum is highest.
 	Prefer []Preference
 	// Apart is what no two elements that run may have in common, Spread what as few as possible have: a
@@ -359,6 +361,7 @@ func (t *Task) object() (object, error) {
 	putMap(o, "files", t.Files)
 	put(o, "workdir", t.Workdir)
 	o.putWhere(t.Where)
+	put(o, "pool", t.Pool)
 	o.putPrefer(t.Prefer)
 	r, err := t.Resources.object()
 	if err != nil {

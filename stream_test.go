@@ -328,6 +328,7 @@ func TestLogsChoose(t *testing.T) {
 		}
 		return lines
 	}
+	read(id, reeve.LogOptions{Follow: true}) // until all of it has come
 	tail := read(id+".a", reeve.LogOptions{Tail: 2})
 	if len(tail) != 2 || tail[0] != "stdout a 4" || !strings.HasSuffix(tail[1], "level=INFO msg=done rows=3") {
 		t.Errorf("the last two lines of a: %q", tail)

@@ -35,7 +35,7 @@ func full() reeve.Job {
 		Tasks: []reeve.Task{
 			{
 				Name: "script", Run: "echo hi", Shell: []string{"/bin/sh"}, Env: map[string]string{"B": "2"}, Stdin: "in", Workdir: "/data",
-				Files: map[string]reeve.File{"c": {Content: []byte("c")}}, Where: map[string]string{"disk": "ssd", "gpu": "", "int(labels.gen) >= 3": ""}, Prefer: []reeve.Preference{{When: "cheapest"}, {When: "spot=true", Weight: -2}},
+				Files: map[string]reeve.File{"c": {Content: []byte("c")}}, Where: map[string]string{"disk": "ssd", "gpu": "", "int(labels.gen) >= 3": ""}, Pool: "fast", Prefer: []reeve.Preference{{When: "cheapest"}, {When: "spot=true", Weight: -2}},
 				Resources: reeve.Resources{CPU: 0.25, Memory: 1 << 20, Disk: 1 << 30, GPU: 1, Other: map[string]int64{"licence": 2, "bandwidth": 1e8, "none": 0}}, Timeout: time.Minute, Grace: 1500 * time.Millisecond, LostAfter: -1,
 				AtMostOnce: true, LogLimit: 1 << 20,
 			},
@@ -62,7 +62,7 @@ func TestJobIsAJobFile(t *testing.T) {
 		`"labels":{"team":"a"},"name":"full","namespace":"default","params":{"day":{"default":"monday","description":"which","enum":["monday","friday"],` +
 		`"type":"string"},"list":{"default":["x"],"type":"list"},"n":{"default":3,"type":"int"}},"priority":-5,"queue":"default","retention":"1h30m",` +
 		`"start_after":"1ms","start_before":"1h","tasks":[` +
-		`{"at_most_once":true,"env":{"B":"2"},"files":{"c":{"content":"c"}},"grace":"1s500ms","log_limit":1048576,"lost_after":"never","name":"script",` +
+		`{"at_most_once":true,"env":{"B":"2"},"files":{"c":{"content":"c"}},"grace":"1s500ms","log_limit":1048576,"lost_after":"never","name":"script","pool":"fast",` +
 		`"prefer":[{"when":"cheapest"},{"weight":-2,"when":"spot=true"}],` +
 		`"resources":{"bandwidth":100000000,"cpu":"250m","disk":1073741824,"gpu":1,"licence":2,"memory":1048576},"run":"echo hi","shell":["/bin/sh"],"stdin":"in","timeout":"1m","where":["disk=ssd","gpu","int(labels.gen) \u003e= 3"],"workdir":"/data"},` +
 		`{"command":["true","${{ params.day }}"],"lost_after":"1m","name":"argv","needs":[{"condition":"any","task":"script"}],` +

@@ -17,7 +17,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/agent/workspace"
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
 
@@ -200,7 +200,7 @@ func (c *Config) settings(instance string, about []string) will.Settings {
 			Labels: c.Labels, Capacity: c.Capacity, Devices: c.Devices, Pool: c.Pool, Slots: c.Slots, Prefetch: c.Prefetch,
 			Functions: c.Functions, Version: c.Version, Host: c.Labels["host"], About: about,
 		},
-		Seed: c.Incarnation, ReadSpec: jobfile.ParseCanonical, Durable: c.Dir != "",
+		Seed: c.Incarnation, ReadSpec: canon.Read, Durable: c.Dir != "",
 		KeepAfter: c.KeepAfter, LogWait: c.LogWait, LeaveRunning: c.LeaveRunning && c.Dir != "",
 		LeaveWait: c.LeaveWait, LeaveGrace: c.LeaveGrace, Reconnect: c.Reconnect,
 	}

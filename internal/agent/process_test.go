@@ -302,7 +302,8 @@ func TestStateTakenAway(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	srv.assign(parse(t, "name: demo\ntasks:\n  a: {run: \"true\"}\n"), 0, 1, nil)
+	m, _ := srv.assignment(parse(t, "name: demo\ntasks:\n  a: {run: \"true\"}\n"), 0, 1, nil)
+	_ = srv.trySend(m) // it may have noticed before
 	if err := get(t, ended); err == nil || !strings.Contains(err.Error(), "was removed or replaced") {
 		t.Errorf("the agent ended with %v; want that it says what is gone", err)
 	}

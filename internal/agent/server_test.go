@@ -154,12 +154,17 @@ func (s *memServer) cut() {
 }
 
 func (s *memServer) send(m link.ToWorker) {
+	if err := s.trySend(m); err != nil {
+		s.t.Errorf("send: %v", err)
+	}
+}
+
+// trySend is send to a worker that may have gone.
+func (s *memServer) trySend(m link.ToWorker) error {
 	s.mu.Lock()
 	c := s.session
 	s.mu.Unlock()
-	if err := c.answer(m); err != nil {
-		s.t.Errorf("send: %v", err)
-	}
+	return c.answer(m)
 }
 
 // parse makes a spec of a job file.
@@ -175,13 +180,19 @@ func parse(t testing.TB, text string) *jobfile.Result {
 // assign sends n attempts of a task, and returns the fence of the first.
 func (s *memServer) assign(spec *jobfile.Result, task, n int, change func(*link.Assignment)) link.Fence {
 	s.t.Helper()
+	m, first := s.assignment(spec, task, n, change)
+	s.send(m)
+	return first
+}
+
+func (s *memServer) assignment(spec *jobfile.Result, task, n int, change func(*link.Assignment)) (m link.ToWorker, first link.Fence) {
 	as := &link.Assign{}
 	s.mu.Lock()
 	if !s.told[spec.Hash] {
 		s.told[spec.Hash] = true
 		as.Specs = []link.SpecText{{Hash: spec.Hash, Canonical: spec.Canonical}}
 	}
-	first := s.fence + 1
+	first = s.fence + 1
 	s.fence += link.Fence(n)
 	s.mu.Unlock()
 	for i := range n {
@@ -194,8 +205,7 @@ func (s *memServer) assign(spec *jobfile.Result, task, n int, change func(*link.
 		}
 		as.Attempts = append(as.Attempts, a)
 	}
-	s.send(link.ToWorker{Assign: as})
-	return first
+	return link.ToWorker{Assign: as}, first
 }
 
 func artifactName(ref job.Ref, path string) string {

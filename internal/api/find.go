@@ -10,7 +10,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
@@ -133,7 +133,7 @@ func (s *server) findStored(ctx context.Context, id job.ID, f *found) error {
 		return fmt.Errorf("spec of job %d: %w", id, err)
 	}
 	f.stored = true
-	f.spec, err = jobfile.ParseCanonical(text)
+	f.spec, err = canon.Read(text)
 	return err
 }
 
@@ -163,7 +163,7 @@ func (s *server) in(ctx context.Context, f *found, fn func(*core.State)) error {
 
 // scratch makes a state of one stored job and some of its chunks.
 func (s *server) scratch(f *found, chunks []core.ChunkImage) (*core.State, error) {
-	canonical, hash, err := jobfile.Canonical(f.spec)
+	canonical, hash, err := canon.Write(f.spec)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/guard"
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/session"
 	"github.com/reeve-scheduler/reeve/internal/wire"
 
@@ -97,7 +97,7 @@ func (s *jobs) Get(ctx context.Context, req *connect.Request[reevev1.GetRequest]
 	}
 	s.expect(ctx, []*reevev1.Job{out}, []core.JobImage{found.image})
 	if req.Msg.GetSpec() {
-		canonical, _, err := jobfile.Canonical(found.spec)
+		canonical, _, err := canon.Write(found.spec)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +220,7 @@ func (s *jobs) Retry(ctx context.Context, req *connect.Request[reevev1.RetryRequ
 	}
 	spec := *f.spec
 	spec.After, spec.StartAfter, spec.StartBefore = nil, nil, nil // they were met, or missed for good
-	canonical, hash, err := jobfile.Canonical(&spec)
+	canonical, hash, err := canon.Write(&spec)
 	if err != nil {
 		return nil, err
 	}

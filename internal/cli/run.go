@@ -22,9 +22,9 @@ import (
 type runFlags struct {
 	submitFlags
 	name, array, queue, priority string
-	cpu, memory, timeout         string
-	envs, where, prefer          []string
-	attempts                     int
+	cpu, memory, timeout, pool   string
+	envs, where, prefer, others  []string
+	attempts, nodes              int
 	detach                       bool
 }
 
@@ -42,7 +42,8 @@ The job ends too when what reads the output is gone, as in "reeve run -- yes | h
   reeve run --array 0-9 -- sh -c 'echo element $REEVE_ARRAY_INDEX'
   reeve run --each-line hosts.txt -- ping -c 1 '${{ array.item }}'
   ls *.wav | reeve run --each-line - --throttle 4 -- sh -c 'lame "$REEVE_ITEM"'
-  reeve run --timeout 10s --cpu 0.5 -- make test`,
+  reeve run --timeout 10s --cpu 0.5 -- make test
+  reeve run --nodes 4 --resource gpu=1 -- ./train`,
 		Args: usage.Count(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := r.check(c); err != nil {
@@ -65,6 +66,9 @@ The job ends too when what reads the output is gone, as in "reeve run -- yes | h
 	f.StringVar(&r.priority, "priority", "", "a `class`, critical, high, normal, low or background, or a number from -1000 to 1000; higher runs first")
 	f.StringVar(&r.cpu, "cpu", "", "`processors`: 2, 0.5, 500m")
 	f.StringVar(&r.memory, "memory", "", "memory, a `size`: 512Mi, 4G")
+	f.StringArrayVar(&r.others, "resource", nil, "an `amount` of anything else, as job files have it: gpu=1, licence=2; may be repeated")
+	f.IntVar(&r.nodes, "nodes", 0, "on so many workers at once, all or none: a `number`; each gets the resources")
+	f.StringVar(&r.pool, "pool", "", "only on workers of this pool, a `name`")
 	f.StringArrayVar(&r.where, "where", nil, "only on workers with this `label`, gpu or zone=b, or of which an expression is true, 'labels.zone in [\"a\", \"b\"]'; may be repeated")
 	f.StringArrayVar(&r.prefer, "prefer", nil, "rather on workers with this `label`, of which an expression is true, or for which it comes to the highest number; cheapest goes by the label price; may be repeated")
 	f.StringVar(&r.timeout, "timeout", "", "the longest an attempt may run: a `duration` such as 90s")
@@ -104,6 +108,16 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 	}
 	set(resources, "cpu", r.cpu)
 	set(resources, "memory", r.memory)
+	for _, other := range r.others {
+		name, amount, ok := strings.Cut(other, "=")
+		if !ok || name == "" || amount == "" {
+			return nil, fmt.Errorf("--resource %q: want an amount with its name, such as gpu=1", other)
+		}
+		if _, twice := resources[name]; twice {
+			return nil, fmt.Errorf("--resource %q: %s is given twice; leave one of them out", other, name)
+		}
+		resources[name] = amount
+	}
 	if len(resources) > 0 {
 		spec["resources"] = resources
 	}
@@ -115,6 +129,7 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 		set(top, "array", r.array)
 	}
 	set(top, "queue", r.queue)
+	set(top, "pool", r.pool)
 	set(top, "timeout", r.timeout)
 	set(top, "priority", r.priority)
 	for key, value := range top {
@@ -125,6 +140,9 @@ func (r *runFlags) file(args []string) ([]byte, error) {
 	}
 	if len(r.prefer) > 0 {
 		spec["prefer"] = r.prefer
+	}
+	if r.nodes != 0 {
+		spec["nodes"] = r.nodes
 	}
 	if r.attempts != 1 {
 		spec["retry"] = r.attempts

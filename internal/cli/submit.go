@@ -21,6 +21,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/client"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 )
 
 // maxFile bounds a job file, in bytes.
@@ -218,7 +219,7 @@ func (e *env) request(ctx context.Context, put items.Put, name string, text []by
 	if err != nil || !stored && given == nil {
 		return q, keyed, err
 	}
-	canonical, _, err := jobfile.Canonical(parsed.Spec)
+	canonical, _, err := canon.Write(parsed.Spec)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", name, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
-	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/plan"
 )
@@ -273,7 +273,7 @@ func (s *State) cleansUp(j *jobState, ti uint32) bool {
 	return false
 }
 
-func parseSpec(canonical []byte) (*job.Spec, error) { return jobfile.ParseCanonical(canonical) }
+func parseSpec(canonical []byte) (*job.Spec, error) { return canon.Read(canonical) }
 
 func millis(d job.Duration) int64 { return time.Duration(d).Milliseconds() }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/plan"
 )
 
 // Image returns a copy of a job in memory that the caller may keep.
@@ -287,6 +288,8 @@ type WorkerView struct {
 	Offers              job.Resources
 	Overcommit          job.Factors
 	Running, Prefetched int
+	// Reserved is what it is set aside for, in order. The slice is shared and read-only.
+	Reserved []plan.Window
 }
 
 // Knows reports whether a worker has not been forgotten.
@@ -300,6 +303,7 @@ func (s *State) Workers() []WorkerView {
 		v := WorkerView{WorkerImage: WorkerImage{ID: id, Hello: w.hello, Joined: w.joined, Draining: w.draining, Away: w.away}}
 		_, v.Running, v.Prefetched = s.plan.Usage(id)
 		v.Used, v.Taken, v.Offers, v.Overcommit = w.used, w.taken(), w.offers, w.over
+		v.Reserved = w.windows
 		out = append(out, v)
 	}
 	return out

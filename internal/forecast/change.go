@@ -23,10 +23,17 @@ type Change struct {
 	// Limit is one that would have to be higher, To instead of From of Resource, if its namespace
 	// is set.
 	Limit why.AtLimit
+	// With is what it asks for in the way that it is about, if it can be served in several.
+	With string
 }
 
 // String is the change in words: would start now with 6Gi of memory instead of 8Gi.
 func (c Change) String() string {
+	if c.With != "" {
+		with := c.With
+		c.With = ""
+		return "with " + with + ": " + c.String()
+	}
 	switch {
 	case c.Limit.Namespace != "":
 		return "would start now if " + c.Limit.Raised(c.To)
@@ -59,14 +66,30 @@ func (m *Moment) Changes(id plan.GroupID, learned bool) []Change {
 	if w == nil || w.N <= 0 {
 		return nil
 	}
-	g := w.Group
+	ways := m.e.ways[id]
+	if len(ways) == 0 {
+		return m.changes(w.Group, w.N, learned)
+	}
 	var out []Change
+	for _, g := range append([]plan.Group{w.Group}, ways...) {
+		for _, c := range m.changes(g, w.N, learned) {
+			c.With = job.FormatResources(g.Shape.Resources)
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// changes is Changes of one way in which n elements can be served.
+func (m *Moment) changes(g plan.Group, n int64, learned bool) []Change {
+	var out []Change
+	starts := func(to plan.Group) bool { return m.starts(to, g, n) }
 	need := g.Shape.Resources
 	for _, r := range amounts(need) {
 		for _, less := range m.lesser(&g, r) {
 			to := g
 			to.Shape.Resources = with(need, r, less)
-			if m.starts(to) {
+			if starts(to) {
 				out = append(out, Change{Resource: r, From: amountOf(need, r), To: less})
 				break
 			}
@@ -75,14 +98,14 @@ func (m *Moment) Changes(id plan.GroupID, learned bool) []Change {
 	for label := range strings.SplitSeq(g.Shape.Where, "\n") {
 		to := g
 		to.Shape.Where = without(g.Shape.Where, label)
-		if label != "" && m.starts(to) {
+		if label != "" && starts(to) {
 			out = append(out, Change{Label: label})
 		}
 	}
 	if !learned {
 		for _, length := range m.gaps(&g) {
 			to := g
-			if to.Length = length; m.starts(to) {
+			if to.Length = length; starts(to) {
 				out = append(out, Change{Length: length})
 				break
 			}
@@ -91,13 +114,12 @@ func (m *Moment) Changes(id plan.GroupID, learned bool) []Change {
 	return append(out, m.raises(g)...)
 }
 
-// starts reports whether an element of a group, changed as it is given, would start at once. It
+// starts reports whether one of n elements would start at once if their group were another than it is. It
 // leaves the moment as it was.
-func (m *Moment) starts(to plan.Group) bool {
-	w := m.e.groups[to.ID]
-	m.e.x.SetGroup(to, w.N)
+func (m *Moment) starts(to, is plan.Group, n int64) bool {
+	m.e.x.SetGroup(to, n)
 	ok := m.next(to.ID)
-	m.e.x.SetGroup(w.Group, w.N)
+	m.e.x.SetGroup(is, n)
 	m.next(to.ID)
 	return ok
 }

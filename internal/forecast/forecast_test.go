@@ -262,6 +262,27 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestChangesOfEachWay: what can be served in several ways is told what would do for each of them.
+func TestChangesOfEachWay(t *testing.T) {
+	other := ready(1, shape(2, 16), 0, 1)
+	other.Group.ID.Way = 1
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 8, 8)},
+		Waiting: []plan.Ready{ready(1, shape(9, 4), 0, 1), other},
+	}
+	var got []string
+	for _, change := range c.Moment().Changes(plan.GroupID{Job: 1}, false) {
+		got = append(got, change.String())
+	}
+	want := []string{
+		"with cpu=9,memory=4Gi: would start now with 8 cpu instead of 9",
+		"with cpu=2,memory=16Gi: would start now with 8Gi of memory instead of 16Gi",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 // TestShorterStartsNow: what ends before a kept place is needed starts at once.
 func TestShorterStartsNow(t *testing.T) {
 	c := &Cluster{

@@ -1,6 +1,10 @@
 package jobfile
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
+)
 
 // BenchmarkParse reads the smallest job: what every submit of its own costs.
 func BenchmarkParse(b *testing.B) {
@@ -16,15 +20,15 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkParseCanonical reads a recorded spec: what replay costs per spec.
-func BenchmarkParseCanonical(b *testing.B) {
+// BenchmarkReadCanonical reads a recorded spec: what replay costs per spec.
+func BenchmarkReadCanonical(b *testing.B) {
 	result, err := Parse("", []byte("function: noop\n"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseCanonical(result.Canonical); err != nil {
+		if _, err := canon.Read(result.Canonical); err != nil {
 			b.Fatal(err)
 		}
 	}

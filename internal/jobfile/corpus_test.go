@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -129,12 +130,12 @@ func checkRoundTrip(t testing.TB, result *Result) {
 	if again.Hash != result.Hash {
 		t.Errorf("hash changes when read again")
 	}
-	recorded, err := ParseCanonical(result.Canonical)
+	recorded, err := canon.Read(result.Canonical)
 	if err != nil {
-		t.Fatalf("ParseCanonical: %v\n%s", err, result.Canonical)
+		t.Fatalf("canon.Read: %v\n%s", err, result.Canonical)
 	}
 	if diff := cmp.Diff(result.Spec, recorded); diff != "" {
-		t.Errorf("ParseCanonical gives another spec (-parsed +recorded):\n%s", diff)
+		t.Errorf("canon.Read gives another spec (-parsed +recorded):\n%s", diff)
 	}
 }
 

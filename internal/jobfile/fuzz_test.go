@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 )
 
 // FuzzParse: no text makes the parser fail in another way than by Errors, and
@@ -54,7 +56,7 @@ func FuzzBind(f *testing.F) {
 		if !json.Valid([]byte(value)) {
 			return
 		}
-		spec, err := ParseCanonical([]byte(`{"params":{"p":{"type":"string"}},"tasks":[]}`))
+		spec, err := canon.Read([]byte(`{"params":{"p":{"type":"string"}},"tasks":[]}`))
 		if err != nil {
 			t.Fatal(err)
 		}

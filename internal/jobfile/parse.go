@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
@@ -37,7 +38,7 @@ func Parse(name string, text []byte) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Canonical, r.Hash, err = Canonical(r.Spec); err != nil {
+	if r.Canonical, r.Hash, err = canon.Write(r.Spec); err != nil {
 		return nil, Errors{{File: name, Line: 1, Column: 1, Message: err.Error()}}
 	}
 	return r, nil

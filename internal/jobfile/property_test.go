@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/expr"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/foreign"
 	"github.com/reeve-scheduler/reeve/internal/match"
@@ -225,7 +226,7 @@ func TestCanonicalIsAJobFile(t *testing.T) {
 	schema := compiledSchema(t)
 	rapid.Check(t, func(t *rapid.T) {
 		spec := drawSpec(t)
-		text, hash, err := Canonical(spec)
+		text, hash, err := canon.Write(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +240,7 @@ func TestCanonicalIsAJobFile(t *testing.T) {
 		if result.Hash != hash || string(result.Canonical) != string(text) {
 			t.Fatalf("written differently:\n%s\n%s", text, result.Canonical)
 		}
-		recorded, err := ParseCanonical(text)
+		recorded, err := canon.Read(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,9 +273,9 @@ func checkMarshal(t *rapid.T, spec *job.Spec, canonical any) {
 	}
 }
 
-func TestParseCanonicalRefuses(t *testing.T) {
+func TestReadCanonicalRefuses(t *testing.T) {
 	for _, text := range []string{"", "{", `{"tasks":[]} x`, `{"future":1,"tasks":[]}`, `{"tasks":[{"name":"a","resources":{"cpu":"x"},"retry":{}}]}`} {
-		if _, err := ParseCanonical([]byte(text)); err == nil {
+		if _, err := canon.Read([]byte(text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
 	}

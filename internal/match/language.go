@@ -167,7 +167,10 @@ func (l *Language) compile(text string, number bool) (*expression, error) {
 // describe is the first of CEL's messages, and what to do about it.
 func describe(source string, issues *cel.Issues) error {
 	first := issues.Errors()[0]
-	message := oneLine(strings.TrimPrefix(first.Message, "Syntax error: "))
+	message := oneLine(first.Message)
+	if syntax, ok := strings.CutPrefix(first.Message, "Syntax error: "); ok {
+		message = oneLine(plain(syntax))
+	}
 	at := first.Location.Column()
 	if at >= 0 {
 		message += fmt.Sprintf(" (at its character %d)", at+1)
@@ -192,6 +195,25 @@ func describe(source string, issues *cel.Issues) error {
 		hint = "labels are texts: want int(labels.x) or double(labels.x) for a number"
 	}
 	return fmt.Errorf("is no expression: %s; %s", message, hint)
+}
+
+// plain says what a parser's message says without its list of all that it knows.
+func plain(message string) string {
+	said, _, _ := strings.Cut(message, " expecting ")
+	for _, lead := range [...]string{"mismatched input ", "extraneous input ", "no viable alternative at input "} {
+		switch input, ok := strings.CutPrefix(said, lead); {
+		case !ok:
+		case strings.HasSuffix(input, "<EOF>'"):
+			return "it ends too early"
+		default:
+			return input + " is not expected"
+		}
+	}
+	if said, ok := strings.CutPrefix(said, "missing "); ok {
+		what, _, _ := strings.Cut(said, " at ")
+		return what + " is missing"
+	}
+	return message
 }
 
 // oneLine is a message without what follows its first line, cut where it is long.

@@ -10,6 +10,7 @@ var worker = Worker{Name: "w1", Labels: []string{"gen=3", "gpu", "gpu/model=a100
 
 // TestWhere: what entries say of one worker, and why they say nothing.
 func TestWhere(t *testing.T) {
+	const example = `want a label such as gpu or zone=b, or an expression in CEL such as labels.zone in ["eu-1", "eu-2"]`
 	for _, c := range []struct {
 		entry  string
 		want   bool
@@ -44,6 +45,9 @@ func TestWhere(t *testing.T) {
 		{`int(labels.gen) + 9223372036854775807 > 0`, false, "integer overflow"},
 		{`name.matches(labels.zone + "(")`, false, "error parsing regexp: missing closing ): `eu-1(`"},
 		{`labels.zone.moon(3)`, false, "is no expression: undeclared reference to 'moon' (at its character 17); there are has, size, contains, startsWith, endsWith, matches, int, double, string and bool"},
+		{`labels.zone ==`, false, "is no expression: it ends too early (at its character 15); " + example},
+		{`labels.zone == "eu" "us"`, false, `is no expression: '"us"' is not expected (at its character 21); ` + example},
+		{`(labels.zone == "eu"`, false, "is no expression: ')' is missing (at its character 21); " + example},
 		{`cheapest`, false, ""},
 	} {
 		var b Book

@@ -82,7 +82,8 @@ func (x *Index) charge(a *account, need []int64, n, now int64) {
 
 // weigh works out where an account's nodes stand among their siblings.
 func (x *Index) weigh(a *account) {
-	score := x.standing(a)
+	a.past.weighed = max(x.now, a.past.At)
+	score := x.standing(a, a.past.weighed)
 	for _, n := range a.nodes {
 		if n != nil {
 			n.rank.Score = score
@@ -91,9 +92,9 @@ func (x *Index) weigh(a *account) {
 	}
 }
 
-// standing is the score of an account: the less it has of its share, the higher.
-func (x *Index) standing(a *account) int64 {
-	score := base - min((x.share(a)+x.left(a))/max(a.weight, 1), owed-1)
+// standing is the score of an account at a moment: the less it has of its share, the higher.
+func (x *Index) standing(a *account, now int64) int64 {
+	score := base - min((x.share(a)+a.counts(now))/max(a.weight, 1), owed-1)
 	if a.owed() {
 		score += owed
 	}

@@ -58,7 +58,7 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 		}
 	}
 	x.explainLimits(&y, c)
-	x.explainOrder(&y, c, r)
+	x.explainOrder(&y, c, r, now)
 	return y
 }
 
@@ -93,7 +93,7 @@ func (x *Index) column(i int) string {
 	return x.names[i-otherColumn]
 }
 
-func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record) {
+func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record, now int64) {
 	a := ahead{of: r, budget: maxAhead}
 	for _, other := range c.flow.classes {
 		if other != nil && len(other.groups) > 0 {
@@ -106,21 +106,21 @@ func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record) {
 		y.First = append(y.First, o.Job)
 	}
 	for n := c.flow; n.up != nil && n.account != nil; n = n.up {
-		for _, kid := range x.before(n, maxTurns-len(y.Turns)) {
+		for _, kid := range x.before(n, maxTurns-len(y.Turns), now) {
 			y.Turns = append(y.Turns, kid.account.turn())
 		}
 	}
 }
 
-// before is the siblings of a node whose turn it is before, the first of them in order.
-func (x *Index) before(n *node, most int) []*node {
+// before is the siblings of a node whose turn it is before at a moment, the first of them in order.
+func (x *Index) before(n *node, most int, now int64) []*node {
 	var first []*node
 	for _, kid := range n.up.kids {
-		if kid == nil || kid == n || !kid.open() || !kid.busy() || !x.precedes(kid, n) {
+		if kid == nil || kid == n || !kid.open() || !kid.busy() || !x.precedes(kid, n, now) {
 			continue
 		}
 		at := len(first)
-		for at > 0 && x.precedes(kid, first[at-1]) {
+		for at > 0 && x.precedes(kid, first[at-1], now) {
 			at--
 		}
 		if first = slices.Insert(first, at, kid); len(first) > most {
@@ -130,10 +130,10 @@ func (x *Index) before(n *node, most int) []*node {
 	return first
 }
 
-// precedes reports whether it is a sibling's turn before a node's, by what there is now.
-func (x *Index) precedes(n, o *node) bool {
+// precedes reports whether it is a sibling's turn before a node's, by what counts at a moment.
+func (x *Index) precedes(n, o *node, now int64) bool {
 	a, b := n.rank, o.rank
-	a.Score, b.Score = x.standing(n.account), x.standing(o.account)
+	a.Score, b.Score = x.standing(n.account, now), x.standing(o.account, now)
 	return a.Before(&b)
 }
 

@@ -97,13 +97,12 @@ func (x *Index) touch(a *account) {
 	}
 }
 
-// left is what counts of an account's past.
-func (x *Index) left(a *account) int64 {
+// counts is what counts at a moment of an account's past.
+func (a *account) counts(at int64) int64 {
 	if a.past.Amount == 0 {
 		return 0
 	}
-	a.past.weighed = max(x.now, a.past.At)
-	return a.past.Left(a.past.weighed, a.forgetting())
+	return a.past.Left(at, a.forgetting())
 }
 
 // Age has what was used count less as time goes by, for so many accounts at most: whoever

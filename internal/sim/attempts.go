@@ -173,7 +173,8 @@ func (h *history) vacate(a *pastAttempt, promotes link.Fence) {
 	}
 }
 
-// judgePromoted judges at the end of a batch that there is a place for what was given one.
+// judgePromoted judges, at the end of a batch or before workers have other amounts, that there is a
+// place for what was given one.
 func (h *history) judgePromoted() {
 	for _, p := range h.promoted {
 		if w := h.workers[p.worker]; !p.over && w != nil {

@@ -317,12 +317,14 @@ func (h *history) take(e core.Event) {
 		h.pause(e.Namespace+"/"+e.Name, e.Paused)
 		h.limit(e.Namespace+"/"+e.Name, e.Policy.Limit, 0)
 	case core.PoolSet:
+		h.judgePromoted() // while workers have what they had when it was promoted
 		h.pooled(e)
 	case core.ReservationSet:
 		h.reserved(e)
 	case core.ReservationRemoved:
 		h.unreserved(e)
 	case core.WorkerJoined:
+		h.judgePromoted()
 		h.joined(e)
 	case core.WorkerAway:
 		h.workers[e.ID].away = true

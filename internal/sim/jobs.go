@@ -8,6 +8,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 )
 
 // draft is a job file being written.
@@ -181,7 +182,7 @@ func (d *draft) room() {
 
 // readSpec reads a spec as a worker does.
 func (w *world) readSpec(canonical []byte) (*job.Spec, error) {
-	return jobfile.ParseCanonical(canonical)
+	return canon.Read(canonical)
 }
 
 // submission is a job file as the server is given it, perhaps with something hidden.
@@ -204,14 +205,14 @@ func (u *users) parse(text string) *submission {
 }
 
 func (u *users) prepare(meant *job.Spec) *submission {
-	canonical, hash, err := jobfile.Canonical(meant)
+	canonical, hash, err := canon.Write(meant)
 	if err != nil {
 		u.w.fail(NoPanic, "%v", err)
 	}
 	s := &submission{spec: meant, hash: hash, canonical: canonical, times: 1}
 	if hidden := u.hide(canonical); hidden != nil {
 		s.spec = hidden
-		if s.canonical, s.hash, err = jobfile.Canonical(hidden); err != nil {
+		if s.canonical, s.hash, err = canon.Write(hidden); err != nil {
 			u.w.fail(NoPanic, "%v", err)
 		}
 	}
@@ -221,7 +222,7 @@ func (u *users) prepare(meant *job.Spec) *submission {
 
 // hide takes something out of a spec, for the bugs that are made so.
 func (u *users) hide(canonical []byte) *job.Spec {
-	spec, err := jobfile.ParseCanonical(canonical)
+	spec, err := canon.Read(canonical)
 	if err != nil {
 		u.w.fail(NoPanic, "%v", err)
 	}

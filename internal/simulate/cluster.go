@@ -10,6 +10,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/outcome"
 	"github.com/reeve-scheduler/reeve/internal/workload"
@@ -259,7 +260,7 @@ func (c *cluster) batch() {
 func (c *cluster) submit() error {
 	j := &c.trace.Jobs[c.next]
 	spec := c.specOf(j)
-	canonical, hash, err := jobfile.Canonical(spec)
+	canonical, hash, err := canon.Write(spec)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ func rooms() []room {
 	return []room{
 		{dir: "internal/job", floor: 0, pure: true, says: "jobs, tasks, attempts, resources, dependencies, retry rules; legal transitions and the truth table; error codes"},
 		{dir: "internal/jobfile", floor: 0, pure: true, says: "text to a checked canonical spec: grammar, positions, defaults, schema"},
+		{dir: "internal/jobfile/canon", floor: 0, pure: true, says: "the one text of a checked job, which is hashed and recorded"},
 		{dir: "internal/jobfile/expr", floor: 0, pure: true, says: "expressions in job files: paths to parameters, outputs and elements, and their values"},
 		{dir: "internal/jobfile/foreign", floor: 0, pure: true, says: "the words of other systems' job files, and what Reeve says for them"},
 		{dir: "internal/jobfile/tree", floor: 0, pure: true, says: "YAML and JSON to one tree of values with their positions"},
@@ -114,6 +115,9 @@ func rooms() []room {
 func sideways() map[[2]string]string {
 	return map[[2]string]string{
 		{"internal/jobfile", "internal/job"}:                                          "a job file is parsed into the nouns",
+		{"internal/jobfile", "internal/jobfile/canon"}:                                "what was read is written down",
+		{"internal/jobfile/canon", "internal/job"}:                                    "it is a job's text",
+		{"internal/jobfile/canon", "internal/jobfile/tree"}:                           "texts are spelled as in job files",
 		{"internal/jobfile", "internal/jobfile/expr"}:                                 "expressions are checked where they stand",
 		{"internal/jobfile/expr", "internal/job"}:                                     "they stand in specs",
 		{"internal/jobfile/expr", "internal/jobfile/tree"}:                            "numbers are read, and texts shown, as in the file",

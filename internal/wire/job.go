@@ -259,6 +259,11 @@ func Worker(v *core.WorkerView, connected bool) *reevev1.Worker {
 		out.CpuMilliOffered, out.MemoryBytesOffered, out.ResourcesOffered = v.Offers.CPU, v.Offers.Memory, amountMap(v.Offers.Other)
 		out.Overcommit = job.FactorsByName(v.Overcommit)
 	}
+	for _, r := range v.Reserved {
+		out.Reserved = append(out.Reserved, &reevev1.Reservation{
+			Name: r.Name, From: Time(r.From), Until: Time(r.Until), Namespace: r.Namespace, Queue: r.Queue,
+		})
+	}
 	return out
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
 	"github.com/reeve-scheduler/reeve/internal/link"
+	"github.com/reeve-scheduler/reeve/internal/plan"
 	"github.com/reeve-scheduler/reeve/internal/predict"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -109,6 +110,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		}},
 		Used: job.Resources{CPU: 1, Memory: 1, Other: "gpu=1"}, Taken: "gpu=0", Running: 1, Prefetched: 1,
 		Offers: job.Resources{CPU: 2, Memory: 1, Other: "gpu=2\nlicence=3"}, Overcommit: job.Factors{CPU: 2500, Other: "licence=1500"},
+		Reserved: []plan.Window{{Name: "night", From: 5000, Until: 6000, Namespace: "default", Queue: "night"}},
 	}
 	if missing := unset(Worker(worker, true), "seen_at"); missing != nil { // nobody keeps it yet
 		t.Errorf("a worker lacks %v", missing)
@@ -119,6 +121,9 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 	if w := Worker(worker, true); w.GetCpuMilliOffered() != 2 || w.GetResourcesOffered()["licence"] != 3 || w.GetOvercommit()["cpu"] != "2.5" || len(w.GetOvercommit()) != 2 {
 		t.Errorf("a worker that is over-committed: %v", w)
+	}
+	if r := Worker(worker, true).GetReserved()[0]; r.GetName() != "night" || r.GetQueue() != "night" || r.GetUntil().AsTime().Unix() != 6 {
+		t.Errorf("a worker that is reserved: %v", r)
 	}
 	if w := Worker(worker, true); w.GetState() != "unfit" {
 		t.Errorf("a worker that is not fit is %s", w.GetState())

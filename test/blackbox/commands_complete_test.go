@@ -52,6 +52,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"ls", "--name", ""}, []string{"big", "nightly"}},
 		{[]string{"ls", "-o", ""}, []string{"table", "wide", "json", "yaml"}},
 		{[]string{"ls", "--state", ""}, []string{"pending", "running", "succeeded", "failed", "cancelled"}},
+		{[]string{"run", "--pool", ""}, []string{"default"}},
 		{[]string{"run", "--priority", ""}, []string{"critical", "high", "normal", "low", "background"}},
 		{[]string{"kil"}, []string{"kill"}},
 	} {

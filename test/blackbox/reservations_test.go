@@ -31,6 +31,9 @@ func TestReservation(t *testing.T) {
 	if out := strings.Join(strings.Fields(c.ok("reservations")), " "); !strings.Contains(out, "big w1 ") || !strings.HasSuffix(out, " queue default/night active") {
 		t.Errorf("reservations: %s", out)
 	}
+	if out := strings.Join(strings.Fields(c.ok("workers", "-o", "wide")), " "); !strings.Contains(out, " big from 20") {
+		t.Errorf("workers: %s", out)
+	}
 	c.server.kill(t)
 	c.serve()
 	await(t, "the worker is back, and runs what it is reserved for", func() bool {

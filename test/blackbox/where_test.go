@@ -39,6 +39,9 @@ main: pending
 	if out := c.ok("run", "--where", `labels.zone == "us"`, "--where", "generation=new", "--", "sh", "-c", "echo $REEVE_WORKER"); strings.TrimSpace(out) != "w3" {
 		t.Errorf("run --where ran on %s, want w3", out)
 	}
+	if out := c.ok("run", "--pool", "default", "--nodes", "2", "--where", "zone=us", "--resource", "disk=1M", "--", "sh", "-c", "echo $REEVE_NODES"); out != "2\n2\n" {
+		t.Errorf("run --nodes printed %q", out)
+	}
 }
 
 // TestPrefer: of the workers with room a job gets the one that it prefers, and any other when that

@@ -116,8 +116,10 @@ type Worker struct {
 	MemoryBytesOffered int64             `protobuf:"varint,27,opt,name=memory_bytes_offered,json=memoryBytesOffered,proto3" json:"memory_bytes_offered,omitempty"`
 	ResourcesOffered   map[string]int64  `protobuf:"bytes,28,rep,name=resources_offered,json=resourcesOffered,proto3" json:"resources_offered,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	Overcommit         map[string]string `protobuf:"bytes,29,rep,name=overcommit,proto3" json:"overcommit,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// What it is set aside for, by when that begins; of each only its name, when it is and for whom.
+	Reserved      []*Reservation `protobuf:"bytes,30,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Worker) Reset() {
@@ -349,6 +351,13 @@ func (x *Worker) GetResourcesOffered() map[string]int64 {
 func (x *Worker) GetOvercommit() map[string]string {
 	if x != nil {
 		return x.Overcommit
+	}
+	return nil
+}
+
+func (x *Worker) GetReserved() []*Reservation {
+	if x != nil {
+		return x.Reserved
 	}
 	return nil
 }
@@ -3194,7 +3203,7 @@ var File_reeve_v1_worker_proto protoreflect.FileDescriptor
 
 const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16reeve/v1/cluster.proto\"\xca\f\n" +
+	"\x15reeve/v1/worker.proto\x12\breeve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16reeve/v1/cluster.proto\"\xfd\f\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3229,7 +3238,8 @@ const file_reeve_v1_worker_proto_rawDesc = "" +
 	"\x11resources_offered\x18\x1c \x03(\v2&.reeve.v1.Worker.ResourcesOfferedEntryR\x10resourcesOffered\x12@\n" +
 	"\n" +
 	"overcommit\x18\x1d \x03(\v2 .reeve.v1.Worker.OvercommitEntryR\n" +
-	"overcommit\x1a9\n" +
+	"overcommit\x121\n" +
+	"\breserved\x18\x1e \x03(\v2\x15.reeve.v1.ReservationR\breserved\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
@@ -3565,7 +3575,8 @@ var file_reeve_v1_worker_proto_goTypes = []any{
 	nil,                               // 51: reeve.v1.Hello.DevicesEntry
 	nil,                               // 52: reeve.v1.Assignment.DevicesEntry
 	(*timestamppb.Timestamp)(nil),     // 53: google.protobuf.Timestamp
-	(*PoolAmounts)(nil),               // 54: reeve.v1.PoolAmounts
+	(*Reservation)(nil),               // 54: reeve.v1.Reservation
+	(*PoolAmounts)(nil),               // 55: reeve.v1.PoolAmounts
 }
 var file_reeve_v1_worker_proto_depIdxs = []int32{
 	42, // 0: reeve.v1.Worker.labels:type_name -> reeve.v1.Worker.LabelsEntry
@@ -3577,61 +3588,62 @@ var file_reeve_v1_worker_proto_depIdxs = []int32{
 	46, // 6: reeve.v1.Worker.devices_used:type_name -> reeve.v1.Worker.DevicesUsedEntry
 	47, // 7: reeve.v1.Worker.resources_offered:type_name -> reeve.v1.Worker.ResourcesOfferedEntry
 	48, // 8: reeve.v1.Worker.overcommit:type_name -> reeve.v1.Worker.OvercommitEntry
-	1,  // 9: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
-	9,  // 10: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
-	11, // 11: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
-	12, // 12: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
-	15, // 13: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
-	49, // 14: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
-	10, // 15: reeve.v1.Hello.held:type_name -> reeve.v1.Held
-	50, // 16: reeve.v1.Hello.resources:type_name -> reeve.v1.Hello.ResourcesEntry
-	51, // 17: reeve.v1.Hello.devices:type_name -> reeve.v1.Hello.DevicesEntry
-	0,  // 18: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
-	10, // 19: reeve.v1.Beat.held:type_name -> reeve.v1.Held
-	13, // 20: reeve.v1.Report.started:type_name -> reeve.v1.Started
-	14, // 21: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
-	17, // 22: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
-	18, // 23: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
-	19, // 24: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
-	23, // 25: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
-	24, // 26: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
-	25, // 27: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
-	26, // 28: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
-	21, // 29: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
-	20, // 30: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
-	22, // 31: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
-	52, // 32: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
-	54, // 33: reeve.v1.Assignment.offers:type_name -> reeve.v1.PoolAmounts
-	53, // 34: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
-	53, // 35: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
-	41, // 36: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
-	8,  // 37: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
-	2,  // 38: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
-	4,  // 39: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
-	6,  // 40: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
-	27, // 41: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
-	29, // 42: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
-	35, // 43: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
-	37, // 44: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
-	39, // 45: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
-	31, // 46: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
-	33, // 47: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
-	16, // 48: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
-	3,  // 49: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
-	5,  // 50: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
-	7,  // 51: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
-	28, // 52: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
-	30, // 53: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
-	36, // 54: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
-	38, // 55: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
-	40, // 56: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
-	32, // 57: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
-	34, // 58: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
-	48, // [48:59] is the sub-list for method output_type
-	37, // [37:48] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	54, // 9: reeve.v1.Worker.reserved:type_name -> reeve.v1.Reservation
+	1,  // 10: reeve.v1.WorkerServiceListResponse.workers:type_name -> reeve.v1.Worker
+	9,  // 11: reeve.v1.SessionRequest.hello:type_name -> reeve.v1.Hello
+	11, // 12: reeve.v1.SessionRequest.beat:type_name -> reeve.v1.Beat
+	12, // 13: reeve.v1.SessionRequest.report:type_name -> reeve.v1.Report
+	15, // 14: reeve.v1.SessionRequest.leaving:type_name -> reeve.v1.Leaving
+	49, // 15: reeve.v1.Hello.labels:type_name -> reeve.v1.Hello.LabelsEntry
+	10, // 16: reeve.v1.Hello.held:type_name -> reeve.v1.Held
+	50, // 17: reeve.v1.Hello.resources:type_name -> reeve.v1.Hello.ResourcesEntry
+	51, // 18: reeve.v1.Hello.devices:type_name -> reeve.v1.Hello.DevicesEntry
+	0,  // 19: reeve.v1.Held.phase:type_name -> reeve.v1.HeldPhase
+	10, // 20: reeve.v1.Beat.held:type_name -> reeve.v1.Held
+	13, // 21: reeve.v1.Report.started:type_name -> reeve.v1.Started
+	14, // 22: reeve.v1.Report.ended:type_name -> reeve.v1.Ended
+	17, // 23: reeve.v1.SessionResponse.welcome:type_name -> reeve.v1.Welcome
+	18, // 24: reeve.v1.SessionResponse.beat:type_name -> reeve.v1.BeatAnswer
+	19, // 25: reeve.v1.SessionResponse.assign:type_name -> reeve.v1.Assign
+	23, // 26: reeve.v1.SessionResponse.stop:type_name -> reeve.v1.Stop
+	24, // 27: reeve.v1.SessionResponse.recall:type_name -> reeve.v1.Recall
+	25, // 28: reeve.v1.SessionResponse.ack:type_name -> reeve.v1.Ack
+	26, // 29: reeve.v1.SessionResponse.goodbye:type_name -> reeve.v1.Goodbye
+	21, // 30: reeve.v1.Assign.attempts:type_name -> reeve.v1.Assignment
+	20, // 31: reeve.v1.Assign.specs:type_name -> reeve.v1.SpecText
+	22, // 32: reeve.v1.Assignment.outputs:type_name -> reeve.v1.TaskOutputs
+	52, // 33: reeve.v1.Assignment.devices:type_name -> reeve.v1.Assignment.DevicesEntry
+	55, // 34: reeve.v1.Assignment.offers:type_name -> reeve.v1.PoolAmounts
+	53, // 35: reeve.v1.LogReadRequest.since:type_name -> google.protobuf.Timestamp
+	53, // 36: reeve.v1.LogReadResponse.time:type_name -> google.protobuf.Timestamp
+	41, // 37: reeve.v1.ArtifactListResponse.artifacts:type_name -> reeve.v1.Artifact
+	8,  // 38: reeve.v1.WorkerService.Session:input_type -> reeve.v1.SessionRequest
+	2,  // 39: reeve.v1.WorkerService.List:input_type -> reeve.v1.WorkerServiceListRequest
+	4,  // 40: reeve.v1.WorkerService.Drain:input_type -> reeve.v1.DrainRequest
+	6,  // 41: reeve.v1.WorkerService.Undrain:input_type -> reeve.v1.UndrainRequest
+	27, // 42: reeve.v1.LogService.Append:input_type -> reeve.v1.LogAppendRequest
+	29, // 43: reeve.v1.LogService.Read:input_type -> reeve.v1.LogReadRequest
+	35, // 44: reeve.v1.ArtifactService.Put:input_type -> reeve.v1.ArtifactPutRequest
+	37, // 45: reeve.v1.ArtifactService.Get:input_type -> reeve.v1.ArtifactGetRequest
+	39, // 46: reeve.v1.ArtifactService.List:input_type -> reeve.v1.ArtifactListRequest
+	31, // 47: reeve.v1.ArtifactService.PutItems:input_type -> reeve.v1.PutItemsRequest
+	33, // 48: reeve.v1.ArtifactService.GetItems:input_type -> reeve.v1.GetItemsRequest
+	16, // 49: reeve.v1.WorkerService.Session:output_type -> reeve.v1.SessionResponse
+	3,  // 50: reeve.v1.WorkerService.List:output_type -> reeve.v1.WorkerServiceListResponse
+	5,  // 51: reeve.v1.WorkerService.Drain:output_type -> reeve.v1.DrainResponse
+	7,  // 52: reeve.v1.WorkerService.Undrain:output_type -> reeve.v1.UndrainResponse
+	28, // 53: reeve.v1.LogService.Append:output_type -> reeve.v1.LogAppendResponse
+	30, // 54: reeve.v1.LogService.Read:output_type -> reeve.v1.LogReadResponse
+	36, // 55: reeve.v1.ArtifactService.Put:output_type -> reeve.v1.ArtifactPutResponse
+	38, // 56: reeve.v1.ArtifactService.Get:output_type -> reeve.v1.ArtifactGetResponse
+	40, // 57: reeve.v1.ArtifactService.List:output_type -> reeve.v1.ArtifactListResponse
+	32, // 58: reeve.v1.ArtifactService.PutItems:output_type -> reeve.v1.PutItemsResponse
+	34, // 59: reeve.v1.ArtifactService.GetItems:output_type -> reeve.v1.GetItemsResponse
+	49, // [49:60] is the sub-list for method output_type
+	38, // [38:49] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_reeve_v1_worker_proto_init() }

@@ -12,6 +12,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/core"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile"
+	"github.com/reeve-scheduler/reeve/internal/jobfile/canon"
 	"github.com/reeve-scheduler/reeve/internal/wire"
 
 	reevev1 "github.com/reeve-scheduler/reeve/gen/reeve/v1"
@@ -131,7 +132,7 @@ func contentHash(parsed *jobfile.Result) ([]byte, error) {
 	if !stored {
 		return parsed.Hash[:], nil
 	}
-	_, hash, err := jobfile.Canonical(&spec)
+	_, hash, err := canon.Write(&spec)
 	return hash[:], err
 }
 

@@ -74,7 +74,7 @@ func (s *Source) addFlags(c *cobra.Command) {
 		"scope":    {"admin", "submit", "read", "worker"},
 		"state":    {"pending", "running", "succeeded", "failed", "cancelled"},
 	}
-	found := map[string]finder{"queue": s.findQueues, "namespace": findNamespaces, "namespace-limit": findNamespaces, "name": s.findNames}
+	found := map[string]finder{"queue": s.findQueues, "namespace": findNamespaces, "namespace-limit": findNamespaces, "name": s.findNames, "pool": findPools}
 	if c.Name() == "show" {
 		fixed["state"] = []string{"pending", "assigned", "running", "succeeded", "failed", "timed_out", "cancelled", "skipped"}
 	}

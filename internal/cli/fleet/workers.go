@@ -20,7 +20,7 @@ func (e Env) workers() *cobra.Command {
 		Use:   "workers",
 		Short: "List the workers",
 		Example: `  reeve workers
-  reeve workers -o wide            what each can run, which devices it has, and what it enforces`,
+  reeve workers -o wide            what each can run, its devices, what it enforces and is reserved for`,
 		Args: usage.Count(0, 0),
 		RunE: e.On(func(ctx context.Context, cl *client.Client, _ []string) error {
 			all, err := cl.Workers(ctx)
@@ -32,7 +32,7 @@ func (e Env) workers() *cobra.Command {
 			}
 			header := []string{"WORKER", "STATE", "POOL", "RUNNING", "CPU", "MEMORY", "OTHER", "AGE"}
 			if e.Format == "wide" {
-				header = append(header, "ID", "RUNS", "DEVICES", "VERSION", "LABELS", "ENFORCES", "UNFIT")
+				header = append(header, "ID", "RUNS", "DEVICES", "VERSION", "LABELS", "ENFORCES", "RESERVED", "UNFIT")
 			}
 			rows := make([][]string, 0, len(all))
 			for _, w := range all {
@@ -63,9 +63,18 @@ func (e Env) workerRow(w *client.Worker) []string {
 		if f := w.GetFunctions(); len(f) > 0 {
 			runs += " (" + strings.Join(f, ",") + ")"
 		}
-		row = append(row, w.GetId(), runs, render.OrDash(devices(w)), render.OrDash(w.GetVersion()), render.Labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(w.GetUnfit()))
+		row = append(row, w.GetId(), runs, render.OrDash(devices(w)), render.OrDash(w.GetVersion()), render.Labels(w.GetLabels()), strings.Join(w.GetAbout(), "; "), render.OrDash(reserved(w)), render.OrDash(w.GetUnfit()))
 	}
 	return row
+}
+
+// reserved is what a worker is set aside for, and when.
+func reserved(w *client.Worker) string {
+	parts := make([]string, 0, len(w.GetReserved()))
+	for _, r := range w.GetReserved() {
+		parts = append(parts, fmt.Sprintf("%s from %s until %s", r.GetName(), render.Stamp(r.GetFrom()), render.Stamp(r.GetUntil())))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // given is how much of something attempts have and how much there is to be given away: 6/8 (4 × 2)

@@ -1,4 +1,5 @@
-package jobfile
+// Package canon is the one text of a checked job, which is hashed and recorded.
+package canon
 
 import (
 	"bytes"
@@ -8,17 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/jobfile/tree"
 )
 
-// Canonical writes the canonical JSON of a spec and its SHA-256. It is itself a
+// Write writes the canonical JSON of a spec and its SHA-256. It is itself a
 // job file that means the same: keys are sorted, everything that has a default
 // other than nothing is written out, and equal specs have equal bytes. The error
 // is job.Invalid if it is longer than job.MaxSpec.
-func Canonical(spec *job.Spec) (text []byte, hash [32]byte, err error) {
+func Write(spec *job.Spec) (text []byte, hash [32]byte, err error) {
 	w := &writer{b: make([]byte, 0, 512)}
 	w.spec(spec)
 	if len(w.b) > job.MaxSpec {
@@ -28,9 +31,9 @@ func Canonical(spec *job.Spec) (text []byte, hash [32]byte, err error) {
 	return w.b, sha256.Sum256(w.b), nil
 }
 
-// ParseCanonical reads what Canonical wrote, without checking the job again. An
+// Read reads what Write wrote, without checking the job again. An
 // error means that the bytes are damaged or of a later version.
-func ParseCanonical(text []byte) (*job.Spec, error) {
+func Read(text []byte) (*job.Spec, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	spec := &job.Spec{}
@@ -122,7 +125,7 @@ func object[V any](w *writer, key string, values map[string]V, write func(key st
 // members writes an object without its key.
 func members[V any](w *writer, values map[string]V, write func(key string, value V)) {
 	w.open()
-	for _, k := range sortedKeys(values) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
 		write(k, values[k])
 	}
 	w.close()
