@@ -210,7 +210,7 @@ type TaskReasons struct {
 // Reason is one thing that is waited for.
 type Reason struct {
 	// Kind is a stable word: dependency, after, start_after, hold, queue_paused,
-	// namespace_paused, throttle, backoff, alone, no_worker, no_room, turn, cancel, ended,
+	// namespace_paused, throttle, backoff, alone, no_worker, no_room, patience, turn, cancel, ended,
 	// running.
 	Kind string
 	Text string

@@ -403,6 +403,9 @@ func (s *State) group(j *jobState, id plan.GroupID, ready int64) {
 	if spec.Nodes > 0 {
 		ready = min(ready, 1)
 	}
+	if ready > 0 {
+		s.await(j, id.Task)
+	}
 	for way := range spec.Ways() {
 		if id.Way = uint8(way); ready == 0 {
 			s.plan.SetReady(id, 0)
@@ -425,6 +428,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
 			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
 		Apart: j.apart(id.Task), Spread: j.spread(id.Task), Near: j.near(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
+		Patient: j.tasks[id.Task].patience > 0 && !id.Alone,
 	}
 }
 

@@ -115,7 +115,9 @@ func (s *State) waysTo(j *jobState, group plan.GroupID, now int64, bound bool, a
 			with = "with " + job.FormatResources(spec.Asks(uint8(way), j.tasks[group.Task].memoryFor(group))) + ": "
 		}
 		group.Way = uint8(way)
-		for _, r := range s.plan.Explain(group, now).Reasons() {
+		y := s.plan.Explain(group, now)
+		y.Patience, y.Now = max(j.tasks[group.Task].patience, 0), now
+		for _, r := range y.Reasons() {
 			switch {
 			case r.Kind != "turn":
 				add(r.Kind, "%s%s", with, r.Text)

@@ -42,7 +42,7 @@ func (v *Survey) Whole() *forecast.Cluster {
 		c.Namespaces, c.Queues = append(c.Namespaces, p.Namespaces...), append(c.Queues, p.Queues...)
 		c.Workers, c.Runs, c.Ahead = append(c.Workers, p.Workers...), append(c.Runs, p.Runs...), append(c.Ahead, p.Ahead...)
 		c.Waiting, c.Jobs, c.More = append(c.Waiting, p.Waiting...), append(c.Jobs, p.Jobs...), c.More || p.More
-		c.Behind, c.Pasts = append(c.Behind, p.Behind...), append(c.Pasts, p.Pasts...)
+		c.Behind, c.Pasts, c.Patience = append(c.Behind, p.Behind...), append(c.Pasts, p.Pasts...), append(c.Patience, p.Patience...)
 	}
 	return c
 }
@@ -169,6 +169,9 @@ func (s *State) lookAtWaiting(v *Survey) (more bool) {
 		for _, w := range c.Waiting[from:] {
 			if j := s.jobs.get(w.Group.ID.Job); j != nil {
 				v.meet(j)
+				if w.Group.Patient {
+					c.Patience = append(c.Patience, forecast.Patience{Of: w.Group.ID, Until: j.tasks[w.Group.ID.Task].patience})
+				}
 				if s.behind(j, w.Group.ID.Task) {
 					c.Behind = append(c.Behind, w.Group.ID)
 				}
@@ -249,9 +252,10 @@ func (j *jobState) unfolds() bool {
 // graphOf is a job as a forecast follows it.
 func (s *State) graphOf(j *jobState) forecast.Job {
 	out := forecast.Job{ID: j.id, Deadline: j.deadline, Tasks: make([]forecast.Task, 0, len(j.tasks))}
+	tails := s.tails(j)
 	for i := range j.tasks {
 		t := &j.tasks[i]
-		one := s.graphTask(j, uint32(i))
+		one := s.graphTask(j, uint32(i), tails)
 		c := t.counts()
 		one.Left = c.Total() - c.Ended()
 		if t.arr != nil && t.arr.gang {
@@ -277,12 +281,17 @@ func (s *State) graphOf(j *jobState) forecast.Job {
 	return out
 }
 
-// graphTask is a task as a forecast knows it from the spec.
-func (s *State) graphTask(j *jobState, ti uint32) forecast.Task {
+// graphTask is a task as a forecast knows it from the spec, tails what follows from all of the job's.
+func (s *State) graphTask(j *jobState, ti uint32, tails []int64) forecast.Task {
 	spec := &j.spec.spec.Tasks[ti]
 	out := forecast.Task{Name: spec.Name, Group: s.groupOf(j, plan.GroupID{Job: j.id, Task: ti}), Count: max(j.tasks[ti].n, 1)}
 	for way := 1; way < spec.Ways(); way++ {
 		out.Others = append(out.Others, s.groupOf(j, plan.GroupID{Job: j.id, Task: ti, Way: uint8(way)}))
+	}
+	out.Patience = s.patienceOf(j, ti, tails)
+	out.Group.Patient = out.Patience > 0
+	for i := range out.Others {
+		out.Others[i].Patient = out.Group.Patient
 	}
 	for k, need := range spec.Needs {
 		out.Needs = append(out.Needs, forecast.Need{Task: int(j.spec.ups[ti][k]), Condition: need.Condition, Each: need.Each})

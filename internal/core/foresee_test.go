@@ -105,7 +105,7 @@ func waitingFiles(t *rapid.T) string {
 	if length := rapid.SampledFrom([]string{"", "10s", "1m", "10m"}).Draw(t, "timeout"); length != "" {
 		text += "timeout: " + length + "\n"
 	}
-	switch rapid.IntRange(0, 10).Draw(t, "kind") {
+	switch rapid.IntRange(0, 13).Draw(t, "kind") {
 	case 0:
 		text += "priority: high\n"
 	case 1:
@@ -124,6 +124,10 @@ func waitingFiles(t *rapid.T) string {
 		text += "nodes: 2\n"
 	case 10:
 		text += "nodes: 3\npriority: background\n"
+	case 11, 12:
+		text += "prefer: cheapest\ndeadline: 20m\n"
+	case 13:
+		text += "prefer: cheapest\ndeadline: 20m\narray: 0-3\nspread: worker\n"
 	case 8:
 		text = "tasks: {main: {run: \"true\", array: 0-3, resources: {cpu: 1}, concurrency: {key: each, limit: 2}}}\n"
 	}
@@ -140,7 +144,7 @@ func TestExplainSaysWhatKeepsIt(t *testing.T) {
 			t.Helper()
 			t.Fatalf(format, args...)
 		})
-		m.raise(FormatLimits)
+		m.raise(FormatConditions)
 		submit := func(t *rapid.T) {
 			if _, err := m.submit(waitingFiles(t), nil); err != nil && job.CodeOf(err) != job.Busy {
 				t.Fatal(err)
@@ -191,6 +195,6 @@ func (m *machine) checkReasons(t *rapid.T) {
 func decisive(r Reason) bool {
 	return slices.Contains([]string{
 		"no_room", "no_worker", "kept", "queue_paused", "namespace_paused", "throttle", "hold", "cancel",
-		"concurrency", "rate", "limit",
+		"concurrency", "rate", "limit", "patience",
 	}, r.Kind)
 }

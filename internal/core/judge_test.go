@@ -55,6 +55,7 @@ func (g *judge) applied(l *lab, e Event) {
 			l.fail("%v: attempt %d follows attempt %d", k, e.Attempt, old.tries)
 		}
 		g.given(l, e)
+		g.waited(l, e)
 		g.limits(l, e)
 	case QueueSet:
 		delete(g.starts, "queue "+e.Name) // its rate may be another now
@@ -533,6 +534,30 @@ func (g *judge) lonesome(l *lab, e AttemptAssigned) {
 		if a.worker == w || by != job.AtWorker && a.worker.hello.Labels[by] == w.hello.Labels[by] {
 			l.fail("%d is given to worker %s, and %d of its task to worker %s, which are not apart by %s", e.Fence, w.hello.Name, a.fence, a.worker.hello.Name, by)
 		}
+	}
+}
+
+// waited wants what prefers the cheapest worker, and has until its deadline less a quarter more than its time
+// limit and ten seconds, on none but the cheapest that could run it, if any has a price.
+func (g *judge) waited(l *lab, e AttemptAssigned) {
+	j := l.s.jobs.get(e.Job)
+	spec := &j.spec.spec.Tasks[e.Task]
+	if len(j.tasks) > 1 || j.deadline == 0 || spec.Timeout == 0 || j.spec.spec.Name != "" || spec.Array != nil || e.Alone || len(spec.Prefer) != 1 || spec.Prefer[0] != (job.Preference{When: "cheapest", Weight: 1}) {
+		return
+	}
+	latest := j.deadline - millis(spec.Timeout)*5/4 - 10_000
+	if j.startBefore > 0 {
+		latest = min(latest, j.startBefore-10_000)
+	}
+	best := ""
+	for _, w := range l.s.workers {
+		price := w.hello.Labels["price"]
+		if w.accepts() && w.hello.Slots > 0 && spec.Resources.Fits(l.gives(w)) && price != "" && (best == "" || price < best) {
+			best = price
+		}
+	}
+	if on := l.s.workers[e.Worker]; e.At < latest && best != "" && (e.Prefetched || on.hello.Labels["price"] != best) {
+		l.fail("%d is given to worker %s at %d, sent ahead: %v, and could wait for one of price %s until %d", e.Fence, on.hello.Name, e.At, e.Prefetched, best, latest)
 	}
 }
 

@@ -308,7 +308,7 @@ func (s *State) openDue(now int64) {
 
 // Reconsider lets everything start again that a rate or a quota holds back at the moment: what
 // may not, Place finds out again. What is left to be ranked anew is ranked, and where the shortest
-// goes first all, by what is known now. That is the leader's business and no part of the state that
+// goes first all, by what is known now, and so is until when it is waited for cheaper workers. That is the leader's business and no part of the state that
 // servers share: whoever compares two copies of it calls this for both.
 func (s *State) Reconsider() {
 	for _, name := range s.spaceNames {
@@ -319,6 +319,7 @@ func (s *State) Reconsider() {
 		}
 	}
 	s.Rank(math.MaxInt)
+	s.repent()
 	s.takeBack()
 	s.openDue(math.MaxInt64)
 }

@@ -119,6 +119,22 @@ retry: {max_attempts: 3, on_lost: 9, delay: 1s}`,
   a: {array: 0-3, run: "true", apart: {by: worker, key: disk}, spread: zone}
   b: {run: "true", apart: {by: zone, key: web}, spread: {by: worker, key: web}}
   c: {array: 0-2, run: "true", apart: {by: zone, key: web}, resources: {cpu: 0.5}}`,
+		`run: "true"
+prefer: cheapest
+timeout: 20s
+deadline: 60s
+retry: {max_attempts: 3, on_lost: 3, delay: 1s}`,
+		`run: "true"
+prefer: cheapest
+timeout: 10s
+deadline: 40s
+start_before: 30s
+resources: {cpu: 2}`,
+		`deadline: 2m
+name: thrifty
+tasks:
+  a: {array: 0-3, run: "true", prefer: [cheapest, {when: zone=b, weight: 1}], timeout: 5s, either: [{gpu: 1}, {}]}
+  b: {needs: a, nodes: 2, run: "true", prefer: cheapest, timeout: 10s, retry: {max_attempts: 2}}`,
 		`nodes: 2
 run: "true"
 retry: {max_attempts: 2, on_timeout: 1, on_lost: 4, delay: 1s}`,

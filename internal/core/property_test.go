@@ -167,7 +167,7 @@ func (m *machine) joinSome(t *rapid.T) {
 	}
 	h.Capacity.Other, h.Devices = someOthers(t)
 	if zone := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "zone"); zone != "" {
-		h.Labels = map[string]string{"zone": zone}
+		h.Labels = map[string]string{"zone": zone, "price": map[string]string{"a": "0.5", "b": "2"}[zone]}
 	}
 	if w := m.workers[name]; w != nil {
 		h.Incarnation = w.hello.Incarnation + 1

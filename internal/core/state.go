@@ -60,9 +60,11 @@ type State struct {
 	keys    keyTable
 	waiters map[job.ID][]job.ID
 	timers  timers
-	plan    *plan.Index
-	learned *predict.Index
-	limits  limits
+	// patience is until when tasks wait for cheaper workers.
+	patience timers
+	plan     *plan.Index
+	learned  *predict.Index
+	limits   limits
 
 	// hellos counts the sessions that this process has begun. Sessions end with the
 	// process that has them, so that the count is kept nowhere else.
@@ -189,6 +191,8 @@ type jobSeldom struct {
 	// put before all others of its queue, 0 if it was not.
 	raised int32
 	front  int64
+	// tails is how long that takes which follows from each task, once somebody asked.
+	tails []int64
 	// own: it is one job's alone.
 	own bool
 }
@@ -227,6 +231,9 @@ type taskSeldom struct {
 	memory int64
 	// last is the worker on which an element succeeded last, 0 for none; kept only if others are near it.
 	last uint64
+	// patience is until when it waits for a cheaper worker, in Unix milliseconds, impatient for no more, 0
+	// before that was asked.
+	patience int64
 	// asked is how many elements had failed when what ran was asked to end for that.
 	asked int32
 	// own: it is one task's alone.

@@ -9,6 +9,7 @@ const (
 	timerWindow
 	timerDeadline
 	timerBackoff
+	timerPatience
 )
 
 // timer is a moment at which something may have to be decided. Timers are never
@@ -83,7 +84,8 @@ func (s *State) Due(now int64) bool {
 func (h timers) due(now int64) bool { return len(h) > 0 && h[0].at <= now }
 
 // NextTimer is the moment, in Unix milliseconds, at which Tick has something to
-// decide, or Place may have something to assign that a rate held back; 0 for never.
+// decide, or Place may have something to assign that a rate held back, or that waited for a cheaper
+// worker; 0 for never.
 func (s *State) NextTimer() int64 {
 	at := s.opensNext()
 	if _, next := s.reservedNext(); next > 0 && (at == 0 || next < at) {
@@ -91,6 +93,9 @@ func (s *State) NextTimer() int64 {
 	}
 	if len(s.timers) > 0 && (at == 0 || s.timers[0].at < at) {
 		at = s.timers[0].at
+	}
+	if len(s.patience) > 0 && (at == 0 || s.patience[0].at < at) {
+		at = s.patience[0].at
 	}
 	return at
 }

@@ -62,7 +62,11 @@ func (s *State) asked(e *JobSubmitted, spec *job.Spec) forecast.Job {
 				t.n = n
 			}
 		}
-		one := s.graphTask(j, uint32(i))
+	}
+	tails := s.tails(j)
+	for i := range j.tasks {
+		t := &j.tasks[i]
+		one := s.graphTask(j, uint32(i), tails)
 		one.Left = one.Count
 		if t.n == 0 {
 			one.Left, one.State = 0, job.Succeeded

@@ -29,6 +29,8 @@ type Cluster struct {
 	// Behind is groups of those for which others go first, for a concurrency key: nobody knows
 	// when they get it.
 	Behind []plan.GroupID
+	// Patience is until when groups wait for cheaper workers.
+	Patience []Patience
 	// Jobs is those of which more will wait than does, and those that have a deadline.
 	Jobs []Job
 }
@@ -54,6 +56,12 @@ type Run struct {
 	Worker  uint64
 	Attempt plan.Attempt
 	Of      plan.GroupID
+}
+
+// Patience is until when a group waits for cheaper workers, in Unix milliseconds.
+type Patience struct {
+	Of    plan.GroupID
+	Until int64
 }
 
 // Bounds of a forecast. Beyond them nothing is said.

@@ -19,9 +19,11 @@ type engine struct {
 	// groups is what waits, by the first of the ways in which it can be served, and ways the others.
 	groups map[plan.GroupID]*plan.Ready
 	ways   map[plan.GroupID][]plan.Group
-	ends   ends
-	course *Course
-	graphs map[job.ID]*graph
+	// patience is until when what is patient waits for cheaper workers.
+	patience map[plan.GroupID]int64
+	ends     ends
+	course   *Course
+	graphs   map[job.ID]*graph
 	// tagged are attempts that may have to make room, by the plan's name for them.
 	tagged map[uint64]*attempt
 	// rated are the queues that have a rate.
@@ -50,10 +52,11 @@ type end struct {
 	attempt *attempt
 	of      place
 	// ready is how many elements become ready, if nothing ends, and opens the queue that does
-	// then; over: a reservation is.
-	ready int64
-	opens *rated
-	over  bool
+	// then; over: a reservation is. lapses has no more patience.
+	ready  int64
+	opens  *rated
+	over   bool
+	lapses plan.GroupID
 }
 
 const (
@@ -75,7 +78,7 @@ type place struct {
 func (c *Cluster) engine(aheadWaits bool) *engine {
 	e := &engine{
 		x: plan.New(), now: c.Now, groups: make(map[plan.GroupID]*plan.Ready, len(c.Waiting)), graphs: make(map[job.ID]*graph, len(c.Jobs)),
-		ways:   map[plan.GroupID][]plan.Group{},
+		ways: map[plan.GroupID][]plan.Group{}, patience: make(map[plan.GroupID]int64, len(c.Patience)),
 		tagged: map[uint64]*attempt{},
 		course: &Course{Now: c.Now, Starts: make(map[plan.GroupID]Start, len(c.Waiting)), Jobs: make(map[job.ID]JobCourse, len(c.Waiting))},
 	}
@@ -96,6 +99,9 @@ func (c *Cluster) engine(aheadWaits bool) *engine {
 	e.setWorkers(c)
 	for _, p := range c.Pasts {
 		e.x.Remember(p)
+	}
+	for _, p := range c.Patience {
+		e.patience[first(p.Of)] = p.Until
 	}
 	for i := range c.Jobs {
 		e.follows(&c.Jobs[i])
@@ -151,7 +157,14 @@ func (e *engine) setWorkers(c *Cluster) {
 }
 
 // follows lets a job be followed from task to task.
-func (e *engine) follows(j *Job) { e.graphs[j.ID] = newGraph(j) }
+func (e *engine) follows(j *Job) {
+	e.graphs[j.ID] = newGraph(j)
+	for i := range j.Tasks {
+		if t := &j.Tasks[i]; t.Patience > 0 {
+			e.patience[t.Group.ID] = t.Patience
+		}
+	}
+}
 
 // began notes that elements of a group wait or run, and returns its place.
 func (e *engine) began(id plan.GroupID, n int64) place {
@@ -184,6 +197,11 @@ func (e *engine) ready(g plan.Group, n int64) {
 	if w == nil {
 		// What is sent ahead starts when a worker says so, which nobody knows better than this.
 		g.NoPrefetch = true
+		if until := e.patience[g.ID]; g.Patient && until > e.now {
+			heap.Push(&e.ends, end{at: until, order: e.steps, lapses: g.ID})
+		} else {
+			g.Patient = false
+		}
 		w = &plan.Ready{Group: g}
 		e.groups[g.ID] = w
 	}
@@ -205,7 +223,7 @@ func (e *engine) way(g plan.Group) {
 		e.ways[of][at].Near = g.Near
 		return
 	}
-	g.NoPrefetch = true
+	g.NoPrefetch, g.Patient = true, g.Patient && e.patience[of] > e.now
 	e.ways[of] = append(e.ways[of], g)
 	if w := e.groups[of]; w != nil {
 		e.x.SetGroup(g, w.N)
@@ -218,6 +236,16 @@ func (e *engine) tell(w *plan.Ready) {
 	for _, g := range e.ways[w.Group.ID] {
 		e.x.SetGroup(g, w.N)
 	}
+}
+
+// lapse ends the patience of what waits for cheaper workers.
+func (e *engine) lapse(id plan.GroupID) {
+	for i := range e.ways[id] {
+		e.ways[id][i].Patient = false
+	}
+	w := e.groups[id]
+	w.Group.Patient = false
+	e.tell(w)
 }
 
 // chosen is the way in which a placement serves elements.
@@ -378,6 +406,8 @@ func (e *engine) follow() {
 func (e *engine) comes(next *end) {
 	g := next.of.graph
 	switch a := next.attempt; {
+	case next.lapses != (plan.GroupID{}):
+		e.lapse(next.lapses)
 	case next.over || a != nil && a.over:
 	case a != nil:
 		a.over = true

@@ -421,3 +421,48 @@ func TestForecastFollowsNear(t *testing.T) {
 		t.Errorf("after it ran on w2: %s", got)
 	}
 }
+
+// TestForecastOfPatience: what waits for a cheaper worker starts there if that is free in time, else on
+// another at its latest start; one that is yet to become ready, or is asked about, does the same.
+func TestForecastOfPatience(t *testing.T) {
+	cheap, dear := worker(1, 2, 8), worker(2, 2, 8)
+	cheap.Labels, dear.Labels = []string{"price=0.1"}, []string{"price=0.9"}
+	thrifty := func(id job.ID, task uint32, way uint8) plan.Group {
+		g := ready(id, shape(2, 0), 10*second, 0).Group
+		g.ID.Task, g.ID.Way, g.Patient = task, way, true
+		g.Prefer = plan.PreferOf([]job.Preference{{When: "cheapest", Weight: 1}})
+		return g
+	}
+	for _, test := range []struct{ ends, until, first, worker int64 }{
+		{130, 200, 130, 1}, {130, 120, 120, 2}, {130, 100, 100, 2}, {130, 90, 100, 2}, {0, 150, 150, 2},
+	} {
+		want := Start{First: test.first * second, Last: test.first * second, Ends: (test.first + 10) * second, Worker: uint64(test.worker), Started: 1}
+		c := &Cluster{
+			Now: 100 * second, Workers: []plan.Worker{cheap, dear}, Runs: []Run{running(1, shape(2, 0), test.ends*second)},
+			Waiting:  []plan.Ready{{Group: thrifty(1, 0, 0), N: 1}, {Group: thrifty(1, 0, 1), N: 1}},
+			Patience: []Patience{{Of: plan.GroupID{Job: 1}, Until: test.until * second}},
+		}
+		if diff := cmp.Diff(want, c.Forecast(nil).Starts[plan.GroupID{Job: 1}]); diff != "" {
+			t.Errorf("%+v: -want +got\n%s", test, diff)
+		}
+		if now, want := c.Moment().Waits(plan.GroupID{Job: 1}), test.first > 100; now != want {
+			t.Errorf("%+v: it waits now: %v", test, now)
+		}
+		c.Waiting, c.Patience = nil, nil
+		asked := Task{Name: "main", Group: thrifty(9, 0, 0), Patience: test.until * second, Count: 1, Left: 1}
+		after := Task{Name: "after", Group: thrifty(9, 1, 0), Patience: (test.first + 50) * second, Count: 1, Left: 1, Needs: []Need{{Task: 0, Condition: job.OnSucceeded}}}
+		got := c.WhatIf(&Job{ID: 9, Tasks: []Task{asked, after}}, c.Forecast(nil), nil)
+		on := fmt.Sprint("w", test.worker)
+		if main := got.Tasks[0]; main.First != want.First || main.Worker != on || (got.Verdict == Waits) != (test.first > 100) {
+			t.Errorf("%+v: asked: %+v", test, main)
+		}
+		// What follows has the cheap worker when that is free, if it is in time.
+		next := max(test.first+10, test.ends)
+		if test.ends == 0 {
+			next = test.first + 50
+		}
+		if got := got.Tasks[1].First / second; got != next {
+			t.Errorf("%+v: what follows starts at %d, want %d", test, got, next)
+		}
+	}
+}

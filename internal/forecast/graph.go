@@ -27,6 +27,8 @@ type Task struct {
 	Group plan.Group
 	// Others are the other ways in which its elements can be served, if there are any.
 	Others []plan.Group
+	// Patience is until when its elements wait for cheaper workers, in Unix milliseconds, 0 for not at all.
+	Patience int64
 	// Count is its elements, at least 1 even where that is not known yet; Left is those that
 	// have not ended, all of them in a job that has not begun.
 	Count, Left int64

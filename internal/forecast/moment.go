@@ -34,6 +34,7 @@ func (m *Moment) Waits(id plan.GroupID) bool {
 // Why says what a group that waits waits for, but for what Kept says.
 func (m *Moment) Why(id plan.GroupID) why.Why {
 	y := m.e.x.Explain(id, m.c.Now)
+	y.Patience, y.Now = m.e.patience[first(id)], m.c.Now
 	if m.c.More && y.Ahead > 0 {
 		y.AheadMore, y.FirstMore = true, true
 	}

@@ -127,6 +127,9 @@ const (
 	MaxEntries = 8
 )
 
+// Valued reports whether a sum of points is of numbers that a worker has.
+func Valued(points int64) bool { return points > noPoints/2 }
+
 // Points is what an entry is worth on a worker, in millionths: its weight where it is true, a
 // number times its weight, and less than all others can make good for where a number has no value.
 // The sum of MaxEntries of them is exact.

@@ -78,7 +78,7 @@ func (x *Index) checkBoards(c *class) error {
 		}
 	}
 	lawful := c.flow.open() && !c.flow.spoiled() && c.waits() && x.allows(c)
-	if !lawful {
+	if !lawful || c.form == patient && x.unsure {
 		return nil
 	}
 	if c.gang() {
@@ -184,6 +184,9 @@ func (x *Index) checkLeaves(w *worker) error {
 	}
 	for _, k := range p.kinds {
 		for _, wish := range k.wishes {
+			if wish.by.patient > 0 && !p.scale(wish.by).right(w) {
+				return fmt.Errorf("plan: worker %d is not weighed as kind %d prefers it", w.ID, k.id)
+			}
 			if wish.by.followed && !p.ranking(wish.by).right(w, open) {
 				return fmt.Errorf("plan: worker %d is not ranked as kind %d prefers it", w.ID, k.id)
 			}
@@ -193,6 +196,14 @@ func (x *Index) checkLeaves(w *worker) error {
 		return fmt.Errorf("plan: worker %d gained room: %v", w.ID, w.gained)
 	}
 	return nil
+}
+
+// right reports whether a worker has the leaf in a scale that it should.
+func (s *scale) right(w *worker) bool {
+	if s == nil || s.worth[w.leaf] != s.by.worth(w) || s.able.Has(w.leaf) != (w.Accepts && w.Slots > 0) {
+		return false
+	}
+	return !s.able.Has(w.leaf) || s.able.RankOf(w.leaf).Score == s.worth[w.leaf]+positive && tournament.Same(s.able.At(w.leaf), w.capacity)
 }
 
 // right reports whether a worker has the leaves in a ranking that it should.

@@ -39,6 +39,11 @@ type class struct {
 	looks
 	least int
 	heard uint64
+	// floor is what a worker must be worth for a patient class, as it was when floorAt workers had come, gone
+	// or changed; eased: it has become less, and the class was not tried since.
+	floor   int64
+	floorAt uint64
+	eased   bool
 }
 
 // form is how the elements of a class may be placed.
@@ -49,15 +54,18 @@ const (
 	plain form = iota
 	// direct takes free places only.
 	direct
+	// patient takes free places of the best workers only.
+	patient
 	// lonely takes a whole worker that does nothing else.
 	lonely
-	forms
 )
 
 func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
 		return lonely
+	case g.Patient && g.Prefer != "": // who prefers nothing has nothing to wait for
+		return patient
 	case g.NoPrefetch, g.together() > 1, g.companies() != ([sides]Company{}), g.Near != "":
 		return direct
 	}
@@ -187,6 +195,7 @@ type shape struct {
 	// there are any.
 	prefetched int
 	at         int
+	room       room
 }
 
 // waitsFor reports whether anything of a shape that could take a place is ready.
@@ -213,16 +222,20 @@ type kind struct {
 }
 
 // waiting is the board of the classes of a kind that wait and were not tried since a worker
-// gained room, blocked of all that wait. Those that need a whole worker are apart.
+// gained room, blocked of all that wait. Those that need a whole worker are apart, and
+// so are patient ones.
 func (k *kind) waiting(f form) uint32 {
 	b := firstKindBoard + kindBoards*k.id
-	if f == lonely {
-		b++
+	switch f {
+	case lonely:
+		return b + 1
+	case patient:
+		return b + 2
 	}
 	return b
 }
 
-func (k *kind) blocked(f form) uint32 { return k.waiting(f) + 2 }
+func (k *kind) blocked(f form) uint32 { return k.waiting(f) + kindBoards/2 }
 
 type kindName struct{ executor, function, where string }
 

@@ -294,7 +294,7 @@ func (x *Index) dispersed(c *class, group uint32, gained bool) *worker {
 		}
 	}
 	x.budget -= s.asked
-	if all && s.found.worker != nil {
+	if all && s.found.worker != nil && c.form != patient { // which may take other workers the next time
 		c.least = s.found.crowd
 	}
 	return s.found.worker
@@ -388,7 +388,7 @@ func (s *search) only(p *profile) (f tournament.Filter, all bool) {
 
 // ask looks at a worker, and reports whether the class may go there.
 func (s *search) ask(at *candidate) bool {
-	if !s.class.admits(at.worker) {
+	if !s.class.admits(at.worker) || s.x.spurns(s.class, at.worker) {
 		return false
 	}
 	at.crowd = s.class.crowd(at.worker)

@@ -23,6 +23,7 @@ func (x *Index) Waiting(list []Ready, class, most int) (_ []Ready, more bool) {
 	g := Group{
 		Namespace: u.up.up.name, Queue: u.up.name, User: u.name, Background: c.band() == background, Tier: c.tier,
 		Shape: c.shape.Shape, Prefer: c.prefer.name(), NoPrefetch: c.form == direct, Nodes: c.nodes, Apart: c.looks[sideApart].name(), Spread: c.looks[sideSpread].name(),
+		Patient: c.form == patient,
 	}
 	for id := range x.ranked(c, most) {
 		r := x.groups.Get(id)
@@ -71,7 +72,7 @@ type Fit struct {
 	Kind bool
 	// Could: beside that, it could run an element if it did nothing else.
 	Could bool
-	// Now: it has a place for one now, whether that is kept for another or not.
+	// Now: it has a place for one now that such a group takes, whether that is kept for another or not.
 	Now bool
 }
 
@@ -101,6 +102,6 @@ func (x *Index) Fit(id GroupID, worker uint64) (f Fit) {
 	c := x.classes[x.groups.Get(at).Class]
 	f.Kind = w.Accepts && c.shape.kind.match(&w.Worker) == matched
 	f.Could = f.Kind && w.Slots > 0 && c.shape.short == "" && tournament.Within(c.shape.need, w.capacity)
-	f.Now = f.Could && w.takes(c.shape, c.form) && x.admits(c, at, w.profile)
+	f.Now = f.Could && w.takes(c.shape, c.form) && x.admits(c, at, w.profile) && !x.spurns(c, w)
 	return f
 }

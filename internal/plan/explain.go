@@ -40,7 +40,17 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 			countReserved(&y, k, r.Lasts(), now)
 			continue
 		}
-		count(&y, w, c)
+		if couldRun(w, c) && x.spurns(c, w) {
+			y.Dearer++
+			continue
+		}
+		busy := y.Busy
+		if count(&y, w, c); y.Busy > busy && len(y.Best) < why.MaxNames {
+			y.Best = append(y.Best, w.Name)
+		}
+	}
+	if y.Dearer == 0 {
+		y.Best = nil
 	}
 	x.explainApart(&y, c)
 	for _, w := range slices.SortedFunc(slices.Values(x.leaving), func(a, b *worker) int { return cmp.Compare(a.ID, b.ID) }) {

@@ -168,6 +168,34 @@ var explanations = []struct {
 		x.SetGroup(group(alone(9), cpu1), 1)
 		return alone(9)
 	}},
+	{"patient", func(x *Index) GroupID {
+		for id, price := range []string{"0.1", "0.1", "0.1", "0.1", "0.9", "0.8"} {
+			x.SetWorker(priced(uint64(id+1), 1, price))
+		}
+		for id := range uint64(4) {
+			taken(x, id+1, cpu1, false, false)
+		}
+		g := thrifty(9, 1)
+		x.SetGroup(g, 1)
+		return g.ID
+	}},
+	{"patient, and the best has a place", func(x *Index) GroupID {
+		x.SetWorker(priced(1, 1, "0.1"))
+		x.SetWorker(priced(2, 1, "0.9"))
+		g := thrifty(9, 1)
+		x.SetGroup(g, 1)
+		return g.ID
+	}},
+	{"a patient gang", func(x *Index) GroupID {
+		for id, price := range []string{"0.1", "0.2", "0.3"} {
+			x.SetWorker(priced(uint64(id+1), 1, price))
+		}
+		taken(x, 1, cpu1, false, false)
+		g := thrifty(9, 1)
+		g.Nodes = 2
+		x.SetGroup(g, 1)
+		return g.ID
+	}},
 	{"alone, and the only worker is busy", func(x *Index) GroupID {
 		x.SetWorker(host(1, 4))
 		taken(x, 1, cpu1, true, false)
@@ -196,6 +224,7 @@ func TestExplain(t *testing.T) {
 	for _, c := range explanations {
 		x := New()
 		y := x.Explain(c.make(x), 0)
+		y.Patience, y.Now = 3600_000, 0
 		fmt.Fprintf(&b, "%s:\n", c.name)
 		for _, line := range y.Lines() {
 			fmt.Fprintf(&b, "  %s\n", line)

@@ -34,7 +34,7 @@ func (x *Index) gather(c *class) []*worker {
 		return x.team[:c.nodes]
 	}
 	for _, w := range x.reserved {
-		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || x.spurns(c, w) {
 			continue
 		}
 		if _, ok := x.mayTake(c, w, 1); !ok {
@@ -53,7 +53,9 @@ func (x *Index) gatherAny(c *class) {
 			continue
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
-			x.team = append(x.team, p.workers[i])
+			if w := p.workers[i]; !x.spurns(c, w) {
+				x.team = append(x.team, w)
+			}
 			return len(x.team) < c.nodes
 		})
 		if len(x.team) >= c.nodes {
@@ -162,7 +164,7 @@ func (x *Index) ready(c *class) (n int) {
 			continue
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
-			if p.workers[i].leaving == 0 {
+			if w := p.workers[i]; w.leaving == 0 && !x.spurns(c, w) {
 				n++
 			}
 			return n < c.nodes

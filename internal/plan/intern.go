@@ -47,6 +47,7 @@ func (x *Index) internClass(g *Group) *class {
 		}
 		c.enlist()
 		x.wish(c)
+		x.longs(c)
 		if c.gang() {
 			x.gangs++
 		}
@@ -160,6 +161,7 @@ func (x *Index) sweepClasses() {
 			continue
 		}
 		delete(x.classOf, c.key())
+		x.longsNot(c)
 		x.unwish(c)
 		x.delist(c)
 		if c.gang() {
@@ -172,4 +174,5 @@ func (x *Index) sweepClasses() {
 		x.freeClasses = append(x.freeClasses, c.id)
 		x.interned--
 	}
+	x.patients = slices.DeleteFunc(x.patients, func(c *class) bool { return x.classes[c.id] != c })
 }

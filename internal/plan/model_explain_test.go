@@ -21,7 +21,13 @@ func (m *model) explain(g *modelGroup) why.Why {
 	}
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		m.explainWorker(&y, g, w)
+		busy := y.Busy
+		if m.explainWorker(&y, g, w); y.Busy > busy && len(y.Best) < why.MaxNames {
+			y.Best = append(y.Best, w.Name)
+		}
+	}
+	if y.Dearer == 0 {
+		y.Best = nil
 	}
 	y.Rivals, y.RivalsMore = m.rivals(g)
 	before := func(o, g *modelGroup) bool {
@@ -73,6 +79,8 @@ func (m *model) explainWorker(y *why.Why, g *modelGroup, w *Worker) {
 			Other: y.Largest.Other.Set("gpu", max(y.Largest.Other.Get("gpu"), w.Capacity.Other.Get("gpu")))}
 	case !w.Accepts:
 		y.Away++
+	case m.spurns(w, g):
+		y.Dearer++
 	case !m.admits(w, g):
 		y.Busy++
 		y.Together++

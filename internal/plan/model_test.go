@@ -163,7 +163,7 @@ func (m *model) place(g *modelGroup) uint64 {
 	best, most, have, worth, near, far := uint64(0), 0, 0, int64(0), 0, 0
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g) {
+		if !m.free(w, g.Shape, g.ID.Alone) || !m.admits(w, g) || m.spurns(w, g) {
 			continue
 		}
 		have++
@@ -183,7 +183,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || g.companies() != ([sides]Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || m.patient(g) || g.companies() != ([sides]Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}
@@ -245,7 +245,7 @@ func (m *model) judgeTeam(g *modelGroup, p Placement) string {
 		return fmt.Sprintf("%+v needs %d workers, not %v", g, g.Nodes, team)
 	}
 	for _, id := range team {
-		if w := m.workers[id]; w == nil || !m.free(w, g.Shape, g.ID.Alone) {
+		if w := m.workers[id]; w == nil || !m.free(w, g.Shape, g.ID.Alone) || m.spurns(w, g) {
 			return fmt.Sprintf("%+v has no place on worker %d", g, id)
 		}
 	}
@@ -272,7 +272,7 @@ func (m *model) wantRecall() bool {
 			_, running := m.part([]string{g.Namespace, g.Queue}[:i+1]...)
 			open = open && (l.Running == 0 || running < l.Running)
 		}
-		if !g.ID.Alone && open && g.Nodes <= 1 {
+		if !g.ID.Alone && open && g.Nodes <= 1 && !m.patient(g) {
 			ready[g.Shape] = true
 		}
 	}
@@ -337,6 +337,7 @@ func (s *machine) setGroup(t *rapid.T) {
 		Prefer:     rapid.SampledFrom([]string{"", PreferOf(somePreferences[0].list), PreferOf(somePreferences[1].list)}).Draw(t, "prefer"),
 		NoPrefetch: rapid.IntRange(0, 3).Draw(t, "direct") == 0,
 		Nodes:      rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 5}).Draw(t, "nodes"),
+		Patient:    rapid.IntRange(0, 2).Draw(t, "patient") == 0,
 	}
 	if g.together() == 1 && rapid.IntRange(0, 3).Draw(t, "company") == 0 {
 		g.Apart, g.Spread = drawCompany(t, &g, "apart"), drawCompany(t, &g, "spread")

@@ -53,7 +53,7 @@ func (x *Index) nearest(c *class, group uint32, beside bool) *worker {
 // couldTake reports whether a worker has a free place for a group of a class, by all that is asked of it.
 func (x *Index) couldTake(c *class, group uint32, w *worker, beside bool) bool {
 	switch {
-	case w.reserved && !beside || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w):
+	case w.reserved && !beside || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w):
 		return false
 	case w.reserved:
 		first, ok := x.mayTake(c, w, 1)

@@ -31,6 +31,7 @@ func (x *Index) NextWithin(now int64, most *int) (Placement, bool) {
 	x.budget = *most
 	defer func() { *most = x.budget }()
 	x.at(now)
+	x.ease()
 	x.begin(now)
 	if x.reweigh {
 		x.reweigh = false
@@ -172,15 +173,15 @@ func (c *class) bounded() bool {
 func (x *Index) candidate() *class {
 	best := x.first(x.root, readyBoard, x.everything, nil)
 	for _, p := range x.gaining {
-		for _, f := range [...]form{plain, lonely} {
-			if i, room := p.gained.tree(f).Top(); i != tournament.None {
+		for _, f := range waitingForms {
+			if i, room := p.gained.tree(f).Top(); i != tournament.None && (f != patient || x.tempts(p, true)) {
 				best = x.amongOf(best, x.root, p, f, room)
 			}
 		}
 	}
 	for _, w := range x.reserved {
-		for f := plain; f <= lonely && w.places() > 0; f += lonely - plain {
-			if f == plain || w.empty() {
+		for _, f := range waitingForms {
+			if w.places() > 0 && (f != lonely || w.empty()) && (f != patient || x.longedFor(w)) {
 				best = x.amongOf(best, x.root, w.profile, f, w.free)
 			}
 		}
@@ -190,8 +191,8 @@ func (x *Index) candidate() *class {
 			continue
 		}
 		for _, p := range x.profileList {
-			for _, f := range [...]form{plain, lonely} {
-				if i, room := p.all.tree(f).Top(); i != tournament.None {
+			for _, f := range waitingForms {
+				if i, room := p.all.tree(f).Top(); i != tournament.None && (f != patient || x.tempts(p, false)) {
 					best = x.amongOf(best, n, p, f, room)
 				}
 			}
@@ -338,6 +339,9 @@ func (x *Index) best(c *class, group uint32, gained bool) *worker {
 		found, _ = x.preferred(c, group, gained, nil)
 		return found
 	}
+	if x.floorOf(c) > noFloor {
+		return x.worthy(c, group)
+	}
 	for _, p := range c.shape.kind.profiles {
 		if !x.admits(c, group, p) {
 			continue
@@ -351,7 +355,7 @@ func (x *Index) best(c *class, group uint32, gained bool) *worker {
 			continue
 		}
 		w := p.workers[i]
-		if found == nil || w.places() > found.places() || w.places() == found.places() && w.ID < found.ID {
+		if found == nil || w.before(found) {
 			found = w
 		}
 	}

@@ -25,7 +25,7 @@ type node struct {
 	stale bool
 }
 
-// Boards are the ways in which classes are looked through. Each kind adds four more.
+// Boards are the ways in which classes are looked through. Each kind adds six more.
 const (
 	// readyBoard has the classes that may find a place anywhere.
 	readyBoard uint32 = iota
@@ -35,7 +35,7 @@ const (
 	firstKindBoard
 )
 
-const kindBoards = 4
+const kindBoards = 6
 
 // Bands, first to last.
 const (

@@ -67,6 +67,9 @@ type Group struct {
 	Shape  Shape
 	// Prefer is which of the workers that it could have it would rather have, as PreferOf writes it.
 	Prefer string
+	// Patient: until the caller says otherwise the elements wait for the workers that are worth the most by
+	// Prefer of all that could run them if they did nothing else. Such are not sent ahead.
+	Patient bool
 	// Nodes is how many workers each element takes at once, 0 or 1 for one of them. The shape is
 	// what it needs of each.
 	Nodes int
@@ -229,6 +232,13 @@ type Index struct {
 	charts      []*chart
 	// nears is what groups are near, by their number.
 	nears map[uint32]string
+	// patients is the classes that wait for better workers than may be free, longed the preferences by which
+	// they do. fleet counts the changes of workers, and unsure: there were some since it was looked at who
+	// takes which.
+	patients []*class
+	longed   []*preference
+	fleet    uint64
+	unsure   bool
 	// followed are those by which workers are ranked, asks is how often any was asked for.
 	followed  []*preference
 	asks      uint64
@@ -280,6 +290,7 @@ func New() *Index {
 		users:   map[userName]*account{},
 		classOf: map[classKey]*class{},
 		sweepAt: internedFloor,
+		fleet:   1,
 	}
 	for band := range uint64(bands) {
 		x.add(x.root, &node{rank: tournament.Rank{ID: band}})

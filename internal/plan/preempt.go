@@ -34,7 +34,7 @@ func (x *Index) Evict(now int64) (Eviction, bool) {
 	x.now = now
 	above := func(c *class) bool { return !x.shut(c) && c.tier > 0 && !c.later }
 	for _, k := range x.kindList {
-		for _, f := range [...]form{plain, lonely} {
+		for _, f := range waitingForms {
 			c := x.first(x.root, k.blocked(f), x.everything, above)
 			if c == nil || x.awaited(c) {
 				continue
@@ -107,7 +107,7 @@ func (x *Index) clears(c *class, w *worker, gone func(r *Run) bool) bool {
 
 // roomFor reports whether a class has room on a worker when some of its runs are gone.
 func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
-	if !w.Accepts || c.shape.short != "" || !c.admits(w) {
+	if !w.Accepts || c.shape.short != "" || !c.admits(w) || x.spurns(c, w) {
 		return false
 	}
 	x.spare = append(x.spare[:0], w.free...)
@@ -156,7 +156,7 @@ func (x *Index) evictFor(c *class) (Eviction, bool) {
 // couldClear reports whether a worker could run a class if nothing else ran, and nothing makes room
 // there yet.
 func (x *Index) couldClear(c *class, w *worker) bool {
-	return w.leaving == 0 && tournament.Within(c.shape.need, w.capacity) && w.profile.serves(c.shape.kind)
+	return w.leaving == 0 && tournament.Within(c.shape.need, w.capacity) && w.profile.serves(c.shape.kind) && !x.spurns(c, w)
 }
 
 // eviction stops victims, all on one worker.

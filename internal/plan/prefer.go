@@ -15,8 +15,10 @@ import (
 type preference struct {
 	text    string
 	entries []weighted
-	// classes is how many have it.
-	classes int
+	// classes is how many have it, patient how many of these are.
+	classes, patient int
+	// least is the lowest floor of any that is patient.
+	least int64
 	// followed: profiles rank their workers by it. asked is when it was last asked for.
 	followed bool
 	asked    uint64
@@ -176,10 +178,13 @@ type ranking struct {
 	open, gained *tournament.Tree
 }
 
-// follow makes the rankings that the kinds of a profile want.
+// follow makes the rankings and scales that the kinds of a profile want.
 func (p *profile) follow() {
 	for _, k := range p.kinds {
 		for _, wish := range k.wishes {
+			if wish.by.patient > 0 && p.scale(wish.by) == nil {
+				p.weigh(wish.by)
+			}
 			if wish.by.followed && p.ranking(wish.by) == nil {
 				p.rank(wish.by)
 			}
@@ -235,11 +240,13 @@ func (r *ranking) clear(leaf int32) {
 	r.gained.Clear(leaf)
 }
 
+// positive is above what anything is worth below 0.
+const positive = 1 << 62
+
 // rank is the order in which a preference takes workers: what they are worth, then the free places,
 // then the number.
 func (r *ranking) rank(w *worker) tournament.Rank {
 	const (
-		positive  = 1 << 62 // above what anything is worth below 0
 		placeBits = 20
 		idBits    = 64 - placeBits
 	)
@@ -266,6 +273,9 @@ func (x *Index) preferred(c *class, group uint32, gained bool, after *tournament
 		if i := rooms.After(c.shape.need, after); i != tournament.None && (rank == nil || rooms.RankOf(i).Before(rank)) {
 			found, rank = p.workers[i], rooms.RankOf(i)
 		}
+	}
+	if found != nil && x.spurns(c, found) {
+		return nil, nil // and all that come after
 	}
 	return found, rank
 }

@@ -27,6 +27,8 @@ type profile struct {
 	// rankings are by the preferences of its kinds that are followed; width is that of all trees.
 	rankings []*ranking
 	width    int
+	// scales are by those preferences of its kinds that somebody patient has.
+	scales []*scale
 }
 
 // rooms ranks workers by free places: open all, empty only those that do nothing.
@@ -60,6 +62,9 @@ func (p *profile) reset(width int) {
 	for _, r := range p.rankings {
 		r.reset(width)
 	}
+	for _, s := range p.scales {
+		s.able = tournament.New(width)
+	}
 }
 
 func (p *profile) enter(w *worker) {
@@ -72,6 +77,9 @@ func (p *profile) enter(w *worker) {
 	for _, c := range p.charts {
 		c.enter(w)
 	}
+	for _, s := range p.scales {
+		s.enter(w)
+	}
 }
 
 func (p *profile) leave(w *worker) {
@@ -80,6 +88,9 @@ func (p *profile) leave(w *worker) {
 	}
 	for _, r := range p.rankings {
 		r.clear(w.leaf)
+	}
+	for _, s := range p.scales {
+		s.able.Clear(w.leaf)
 	}
 	p.workers[w.leaf] = nil
 	p.slots.Give(w.leaf)

@@ -67,10 +67,13 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && !x.twin(o, c) && o.admits(w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
+		return o != c && !x.twin(o, c) && o.admits(w) && !x.spurns(o, w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
 	}
 	for _, k := range w.profile.kinds {
-		for _, f := range [...]form{plain, lonely} {
+		for _, f := range waitingForms {
+			if f == patient && !x.longedFor(w) {
+				continue
+			}
 			o := x.first(x.root, k.blocked(f), x.ask(w.capacity), accept)
 			if o != nil && x.inOrder(o, c) && (found == nil || x.inOrder(o, found)) {
 				found = o
@@ -207,14 +210,14 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 		return
 	}
 	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) {
+		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) && !x.spurns(c, w) {
 			visit(w)
 		}
 	}
 	for _, p := range c.shape.kind.profiles {
 		left := max(maxLook, 2*c.nodes)
-		p.sizes.Each(c.shape.need, func(i int32) bool {
-			if w := p.workers[i]; c.admits(w) {
+		x.sized(c, p, func(w *worker) bool {
+			if c.admits(w) {
 				visit(w)
 			}
 			left--
@@ -227,7 +230,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 // and the first of its groups that may: it ends in time, or there is room beside.
 func (x *Index) beside(c *class) (*worker, uint32) {
 	for _, w := range x.reserved {
-		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) {
 			continue
 		}
 		if id, ok := x.mayTake(c, w, maxTry); ok {

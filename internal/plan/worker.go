@@ -117,6 +117,7 @@ func (x *Index) SetWorker(v Worker) {
 	}
 	w.capacity, _ = x.vector(v.Capacity)
 	x.count(w, 1)
+	x.regauge()
 	x.gain(w)
 	x.refresh(w)
 	if reserved {
@@ -158,6 +159,7 @@ func (x *Index) RemoveWorker(id uint64) {
 	}
 	x.count(w, -1)
 	x.dismiss(w)
+	x.regauge()
 	delete(x.workers, id)
 	x.workerList = slices.DeleteFunc(x.workerList, func(o *worker) bool { return o == w })
 }
@@ -376,6 +378,9 @@ func (x *Index) refresh(w *worker) {
 		}
 	}
 	p.sizes.Set(w.leaf, size, w.capacity)
+	for _, s := range p.scales {
+		s.refresh(w)
+	}
 	p.all.open.Set(w.leaf, open, w.free)
 	p.all.empty.Set(w.leaf, empty, w.free)
 	for _, r := range p.rankings {

@@ -73,6 +73,43 @@ func TestPrefer(t *testing.T) {
 	c.ok("cancel", hog)
 }
 
+// TestCheapestWithinDeadline: what prefers the cheapest worker and has a deadline waits for that while a dear
+// one has room, says until when, also after the server has died, and starts there when it is free; what
+// could be late otherwise takes the dear one.
+func TestCheapestWithinDeadline(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.worker("cheap", "--slots", "1", "--cpu", "1", "--label", "price=0.1")
+	c.worker("dear", "--slots", "8", "--cpu", "8", "--label", "price=0.9")
+	hog := c.submit("where: price=0.1\nrun: sleep 3600\n")
+	await(t, "the cheap worker is taken", func() bool { return c.show(hog).State == "running" })
+	ran := func(id string) string {
+		c.ends(id, "succeeded")
+		return c.attempts(id + ".main")[0].Worker
+	}
+	patient := c.submit("prefer: cheapest\ntimeout: 1m\ndeadline: 1h\nrun: echo\n")
+	for _, deadline := range []string{"80s", "88s"} { // 75 s and 10 s before
+		if got := ran(c.submit("prefer: cheapest\ntimeout: 1m\ndeadline: " + deadline + "\nrun: echo\n")); got != "dear" {
+			t.Errorf("with a deadline in %s it ran on %s", deadline, got)
+		}
+	}
+	c.server.kill(t)
+	c.serve()
+	await(t, "explain says for which worker it waits", func() bool {
+		return strings.Contains(c.ok("explain", patient), "which its deadline allows: cheap is busy")
+	})
+	like(t, "explain", c.ok("explain", patient), `job `+patient+` is pending
+
+main: pending
+  - 1 of 2 fitting workers is busy: 1 has no free slot
+  - it waits for a cheaper worker until .* UTC, which its deadline allows: cheap is busy
+.*`)
+	c.ok("cancel", hog)
+	if got := ran(patient); got != "cheap" {
+		t.Errorf("it ran on %s, and the cheap worker had room in time", got)
+	}
+}
+
 // TestApart: elements that are to be apart run one in each zone, whatever room there is, and go on
 // with it when server and worker have died; those that are spread go where the fewest are.
 func TestApart(t *testing.T) {

@@ -2709,7 +2709,7 @@ func (x *Change) GetQueue() string {
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A stable word: dependency, after, start_after, hold, queue_paused, namespace_paused,
-	// throttle, backoff, concurrency, rate, limit, no_worker, no_room, preemption, turn,
+	// throttle, backoff, concurrency, rate, limit, no_worker, no_room, patience, preemption, turn,
 	// kept, alone, cancel, settling, ended, running, and of what is expected or hoped for:
 	// expected, at_least, unknown_start, would_start, near.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`

@@ -12,7 +12,7 @@ import (
 // Why says what a group waits for, in numbers of workers and of elements. Each
 // worker is counted once, under the first thing that keeps it from taking an
 // element: Workers = NoExecutor + NoFunction + NoLabel + those in Unmet + TooSmall + Away +
-// Unfit + Busy + Open + the Workers of what is Reserved.
+// Unfit + Busy + Open + Dearer + the Workers of what is Reserved.
 type Why struct {
 	// Ready is how many elements of the group could start; 0 means that the group
 	// is not known and that nothing else here is set.
@@ -62,6 +62,11 @@ type Why struct {
 	LeavingOn string
 	// Open ones have a place for it now.
 	Open int
+	// Dearer ones could run it, and it waits for those that are worth more to it, until Patience, in Unix
+	// milliseconds as Now is. Best names some of those that are busy.
+	Dearer        int
+	Best          []string
+	Patience, Now int64
 	// Reserved is for what others of them are set aside, so that it may not start there.
 	Reserved []Reserved
 
@@ -111,8 +116,11 @@ type Rival struct {
 	Worker string
 }
 
-// MaxReasons bounds the reasons of an Unmet.
-const MaxReasons = 3
+// MaxReasons bounds the reasons of an Unmet, MaxNames the workers that are named.
+const (
+	MaxReasons = 3
+	MaxNames   = 3
+)
 
 // Need is what an attempt needs of a worker. Where is the labels that it must have, joined by
 // newlines.
@@ -153,15 +161,18 @@ func (r Reserved) text(fit int) string {
 
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
-	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room, reserved,
+	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room, patience, reserved,
 	// preemption or turn.
 	Kind string
 	// Text is a sentence without a full stop.
 	Text string
 }
 
+// fitting counts the workers that could run it if nothing else ran.
+func (y Why) fitting() int { return y.Busy + y.Open + y.Dearer + y.reserved() }
+
 // Short reports whether there are fewer workers than it takes that could run it if nothing else ran.
-func (y Why) Short() bool { return y.Busy+y.Open+y.reserved() < max(y.Nodes, 1) }
+func (y Why) Short() bool { return y.fitting() < max(y.Nodes, 1) }
 
 // String is the reasons in one, separated by semicolons.
 func (y Why) String() string { return strings.Join(y.Lines(), "; ") }
@@ -194,7 +205,7 @@ func (y Why) Reasons() []Reason {
 		return append(out, Reason{"no_worker", "there is no worker"})
 	}
 	held := y.reserved()
-	fit := y.Busy + y.Open + held
+	fit := y.fitting()
 	switch {
 	case fit == 0:
 		out = append(out, Reason{"no_worker", "no worker can run it now"})
@@ -202,16 +213,21 @@ func (y Why) Reasons() []Reason {
 		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at once; %d could run it now", y.Nodes, fit)})
 	case y.Open > 0 && y.Open >= y.Nodes:
 		out = append(out, Reason{"turn", some(y.Open, fit, "fitting worker") + verb(y.Open, " has", " have") + " a place for it"})
-	case held == fit:
+	case held+y.Dearer == fit:
 	case y.Nodes > 1:
 		open := fmt.Sprintf("%d %s", y.Open, verb(y.Open, "has", "have"))
 		if y.Open == 0 {
 			open = "none has"
 		}
-		out = append(out, Reason{"no_room", fmt.Sprintf("it needs %d workers at once; %s a place for it now", y.Nodes, open)},
-			Reason{"no_room", y.busy()})
+		out = append(out, Reason{"no_room", fmt.Sprintf("it needs %d workers at once; %s a place for it now", y.Nodes, open)})
+		if y.Busy > 0 {
+			out = append(out, Reason{"no_room", y.busy()})
+		}
 	default:
 		out = append(out, Reason{"no_room", y.busy()})
+	}
+	if y.Dearer > 0 {
+		out = append(out, Reason{"patience", y.patience()})
 	}
 	for _, r := range y.Reserved {
 		out = append(out, Reason{"reserved", r.text(fit)})
@@ -236,6 +252,26 @@ func (y Why) Reasons() []Reason {
 		out = append(out, Reason{"turn", t.String() + " comes first: it has less of its share"})
 	}
 	return out
+}
+
+// patience says for which workers it waits.
+func (y Why) patience() string {
+	text := "it waits for a cheaper worker"
+	if y.Nodes > 1 {
+		text = "it waits for cheaper workers"
+	}
+	if y.Patience > 0 {
+		text += " until " + job.FormatClock(y.Patience, y.Now)
+	}
+	text += ", which its deadline allows"
+	if y.Busy == 0 {
+		return text
+	}
+	names := strings.Join(y.Best, ", ")
+	if more := y.Busy - len(y.Best); more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return text + ": " + names + verb(y.Busy, " is", " are") + " busy"
 }
 
 func (y Why) ahead() string {
@@ -361,7 +397,7 @@ func (y Why) busy() string {
 		}
 		add(y.NoOther, "has", "have", "too little free (needs "+strings.Join(others, "; ")+")")
 	}
-	return some(y.Busy, y.Busy+y.Open+y.reserved(), "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
+	return some(y.Busy, y.fitting(), "fitting worker") + verb(y.Busy, " is", " are") + " busy: " + strings.Join(parts, ", ")
 }
 
 // rivals names what a group is to be apart from.
