@@ -409,7 +409,7 @@ func (x *Index) explainApart(y *why.Why, c *class) {
 	}
 	spots := map[spot]bool{}
 	for _, w := range x.workerList {
-		if !c.admits(w) && couldRun(w, c) {
+		if !c.admits(w) && couldRun(w, c) && !x.spurns(c, w) {
 			spots[w.at(m.By)] = true
 		}
 	}

@@ -55,7 +55,7 @@ func (m *model) rivals(g *modelGroup) (list []why.Rival, more bool) {
 	}
 	for _, id := range m.ids() {
 		w := m.workers[id]
-		if !m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || w.Slots == 0 {
+		if !m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || w.Slots == 0 || m.spurns(w, g) {
 			continue
 		}
 		for _, a := range m.attempts {
