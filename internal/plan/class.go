@@ -32,8 +32,8 @@ type class struct {
 	later bool
 	// prefer is which workers it would rather have, nil for no preference.
 	prefer *preference
-	// near: each group has workers of its own that it would rather have than all others.
-	near bool
+	// homing: each group has workers of its own that it would rather have than all others.
+	homing bool
 	// looks is where the elements' like run, as far as they look at that; least is the fewest of those
 	// they are spread with near to any worker for them, or less, as far as they have heard of workers.
 	looks
@@ -102,7 +102,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.alike(g.companies()) && c.near == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.alike(g.companies()) && c.homing == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

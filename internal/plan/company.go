@@ -274,17 +274,10 @@ func (x *Index) fewest(c *class) int {
 }
 
 // dispersed is the worker with a free place for a group of a class that looks at its like: where the fewest
-// of them are, then the one that the group is near, then the one that it prefers, then the one with the most
-// free places; of those that gained room, or of all.
+// of them are, then the one that it prefers, then the one with the most free places; of those that gained
+// room, or of all.
 func (x *Index) dispersed(c *class, group uint32, gained bool) *worker {
-	s := search{x: x, class: c, group: group, prefers: x.prefers(c), least: x.fewest(c)}
-	if c.near {
-		for id := range workersOf(x.nears[group]) {
-			if w := x.workers[id]; w != nil && c.crowd(w) == s.least && x.couldTake(c, group, w, false) {
-				return w
-			}
-		}
-	}
+	s := search{x: x, class: c, prefers: x.prefers(c), least: x.fewest(c)}
 	all := !gained
 	for _, p := range c.shape.kind.profiles {
 		if x.admits(c, group, p) {
@@ -304,7 +297,6 @@ func (x *Index) dispersed(c *class, group uint32, gained bool) *worker {
 type search struct {
 	x       *Index
 	class   *class
-	group   uint32
 	prefers bool
 	least   int
 	found   candidate
@@ -316,13 +308,11 @@ type search struct {
 type candidate struct {
 	worker *worker
 	crowd  int
-	// distance is how many others the group would rather have.
-	distance int
-	worth    int64
+	worth  int64
 }
 
 func (a *candidate) before(b *candidate) bool {
-	return cmp.Or(cmp.Compare(a.crowd, b.crowd), cmp.Compare(a.distance, b.distance), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
+	return cmp.Or(cmp.Compare(a.crowd, b.crowd), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
 		cmp.Compare(a.worker.ID, b.worker.ID)) < 0
 }
 
@@ -341,7 +331,6 @@ func (s *search) among(p *profile, gained bool) {
 	}
 	of := func(i int32) candidate {
 		at := candidate{worker: p.workers[i], crowd: s.least}
-		at.distance = s.x.distance(s.class, s.group, at.worker)
 		if worth != nil {
 			at.worth = worth[i]
 		}

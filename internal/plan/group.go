@@ -65,7 +65,7 @@ func (x *Index) removeGroup(id uint32) {
 	x.letGo(id)
 	c.groups.Remove((*groupOrder)(x), at)
 	x.groups.Drop(id, c.form == lonely)
-	if c.near {
+	if c.homing {
 		delete(x.nears, id)
 	}
 	if at == 0 {

@@ -21,11 +21,11 @@ type classKey struct {
 	later   bool
 	prefer  *preference
 	looks   looks
-	near    bool
+	homing  bool
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks, c.near}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks, c.homing}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -43,7 +43,7 @@ func (x *Index) internClass(g *Group) *class {
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer, looks: key.looks, near: key.near,
+			prefer: key.prefer, looks: key.looks, homing: key.homing,
 		}
 		c.enlist()
 		x.wish(c)

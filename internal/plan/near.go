@@ -31,47 +31,30 @@ func workersOf(near string) func(yield func(id uint64) bool) {
 
 // bring notes what a group of a class is near.
 func (x *Index) bring(c *class, group uint32, near string) {
-	if c.near {
+	if c.homing {
 		x.nears[group] = near
 	}
 }
 
-// nearest is the first of the workers that a group of a class is near that has a free place for it, nil if
-// none has. One on which a place is kept for others is asked if beside says so.
-func (x *Index) nearest(c *class, group uint32, beside bool) *worker {
-	if !c.near {
-		return nil
+// nearer is the worker on which a group of a class is placed that could be placed on one: the first of those that it
+// is near that has a place for it, where no more of its company are than there, or else that one.
+func (x *Index) nearer(c *class, group uint32, than *worker) *worker {
+	if !c.homing {
+		return than
 	}
 	for id := range workersOf(x.nears[group]) {
-		if w := x.workers[id]; w != nil && x.couldTake(c, group, w, beside) {
+		w := x.workers[id]
+		if w == nil || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) || c.crowd(w) > c.crowd(than) {
+			continue
+		}
+		if !w.reserved && x.admits(c, group, w.profile) {
 			return w
 		}
-	}
-	return nil
-}
-
-// couldTake reports whether a worker has a free place for a group of a class, by all that is asked of it.
-func (x *Index) couldTake(c *class, group uint32, w *worker, beside bool) bool {
-	switch {
-	case w.reserved && !beside || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w):
-		return false
-	case w.reserved:
-		first, ok := x.mayTake(c, w, 1)
-		return ok && first == group
-	}
-	return x.admits(c, group, w.profile)
-}
-
-// distance is how many workers a group is rather near than one.
-func (x *Index) distance(c *class, group uint32, w *worker) (n int) {
-	if !c.near {
-		return 0
-	}
-	for id := range workersOf(x.nears[group]) {
-		if id == w.ID {
-			break
+		if w.reserved { // it may do beside what is kept there, if it is the first of its class
+			if first, ok := x.mayTake(c, w, 1); ok && first == group {
+				return w
+			}
 		}
-		n++
 	}
-	return n
+	return than
 }

@@ -299,15 +299,12 @@ func (x *Index) place(c *class) (*worker, uint32) {
 		}
 		return nil, 0
 	}
-	if w := x.nearest(c, c.groups[0], true); w != nil && !c.looks.any() {
-		return w, c.groups[0]
-	}
 	gained := c.waits() && !c.flow.spoiled()
 	if w := x.best(c, c.groups[0], gained); w != nil {
-		return w, c.groups[0]
+		return x.nearer(c, c.groups[0], w), c.groups[0]
 	}
 	if w, group := x.beside(c); w != nil {
-		return w, group
+		return x.nearer(c, group, w), group
 	}
 	return x.sooner(c, gained)
 }
@@ -331,9 +328,6 @@ func (x *Index) best(c *class, group uint32, gained bool) *worker {
 	}
 	if c.looks.any() {
 		return x.dispersed(c, group, gained)
-	}
-	if found = x.nearest(c, group, false); found != nil {
-		return found
 	}
 	if x.prefers(c) {
 		found, _ = x.preferred(c, group, gained, nil)
