@@ -38,8 +38,8 @@ type looks [sides]*company
 type company struct {
 	Company
 	side int
-	// counts is of all that were placed and have not gone, live how many these are, and spots by how
-	// many of them are there how many spots there are.
+	// counts is how many are in each spot, of those that were placed and have not gone; live is how many
+	// these are, and spots of how many spots each number above 0 is true.
 	counts  map[spot]int
 	live    int
 	spots   []int
@@ -182,8 +182,8 @@ func (x *Index) part(r *Run) {
 	}
 }
 
-// leaveSeat empties a seat. Those that wait for the spot are looked at again: they may have room where
-// no worker gained any. One that was alone on its worker leaves that with room gained.
+// leaveSeat empties a seat. Those that wait for a spot with a value are looked at again: they may have room
+// where no worker gained any. A worker gains room itself when what was on it goes.
 func (x *Index) leaveSeat(s *seat) {
 	m, at := s.company, s.spot
 	*s = seat{}

@@ -152,6 +152,16 @@ func TestApart(t *testing.T) {
 	c.ends(spread, "succeeded")
 	c.ends(apart, "succeeded")
 	l.noTwins()
+
+	const heavy = "run: sleep 3600\napart: {by: zone, key: heavy}\n" // one in each zone, whatever its job
+	first, second, third := c.submit(heavy), c.submit(heavy), c.submit(heavy)
+	await(t, "explain names what has the key", func() bool {
+		out := c.ok("explain", third)
+		return strings.Contains(out, "something of the key heavy runs") && strings.Contains(out, "job "+first+" on w") && strings.Contains(out, "job "+second+" on w")
+	})
+	for _, id := range []string{first, second, third} {
+		c.ok("cancel", id)
+	}
 }
 
 // TestNear: a task runs where the one did that it is near, though others have more room, also when the
