@@ -66,7 +66,7 @@ func formOf(g *Group) form {
 		return lonely
 	case g.Patient && g.Prefer != "": // who prefers nothing has nothing to wait for
 		return patient
-	case g.NoPrefetch, g.together() > 1, g.companies() != ([sides]Company{}), g.Near != "":
+	case g.NoPrefetch, g.together() > 1, g.looksAt(), g.Near != "":
 		return direct
 	}
 	return plain
@@ -102,7 +102,8 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.alike(g.companies()) && c.homing == (g.Near != "") && (c.band() == background) == g.Background && c.shape.Shape == g.Shape
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.are(&g.Apart, &g.Spread) && c.homing == (g.Near != "") &&
+		(c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
 // head is the first group of a class that has any.

@@ -11,7 +11,7 @@ import (
 )
 
 // Company is those that look at where others of them run: the elements of a task, or, with a Key, all
-// of a namespace whose tasks say that. Its zero value is none.
+// of a namespace whose tasks say that. Without By it is none.
 type Company struct {
 	Job        job.ID
 	Task       uint32
@@ -76,35 +76,41 @@ type spot struct {
 	value  string
 }
 
-// companies is what a group and its attempts are of.
-func (g *Group) companies() [sides]Company {
-	return [...]Company{sideApart: g.Apart, sideSpread: g.Spread}
+// looksAt reports whether the elements of a group look at others.
+func (g *Group) looksAt() bool { return g.Apart.By != "" || g.Spread.By != "" }
+
+// are reports whether a class is of certain companies.
+func (l *looks) are(apart, spread *Company) bool {
+	return l[sideApart].is(apart) && l[sideSpread].is(spread)
 }
 
-// alike reports whether a class is of certain companies.
-func (l *looks) alike(names [sides]Company) bool {
-	return l[sideApart].name() == names[sideApart] && l[sideSpread].name() == names[sideSpread]
+func (m *company) is(name *Company) bool {
+	if m == nil {
+		return name.By == ""
+	}
+	return m.Company == *name
 }
 
 func (l *looks) any() bool { return l[sideApart] != nil || l[sideSpread] != nil }
 
 // looksOf finds or makes companies.
-func (x *Index) looksOf(names [sides]Company) (l looks) {
-	for side, name := range names {
-		if name == (Company{}) {
-			continue
-		}
-		m := x.companies[side][name]
-		if m == nil {
-			m = &company{Company: name, side: side, counts: map[spot]int{}, chart: x.chartOf(name.By)}
-			if m.chart != nil {
-				m.chart.companies++
-			}
-			x.companies[side][name] = m
-		}
-		l[side] = m
+func (x *Index) looksOf(apart, spread *Company) looks {
+	return looks{sideApart: x.companyOf(sideApart, apart), sideSpread: x.companyOf(sideSpread, spread)}
+}
+
+func (x *Index) companyOf(side int, name *Company) *company {
+	if name.By == "" {
+		return nil
 	}
-	return l
+	m := x.companies[side][*name]
+	if m == nil {
+		m = &company{Company: *name, side: side, counts: map[spot]int{}, chart: x.chartOf(name.By)}
+		if m.chart != nil {
+			m.chart.companies++
+		}
+		x.companies[side][*name] = m
+	}
+	return m
 }
 
 // enlist says that a class is new.
@@ -158,8 +164,8 @@ func (w *worker) at(key string) spot {
 }
 
 // join counts an attempt in.
-func (x *Index) join(r *Run, names [sides]Company) {
-	for side, m := range x.looksOf(names) {
+func (x *Index) join(r *Run, apart, spread *Company) {
+	for side, m := range x.looksOf(apart, spread) {
 		if m != nil {
 			m.seat(r, side)
 		}

@@ -183,7 +183,7 @@ func (m *model) ahead(g *modelGroup) uint64 {
 	best, least := uint64(0), 1<<30
 	for _, id := range m.ids() {
 		w, u := m.workers[id], m.use(id, g.Shape)
-		if g.NoPrefetch || m.patient(g) || g.companies() != ([sides]Company{}) || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
+		if g.NoPrefetch || m.patient(g) || g.looksAt() || g.Near != "" || g.Nodes > 1 || g.ID.Alone || u.alone || u.same == 0 || u.prefetched >= w.Prefetch || m.bounded(g) ||
 			!m.suits(w, g.Shape) || !g.Shape.Resources.Fits(w.Capacity) || !u.used.Fits(w.Capacity) {
 			continue
 		}

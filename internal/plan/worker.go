@@ -180,7 +180,7 @@ func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began, job: a.Job,
 	}
 	w.runs = append(w.runs, r)
-	x.join(r, [...]Company{sideApart: a.Apart, sideSpread: a.Spread})
+	x.join(r, &a.Apart, &a.Spread)
 	x.background += zero(r.tier)
 	if a.Prefetch {
 		h.prefetched++
