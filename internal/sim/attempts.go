@@ -35,7 +35,9 @@ func (h *history) assigned(e core.AttemptAssigned) {
 	h.move(at, job.Pending, job.Assigned)
 	el.tries, el.fence = e.Attempt, e.Fence
 	el.started = el.started || spec.AtMostOnce // until it is known not to have
-	h.jobs[e.Job].tasks[e.Task].live++
+	t := &h.jobs[e.Job].tasks[e.Task]
+	t.live++
+	t.end = nil // of the last time, which the same batch may have told
 	a := &pastAttempt{place: at, number: e.Attempt, worker: e.Worker, batch: h.batches, prefetched: true, lease: time.Duration(e.Lease) * time.Millisecond, at: e.At, given: h.awake, moment: h.now, epoch: h.epoch, devices: e.Devices, needs: h.judgeNeeds(e, at)}
 	h.attempts[e.Fence], h.held[e.Fence] = a, a
 	h.workers[e.Worker].holds++
