@@ -187,7 +187,9 @@ func TestNear(t *testing.T) {
 		}
 	}
 	full := c.submit("tasks:" + prepare + "  hog: {needs: prepare, where: data, run: sleep 3600}\n  use: {needs: prepare, near: prepare, run: echo}\n")
-	await(t, "it runs although w1 has no room", func() bool { return len(c.attempts(full+".use")) == 1 && c.elements(full + ".use")[0].State == "succeeded" })
+	await(t, "it runs although w1 has no room", func() bool {
+		return len(c.attempts(full+".use")) == 1 && c.elements(full + ".use")[0].State == "succeeded"
+	})
 	ranOn(full, "use", "w2")
 	c.ok("cancel", full)
 	c.ends(full, "cancelled")

@@ -28,6 +28,10 @@ func Key(key string) (ours, form string) {
 		return "where", "where: [gpu, zone=b]"
 	case "locality", "datalocality", "podaffinity", "colocate", "colocation", "samenode", "stickiness":
 		return "near", "near: [extract], to run where extract ran if there is room"
+	case "antiaffinity", "podantiaffinity", "distincthosts", "distinctproperty":
+		return "apart", "apart: {by: worker, key: heavy-disk}, to run with nothing on the worker that says the same"
+	case "topologyspreadconstraints":
+		return "spread", "spread: {by: zone, key: web}"
 	case "matrix", "foreach", "withitems", "parallelism":
 		return "array", "array: {each: [a, b, c], throttle: 2}"
 	case "cwd", "workingdirectory", "workingdir", "chdir", "dir":
