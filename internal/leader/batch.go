@@ -127,8 +127,8 @@ func (p *loop) release(b *batch) {
 	tell := func(n int) {
 		for ; told < n; told++ {
 			h := &b.answers[told]
-			if h.to.view != nil && h.err == nil && !holds {
-				h.err = pastLease()
+			if !holds && h.err == nil && h.to.fromState(b) {
+				h.answer = answer{err: pastLease()}
 			}
 			if w, ok := h.reply.(core.Welcomed); ok {
 				p.outbox.Opened(w.Worker, w.Session)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,33 @@ import (
 )
 
 const plain = `run: "true"`
+
+// TestPastTheLease: a leader that can't tell whether it leads still says nothing of what is so, neither
+// to who reads nor to who asks for what it has done already. What it has to append the journal judges.
+func TestPastTheLease(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		var holds atomic.Bool
+		holds.Store(true)
+		r.settings.Holds = holds.Load
+		r.run()
+		pause := func(paused bool) core.Command {
+			return core.PutQueue{Namespace: core.DefaultName, Name: core.DefaultName, Paused: &paused}
+		}
+		r.do(pause(true))
+		r.do(pause(true))
+		holds.Store(false)
+		if a := <-r.start(pause(true)); job.CodeOf(a.err) != job.Unavailable || a.reply != nil {
+			t.Errorf("what is so already is answered with %v, %v", a.reply, a.err)
+		}
+		if err := <-r.look(func(*core.State) {}); job.CodeOf(err) != job.Unavailable {
+			t.Errorf("a read is answered: %v", err)
+		}
+		r.do(pause(false))
+		holds.Store(true)
+		r.do(pause(false))
+		r.end()
+	})
+}
 
 // TestNothingLeavesBeforeItIsDurable holds an append back: the answer, a read that saw
 // it, the mail and the notices of it must wait, and what is decided meanwhile goes

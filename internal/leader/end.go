@@ -51,7 +51,7 @@ func (p *loop) windDown() error {
 	}
 }
 
-// pastLease refuses a read while another server may lead.
+// pastLease refuses to say what is so while another server may lead.
 func pastLease() error {
 	return &job.Error{Code: job.Unavailable, Message: "this server can't tell whether it leads still, since it has not reached the database for too long; try again"}
 }

@@ -45,6 +45,13 @@ type request struct {
 	weight  int         // bytes that it keeps in memory while it waits, counted for submits
 }
 
+// fromState reports whether the answer to somebody's request says what the state is, and nothing that the
+// journal has taken in bears out that the server led when it was given: a read, or a change in a batch
+// without an event, of what is so already.
+func (r *request) fromState(b *batch) bool {
+	return r.view != nil || b.empty() && laneOf(r.command) != laneResult
+}
+
 type answer struct {
 	reply any
 	err   error

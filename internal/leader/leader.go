@@ -58,8 +58,8 @@ type Settings struct {
 	// Clock is what the leader goes by, the machine's if nil.
 	Clock *Clock
 	// Holds says, where several servers share a store, whether this one's lease is certain
-	// to last still: while it is not, nobody is shown the state, since another server may
-	// lead by now. It must be quick. Nil is a leader that has no rivals.
+	// to last still: while it is not, nobody is shown the state, or told that what is asked for
+	// is so already, since another server may lead by now. It must be quick. Nil is a leader that has no rivals.
 	Holds func() bool
 }
 

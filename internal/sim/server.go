@@ -40,6 +40,7 @@ type request struct {
 	command core.Command
 	view    func(*core.State)
 	done    func(reply any, err error)
+	lane    int
 }
 
 // server is a server: its process when there is one, and what is left of it when there is
@@ -321,6 +322,7 @@ func (s *server) gone() {
 // put queues a request, if there is anybody to take it.
 func (s *server) put(lane int, r *request) {
 	if s.up && s.ready && !s.part.resigned {
+		r.lane = lane
 		s.lanes[lane] = append(s.lanes[lane], r)
 		s.wake()
 	}
@@ -419,10 +421,15 @@ func (s *server) next(last int) *request {
 func (s *server) serve(r *request, now int64) {
 	var reply any
 	var err error
+	within := s.forming
 	answer := func() {
-		if r.view != nil && !s.holds() {
+		switch {
+		case s.holds() || err != nil:
+		case r.view != nil:
 			s.w.count("read past the lease is refused")
 			return
+		case len(within.events) == 0 && r.lane != laneResult && s.w.opt.Bug != BugReplyEarly: // it says what is so, and another may lead
+			reply, err = nil, &job.Error{Code: job.Unavailable, Message: "another server may lead"}
 		}
 		if r.view != nil {
 			s.judgeRight("answers a read")
