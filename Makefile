@@ -112,7 +112,7 @@ bench: ## measure Reeve and its peers on this machine, into docs/performance.md 
 
 .PHONY: bench-plan
 bench-plan: ## measure the decision loop alone, on one processor (nothing else should run)
-	go test ./internal/plan -run '^$$' -bench 'Place|Vain|Step' -cpu 1 -timeout 0
+	go test ./internal/plan -run '^$$' -bench 'Place|Vain|Step|Dispersed|Near' -cpu 1 -timeout 0
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
