@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/classic"
@@ -36,15 +37,27 @@ type policy struct {
 }
 
 func parsePolicies(texts []string) (out []policy, err error) {
+	names, _ := classic.Presets()
+	names = append(names, ours, recorded)
 	for _, text := range texts {
 		p := policy{name: text}
+		first, rest, _ := strings.Cut(text, ",")
+		for part := range strings.SplitSeq(rest, ",") {
+			if slices.Contains(names, part) {
+				return nil, fmt.Errorf("--policy %s: %s is a policy of its own; to compare several give --policy for each", text, part)
+			}
+		}
 		if settings, is := strings.CutPrefix(text, ours+","); is {
 			if p.served, err = parseServed(settings); err != nil {
 				return nil, fmt.Errorf("--policy %s: %w", text, err)
 			}
 		} else if text != ours && text != recorded {
 			c, err := classic.Parse(text)
-			if err != nil {
+			switch {
+			case err == nil:
+			case slices.Contains(names, first) || strings.Contains(first, "="):
+				return nil, fmt.Errorf("--policy %s: %w", text, err)
+			default:
 				return nil, fmt.Errorf("--policy %s: %w; and %s and %s", text, err, ours, recorded)
 			}
 			p.classic = &c
