@@ -14,7 +14,9 @@ func TestForecast(t *testing.T) {
 	if r := run(t, c.dir, c.env, "", "upgrade", "--finalize"); r.code != 0 {
 		t.Fatalf("upgrade: exit %d, %s", r.code, r.err)
 	}
-	const file = "name: hourly\ntasks: {load: {array: 0-19, run: sleep 0.05, resources: {memory: 4Gi, cpu: 0.1}}, report: {needs: load, run: exit 1}}\n"
+	// Half of the elements take four times as long as the others, so that there is a range
+	// to show however evenly the machine runs them.
+	const file = "name: hourly\ntasks: {load: {array: 0-19, run: 'sleep 0.$((REEVE_ARRAY_INDEX % 2 * 3 + 1))', resources: {memory: 4Gi, cpu: 0.1}}, report: {needs: load, run: exit 1}}\n"
 	if r := run(t, c.dir, c.env, file, "submit", "--wait", "-"); r.code != 1 {
 		t.Fatalf("submit: exit %d, %s", r.code, r.err)
 	}
@@ -40,7 +42,7 @@ func TestForecast(t *testing.T) {
 		t.Fatal(err)
 	}
 	load, report := j.Tasks[0].Forecast, j.Tasks[1].Forecast
-	if load == nil || load.Runs != 20 || load.RunMs < 50 || load.MemoryRuns != 20 || load.MemoryAdvice == "" {
+	if load == nil || load.Runs != 20 || load.RunMs < 100 || load.MemoryRuns != 20 || load.MemoryAdvice == "" {
 		t.Errorf("the forecast of load: %+v", load)
 	}
 	if report == nil || report.Runs != 0 || report.RunMs != 0 || report.MemoryRuns != 1 {
