@@ -200,6 +200,8 @@ func (s *State) hold(a *attempt, w *worker, now int64) {
 	s.keepApart(a)
 	if !a.prefetched {
 		w.occupy(a)
+	} else {
+		a.job.queue.ahead.note(s.standing(a.job, a.task))
 	}
 	j := a.job
 	a.run = s.plan.Take(w.id, plan.Attempt{

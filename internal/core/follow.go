@@ -25,6 +25,9 @@ type worklist struct {
 	rivals []limit.Group
 	// ahead is what was sent ahead and may not come first any more.
 	ahead []overtaken
+	// comers is jobs that may come before what was sent ahead, crowds the queues of more.
+	comers []job.ID
+	crowds []*queue
 	// again is the first of the jobs that are all to be looked at again, 0 for none.
 	again job.ID
 	// at is the job that is being looked at.
@@ -82,8 +85,9 @@ func (w *worklist) stopped(e AttemptsStopped) { w.stops = append(w.stops, stoppi
 func (s *State) Forget() { s.follow = worklist{} }
 
 // Unsettled reports whether Place has left something for Follow to look at: who is given
-// a slot may be in the way of a job that cancels for it.
-func (s *State) Unsettled() bool { return len(s.follow.rivals) > 0 }
+// a slot may be in the way of a job that cancels for it, and what was sent ahead in that of one that
+// has found no place.
+func (s *State) Unsettled() bool { return len(s.follow.rivals) > 0 || len(s.follow.ahead) > 0 }
 
 // Bounds of one call of Follow: what a large array, a job of many tasks or one that many
 // wait for entails is decided in slices. What is decided at once for one task or one job

@@ -307,13 +307,26 @@ func (l *lab) report(w *hand, r link.Report) {
 
 // submit submits a job file, one job per item.
 func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
-	file, err := jobfile.Parse("", []byte(text))
+	c, err := l.asks(text, change)
 	if err != nil {
 		return nil, err
 	}
-	params, err := jobfile.BindParams(file.Spec, nil)
+	reply, err := l.turn(c)
 	if err != nil {
 		return nil, err
+	}
+	return reply.([]Submitted), nil
+}
+
+// asks is the command that submits a job file, one job per item.
+func (l *lab) asks(text string, change func(*Submit)) (Submit, error) {
+	file, err := jobfile.Parse("", []byte(text))
+	if err != nil {
+		return Submit{}, err
+	}
+	params, err := jobfile.BindParams(file.Spec, nil)
+	if err != nil {
+		return Submit{}, err
 	}
 	c := Submit{
 		Namespace: cmp.Or(file.Namespace, DefaultName), Spec: file.Spec, Hash: file.Hash, Canonical: file.Canonical, By: "anna",
@@ -326,11 +339,7 @@ func (l *lab) submit(text string, change func(*Submit)) ([]Submitted, error) {
 		copy(c.Items[i].UID[:], fmt.Sprintf("%d.%d", l.seed, i))
 		c.Items[i].Payload = payloadOf(c.Items[i].UID)
 	}
-	reply, err := l.turn(c)
-	if err != nil {
-		return nil, err
-	}
-	return reply.([]Submitted), nil
+	return c, nil
 }
 
 // payloadOf is the payload that a job is given: none, an empty one, one like others' or its own.

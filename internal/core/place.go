@@ -36,6 +36,7 @@ func (s *State) Place(now int64, most int) Decision {
 			s.recall(&d, most)
 			s.clear(&d, now, most)
 			s.makeRoom(&d, now, most)
+			s.callBack(now)
 			break
 		}
 		placed := s.check(p, now)

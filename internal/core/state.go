@@ -123,6 +123,7 @@ type queue struct {
 	opens int64
 	// front is the highest that a job was put to the front with.
 	front int64
+	ahead sentAhead
 }
 
 type spec struct {

@@ -97,6 +97,8 @@ type overtaken struct {
 	pool   string
 	job    job.ID
 	worker int // the place of the first worker that is to be looked at
+	// came: the job did just now, so that only what is of use to it is asked back.
+	came bool
 }
 
 func (w *worklist) overtaken(o overtaken) { w.ahead = append(w.ahead, o) }
@@ -115,7 +117,13 @@ func (s *State) followOvertaken(d *Decision, o overtaken) {
 		if !a.prefetched || a.recalled || a.stop.Kind != job.CauseNone || o.pool == "" && a.job.queue != o.queue {
 			return false
 		}
+		if o.came {
+			return a.job != j && waits && s.overtakes(j, score, a) && s.gives(j, a)
+		}
 		return j == nil || a.job == j || waits && s.overtakes(j, score, a)
+	}
+	if o.came && o.worker == 0 {
+		o.queue.ahead.any = false // it is found anew
 	}
 	for seen := 0; o.worker < len(s.workerIDs); o.worker++ {
 		if seen > sliceElements || len(d.Events) >= sliceEvents {
@@ -132,6 +140,8 @@ func (s *State) followOvertaken(d *Decision, o overtaken) {
 			if back(a) {
 				fences = append(fences, a.fence)
 				d.Events = append(d.Events, AttemptRecalled{Fence: a.fence})
+			} else if o.came && a.job.queue == o.queue && a.prefetched && !a.recalled && !s.brief(a) {
+				o.queue.ahead.note(s.standing(a.job, a.task))
 			}
 		}
 		if fences != nil {
