@@ -167,4 +167,3 @@ func (s *State) gives(j *jobState, a *attempt) bool {
 	}
 	return false
 }
-

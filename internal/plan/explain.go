@@ -117,7 +117,7 @@ func (x *Index) explainOrder(y *why.Why, c *class, r *pile.Record, now int64) {
 func (x *Index) before(n *node, most int, now int64) []*node {
 	var first []*node
 	for _, kid := range n.up.kids {
-		if kid == nil || kid == n || !kid.open() || !kid.busy() || !x.precedes(kid, n, now) {
+		if kid == nil || kid == n || kid.closed() || !kid.busy() || !x.precedes(kid, n, now) {
 			continue
 		}
 		at := len(first)
@@ -272,21 +272,30 @@ func needOf(s *shape) why.Need {
 // lacking counts what a busy worker has too little of.
 func lacking(y *why.Why, w *worker, c *class) {
 	need, free := c.shape.need, w.free
+	var left job.Resources // of what it has too little of
 	if need[cpuColumn] > free[cpuColumn] {
 		y.NoCPU++
+		left.CPU = free[cpuColumn]
 	}
 	if need[memoryColumn] > free[memoryColumn] {
 		y.NoMemory++
+		left.Memory = free[memoryColumn]
 	}
+	other := false
 	for i := otherColumn; i < len(need); i++ {
-		if need[i] > free[i] {
-			y.NoOther++
-			break
-		}
+		other = other || need[i] > free[i]
 	}
-	left, has := job.Resources{CPU: free[cpuColumn], Memory: free[memoryColumn]}, w.Capacity.Minus(w.taken())
-	for name := range y.Need.Resources.Other.All {
-		left.Other = left.Other.Set(name, has.Other.Get(name))
+	if other {
+		y.NoOther++
+	}
+	has := w.Capacity.Minus(w.taken())
+	for name, n := range y.Need.Resources.Other.All {
+		if free := has.Other.Get(name); n > free {
+			left.Other = left.Other.Set(name, free)
+			if !slices.Contains(y.Lacking, name) {
+				y.Lacking = append(y.Lacking, name)
+			}
+		}
 	}
 	raise(&y.MostFree, &y.MostFreeBy, left, &w.Overcommit)
 }

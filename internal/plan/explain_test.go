@@ -123,6 +123,45 @@ var explanations = []struct {
 		x.SetWorker(host(2, 1))
 		return ready(x, needing(4000, 8<<30))
 	}},
+	{"one has the one device, one the other", func(x *Index) GroupID {
+		for id, name := range []string{"gpu", "licence"} {
+			w := host(uint64(id+1), 4)
+			w.Capacity.Other = w.Capacity.Other.Set(name, 1)
+			x.SetWorker(w)
+		}
+		s := cpu1
+		s.Resources.Other = s.Resources.Other.Set("gpu", 1).Set("licence", 1)
+		return ready(x, s)
+	}},
+	{"each lacks something else", func(x *Index) GroupID {
+		for id := range uint64(3) {
+			w := host(id+1, 4)
+			w.Capacity.Other = w.Capacity.Other.Set("gpu", 2).Set("licence", 2)
+			x.SetWorker(w)
+		}
+		takes := func(worker uint64, cpu int64, name string) {
+			s := needing(cpu, 0)
+			if name != "" {
+				s.Resources.Other = s.Resources.Other.Set(name, 2)
+			}
+			taken(x, worker, s, false, false)
+		}
+		takes(1, 3500, "")
+		takes(2, 100, "licence")
+		takes(3, 4000, "licence")
+		s := cpu1
+		s.Resources.Other = s.Resources.Other.Set("gpu", 1).Set("licence", 1)
+		return ready(x, s)
+	}},
+	{"another user comes first, in a queue at its limit", func(x *Index) GroupID {
+		x.SetQueue("default", "default", job.QueuePolicy{Order: job.ByShare, Limit: job.Limit{Running: 1}})
+		x.SetWorker(host(1, 4))
+		x.Take(1, Attempt{Shape: cpu1, Namespace: "default", Queue: "default", User: "anna"}, 0)
+		for i, user := range []string{"anna", "bert"} {
+			x.SetGroup(Group{ID: task(job.ID(i + 1)), Namespace: "default", Queue: "default", User: user, Shape: cpu1}, 1)
+		}
+		return task(1)
+	}},
 	{"no slots at all", func(x *Index) GroupID {
 		w := host(1, 0)
 		w.Capacity.CPU = 9000

@@ -96,18 +96,17 @@ func (m *model) explainWorker(y *why.Why, g *modelGroup, w *Worker) {
 		default:
 			if need.CPU > room.CPU {
 				y.NoCPU++
+				y.MostFree.CPU = max(y.MostFree.CPU, room.CPU)
 			}
 			if need.Memory > room.Memory {
 				y.NoMemory++
+				y.MostFree.Memory = max(y.MostFree.Memory, room.Memory)
 			}
-			gpu := need.Other.Get("gpu")
-			if gpu > room.Other.Get("gpu") {
+			if need.Other.Get("gpu") > room.Other.Get("gpu") {
 				y.NoOther++
-			}
-			if gpu > 0 {
+				y.Lacking = []string{"gpu"}
 				y.MostFree.Other = y.MostFree.Other.Set("gpu", max(room.Other.Get("gpu"), y.MostFree.Other.Get("gpu")))
 			}
-			y.MostFree.CPU, y.MostFree.Memory = max(y.MostFree.CPU, room.CPU), max(y.MostFree.Memory, room.Memory)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,9 +55,10 @@ type Why struct {
 	Apart, ApartKey string
 	Rivals          []Rival
 	RivalsMore      bool
-	// MostFree is the most of each amount that a busy worker with a free slot has
-	// free; the two may be of different workers.
+	// MostFree is the most of each amount that is free on a busy worker with a free slot that has too
+	// little of it. Lacking is the names of what some has too little of, beside the two.
 	MostFree job.Resources
+	Lacking  []string
 	// Leaving is how many attempts make room on the worker LeavingOn, so that it will fit there.
 	Leaving   int
 	LeavingOn string
@@ -390,6 +392,9 @@ func (y Why) busy() string {
 	if y.NoOther > 0 {
 		var others []string
 		for name, n := range need.Other.All {
+			if !slices.Contains(y.Lacking, name) {
+				continue
+			}
 			others = append(others, fmt.Sprintf("%s %s, the most free is %s%s", Amount(name, n), name, Amount(name, max(0, y.MostFree.Other.Get(name))), by(y.MostFreeBy, name)))
 		}
 		if others == nil {
@@ -476,10 +481,25 @@ func (y Why) short() string {
 		}
 	}
 	if parts == nil {
-		return fmt.Sprintf("needs a slot, %s cpu and %s of memory in one worker",
-			job.FormatCPU(need.CPU), job.FormatSize(need.Memory))
+		return "needs " + all(need) + " in one worker"
 	}
 	return strings.Join(parts, " and ")
+}
+
+// all lists what is needed.
+func all(need job.Resources) string {
+	parts := []string{job.FormatCPU(need.CPU) + " cpu"}
+	if need.Memory > 0 {
+		parts = append(parts, job.FormatSize(need.Memory)+" of memory")
+	}
+	for name, n := range need.Other.All {
+		parts = append(parts, Amount(name, n)+" "+name)
+	}
+	last := len(parts) - 1
+	if last == 0 {
+		return "a slot and " + parts[0]
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
 // by says that an amount is as much as it is by an over-commit.
