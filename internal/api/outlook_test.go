@@ -126,6 +126,42 @@ func TestExplainWideGraph(t *testing.T) {
 	}
 }
 
+// TestPlanOfKeys: a plan says of a concurrency key what comes true: whom a job would wait for, or cancel.
+func TestPlanOfKeys(t *testing.T) {
+	r, c := raised(t)
+	r.join(c, "w1", 8)
+	for _, text := range []string{
+		"run: x\nconcurrency: dep\n", "run: x\nconcurrency: dep\n", "run: x\nconcurrency: {key: often, rate: 1/h}\n",
+		"run: x\nconcurrency: {key: some, rate: 100/s}\n",
+	} {
+		r.submit(c, text)
+	}
+	for _, test := range []struct{ file, verdict, summary, reason string }{
+		{"run: x\nconcurrency: dep\n", "waits", "it would wait, and nobody knows for how long", "concurrency key dep is held by job 1 (1 of 1); 1 waits for it"},
+		{"run: x\nconcurrency: {key: dep, limit: 2}\n", "starts", "it would start at once", ""},
+		{"run: x\nconcurrency: {key: dep, conflict: cancel}\n", "starts", "it would start at once; it would cancel job 1 to have concurrency key dep", ""},
+		{"run: x\nconcurrency: {key: dep, conflict: cancel, limit: 2}\n", "starts", "it would start at once", ""},
+		{"run: x\nconcurrency: {key: dep, conflict: refuse}\n", "refused", `the submit would be refused: concurrency key "dep" is taken: job 1 holds it, and 2 unfinished jobs name it, of which 1 may run; it is free when fewer do`, ""},
+		{"run: x\nconcurrency: {key: often, rate: 1/h}\n", "waits", "it would wait, and nobody knows for how long", "concurrency key often may start 1 in an hour; the next in 1h"},
+		{"run: x\nconcurrency: {key: often}\n", "waits", "it would wait, and nobody knows for how long", "concurrency key often is held by job 3 (1 of 1)"},
+		{"run: x\nconcurrency: {key: free, conflict: cancel}\n", "starts", "it would start at once", ""},
+	} {
+		p := do(t, c.jobs.Plan, &reevev1.PlanRequest{Submit: &reevev1.SubmitRequest{Source: &reevev1.SubmitRequest_File{File: test.file}}})
+		if p.GetVerdict() != test.verdict || p.GetSummary() != test.summary {
+			t.Errorf("%s is %s: %s; want %s: %s", test.file, p.GetVerdict(), p.GetSummary(), test.verdict, test.summary)
+		}
+		said := ""
+		for _, task := range p.GetTasks() {
+			for _, reason := range task.GetReasons() {
+				said += reason.GetText()
+			}
+		}
+		if !strings.HasPrefix(said, test.reason) || test.reason == "" && said != "" {
+			t.Errorf("%s: %q; want %q", test.file, said, test.reason)
+		}
+	}
+}
+
 // TestPlanVerdicts: what a plan says of submits that would wait for ever, or be refused.
 func TestPlanVerdicts(t *testing.T) {
 	r, c := raised(t)
@@ -151,6 +187,11 @@ func TestPlanVerdicts(t *testing.T) {
 		{"", "run: x\nwhere: zone=b\n", "never", "it could never start as the cluster is: task main: the only worker lacks a label it asks for: zone=b"},
 		{"", "run: x\nqueue: narrow\nresources: {cpu: 2}\n", "never", "it could never start as the cluster is: task main: queue narrow may use 1 cpu at most, and it needs 2: it starts when the limit is raised"},
 		{"", "run: x\nqueue: night\n", "waits", "it would wait, and nobody knows for how long"},
+		{"", "run: x\nwhere: zone=b\nresources: {cpu: 3}\nqueue: narrow\n", "never", "it could never start as the cluster is: task main: queue narrow may use 1 cpu at most, and it needs 3: it starts when the limit is raised; the only worker lacks a label it asks for: zone=b"},
+		{"", "run: x\neither: [{cpu: 3}, {gpu: 1}]\n", "never", "it could never start as the cluster is: task main: with cpu=3: the only worker is too small: needs 3 cpu, the largest has 2; " +
+			"with cpu=1,gpu=1: the only worker is too small: needs 1 gpu, the largest has 0"},
+		{"", "run: x\ndeadline: 2020-01-01T00:00:00Z\n", "never", "it would end at once: deadline passed"},
+		{"", "run: x\nstart_before: 2020-01-01T00:00:00Z\n", "never", "it would end at once: .*"},
 		{"", "run: x\nqueue: gpu\n", "refused", `the submit would be refused: queue "gpu" does not exist in namespace default; known: default, narrow, night`},
 		{"nowhere", "run: x\n", "refused", `the submit would be refused: namespace "nowhere" does not exist; known: default, full`},
 		{"full", "array: 0-3\nrun: x\n", "refused", "the submit would be refused: a submit of 4 elements; in namespace full at most 2 may wait: submit fewer at a time"},

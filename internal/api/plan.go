@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -41,8 +43,25 @@ func (s *jobs) Plan(ctx context.Context, req *connect.Request[reevev1.PlanReques
 		if err := s.foretell(ctx, out, c, asked); err != nil {
 			return nil, err
 		}
+		if asked.Cancels != nil {
+			out.Summary += "; it would cancel " + jobNames(asked.Cancels) + " to have concurrency key " + asked.Key
+		}
 	}
 	return connect.NewResponse(out), nil
+}
+
+// jobNames names a few jobs: job 4217, job 4218 and 3 more.
+func jobNames(ids []job.ID) string {
+	const most = 3
+	var names []string
+	for _, id := range ids[:min(len(ids), most)] {
+		names = append(names, "job "+id.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(ids) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // foretell adds what would happen to a job, and by it.

@@ -117,6 +117,9 @@ func (a *admission) conflict(name limit.Name, most int64) error {
 			who = fmt.Sprintf("job %d waits for it", first[0].Job)
 		}
 	}
+	if taken > most {
+		return fmt.Errorf("concurrency key %q is taken: %s, and %d unfinished jobs name it, of which %d may run; it is free when fewer do", name.Key, who, taken, most)
+	}
 	return fmt.Errorf("concurrency key %q is taken: %s (%d of %d); it is free when that has ended", name.Key, who, taken, most)
 }
 

@@ -96,4 +96,4 @@ func rateWords(r job.Rate) string {
 	return fmt.Sprintf("%d in %s", r.Count, per)
 }
 
-func span(ms int64) string { return job.FormatDuration(time.Duration(ms) * time.Millisecond) }
+func span(ms int64) string { return job.FormatAbout(ms) }

@@ -18,6 +18,9 @@ type Asked struct {
 	Existing job.ID
 	// Doomed is why it would end at once.
 	Doomed job.Cause
+	// Cancels is jobs that it would cancel to have their slots of a concurrency key.
+	Cancels []job.ID
+	Key     string
 }
 
 // WhatIf says what would be decided if a submit of one job were a command now: what it would be
@@ -35,6 +38,13 @@ func (s *State) WhatIf(in Input, c Submit) (Asked, error) {
 		switch e := e.(type) {
 		case JobSubmitted:
 			out.Job = s.asked(&e, c.Spec)
+			out.Key, out.Cancels = s.supersedes(&e, c.Spec)
+			switch { // as soon as it is there, Tick would see to that
+			case e.Deadline > 0 && e.Deadline <= in.Now:
+				out.Doomed = job.Cause{Kind: job.CauseDeadline}
+			case e.StartBefore > 0 && e.StartBefore <= in.Now:
+				out.Doomed = job.Cause{Kind: job.CauseWindow}
+			}
 		case CancelRequested:
 			if e.Job == out.Job.ID {
 				out.Doomed = e.Cause
@@ -73,7 +83,7 @@ func (s *State) asked(e *JobSubmitted, spec *job.Spec) forecast.Job {
 		}
 		for _, key := range e.Keys {
 			if of := j.concurrency(key.Task); key.Task == NoTask || key.Task == uint32(i) {
-				one.Blocked = append(one.Blocked, s.keyTaken(limit.Name{Namespace: e.Namespace, Key: key.Key, Each: key.Task != NoTask}, of)...)
+				one.Blocked = append(one.Blocked, s.keyTaken(limit.Name{Namespace: e.Namespace, Key: key.Key, Each: key.Task != NoTask}, of, e.At)...)
 			}
 		}
 		if e.Held {
@@ -93,19 +103,59 @@ func (s *State) asked(e *JobSubmitted, spec *job.Spec) forecast.Job {
 	return out
 }
 
+// supersedes is the jobs that a job would cancel that takes their slots of a key, and the key.
+func (s *State) supersedes(e *JobSubmitted, spec *job.Spec) (key string, out []job.ID) {
+	c := spec.Concurrency
+	if c == nil || c.Conflict != job.ConflictCancel {
+		return "", nil
+	}
+	for _, k := range e.Keys {
+		of := s.limits.Find(limit.Name{Namespace: e.Namespace, Key: k.Key})
+		if k.Task != NoTask || of == nil {
+			continue
+		}
+		key = k.Key
+		need := of.Held() + 1 - c.Limit
+		for _, o := range of.Owners(int(of.Held())) {
+			switch h := s.jobs.get(o.Job); {
+			case need <= 0:
+			case h.stop.Kind != job.CauseNone: // it goes anyway
+				need--
+			default:
+				out = append(out, o.Job)
+				need--
+			}
+		}
+	}
+	return key, out
+}
+
 // keyTaken says that a key can't be had now, nothing if it can. One that cancels what holds it
-// gets it.
-func (s *State) keyTaken(name limit.Name, c *job.Concurrency) []why.Reason {
+// gets it. Who waits for it before is in the way only where as many look for a place as may, since others may keep to
+// a lower limit, or have no place.
+func (s *State) keyTaken(name limit.Name, c *job.Concurrency, now int64) []why.Reason {
 	k := s.limits.Find(name)
-	if k == nil || c.Conflict == job.ConflictCancel || k.Held() < c.Limit && k.Waiting() == 0 {
+	if k == nil || c.Conflict == job.ConflictCancel {
 		return nil
 	}
-	text := fmt.Sprintf("concurrency key %s", name.Key)
-	if k.Held() >= c.Limit {
-		text += fmt.Sprintf(" is held by %s (%d of %d)", s.holders(k), k.Held(), c.Limit)
-	}
+	what, kind := "concurrency key "+name.Key, "concurrency"
+	waiting := ""
 	if n := k.Waiting(); n > 0 {
-		text += fmt.Sprintf("; %s for it before", plural(int(n), "waits", "wait"))
+		waiting = fmt.Sprintf("; %s for it", plural(int(n), "waits", "wait"))
 	}
-	return []why.Reason{{Kind: "concurrency", Text: text}}
+	rate, text := rateOf(c), ""
+	next := k.Meter().Next(rate, now)
+	switch first := k.Queue(1); {
+	case len(first) > 0 && first[0].Cancels:
+		text = fmt.Sprintf("job %d cancels what holds %s, and goes before it", first[0].Job, what)
+	case c.Limit > 0 && k.Held() >= c.Limit:
+		text = fmt.Sprintf("%s is held by %s (%d of %d)%s", what, s.holders(k), k.Held(), c.Limit, waiting)
+	case next > now:
+		kind, text = "rate", fmt.Sprintf("%s may start %s; the next in %s%s", what, rateWords(rate), span(next-now), waiting)
+	case k.Waiting() >= limit.Window:
+		text = fmt.Sprintf("the first %d that wait for %s look for a place on a worker%s", limit.Window, what, waiting)
+	default:
+		return nil
+	}
+	return []why.Reason{{Kind: kind, Text: text}}
 }

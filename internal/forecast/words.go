@@ -3,6 +3,7 @@ package forecast
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
@@ -121,7 +122,7 @@ func (e *Effect) Summary(now int64) string {
 	if e.Verdict == Never {
 		for _, t := range e.Tasks {
 			if t.Never {
-				return fmt.Sprintf("it could never start as the cluster is: task %s: %s", t.Name, t.Reasons[len(t.Reasons)-1].Text)
+				return fmt.Sprintf("it could never start as the cluster is: task %s: %s", t.Name, gist(t.Reasons))
 			}
 		}
 	}
@@ -147,4 +148,18 @@ func (e *Effect) Summary(now int64) string {
 		text += ", at the earliest"
 	}
 	return text
+}
+
+// gist is all that keeps a task from ever starting, without what says no more than that something does.
+func gist(reasons []why.Reason) string {
+	var parts []string
+	for _, r := range reasons {
+		if !strings.HasSuffix(r.Text, why.NoneCan) {
+			parts = append(parts, r.Text)
+		}
+	}
+	if parts == nil {
+		return reasons[0].Text
+	}
+	return strings.Join(parts, "; ")
 }

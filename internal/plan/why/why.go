@@ -161,6 +161,9 @@ func (r Reserved) text(fit int) string {
 	return fmt.Sprintf("%s kept for reservation %s from %s, and nobody knows that it ends before", workers, r.Name, job.FormatClock(r.From, r.Now))
 }
 
+// NoneCan says that there is no worker for a group, while what else is said of workers says why.
+const NoneCan = "no worker can run it now"
+
 // Reason is one thing that keeps a group waiting.
 type Reason struct {
 	// Kind is a stable word: namespace_paused, queue_paused, limit, no_worker, no_room, patience, reserved,
@@ -210,7 +213,7 @@ func (y Why) Reasons() []Reason {
 	fit := y.fitting()
 	switch {
 	case fit == 0:
-		out = append(out, Reason{"no_worker", "no worker can run it now"})
+		out = append(out, Reason{"no_worker", NoneCan})
 	case y.Nodes > fit:
 		out = append(out, Reason{"no_worker", fmt.Sprintf("it needs %d workers at once; %d could run it now", y.Nodes, fit)})
 	case y.Open > 0 && y.Open >= y.Nodes:
