@@ -100,6 +100,29 @@ func TestExplainLooksAhead(t *testing.T) {
 	}
 }
 
+// TestExplainIsOfNow: a forecast is waited for, and what came meanwhile is said.
+func TestExplainIsOfNow(t *testing.T) {
+	r := newRig(t)
+	c := r.as(r.admin)
+	r.join(c, "w1", 4)
+	r.submit(c, "run: x\nresources: {cpu: 4}\ntimeout: 1h\n")
+	waits := r.submit(c, "run: x\nresources: {cpu: 4}\n")
+	do(t, c.jobs.Explain, &reevev1.ExplainRequest{Ref: waits}) // the next forecast is a second from now
+	said := make(chan map[string]string)
+	go func() {
+		resp, err := c.jobs.Explain(t.Context(), connect.NewRequest(&reevev1.ExplainRequest{Ref: waits}))
+		if err != nil {
+			t.Error(err)
+		}
+		said <- texts(resp.Msg.GetTasks()[0].GetReasons())
+	}()
+	do(t, c.jobs.Get, &reevev1.GetRequest{Id: waits}) // by then it has been looked at
+	do(t, c.jobs.Hold, &reevev1.HoldRequest{Id: waits})
+	if got := <-said; got["hold"] == "" {
+		t.Errorf("of a job that is held by now it says %v", got)
+	}
+}
+
 // TestExplainWideGraph: of a graph with very many tasks those say when they start that fit into an
 // answer, and the others how to ask.
 func TestExplainWideGraph(t *testing.T) {

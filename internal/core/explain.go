@@ -88,7 +88,8 @@ func (s *State) places(j *jobState, ti uint32, now int64, add func(kind, format 
 	if j.held || n.all() == 0 {
 		return
 	}
-	bound := s.bounds(j, ti, now, add)
+	var b bound
+	b.any, b.key = s.bounds(j, ti, now, add)
 	if n.alone > 0 {
 		what := "it needs"
 		if t.arr != nil && n.alone == 1 {
@@ -99,12 +100,15 @@ func (s *State) places(j *jobState, ti uint32, now int64, add func(kind, format 
 		add("alone", "%s a worker to itself, since %d workers were lost while it ran; with %d it is quarantined", what, job.IsolateAfter, job.QuarantineAfter)
 	}
 	for _, group := range n.groups(j.id, ti) {
-		s.waysTo(j, group, now, bound, add)
+		s.waysTo(j, group, now, b, add)
 	}
 }
 
+// bound is whether a rate or a concurrency key keeps a task, and whether a key does.
+type bound struct{ any, key bool }
+
 // waysTo are the reasons why a group has no place in any of the ways in which it can be served.
-func (s *State) waysTo(j *jobState, group plan.GroupID, now int64, bound bool, add func(kind, format string, args ...any)) {
+func (s *State) waysTo(j *jobState, group plan.GroupID, now int64, b bound, add func(kind, format string, args ...any)) {
 	spec := &j.spec.spec.Tasks[group.Task]
 	if memory := j.tasks[group.Task].memoryFor(group); memory > 0 {
 		add("memory", "after it ran out of memory, it asks for %s", job.FormatSize(memory))
@@ -121,7 +125,12 @@ func (s *State) waysTo(j *jobState, group plan.GroupID, now int64, bound bool, a
 			switch {
 			case r.Kind != "turn":
 				add(r.Kind, "%s%s", with, r.Text)
-			case way == 0 && !bound: // a place and a turn are of no use to what is bound, and are the same in every way
+			case way == 0 && !b.any: // a place is of no use to what is bound, and is the same in every way
+				add(r.Kind, "%s", r.Text)
+			}
+		}
+		if way == 0 && b.any && !b.key { // keys have an order of their own
+			for _, r := range y.Order() {
 				add(r.Kind, "%s", r.Text)
 			}
 		}

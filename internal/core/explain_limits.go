@@ -10,8 +10,8 @@ import (
 )
 
 // bounds are the reasons that lie in keys and rates, for what could start but for them. It
-// reports whether there are any.
-func (s *State) bounds(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) bool {
+// reports whether there are any, and whether a key is among them.
+func (s *State) bounds(j *jobState, ti uint32, now int64, add func(kind, format string, args ...any)) (bound, key bool) {
 	n := 0
 	told := func(kind, format string, args ...any) {
 		n++
@@ -23,8 +23,9 @@ func (s *State) bounds(j *jobState, ti uint32, now int64, add func(kind, format 
 	if k := j.slotOf(ti); k != nil && n == 0 {
 		s.explainKey(k.key, s.claimOf(j, ti, ti), now, told)
 	}
+	key = n > 0
 	explainRate("queue "+j.queue.name, j.queue.policy.Rate, j.queue.meter, now, told)
-	return n > 0
+	return n > 0, key
 }
 
 // explainKey says why a claim has no slot of a key.

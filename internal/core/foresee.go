@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/reeve-scheduler/reeve/internal/forecast"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/plan"
@@ -60,5 +62,11 @@ func (x *Explanation) Foresee(c *forecast.Course, m *forecast.Moment) {
 			x.Reasons = append(x.Reasons, Reason{"would_start", change.String()})
 		}
 		x.Changes = append(x.Changes, changes...)
+	}
+	says := func(kinds ...string) bool {
+		return slices.ContainsFunc(x.Reasons, func(r Reason) bool { return slices.Contains(kinds, r.Kind) })
+	}
+	if x.Ready && says("concurrency") && !says("expected", "unknown_start", "settling") {
+		x.Reasons = append(x.Reasons, Reason{"unknown_start", "nobody knows when it starts: no forecast follows who gets a concurrency key"})
 	}
 }

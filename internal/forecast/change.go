@@ -214,12 +214,30 @@ func rounded(resource string, n int64) int64 {
 	return n
 }
 
-// gaps is how long it is until places are needed that are kept, for what is longer.
+// gaps is how long something may last so that it ends before a place is needed that is kept, or before workers
+// are reserved that it could have, for what is longer; with some time to say so and submit it.
 func (m *Moment) gaps(g *plan.Group) []int64 {
 	var out []int64
-	for _, k := range m.kept {
-		if gap := k.From - m.c.Now; k.Known() && k.Group != g.ID && gap >= 1000 && (g.Length == 0 || gap < g.Length) {
+	add := func(at int64) {
+		const least, most = 1000, 60_000
+		gap := at - m.c.Now
+		gap -= min(max(gap/20, least), most)
+		if gap >= 1000 && (g.Length == 0 || gap < g.Length) {
 			out = append(out, gap/1000*1000)
+		}
+	}
+	for _, k := range m.kept {
+		if k.Known() && k.Group != g.ID {
+			add(k.From)
+		}
+	}
+	for i := range m.c.Workers {
+		w := &m.c.Workers[i]
+		if len(w.Reserved) == 0 || !m.e.x.Fit(g.ID, w.ID).Could {
+			continue
+		}
+		for _, r := range w.Reserved {
+			add(r.From)
 		}
 	}
 	slices.Sort(out)

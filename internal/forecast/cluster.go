@@ -80,8 +80,9 @@ type Start struct {
 	Ends int64
 	// Worker is where the first starts.
 	Worker uint64
-	// Started is how many elements do within the forecast.
-	Started int64
+	// Started is how many elements do within the forecast, and Left how many more there are of which
+	// that is not known.
+	Started, Left int64
 }
 
 // JobCourse is what is expected of a job. Its zero value is nothing.

@@ -442,6 +442,11 @@ func (e *engine) finish(c *Cluster) *Course {
 			}
 		}
 	}
+	for id, s := range out.Starts {
+		if s.Left = e.left(id); s.Left > 0 {
+			out.Starts[id] = s
+		}
+	}
 	for i := range c.Jobs {
 		j := &c.Jobs[i]
 		if !e.graphs[j.ID].over() {
@@ -452,6 +457,17 @@ func (e *engine) finish(c *Cluster) *Course {
 		}
 	}
 	return out
+}
+
+// left is how many elements of a group have not started, those of its task that do not wait yet among them.
+func (e *engine) left(id plan.GroupID) (n int64) {
+	if w := e.groups[id]; w != nil {
+		n = w.N * together(&w.Group)
+	}
+	if p := e.placeOf(id); p.graph != nil {
+		n += p.graph.at[p.task].hidden + p.graph.job.Tasks[p.task].Backoff
+	}
+	return n
 }
 
 // ends is a heap by moment.

@@ -289,7 +289,7 @@ func TestShorterStartsNow(t *testing.T) {
 		Now: 100 * second, Workers: []plan.Worker{worker(1, 4, 8)}, Runs: []Run{running(1, shape(2, 0), 160*second)},
 		Waiting: []plan.Ready{ready(1, shape(4, 0), 60*second, 1), ready(2, shape(1, 0), 0, 1)},
 	}
-	want := []Change{{Length: 60 * second}}
+	want := []Change{{Length: 57 * second}} // and time to submit it
 	if diff := cmp.Diff(want, c.Moment().Changes(plan.GroupID{Job: 2}, false)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -387,6 +387,41 @@ func TestReservedStartsLater(t *testing.T) {
 	}
 	if y := c.Moment().Why(plan.GroupID{Job: 1}); len(y.Reserved) != 1 || y.Reserved[0].Workers != 1 {
 		t.Errorf("it waits for %+v", y)
+	}
+}
+
+// TestShorterStartsBeforeReservation: what ends before its worker is reserved starts at once.
+func TestShorterStartsBeforeReservation(t *testing.T) {
+	w := worker(1, 4, 8)
+	w.Reserved = []plan.Window{{Name: "r", From: 200 * second, Until: 400 * second, Lead: 300 * second, Namespace: "default", Queue: "night"}}
+	for length, want := range map[int64][]Change{0: {{Length: 95 * second}}, 150 * second: {{Length: 95 * second}}} {
+		c := &Cluster{Now: 100 * second, Workers: []plan.Worker{w}, Waiting: []plan.Ready{ready(1, shape(2, 0), length, 1)}}
+		if diff := cmp.Diff(want, c.Moment().Changes(plan.GroupID{Job: 1}, false)); diff != "" {
+			t.Errorf("of %d ms: -want +got\n%s", length, diff)
+		}
+	}
+	c := &Cluster{Now: 250 * second, Workers: []plan.Worker{w}, Waiting: []plan.Ready{ready(1, shape(2, 0), 0, 1)}}
+	if got := c.Moment().Changes(plan.GroupID{Job: 1}, false); got != nil {
+		t.Errorf("in the reservation: %v", got)
+	}
+}
+
+// TestLastOfAnArray: the last of its elements is known to start, however many of them have begun since it was
+// asked, and is not if some never start.
+func TestLastOfAnArray(t *testing.T) {
+	c := &Cluster{
+		Now: 100 * second, Workers: []plan.Worker{worker(1, 2, 8)}, Runs: []Run{running(1, shape(2, 0), 110*second)},
+		Waiting: []plan.Ready{ready(1, shape(1, 0), 10*second, 4)},
+	}
+	says := func() string {
+		return c.Moment().Expect(c.Forecast(nil), plan.GroupID{Job: 1}, 6).Reasons[0].Text // two have begun
+	}
+	if got := says(); !strings.HasPrefix(got, "its elements are expected to start from 10s (") || !strings.Contains(got, " to 20s (") {
+		t.Errorf("it says %q", got)
+	}
+	c.Waiting[0].Group.Length = 0
+	if got := says(); !strings.HasSuffix(got, "; when the last does nobody knows") {
+		t.Errorf("of unknown length: it says %q", got)
 	}
 }
 

@@ -21,7 +21,7 @@ type Expectation struct {
 	Reasons []why.Reason
 }
 
-// Expect says when the elements of a group start that wait or will, of which there are n.
+// Expect says when the elements of a group start that wait or will, of which there are n at about that moment.
 func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
 	out := Expectation{Start: c.Starts[id]}
 	if out.Started == 0 {
@@ -33,7 +33,7 @@ func (m *Moment) Expect(c *Course, id plan.GroupID, n int64) Expectation {
 	switch {
 	case n <= 1:
 		text += ", on worker " + out.Worker
-	case out.Started < n:
+	case out.Left > 0:
 		text = "the first of its elements is expected to start " + when(out.First, c.Now) + ", on worker " + out.Worker + "; when the last does nobody knows"
 	case out.Last == out.First:
 		text = "its elements are expected to start " + when(out.First, c.Now) + ", the first on worker " + out.Worker

@@ -250,6 +250,11 @@ func (y Why) Reasons() []Reason {
 	if fit == 0 {
 		return out
 	}
+	return append(out, y.Order()...)
+}
+
+// Order is who comes before it.
+func (y Why) Order() (out []Reason) {
 	if y.Ahead > 0 {
 		out = append(out, Reason{"turn", y.ahead()})
 	}
