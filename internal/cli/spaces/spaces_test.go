@@ -54,20 +54,36 @@ func TestQueueFlags(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for want, args := range map[string][]string{
-		`--order "best": want one of priority, fifo, shortest, deadline, fair (see reeve set --help)`:       {"--order", "best"},
-		`--backfill "x": want one of easy, conservative, any, none (see reeve set --help)`:                  {"--backfill", "x"},
-		`--ageing "soon": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                  {"--ageing", "soon"},
-		`--weight "-1": want a whole number (see reeve set --help)`:                                         {"--weight", "-1"},
-		`--limit "10": want pairs such as cpu=16,gpu=2, or none (see reeve set --help)`:                     {"--limit", "10"},
-		`--rate "10": want a number in a time such as 10/s, 100/h or 3/10m, or none (see reeve set --help)`: {"--rate", "10"},
-		`--preempt "maybe": want true or false (see reeve set --help)`:                                      {"--preempt=maybe"},
-		`--burst 20: name the rate as well, such as --rate 10/s`:                                            {"--burst", "20"},
-		`set: nothing is to change; name what, such as --weight 2 (see reeve set --help)`:                   {},
+		`--order "best": want one of priority, fifo, shortest, deadline, fair (see reeve set --help)`:                                  {"--order", "best"},
+		`--backfill "x": want one of easy, conservative, any, none (see reeve set --help)`:                                             {"--backfill", "x"},
+		`--ageing "soon": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                                             {"--ageing", "soon"},
+		`--weight "-1": want a whole number from 1 (see reeve set --help)`:                                                             {"--weight", "-1"},
+		`--weight "0": want a whole number from 1 (see reeve set --help)`:                                                              {"--weight", "0"},
+		`--burst "0": want a whole number from 1 (see reeve set --help)`:                                                               {"--rate", "1/s", "--burst", "0"},
+		`--ageing "0s": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                                               {"--ageing", "0s"},
+		`--half-life "0s": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                                            {"--half-life", "0s"},
+		`--limit "gpus=2": gpus is no resource; want gpu (see reeve set --help)`:                                                       {"--limit", "gpus=2"},
+		`--limit "runing=3": runing is no resource; want running=10 for a number of attempts (see reeve set --help)`:                   {"--limit", "runing=3"},
+		`--guarantee "running=2": running is no resource; attempts can't be guaranteed; want cpu=8 or the like (see reeve set --help)`: {"--guarantee", "running=2"},
+		`--limit "10": want pairs such as cpu=16,gpu=2, or none (see reeve set --help)`:                                                {"--limit", "10"},
+		`--rate "10": want a number in a time such as 10/s, 100/h or 3/10m, or none (see reeve set --help)`:                            {"--rate", "10"},
+		`--preempt "maybe": want true or false (see reeve set --help)`:                                                                 {"--preempt=maybe"},
+		`--burst 20: name the rate as well, such as --rate 10/s`:                                                                       {"--burst", "20"},
+		`set: nothing is to change; name what, such as --weight 2 (see reeve set --help)`:                                              {},
 	} {
 		var p queueFlags
 		if err := run(changing(p.add), append([]string{"night"}, args...)...); err == nil || err.Error() != want {
 			t.Errorf("%v:\n%v\nwant\n%s", args, err, want)
 		}
+	}
+}
+
+// TestNothingMayWait: no number of elements is not none.
+func TestNothingMayWait(t *testing.T) {
+	var p namespaceFlags
+	err := run(changing(p.add), "team", "--pending", "0")
+	if want := `--pending "0": want a whole number from 1, or none (see reeve set --help)`; err == nil || err.Error() != want {
+		t.Errorf("%v\nwant\n%s", err, want)
 	}
 }
 
@@ -139,8 +155,9 @@ func TestPoolCommands(t *testing.T) {
 		t.Errorf("%v, %+v", err, p.change)
 	}
 	for text, want := range map[string]string{
-		"2":     `--overcommit "2": want pairs such as cpu=2,memory=1.5, or none (see reeve set --help)`,
-		"cpu=0": `--overcommit "cpu=0": cpu=0: want a number from 0.1 to 100 such as 2, 1.5 or 0.9, of at most three decimal places (see reeve set --help)`,
+		"2":       `--overcommit "2": want pairs such as cpu=2,memory=1.5, or none (see reeve set --help)`,
+		"slots=2": `--overcommit "slots=2": slots is no resource; slots are counted apart: start workers with --slots (see reeve set --help)`,
+		"cpu=0":   `--overcommit "cpu=0": cpu=0: want a number from 0.1 to 100 such as 2, 1.5 or 0.9, of at most three decimal places (see reeve set --help)`,
 	} {
 		if err := run(changing(set), "night", "--overcommit", text); err == nil || err.Error() != want {
 			t.Errorf("%v\nwant\n%s", err, want)
