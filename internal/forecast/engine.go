@@ -23,6 +23,8 @@ type engine struct {
 	patience map[plan.GroupID]int64
 	ends     ends
 	course   *Course
+	// started is the groups of which something has.
+	started []plan.GroupID
 	graphs   map[job.ID]*graph
 	// tagged are attempts that may have to make room, by the plan's name for them.
 	tagged map[uint64]*attempt
@@ -372,6 +374,7 @@ func (e *engine) start(p plan.Placement) {
 	s := e.course.Starts[p.Group]
 	if s.Started == 0 {
 		s.First, s.Worker = e.now, p.Worker
+		e.started = append(e.started, p.Group)
 	}
 	s.Started += together(g)
 	s.Last, s.Ends = e.now, a.Ends
@@ -442,10 +445,10 @@ func (e *engine) finish(c *Cluster) *Course {
 			}
 		}
 	}
-	for id, s := range out.Starts {
-		if s.Left = e.left(id); s.Left > 0 {
-			out.Starts[id] = s
-		}
+	for _, id := range e.started {
+		s := out.Starts[id]
+		s.Left = e.left(id)
+		out.Starts[id] = s
 	}
 	for i := range c.Jobs {
 		j := &c.Jobs[i]
