@@ -19,6 +19,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/executor"
 	"github.com/reeve-scheduler/reeve/internal/executor/process"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/link"
 	"github.com/reeve-scheduler/reeve/internal/metrics"
 	"github.com/reeve-scheduler/reeve/internal/trust"
 )
@@ -95,6 +96,9 @@ func RunWorker(ctx context.Context, c WorkerConfig) (err error) {
 	}
 	if c.Slots < 0 {
 		return fmt.Errorf("%d slots: want at least 1, or none for the default", c.Slots)
+	}
+	if c.Slots > link.MaxSlots { // the server would not have it, again and again
+		return fmt.Errorf("%d slots: want %d at most", c.Slots, link.MaxSlots)
 	}
 	if c.JoinFile != "" {
 		if c.Join, err = readJoin(c); err != nil {

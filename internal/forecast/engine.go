@@ -25,7 +25,7 @@ type engine struct {
 	course   *Course
 	// started is the groups of which something has.
 	started []plan.GroupID
-	graphs   map[job.ID]*graph
+	graphs  map[job.ID]*graph
 	// tagged are attempts that may have to make room, by the plan's name for them.
 	tagged map[uint64]*attempt
 	// rated are the queues that have a rate.

@@ -425,6 +425,19 @@ func TestLastOfAnArray(t *testing.T) {
 	}
 }
 
+// TestLateWithinAMinute: who is late by seconds is not told the same minute twice.
+func TestLateWithinAMinute(t *testing.T) {
+	const minute = 60 * second
+	for late, want := range map[Late]string{
+		{Deadline: 10 * minute, At: 10*minute + 5*second, Task: "main"}: "will miss its deadline 00:10:00 UTC by about 5s: task main is not expected to end before 00:10:05 UTC",
+		{Deadline: 10 * minute, At: 12 * minute, Task: "main"}:          "will miss its deadline 00:10 UTC by about 2m: task main is not expected to end before 00:12 UTC",
+	} {
+		if got := late.String(minute); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	}
+}
+
 // TestForecastFollowsNear: a task is expected where the one is expected to have run that it is near, or
 // is known to have, if there is room by then.
 func TestForecastFollowsNear(t *testing.T) {

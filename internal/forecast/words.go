@@ -113,8 +113,12 @@ func (l *Late) String(now int64) string {
 	if l.AtLeast {
 		by = "at least "
 	}
+	deadline, at := job.FormatClock(l.Deadline, now), job.FormatClock(l.At, now)
+	if deadline == at { // as far as minutes say
+		deadline, at = job.FormatSecond(l.Deadline, now), job.FormatSecond(l.At, now)
+	}
 	return fmt.Sprintf("will miss its deadline %s by %s%s: task %s is not expected to end before %s",
-		job.FormatClock(l.Deadline, now), by, job.FormatAbout(l.At-l.Deadline), l.Task, job.FormatClock(l.At, now))
+		deadline, by, job.FormatAbout(l.At-l.Deadline), l.Task, at)
 }
 
 // Summary is the effect in one line, as seen at a moment in Unix milliseconds.

@@ -35,13 +35,18 @@ func FormatAbout(ms int64) string {
 
 // FormatClock writes a moment as people say it at another, both in Unix milliseconds: 14:03 UTC,
 // or 2 Jan 14:03 UTC on another day.
-func FormatClock(at, now int64) string {
+func FormatClock(at, now int64) string { return formatClock(at, now, "15:04 UTC") }
+
+// FormatSecond is FormatClock to the second: 14:03:05 UTC.
+func FormatSecond(at, now int64) string { return formatClock(at, now, "15:04:05 UTC") }
+
+func formatClock(at, now int64, layout string) string {
 	t, n := time.UnixMilli(at).UTC(), time.UnixMilli(now).UTC()
 	switch {
 	case t.Year() != n.Year():
-		return t.Format("2 Jan 2006 15:04 UTC")
+		layout = "2 Jan 2006 " + layout
 	case t.YearDay() != n.YearDay():
-		return t.Format("2 Jan 15:04 UTC")
+		layout = "2 Jan " + layout
 	}
-	return t.Format("15:04 UTC")
+	return t.Format(layout)
 }

@@ -2,11 +2,13 @@ package spaces
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
 	"github.com/reeve-scheduler/reeve/internal/cli/usage"
@@ -62,16 +64,38 @@ What runs when it begins goes on; reeve drain --stop ends that. When it is over 
 	f.StringVar(&w.until, "until", "", "when it is over, a `time`, or a duration from now, instead of --for")
 	f.StringVar(&w.Queue, "queue", "", "whose jobs may start there, a `name`")
 	usage.Duration(f, &w.lead, "lead", "how long before nothing starts there that nobody knows the end of (default 1h)")
-	c.MarkFlagsMutuallyExclusive("pool", "workers", "where")
-	c.MarkFlagsOneRequired("pool", "workers", "where")
-	c.MarkFlagsMutuallyExclusive("for", "until")
-	c.MarkFlagsOneRequired("for", "until")
-	c.PreRun = func(c *cobra.Command, _ []string) {
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if c.Flags().Changed("lead") {
 			w.Lead = job.FormatDuration(w.lead)
 		}
+		return w.check(c.Flags())
 	}
 	return c
+}
+
+// check looks at flags that belong together, and for what only a task's where may be.
+func (w *window) check(f *pflag.FlagSet) error {
+	given := func(names ...string) (n int) {
+		for _, name := range names {
+			if f.Changed(name) {
+				n++
+			}
+		}
+		return n
+	}
+	if given("pool", "workers", "where") != 1 {
+		return errors.New("say which workers in one way: --pool gpu, --workers w1,w2 or --where rack=a")
+	}
+	if given("for", "until") != 1 {
+		return errors.New("say how long in one way: --for 2h, or --until 2026-03-01T22:00:00Z")
+	}
+	for _, label := range w.Where {
+		key, value, _ := strings.Cut(label, "=")
+		if strings.HasPrefix(value, "=") || strings.ContainsAny(key, " \t\"'()!<>&|") {
+			return fmt.Errorf("--where %q: want a label, rack=a or rack; expressions are for tasks", label)
+		}
+	}
+	return nil
 }
 
 // read works out when it begins and is over.

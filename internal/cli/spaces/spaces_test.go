@@ -3,6 +3,7 @@ package spaces
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -237,5 +238,27 @@ func TestReservationRow(t *testing.T) {
 	}
 	if got := whose(&client.Reservation{Namespace: "team"}); got != "namespace team" {
 		t.Errorf("one of a namespace is for %s", got)
+	}
+}
+
+// TestBadReservations: what is wrong with the flags of a reservation is said in the product's own words.
+func TestBadReservations(t *testing.T) {
+	e := Env{Printer: &render.Printer{Out: io.Discard}, On: func(func(context.Context, *client.Client, []string) error) func(*cobra.Command, []string) error {
+		return func(*cobra.Command, []string) error { return nil }
+	}}
+	const which, long = "say which workers in one way: --pool gpu, --workers w1,w2 or --where rack=a", "say how long in one way: --for 2h, or --until 2026-03-01T22:00:00Z"
+	for args, want := range map[string]string{
+		"--for 1h":                                     which,
+		"--pool a --workers w1 --for 1h":               which,
+		"--pool a":                                     long,
+		"--pool a --for 1h --until 2h":                 long,
+		`--where labels.rack=="a" --for 1h`:            `--where "labels.rack==\"a\"": want a label, rack=a or rack; expressions are for tasks`,
+		"--where rack=a=b --for 1h":                    "",
+		"--where gpu/model=a100 --where rack --for 1h": "",
+	} {
+		err := run(e.reserve(), append([]string{"r"}, strings.Fields(args)...)...)
+		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
+			t.Errorf("%s:\n%s\nwant\n%s", args, got, want)
+		}
 	}
 }
