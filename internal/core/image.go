@@ -473,6 +473,7 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 // that follow.
 func (l *Loaded) Finish(seq uint64) *State {
 	s := l.s
+	s.flush.changed = false // what is loaded is there
 	s.Batch(seq)
 	s.horizon = seq
 	s.learned.Restored()

@@ -317,14 +317,22 @@ type Totals struct {
 	Generation       uint64
 	Epoch, Seq       uint64
 	UnprojectedCount int
+	// UnprojectedBatches is how many batches have changed what the tables lack, and Covered the last
+	// one up to which they lack nothing.
+	UnprojectedBatches, Covered uint64
 }
 
 // Totals counts what is in memory.
 func (s *State) Totals() Totals {
-	return Totals{
+	t := Totals{
 		Jobs: int64(s.jobs.len()), Live: s.live, Attempts: int64(len(s.attempts)), Workers: len(s.workers),
 		Generation: s.generation, Epoch: s.epoch, Seq: s.seq, UnprojectedCount: s.Dirty(),
+		UnprojectedBatches: s.flush.lag(), Covered: s.seq,
 	}
+	if lacking := s.flush.lacking; len(lacking) > 0 {
+		t.Covered = lacking[0].first - 1
+	}
+	return t
 }
 
 // Attempts is how many attempts workers hold.
