@@ -26,30 +26,19 @@ func (e *env) release() *cobra.Command {
 func (e *env) holding(use, help, example, done string, do func(ctx context.Context, cl *client.Client, id, task string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: help, Example: example, Args: usage.Count(1, -1),
-		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			var all []map[string]any
-			for _, text := range args {
-				ref, err := e.ref(ctx, cl, text)
-				if err != nil {
-					return err
-				}
-				if ref.Index != job.NoIndex {
-					return fmt.Errorf("%s names an element; only jobs and tasks can be held, such as %s.%s", text, ref.Job, ref.Task)
-				}
-				if err := do(ctx, cl, ref.Job.String(), ref.Task); err != nil {
-					return err
-				}
-				if e.Structured() {
-					all = append(all, map[string]any{"id": ref.String(), "held": done == "held"})
-				} else if err := e.Done(nil, "%s is %s", ref, done); err != nil {
-					return err
-				}
+		RunE: e.on(e.each(func(ctx context.Context, cl *client.Client, text string) (map[string]any, error) {
+			ref, err := e.ref(ctx, cl, text)
+			if err != nil {
+				return nil, err
 			}
-			if e.Structured() {
-				return e.Values(all)
+			if ref.Index != job.NoIndex {
+				return nil, fmt.Errorf("%s names an element; only jobs and tasks can be held, such as %s.%s", text, ref.Job, ref.Task)
 			}
-			return nil
-		}),
+			if err := do(ctx, cl, ref.Job.String(), ref.Task); err != nil || e.Structured() {
+				return map[string]any{"id": ref.String(), "held": done == "held"}, err
+			}
+			return nil, e.Done(nil, "%s is %s", ref, done)
+		})),
 	}
 }
 
@@ -90,39 +79,33 @@ goes first. What waits is ranked anew; what runs goes on, and counts in the new 
 		if q.Priority == nil && q.Queue == nil && q.Front == nil {
 			return errors.New("nothing is to be changed: say --priority, --queue or --front")
 		}
-		return e.updateAll(ctx, cl, q, args)
+		return e.each(func(ctx context.Context, cl *client.Client, text string) (map[string]any, error) {
+			return e.updateOne(ctx, cl, q, text)
+		})(ctx, cl, args)
 	})
 	return c
 }
 
-func (e *env) updateAll(ctx context.Context, cl *client.Client, q *client.UpdateRequest, args []string) error {
-	var all []map[string]any
-	for _, text := range args {
-		id, err := e.jobID(ctx, cl, text)
-		if err != nil {
-			return err
-		}
-		q.Id = id.String()
-		now, err := cl.Update(ctx, q)
-		if err != nil {
-			return err
-		}
-		value := map[string]any{"id": q.GetId(), "queue": now.GetQueue(), "priority": now.GetPriority()}
-		front := ""
-		if at := now.GetFrontAt(); at != nil {
-			value["front_at"], front = at.AsTime(), ", at its front"
-		}
-		if all = append(all, value); !e.Structured() {
-			err = e.Done(nil, "%s is in queue %s%s, with priority %d", id, now.GetQueue(), front, now.GetPriority())
-		}
-		if err != nil {
-			return err
-		}
+// updateOne makes the changes of q to one job.
+func (e *env) updateOne(ctx context.Context, cl *client.Client, q *client.UpdateRequest, text string) (map[string]any, error) {
+	id, err := e.jobID(ctx, cl, text)
+	if err != nil {
+		return nil, err
 	}
-	if e.Structured() {
-		return e.Values(all)
+	q.Id = id.String()
+	now, err := cl.Update(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	value := map[string]any{"id": q.GetId(), "queue": now.GetQueue(), "priority": now.GetPriority()}
+	front := ""
+	if at := now.GetFrontAt(); at != nil {
+		value["front_at"], front = at.AsTime(), ", at its front"
+	}
+	if !e.Structured() {
+		err = e.Done(nil, "%s is in queue %s%s, with priority %d", id, now.GetQueue(), front, now.GetPriority())
+	}
+	return value, err
 }
 
 func (e *env) retry() *cobra.Command {
