@@ -1,4 +1,4 @@
-package cli
+package course
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-func (e *env) cancel() *cobra.Command {
+func (e Env) cancel() *cobra.Command {
 	return e.stopping("cancel", false, "Cancel jobs, tasks or elements: SIGTERM, grace, SIGKILL; clean-up tasks still run")
 }
 
-func (e *env) kill() *cobra.Command {
+func (e Env) kill() *cobra.Command {
 	return e.stopping("kill", true, "Kill jobs, tasks or elements at once; nothing more of them runs")
 }
 
-func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
+func (e Env) stopping(verb string, kill bool, help string) *cobra.Command {
 	var elements, reason string
 	c := &cobra.Command{
 		Use:   verb + " REF…",
@@ -29,8 +29,8 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
   reeve %[1]s 4217.transform
   reeve %[1]s 4217.transform --elements 3,10-19`, verb),
 		Args: usage.Count(1, -1),
-		RunE: e.on(e.each(func(ctx context.Context, cl *client.Client, text string) (map[string]any, error) {
-			ref, err := e.ref(ctx, cl, text)
+		RunE: e.On(e.each(func(ctx context.Context, cl *client.Client, text string) (map[string]any, error) {
+			ref, err := e.Ref(ctx, cl, text)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +56,7 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
 	return c
 }
 
-func (e *env) stopped(ref job.Ref, a *client.CancelResponse) error {
+func (e Env) stopped(ref job.Ref, a *client.CancelResponse) error {
 	var err error
 	switch {
 	case e.Structured() || e.Quiet:
