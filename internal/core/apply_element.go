@@ -282,7 +282,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 		s.regroup(j, a.task)
 		return
 	}
-	r.Usage = element.Rounded(e.Usage)
+	r.Usage, r.Way, r.Memory = element.Rounded(e.Usage), a.way, a.memory
 	t.setRetry(a.position, retry{spent: e.Spent})
 	if e.Next == job.Succeeded && t.arr != nil {
 		t.setRetry(a.position, retry{})

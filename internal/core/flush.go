@@ -136,7 +136,7 @@ func (f *flush) attempt(seq uint64, j *jobState, a *attempt, e AttemptEnded, r e
 	f.pastAt = append(f.pastAt, seq)
 	f.past = append(f.past, PastAttempt{
 		Job: j.id, Task: a.task, Position: a.position, Number: a.number, Worker: a.worker.hello.Name,
-		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended,
+		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended, Way: a.way, Memory: a.memory,
 	})
 }
 

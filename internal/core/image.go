@@ -209,6 +209,9 @@ type PastAttempt struct {
 	Assigned int64
 	Started  int64
 	Ended    int64
+	// Way and Memory are as in AttemptAssigned.
+	Way    uint8
+	Memory int64
 }
 
 // OutputImage is the outputs of an array's element.

@@ -53,7 +53,8 @@ type ElementView struct {
 	Assigned int64
 	// Devices are those that the live attempt has.
 	Devices job.Devices
-	// Given is what the live attempt was given, nil if there is none.
+	// Given is what the live attempt was given, or the one that ended the element, nil if there
+	// was none.
 	Given  *job.Resources
 	Worker string
 }
@@ -97,6 +98,8 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 	if a := t.attempt(p); a != nil {
 		v.Fence, v.Assigned, v.Stopping, v.Devices = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone, a.devices
 		v.Given = new(a.needs())
+	} else if r.State.Terminal() && r.Attempts > 0 {
+		v.Given = new(j.spec.spec.Tasks[ti].Asks(r.Way, r.Memory))
 	}
 	return v
 }
