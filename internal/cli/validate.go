@@ -72,7 +72,7 @@ func (e *env) validateFiles(ctx context.Context, files []string, canonical bool)
 		}
 		text, err := e.read(ctx, file)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return err
 		case err != nil:
 			c.Errors = failures(err)
