@@ -188,6 +188,9 @@ type AttemptInfo struct {
 	// CPU and Memory, in bytes, are what it used, of processes.
 	CPU    time.Duration
 	Memory int64
+	// Resources is what it was given, by name, as the job file spells it: of a task with
+	// alternatives the one that it took.
+	Resources map[string]string
 	// Devices is the ids of those that it has, by the name of their resource, until it has
 	// ended.
 	Devices map[string][]string
@@ -273,8 +276,8 @@ func attemptInfo(m *client.Attempt) AttemptInfo {
 		devices[name] = strings.Split(ids, ",")
 	}
 	return AttemptInfo{
-		Devices: devices,
-		ID:      m.GetId(), Number: int(m.GetNumber()), State: State(m.GetState()), Cause: m.GetCause(), Worker: m.GetWorker(),
+		Devices: devices, Resources: m.GetResources(),
+		ID: m.GetId(), Number: int(m.GetNumber()), State: State(m.GetState()), Cause: m.GetCause(), Worker: m.GetWorker(),
 		Assigned: when(m.GetAssignedAt()), Started: when(m.GetStartedAt()), Ended: when(m.GetEndedAt()),
 		CPU: time.Duration(m.GetCpuMs()) * time.Millisecond, Memory: m.GetMemoryBytes(),
 	}

@@ -139,13 +139,14 @@ func (s *server) role() string {
 // Status describes the server.
 func (s *health) Status(ctx context.Context, _ *connect.Request[reevev1.StatusRequest]) (*connect.Response[reevev1.StatusResponse], error) {
 	var totals core.Totals
+	generation, durable, _ := s.Engine.Position() // first: the state is at least as far then
 	if err := s.Engine.View(ctx, func(state *core.State) { totals = state.Totals() }); err != nil {
 		return nil, err
 	}
-	generation, durable, projected := s.Engine.Position()
 	return connect.NewResponse(&reevev1.StatusResponse{
-		Version: s.Version, Role: s.role(), Generation: generation, Epoch: totals.Epoch, Sequence: durable, ProjectedSequence: projected,
-		StartedAt: wire.Time(s.begun.UnixMilli()), JobsInMemory: totals.Jobs, Pending: totals.Live, Running: totals.Attempts,
+		Version: s.Version, Role: s.role(), Generation: generation, Epoch: totals.Epoch, Sequence: durable,
+		ProjectedSequence: min(totals.Covered, durable),
+		StartedAt:         wire.Time(s.begun.UnixMilli()), JobsInMemory: totals.Jobs, Pending: totals.Live, Running: totals.Attempts,
 		Workers: int64(totals.Workers), Now: wire.Time(s.Engine.Now()),
 	}), nil
 }

@@ -350,7 +350,7 @@ func (s *jobs) ListAttempts(ctx context.Context, req *connect.Request[reevev1.Li
 	}
 	out := &reevev1.ListAttemptsResponse{}
 	for i := range past {
-		out.Attempts = append(out.Attempts, wire.Past(&past[i], ref))
+		out.Attempts = append(out.Attempts, wire.Past(&past[i], ref, &f.spec.Tasks[ti]))
 	}
 	if len(views) == 1 && int(views[0].Record.Attempts) > len(past) {
 		views[0].Worker = f.worker(views[0].Record.Worker)

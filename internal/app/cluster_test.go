@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/record"
 	"github.com/reeve-scheduler/reeve/internal/store/pgtest"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore"
 	"github.com/reeve-scheduler/reeve/internal/store/sqlstore/postgres"
@@ -43,6 +45,45 @@ func TestFirstTokenOfALaterLeader(t *testing.T) {
 	}
 	if _, err := r.admin().Status(t.Context()); err != nil {
 		t.Error(err)
+	}
+	r.end()
+}
+
+// TestTablesLackNothing: digests, which a server among several writes as time goes by, change no
+// table, and so leave nothing behind.
+func TestTablesLackNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t, pgtest.Config{}).Database(t)
+	r := start(t, ServerConfig{Dir: t.TempDir(), Store: url, Blobs: t.TempDir()})
+	cl := r.admin()
+	r.submit(cl, `run: "true"`)
+	beside, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{Options: postgres.Options{URL: url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { beside.Close() })
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; <-tick.C {
+		status, err := cl.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := beside.Journal().Read(t.Context(), status.GetSequence(), 1)
+		if err != nil || len(last) == 0 {
+			t.Fatalf("the journal at %d is %v, %v", status.GetSequence(), last, err)
+		}
+		events, err := record.DecodeBatch(last[0].Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, digest := events[0].(core.StateDigested)
+		if digest && len(events) == 1 && status.GetProjectedSequence() == status.GetSequence() {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the tables cover %d of %d; the last batch is %T", status.GetProjectedSequence(), status.GetSequence(), events[0])
+		}
 	}
 	r.end()
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/app"
 	"github.com/reeve-scheduler/reeve/internal/cli/bars"
 	"github.com/reeve-scheduler/reeve/internal/cli/complete"
+	"github.com/reeve-scheduler/reeve/internal/cli/course"
 	"github.com/reeve-scheduler/reeve/internal/cli/fleet"
 	"github.com/reeve-scheduler/reeve/internal/cli/outlook"
 	"github.com/reeve-scheduler/reeve/internal/cli/render"
@@ -146,13 +147,17 @@ then         reeve server --dev    a server without TLS on this machine alone
 	root.SetHelpCommand(usage.Help())
 	whole := stores.Commands{Printer: &e.Printer, In: e.in, Version: e.built}
 	for _, command := range []func() *cobra.Command{
-		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.cancel, e.kill, e.retry,
-		e.hold, e.release, e.update, e.tokens, e.artifacts,
+		e.demo, e.server, e.worker, e.keeper, e.demoStep, e.run, e.submit, e.validate, e.ls, e.show, e.logs, e.wait, e.retry,
+		e.tokens, e.artifacts,
 		whole.Backup, whole.Restore, whole.Migrate, e.version,
 	} {
 		root.AddCommand(command())
 	}
 	root.AddCommand(simulate.Env{Printer: &e.Printer, In: e.in, Err: e.err, Dial: e.connect, Space: e.space}.Command())
+	jobs := course.Env{
+		Printer: &e.Printer, On: e.on, Ref: e.ref, JobID: e.jobID, Failed: e.failed, Failure: func() error { return exitCode(e.failure) },
+	}
+	root.AddCommand(jobs.Commands()...)
 	root.AddCommand(fleet.Env{Printer: &e.Printer, On: e.on}.Commands()...)
 	ahead := outlook.Env{Printer: &e.Printer, On: e.on, Ref: e.ref, Asking: e.asking, Exit: func(code int) error { return exitCode(code) }}
 	root.AddCommand(ahead.Commands()...)
@@ -301,4 +306,9 @@ func (e *env) space() string {
 		return "default"
 	}
 	return e.namespace
+}
+
+// failed says what went wrong, where a command goes on with something else.
+func (e *env) failed(err error) {
+	fmt.Fprintln(e.err, "reeve:", strings.ReplaceAll(err.Error(), "\n", "\nreeve: "))
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ deadline, as far as that is known; reeve explain says why.`,
 		Example: `  reeve show last
   reeve show 4217.transform --state failed
   reeve show 4217.transform.3
+  reeve show 4217.transform.3 -o wide    and what each attempt was given
   reeve show 4217.transform.3@2`,
 		Args: usage.Count(1, 1),
 		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
@@ -296,7 +298,9 @@ func (e *env) showAttempts(ctx context.Context, cl *client.Client, ref job.Ref) 
 			rows[i] = append(rows[i], render.OrDash(render.Resources(a.GetDevices())))
 		}
 	}
-	if slices.ContainsFunc(attempts, func(a *client.Attempt) bool { return len(a.GetResources()) > 0 }) {
+	if e.Format == "wide" || slices.ContainsFunc(attempts, func(a *client.Attempt) bool {
+		return a.GetEndedAt() == nil || !maps.Equal(a.GetResources(), attempts[0].GetResources())
+	}) {
 		header = append(header, "RESOURCES")
 		for i, a := range attempts {
 			rows[i] = append(rows[i], render.OrDash(render.Resources(a.GetResources())))

@@ -66,28 +66,23 @@ func (e *env) validateFiles(ctx context.Context, files []string, canonical bool)
 	all := make([]checked, 0, len(files))
 	wrong := false
 	for _, file := range files {
+		c := checked{File: file}
+		if file == "-" {
+			c.File = "stdin"
+		}
 		text, err := e.read(ctx, file)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return err
-		}
-		name := file
-		if name == "-" {
-			name = "stdin"
-		}
-		parsed, err := jobfile.Parse(name, text)
-		c := checked{File: name, OK: err == nil}
-		if err != nil {
-			wrong = true
+		case err != nil:
 			c.Errors = failures(err)
-			if !e.Structured() {
-				fmt.Fprintln(e.err, err) // as compilers do, so that editors find the place
-			}
-		} else {
-			c.Tasks, c.Notes = len(parsed.Spec.Tasks), parsed.Notes
-			if err := e.validated(&c, parsed, canonical); err != nil {
+			e.failed(err)
+		default:
+			if err := e.validateText(&c, text, canonical); err != nil {
 				return err
 			}
 		}
+		wrong = wrong || !c.OK
 		all = append(all, c)
 	}
 	if e.Structured() && !canonical {
@@ -99,6 +94,20 @@ func (e *env) validateFiles(ctx context.Context, files []string, canonical bool)
 		return exitCode(e.failure)
 	}
 	return nil
+}
+
+// validateText says what is wrong with a file's text, or that it is right.
+func (e *env) validateText(c *checked, text []byte, canonical bool) error {
+	parsed, err := jobfile.Parse(c.File, text)
+	if err != nil {
+		c.Errors = failures(err)
+		if !e.Structured() {
+			fmt.Fprintln(e.err, err) // as compilers do, so that editors find the place
+		}
+		return nil
+	}
+	c.OK, c.Tasks, c.Notes = true, len(parsed.Spec.Tasks), parsed.Notes
+	return e.validated(c, parsed, canonical)
 }
 
 // validated says that a file is right.

@@ -100,11 +100,21 @@ func (e *env) waitFor(ctx context.Context, cl *client.Client, ids []string) erro
 	}
 	wg.Wait()
 	p.Stop()
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return stopped(ctx, ids, errs, errs[i])
+	failed := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if failed >= 0 && (len(ids) == 1 || ctx.Err() != nil) {
+		return stopped(ctx, ids, errs, errs[failed])
 	}
+	for i, err := range errs {
+		if err != nil {
+			e.failed(fmt.Errorf("%s: %w", ids[i], err))
+		}
+	}
+	results = slices.DeleteFunc(results, func(j *client.Job) bool { return j == nil })
 	if err := e.ended(results); err != nil {
 		return err
+	}
+	if failed >= 0 {
+		return exitCode(e.failure)
 	}
 	code := int32(0)
 	for _, j := range results {

@@ -93,6 +93,7 @@ func (s *State) leap(generation uint64) {
 func (s *State) Batch(seq uint64) {
 	s.seq = seq
 	s.plan.Stamp(seq + 1)
+	s.flush.ended(seq)
 }
 
 // change returns a job that is about to change.

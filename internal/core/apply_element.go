@@ -207,7 +207,7 @@ func (s *State) hold(a *attempt, w *worker, now int64) {
 	a.run = s.plan.Take(w.id, plan.Attempt{
 		Shape: a.shape(), Namespace: j.queue.space.name, Queue: j.queue.name, User: j.turn(), Prefetch: a.prefetched, Alone: a.alone,
 		Apart: j.apart(a.task), Spread: j.spread(a.task), Job: j.id,
-		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Tag: uint64(a.fence), Began: a.assigned,
+		Tier: j.tier(), Stays: j.spec.spec.Tasks[a.task].AtMostOnce, Nodes: int(j.spec.spec.Tasks[a.task].Nodes), Tag: uint64(a.fence), Began: a.assigned,
 	}, s.useUntil(now))
 	if a.stop.Kind != job.CauseNone {
 		s.plan.Leave(a.run, a.grace)
@@ -284,7 +284,7 @@ func (s *State) applyEnded(e AttemptEnded) {
 		s.regroup(j, a.task)
 		return
 	}
-	r.Usage = element.Rounded(e.Usage)
+	r.Usage, r.Way, r.Memory = element.Rounded(e.Usage), a.way, a.memory
 	t.setRetry(a.position, retry{spent: e.Spent})
 	if e.Next == job.Succeeded && t.arr != nil {
 		t.setRetry(a.position, retry{})

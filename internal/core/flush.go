@@ -54,6 +54,10 @@ type flush struct {
 	pastAt  []uint64 // the sequences at which those ended
 	fresh   int      // bytes of payloads of jobs in dirty that no flush has had
 	taught  []*predict.Entry
+	// changed: something that the tables have has changed since the last batch ended. lacking is the
+	// batches that have changed what the tables lack.
+	changed bool
+	lacking []batches
 
 	sink    Sink
 	seq     uint64
@@ -79,7 +83,45 @@ type specOf struct {
 	day  int64
 }
 
+// batches is some that follow one another.
+type batches struct{ first, last uint64 }
+
+// ended notes that the batch at seq is over. Those that change nothing, as digests, are not among
+// what the tables lack, however many follow.
+func (f *flush) ended(seq uint64) {
+	n := len(f.lacking)
+	switch {
+	case !f.changed:
+	case n > 0 && f.lacking[n-1].last+1 == seq:
+		f.lacking[n-1].last = seq
+	default:
+		f.lacking = append(f.lacking, batches{seq, seq})
+	}
+	f.changed = false
+}
+
+// covered notes that the tables hold everything up to seq.
+func (f *flush) covered(seq uint64) {
+	over := 0
+	for over < len(f.lacking) && f.lacking[over].last <= seq {
+		over++
+	}
+	f.lacking = slices.Delete(f.lacking, 0, over)
+	if len(f.lacking) > 0 && f.lacking[0].first <= seq {
+		f.lacking[0].first = seq + 1
+	}
+}
+
+// lag is how many batches have changed what the tables lack.
+func (f *flush) lag() (n uint64) {
+	for _, r := range f.lacking {
+		n += r.last - r.first + 1
+	}
+	return n
+}
+
 func (f *flush) object(k objectKey) {
+	f.changed = true
 	if _, ok := f.objects[k]; ok {
 		return
 	}
@@ -94,7 +136,7 @@ func (f *flush) attempt(seq uint64, j *jobState, a *attempt, e AttemptEnded, r e
 	f.pastAt = append(f.pastAt, seq)
 	f.past = append(f.past, PastAttempt{
 		Job: j.id, Task: a.task, Position: a.position, Number: a.number, Worker: a.worker.hello.Name,
-		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended,
+		Cause: e.Cause, Usage: e.Usage, Assigned: a.assigned, Started: r.Started, Ended: r.Ended, Way: a.way, Memory: a.memory,
 	})
 }
 
@@ -107,7 +149,7 @@ func (s *State) touch(j *jobState) {
 		j.dirty = true
 		s.flush.dirty = append(s.flush.dirty, j)
 	}
-	j.changed = s.seq + 1
+	j.changed, s.flush.changed = s.seq+1, true
 }
 
 // Dirty is how many jobs the tables lack or have in an older form.
@@ -303,6 +345,7 @@ const (
 // memory now, the jobs of it that had ended a while later.
 func (s *State) Flushed(now int64, ended []job.ID) {
 	f := &s.flush
+	f.covered(f.seq)
 	for _, o := range f.outputs {
 		delete(o.arr.outputs, o.position)
 	}
@@ -321,6 +364,7 @@ func (s *State) Flushed(now int64, ended []job.ID) {
 // server: for copies that only apply. Between BeginFlush and Flushed it must not be called.
 func (s *State) Projected(now int64, seq uint64) {
 	f := &s.flush
+	f.covered(seq)
 	kept := f.dirty[:0]
 	for _, j := range f.dirty {
 		if j.changed > seq {

@@ -209,6 +209,9 @@ type PastAttempt struct {
 	Assigned int64
 	Started  int64
 	Ended    int64
+	// Way and Memory are as in AttemptAssigned.
+	Way    uint8
+	Memory int64
 }
 
 // OutputImage is the outputs of an array's element.
@@ -473,6 +476,7 @@ func (l *Loaded) Chunk(m ChunkImage) error {
 // that follow.
 func (l *Loaded) Finish(seq uint64) *State {
 	s := l.s
+	s.flush.changed = false // what is loaded is there
 	s.Batch(seq)
 	s.horizon = seq
 	s.learned.Restored()

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,6 +92,35 @@ func (m *machine) checkRecovery(t *rapid.T) {
 	if diff := cmp.Diff(m.s.dumpAt(m.now), recovered.dumpAt(m.now), byValue()); diff != "" {
 		t.Fatalf("what would be recovered at %d from the tables of %d differs (-state +recovered):\n%s", m.s.Seq(), m.tables.seq, diff)
 	}
+	m.checkLag(t, "the leader", m.s)
+	m.checkLag(t, "a server that starts now", recovered)
+	if m.copied != nil {
+		m.follow().Projected(m.now, m.tables.seq)
+		m.checkLag(t, "a server that follows", m.copied)
+	}
+}
+
+// checkLag wants a state to know which batches have changed what the tables lack.
+func (m *machine) checkLag(t *rapid.T, who string, s *State) {
+	n, covered := uint64(0), uint64(len(m.journal))
+	for seq := uint64(len(m.journal)); seq > m.tables.seq; seq-- {
+		if slices.ContainsFunc(m.journal[seq-1], changesTables) {
+			n, covered = n+1, seq-1
+		}
+	}
+	if got := s.Totals(); got.UnprojectedBatches != n || got.Covered != covered {
+		t.Fatalf("%s takes the tables, at %d of %d, to lack %d batches and to cover %d; want %d and %d",
+			who, m.tables.seq, len(m.journal), got.UnprojectedBatches, got.Covered, n, covered)
+	}
+}
+
+// changesTables reports whether an event alone is a reason to write to the tables.
+func changesTables(e Event) bool {
+	switch e.(type) {
+	case EpochStarted, StateDigested, FormatRaised, SpecAdded:
+		return false
+	}
+	return true
 }
 
 // checkExport wants a state that is loaded from its own export to be the same.

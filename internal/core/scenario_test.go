@@ -254,15 +254,35 @@ func (sc *scenario) keys() {
 	}
 }
 
-func (sc *scenario) explainElement(text string) {
+// element is where an element is: its job, and the places of its task there and its own.
+func (sc *scenario) element(text string) (id job.ID, ti uint32, p int64) {
 	ref, err := job.ParseRef(text)
 	if err != nil {
 		sc.fail("%v", err)
 	}
 	spec := sc.s.SpecOf(ref.Job)
-	ti := slices.IndexFunc(spec.Tasks, func(t job.Task) bool { return t.Name == ref.Task })
-	p, _ := spec.Tasks[ti].Array.Position(ref.Index)
-	x, _ := sc.s.ExplainElement(ref.Job, uint32(ti), p, sc.now)
+	i := slices.IndexFunc(spec.Tasks, func(t job.Task) bool { return t.Name == ref.Task })
+	p, _ = spec.Tasks[i].Array.Position(ref.Index)
+	return ref.Job, uint32(i), p
+}
+
+// given says what an element's attempts were given, from memory and from the tables.
+func (sc *scenario) given(text string) {
+	id, ti, p := sc.element(text)
+	spec := &sc.s.SpecOf(id).Tasks[ti]
+	for _, a := range append(slices.Clone(sc.tables.past), sc.s.Past(id, ti, p)...) {
+		if a.Job == id && a.Task == ti && a.Position == p {
+			fmt.Fprintf(&sc.out, "%s@%d was given %s\n", text, a.Number, job.FormatResources(spec.Asks(a.Way, a.Memory)))
+		}
+	}
+	if views, _ := sc.s.Elements(id, ti, p, nil, 1); views[0].Given != nil {
+		fmt.Fprintf(&sc.out, "%s@%d was given %s\n", text, views[0].Record.Attempts, job.FormatResources(*views[0].Given))
+	}
+}
+
+func (sc *scenario) explainElement(text string) {
+	id, ti, p := sc.element(text)
+	x, _ := sc.s.ExplainElement(id, ti, p, sc.now)
 	for _, r := range x.Reasons {
 		fmt.Fprintf(&sc.out, "%s: %s: %s: %s\n", text, x.State, r.Kind, r.Text)
 	}
@@ -283,6 +303,10 @@ func (sc *scenario) runLook(name string, rest []string) {
 			for _, r := range x.Reasons {
 				fmt.Fprintf(&sc.out, "%s: %s: %s\n", x.Task, r.Kind, r.Text)
 			}
+		}
+	case "given":
+		for _, ref := range rest {
+			sc.given(ref)
 		}
 	case "limits":
 		sc.keys()

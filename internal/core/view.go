@@ -53,7 +53,8 @@ type ElementView struct {
 	Assigned int64
 	// Devices are those that the live attempt has.
 	Devices job.Devices
-	// Given is what the live attempt was given, nil if there is none.
+	// Given is what the live attempt was given, or the one that ended the element, nil if there
+	// was none.
 	Given  *job.Resources
 	Worker string
 }
@@ -97,6 +98,8 @@ func (s *State) elementView(j *jobState, ti uint32, p int64, r element.Record) E
 	if a := t.attempt(p); a != nil {
 		v.Fence, v.Assigned, v.Stopping, v.Devices = uint64(a.fence), a.assigned, a.stop.Kind != job.CauseNone, a.devices
 		v.Given = new(a.needs())
+	} else if r.State.Terminal() && r.Attempts > 0 {
+		v.Given = new(j.spec.spec.Tasks[ti].Asks(r.Way, r.Memory))
 	}
 	return v
 }
@@ -317,14 +320,22 @@ type Totals struct {
 	Generation       uint64
 	Epoch, Seq       uint64
 	UnprojectedCount int
+	// UnprojectedBatches is how many batches have changed what the tables lack, and Covered the last
+	// one up to which they lack nothing.
+	UnprojectedBatches, Covered uint64
 }
 
 // Totals counts what is in memory.
 func (s *State) Totals() Totals {
-	return Totals{
+	t := Totals{
 		Jobs: int64(s.jobs.len()), Live: s.live, Attempts: int64(len(s.attempts)), Workers: len(s.workers),
 		Generation: s.generation, Epoch: s.epoch, Seq: s.seq, UnprojectedCount: s.Dirty(),
+		UnprojectedBatches: s.flush.lag(), Covered: s.seq,
 	}
+	if lacking := s.flush.lacking; len(lacking) > 0 {
+		t.Covered = lacking[0].first - 1
+	}
+	return t
 }
 
 // Attempts is how many attempts workers hold.

@@ -8,11 +8,12 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-// The first byte of an encoded chunk. What was written before usages were kept is
-// still read.
+// The first byte of an encoded chunk. What was written before usages were kept is still read. What
+// attempts asked for is there only where one asked for something else than its task does first.
 const (
 	codecWithoutUsage = 1
-	codecVersion      = 2
+	codecPlain        = 2
+	codecAsks         = 3
 )
 
 const (
@@ -27,27 +28,47 @@ var ErrChunk = errors.New("element: damaged chunk")
 // run-length-coded columns. Causes travel with the chunk. Chunks that say the same are
 // stored alike, whatever was done to them before.
 func (t *Table) AppendChunk(dst []byte, c int) []byte {
-	dst = append(dst, codecVersion)
 	ch := t.chunks[c]
-	if ch.cols == nil {
-		dst = append(dst, formUniform)
-		return appendRecord(dst, ch.uniform)
-	}
+	version := byte(codecPlain)
 	first := int64(c) * ChunkSize
 	n := min(t.n-first, ChunkSize)
+	if ch.asks(n) {
+		version = codecAsks
+	}
+	dst = append(dst, version)
+	if ch.cols == nil {
+		dst = append(dst, formUniform)
+		return appendRecord(dst, ch.uniform, version)
+	}
 	if r := t.Get(first); t.run(first, n) == n {
 		dst = append(dst, formUniform)
-		return appendRecord(dst, r)
+		return appendRecord(dst, r, version)
 	}
 	dst = append(dst, formColumns)
 	dst = binary.AppendUvarint(dst, uint64(n))
 	for i := int64(0); i < n; {
 		run := t.run(first+i, n-i)
 		dst = binary.AppendUvarint(dst, uint64(run))
-		dst = appendRecord(dst, t.Get(first+i))
+		dst = appendRecord(dst, t.Get(first+i), version)
 		i += run
 	}
 	return dst
+}
+
+// Asks reports whether an encoded chunk says what attempts asked for.
+func Asks(b []byte) bool { return len(b) > 0 && b[0] == codecAsks }
+
+// asks reports whether an attempt of a chunk's n elements asked for something else than its task does first.
+func (c *chunk) asks(n int64) bool {
+	if c.cols == nil {
+		return c.uniform.Way != 0 || c.uniform.Memory != 0
+	}
+	for i := range n {
+		if get(c.ways, i) != 0 || get(c.more, i) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // run is how many elements from p on are alike, of the next n.
@@ -62,12 +83,12 @@ func (t *Table) run(p, n int64) int64 {
 // LoadChunk puts back what AppendChunk wrote for chunk c, which must be untouched.
 // After an error the table is of no use.
 func (t *Table) LoadChunk(c int, b []byte) error {
-	if c < 0 || c >= t.Chunks() || t.Touched(c) || len(b) < 2 || b[0] != codecVersion && b[0] != codecWithoutUsage {
+	if c < 0 || c >= t.Chunks() || t.Touched(c) || len(b) < 2 || b[0] < codecWithoutUsage || b[0] > codecAsks {
 		return ErrChunk
 	}
 	first := int64(c) * ChunkSize
 	n := min(t.n-first, ChunkSize)
-	d := decoder{b: b[2:], usage: b[0] >= codecVersion}
+	d := decoder{b: b[2:], version: b[0]}
 	switch b[1] {
 	case formUniform:
 		r := d.record()
@@ -101,7 +122,7 @@ func (t *Table) LoadChunk(c int, b []byte) error {
 	return ErrChunk
 }
 
-func appendRecord(dst []byte, r Record) []byte {
+func appendRecord(dst []byte, r Record, version byte) []byte {
 	state := byte(r.State)
 	if r.Carried {
 		state |= carriedBit
@@ -115,13 +136,17 @@ func appendRecord(dst []byte, r Record) []byte {
 	dst = binary.AppendVarint(dst, r.Started)
 	dst = binary.AppendVarint(dst, r.Ended-r.Started)
 	cpu, memory := packed(r.Usage)
-	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(cpu)), uint64(memory))
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(cpu)), uint64(memory))
+	if version < codecAsks {
+		return dst
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.Way)), uint64(r.Memory))
 }
 
 type decoder struct {
-	b     []byte
-	bad   bool
-	usage bool // records have one
+	b       []byte
+	bad     bool
+	version byte
 }
 
 func (d *decoder) record() Record {
@@ -139,10 +164,15 @@ func (d *decoder) record() Record {
 	r.Worker = d.uvarint()
 	r.Started = d.varint()
 	r.Ended = r.Started + d.varint()
-	if d.usage {
+	if d.version >= codecPlain {
 		cpu, memory := d.uvarint(), d.uvarint()
 		d.bad = d.bad || cpu > math.MaxUint32 || memory > math.MaxUint32
 		r.Usage = unpacked(uint32(cpu), uint32(memory))
+	}
+	if d.version >= codecAsks {
+		way, memory := d.uvarint(), d.uvarint()
+		d.bad = d.bad || way > math.MaxUint8 || memory > math.MaxInt64
+		r.Way, r.Memory = uint8(way), int64(memory)
 	}
 	return r
 }

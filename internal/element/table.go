@@ -10,6 +10,10 @@ import (
 // Record is what is known of one element beside its live attempt.
 type Record struct {
 	State job.ElementState
+	// Carried: it succeeded in the job that this one retries.
+	Carried bool
+	// Way is in which of the ways of its task the attempt was served that ended it: job.Task.Asks.
+	Way uint8
 	// Attempts is how many there were, the current one included.
 	Attempts uint16
 	// Cause is why it ended, or why its last attempt did.
@@ -20,8 +24,8 @@ type Record struct {
 	Started, Ended int64
 	// Usage is of the attempt that ended it, as Rounded has it.
 	Usage job.Usage
-	// Carried: it succeeded in the job that this one retries.
-	Carried bool
+	// Memory is what that attempt asked for, in bytes, if that was more than its task does; else 0.
+	Memory int64
 }
 
 // Rounded is a usage as tables keep it: whole milliseconds and KiB, each at most what
@@ -60,6 +64,11 @@ type chunk struct {
 	// uniform stands for every element when cols is nil.
 	uniform Record
 	cols    *columns
+	// ways and more, bytes of memory, are columns of what attempts asked for, nil where none asked for
+	// anything else than its task does first, as nearly all. They stand apart from the others,
+	// which have no pointers to be followed.
+	ways *[ChunkSize]uint8
+	more *[ChunkSize]int64
 }
 
 type columns struct {
@@ -71,6 +80,24 @@ type columns struct {
 	ended   [ChunkSize]int64
 	cpu     [ChunkSize]uint32 // milliseconds
 	memory  [ChunkSize]uint32 // KiB
+}
+
+// put notes in a column that is there only where something differs from 0.
+func put[T uint8 | int64](column **[ChunkSize]T, i int64, v T) {
+	if *column == nil {
+		if v == 0 {
+			return
+		}
+		*column = new([ChunkSize]T)
+	}
+	(*column)[i] = v
+}
+
+func get[T uint8 | int64](column *[ChunkSize]T, i int64) T {
+	if column == nil {
+		return 0
+	}
+	return column[i]
 }
 
 const carriedBit = 0x80
@@ -157,6 +184,8 @@ func (t *Table) Get(p int64) Record {
 		Started:  c.cols.started[i],
 		Ended:    c.cols.ended[i],
 		Usage:    unpacked(c.cols.cpu[i], c.cols.memory[i]),
+		Way:      get(c.ways, i),
+		Memory:   get(c.more, i),
 	}
 }
 
@@ -185,6 +214,8 @@ func (t *Table) put(p int64, r Record) {
 	cols.worker[i] = uint32(r.Worker)
 	cols.started[i], cols.ended[i] = r.Started, r.Ended
 	cols.cpu[i], cols.memory[i] = packed(r.Usage)
+	put(&c.ways, i, r.Way)
+	put(&c.more, i, r.Memory)
 }
 
 // SetPending gives every pending element of the span the record r and returns
@@ -300,5 +331,7 @@ func (t *Table) spread(c *chunk) {
 		c.cols.state[i], c.cols.tries[i], c.cols.cause[i] = state, r.Attempts, cause
 		c.cols.worker[i], c.cols.started[i], c.cols.ended[i] = uint32(r.Worker), r.Started, r.Ended
 		c.cols.cpu[i], c.cols.memory[i] = cpu, memory
+		put(&c.ways, int64(i), r.Way)
+		put(&c.more, int64(i), r.Memory)
 	}
 }

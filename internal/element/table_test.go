@@ -29,6 +29,10 @@ func record() *rapid.Generator[Record] {
 				Memory: rapid.SampledFrom([]int64{0, 5000, 1 << 50}).Draw(t, "memory"),
 			})
 		}
+		if rapid.IntRange(0, 3).Draw(t, "asks") == 0 {
+			r.Way = rapid.SampledFrom([]uint8{0, 1, 255}).Draw(t, "way")
+			r.Memory = rapid.SampledFrom([]int64{0, 1, 1<<63 - 1}).Draw(t, "memory asked for")
+		}
 		r.Carried = r.State == job.Succeeded && rapid.Bool().Draw(t, "carried")
 		if rapid.Bool().Draw(t, "has cause") {
 			r.Cause = job.Cause{
@@ -365,5 +369,24 @@ func TestChunksWithoutUsage(t *testing.T) {
 	want := Record{State: job.Succeeded, Attempts: 1, Worker: 7, Started: 10, Ended: 15}
 	if diff := cmp.Diff(want, table.Get(2)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatWasAskedForCostsWhereItDiffers: columns of it are there, in memory and in what is stored,
+// only where an attempt asked for something else than its task does first.
+func TestWhatWasAskedForCostsWhereItDiffers(t *testing.T) {
+	table := NewTable(2 * ChunkSize)
+	for p := range table.Len() {
+		table.Set(p, Record{State: job.Succeeded, Attempts: 1, Started: p, Ended: p + 1})
+	}
+	table.Set(ChunkSize+5, Record{State: job.Succeeded, Attempts: 1, Way: 1})
+	for c, asks := range []bool{false, true} {
+		if ch := table.chunks[c]; (ch.ways != nil) != asks || ch.more != nil || Asks(table.AppendChunk(nil, c)) != asks {
+			t.Errorf("chunk %d has the columns %v and %v", c, ch.ways != nil, ch.more != nil)
+		}
+	}
+	table.Set(ChunkSize+5, Record{State: job.Succeeded, Attempts: 1})
+	if Asks(table.AppendChunk(nil, 1)) {
+		t.Error("what was overwritten is stored still")
 	}
 }

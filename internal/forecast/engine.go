@@ -350,7 +350,7 @@ func (e *engine) start(p plan.Placement) {
 	p.Group = first(p.Group)
 	a := plan.Attempt{
 		Shape: g.Shape, Namespace: g.Namespace, Queue: g.Queue, User: g.User, Alone: p.Group.Alone, Apart: g.Apart, Spread: g.Spread, Job: p.Group.Job,
-		Tier: g.Tier, Began: e.now,
+		Tier: g.Tier, Nodes: g.Nodes, Began: e.now,
 	}
 	if g.Length > 0 {
 		a.Ends, a.Limit = e.now+g.Length, e.now+g.Length

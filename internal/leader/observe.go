@@ -43,8 +43,8 @@ type Waiting struct {
 type Vitals struct {
 	Census  core.Census
 	Waiting []Waiting
-	// Durable is the last durable sequence, Projected the one that the tables cover.
-	Durable, Projected uint64
+	// Durable is the last durable sequence.
+	Durable uint64
 	// Stalled is since when the journal has not taken a batch, zero if it does.
 	Stalled time.Time
 }
@@ -59,7 +59,7 @@ func (l *Leader) Vitals() Vitals {
 		v.Census = *c
 	}
 	v.Waiting = l.in.counts()
-	_, v.Durable, v.Projected = l.Position()
+	v.Durable = l.Durable().Seq
 	v.Stalled = l.stall.began()
 	return v
 }

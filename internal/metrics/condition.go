@@ -87,7 +87,8 @@ func engine() []gauge {
 			}
 			return time.Since(v.Stalled).Seconds()
 		}),
-		one("reeve_tables_lag_batches", "Batches that the tables lack.", func(v *leader.Vitals) float64 { return float64(v.Durable - min(v.Projected, v.Durable)) }),
+		one("reeve_tables_lag_batches", "Batches whose changes the tables lack; one that changes no table, as a digest, is none of them.",
+			func(v *leader.Vitals) float64 { return float64(v.Census.UnprojectedBatches) }),
 		one("reeve_tables_lag_jobs", "Jobs that the tables lack or have in an older form.",
 			func(v *leader.Vitals) float64 { return float64(v.Census.UnprojectedCount) }),
 		one("reeve_jobs_in_memory", "Jobs in memory, those included that have ended and are not yet evicted.",

@@ -71,12 +71,12 @@ func TestServerCounts(t *testing.T) {
 	leads = true
 	vitals = leader.Vitals{
 		Census: core.Census{
-			Totals: core.Totals{Jobs: 5, Live: 4, Attempts: 3, Epoch: 2, UnprojectedCount: 6},
+			Totals: core.Totals{Jobs: 5, Live: 4, Attempts: 3, Epoch: 2, UnprojectedCount: 6, UnprojectedBatches: 2},
 			Queues: []core.QueueCount{{Namespace: "default", Queue: "night", Jobs: 4}}, OtherJobs: 9,
 			Connected: 2, Away: 1, Draining: 1, Slots: 8, Running: 3, Prefetched: 2,
 			Capacity: job.Resources{CPU: 4500, Memory: 1 << 30}, Used: job.Resources{CPU: 500, Memory: 1 << 20},
 		},
-		Waiting: []leader.Waiting{{Lane: "view", N: 11}}, Durable: 20, Projected: 18, Stalled: time.Now().Add(-time.Hour),
+		Waiting: []leader.Waiting{{Lane: "view", N: 11}}, Durable: 20, Stalled: time.Now().Add(-time.Hour),
 	}
 	text := scrape(t, h)
 	want(t, text,

@@ -82,7 +82,7 @@ func (x *Index) checkBoards(c *class) error {
 		return nil
 	}
 	if c.gang() {
-		team := x.gather(c)
+		team, _ := x.gather(c)
 		excused := func(w *worker) bool { return w.gained && !c.tried || slices.Contains(x.again, w) }
 		if team != nil && !slices.ContainsFunc(team, excused) {
 			return fmt.Errorf("plan: class %d waits, tried %v, and %d workers have a place", c.id, c.tried, c.nodes)

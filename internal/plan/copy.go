@@ -54,7 +54,7 @@ func (x *Index) Worker(id uint64) Worker {
 func (r *Run) Attempt() Attempt {
 	a := Attempt{
 		Shape: r.shape.Shape, Namespace: r.flow.up.up.name, Queue: r.flow.up.name, User: r.flow.name,
-		Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Tag: r.tag, Began: r.began,
+		Prefetch: r.prefetch, Alone: r.alone, Ends: r.ends, Limit: r.limit, Tier: r.tier, Stays: r.stays, Nodes: int(r.nodes), Tag: r.tag, Began: r.began,
 		Apart: r.seats[sideApart].company.name(), Spread: r.seats[sideSpread].company.name(), Job: r.job,
 	}
 	if a.Ends == never {

@@ -18,38 +18,59 @@ func (g *Group) together() int { return max(g.Nodes, 1) }
 // All is the workers of a placement.
 func (p *Placement) All() []uint64 { return append([]uint64{p.Worker}, p.Team...) }
 
-// gather finds as many workers as a gang needs, each with a place for it, or none if there are too
-// few or a limit leaves too little for all. The result is good until the next call.
-func (x *Index) gather(c *class) []*worker {
-	x.team = x.team[:0]
+// maxTeams bounds the groups of a gang's class for which workers are looked for at a time.
+const maxTeams = 8
+
+// gather finds as many workers as a gang needs, each with a place for it, and the first group of the class
+// that may have them: one that is over sooner may where windows, or places that are kept, are in the way of
+// others. There are none if there are too few or a limit leaves too little for all. They are good until the
+// next call.
+func (x *Index) gather(c *class) ([]*worker, uint32) {
 	if c.shape.short != "" || !x.allows(c) {
-		return nil
+		return nil, 0
 	}
+	tried, refused := 0, int64(0) // a length; what lasts as long needs no look
+	for id := range x.ranked(c, maxTry) {
+		length := x.groups.Get(id).Lasts()
+		if refused > 0 && length >= refused {
+			continue
+		}
+		if x.gatherFor(c, id) {
+			return x.team, id
+		}
+		if tried++; c.lengths == 0 || tried == maxTeams || len(x.reserved) == 0 && !x.straddles(c) {
+			break
+		}
+		refused = length
+	}
+	return nil, 0
+}
+
+// gatherFor puts together a team for a group, and reports whether it is whole.
+func (x *Index) gatherFor(c *class, group uint32) bool {
+	x.team = x.team[:0]
 	if x.prefers(c) {
-		x.gatherPreferred(c)
+		x.gatherPreferred(c, group)
 	} else {
-		x.gatherAny(c)
-	}
-	if len(x.team) >= c.nodes {
-		return x.team[:c.nodes]
+		x.gatherAny(c, group)
 	}
 	for _, w := range x.reserved {
+		if len(x.team) == c.nodes {
+			break
+		}
 		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || x.spurns(c, w) {
 			continue
 		}
-		if _, ok := x.mayTake(c, w, 1); !ok {
-			continue
-		}
-		if x.team = append(x.team, w); len(x.team) == c.nodes {
-			return x.team
+		if x.mayHave(c, group, w) {
+			x.team = append(x.team, w)
 		}
 	}
-	return nil
+	return len(x.team) == c.nodes
 }
 
-func (x *Index) gatherAny(c *class) {
+func (x *Index) gatherAny(c *class, group uint32) {
 	for _, p := range c.shape.kind.profiles {
-		if !x.admits(c, c.groups[0], p) {
+		if !x.admits(c, group, p) {
 			continue
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
@@ -58,15 +79,15 @@ func (x *Index) gatherAny(c *class) {
 			}
 			return len(x.team) < c.nodes
 		})
-		if len(x.team) >= c.nodes {
+		if len(x.team) == c.nodes {
 			return
 		}
 	}
 }
 
 // gatherPreferred is gatherAny in the order of preference.
-func (x *Index) gatherPreferred(c *class) {
-	for w, rank := x.preferred(c, c.groups[0], false, nil); w != nil && len(x.team) < c.nodes; w, rank = x.preferred(c, c.groups[0], false, rank) {
+func (x *Index) gatherPreferred(c *class, group uint32) {
+	for w, rank := x.preferred(c, group, false, nil); w != nil && len(x.team) < c.nodes; w, rank = x.preferred(c, group, false, rank) {
 		x.team = append(x.team, w)
 	}
 }
@@ -85,15 +106,6 @@ func (x *Index) allows(c *class) bool {
 		}
 	}
 	return true
-}
-
-// members is the names of a team but for the first, which is where a placement says that it goes.
-func members(team []*worker) []uint64 {
-	out := make([]uint64, 0, len(team)-1)
-	for _, w := range team[1:] {
-		out = append(out, w.ID)
-	}
-	return out
 }
 
 // holdGang keeps a place for a gang on the workers where it can start first: on all of them from

@@ -155,6 +155,58 @@ func TestGangBackfill(t *testing.T) {
 	}
 }
 
+// TestGangBefore: of gangs that are alike but for how long they take, one that is over in time may start
+// before a window, or before the workers are needed for which they are kept, though one that comes first
+// may not.
+func TestGangBefore(t *testing.T) {
+	gang := func(id job.ID, cpu, length int64) Group {
+		g := gangOf(id, 2, cpu)
+		g.Length = length
+		return g
+	}
+	for name, prepare := range map[string]func(x *Index){
+		"a window": func(x *Index) {
+			x.SetWorker(reservedFor(host(1, 2), 600, ""))
+			x.SetWorker(reservedFor(host(2, 2), 600, ""))
+		},
+		"what is kept": func(x *Index) {
+			for id := range uint64(3) {
+				x.SetWorker(host(id+1, 2))
+			}
+			x.Take(3, Attempt{Shape: needing(2000, 0), Namespace: "default", Queue: "default", Ends: 600, Limit: 600}, 100)
+			wide := gangOf(1, 3, 2)
+			wide.Length = 100
+			x.SetGroup(wide, 1)
+		},
+		"a window for who prefers workers": func(x *Index) {
+			for id := range uint64(2) {
+				w := reservedFor(host(id+1, 2), 600, "")
+				w.Labels = []string{"disk=fast"}
+				x.SetWorker(w)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New()
+			prepare(x)
+			for id, length := range map[job.ID]int64{2: 510, 3: 505, 4: 500, 5: 490} {
+				g := gang(id, 2, length)
+				if name == "a window for who prefers workers" {
+					g.Prefer = "10 disk=fast"
+				}
+				x.SetGroup(g, 1)
+			}
+			p, ok := x.Next(100)
+			if !ok || p.Group != task(4) || !slices.Equal(teamOf(p), []uint64{1, 2}) {
+				t.Errorf("Next = %+v %v, want job 4 on workers 1 and 2", p, ok)
+			}
+			if err := x.Check(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestGangEvicts: room is made on as many workers as are lacking, and not at all where that would
 // not be enough.
 func TestGangEvicts(t *testing.T) {

@@ -47,14 +47,10 @@ func (x *Index) nearer(c *class, group uint32, than *worker) *worker {
 		if w == nil || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) || c.crowd(w) > c.crowd(than) {
 			continue
 		}
-		if !w.reserved && x.admits(c, group, w.profile) {
-			return w
+		if w.reserved && !x.mayHave(c, group, w) || !x.admits(c, group, w.profile) {
+			continue
 		}
-		if w.reserved { // it may do beside what is kept there, if it is the first of its class
-			if first, ok := x.mayTake(c, w, 1); ok && first == group {
-				return w
-			}
-		}
+		return w
 	}
 	return than
 }

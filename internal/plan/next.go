@@ -58,26 +58,22 @@ func (x *Index) start() (Placement, bool) {
 		if c == nil || best.class != nil && !x.goesBefore(c, c.groups[0], best.class, best.group) {
 			break
 		}
-		w, group := x.place(c)
+		team, group := x.place(c)
 		switch {
-		case w == nil:
+		case team == nil:
 			x.fail(c)
-		case group != c.groups[0] && !w.reserved && x.delays(c, w):
+		case group != c.groups[0] && x.delays(c, team, false):
 			// Else something that comes first was kept a place.
 		case group != c.groups[0]:
 			// What comes between the first of its class and this one may start as well.
 			x.fail(c)
 			x.aside = append(x.aside, c)
 			if best.class == nil || x.goesBefore(c, group, best.class, best.group) {
-				best = proposal{c, w, group, w.reserved}
+				best = proposal{c, slices.Clone(team), group, reserved(team)}
 			}
-		case !x.delays(c, w):
+		case !x.delays(c, team, true):
 			x.resume()
-			p := Placement{Group: x.nameOf(c, group), Worker: w.ID}
-			if c.gang() {
-				p.Team = members(x.team)
-			}
-			return p, true
+			return x.placement(c, group, team), true
 		}
 		// Else something that comes first was kept a place, or keeps c back.
 	}
@@ -85,27 +81,43 @@ func (x *Index) start() (Placement, bool) {
 	if best.class == nil {
 		return Placement{}, false
 	}
-	if best.worker.reserved && !best.reserved {
+	if reserved(best.team) > best.reserved {
 		return x.start() // a place was kept there meanwhile
 	}
-	return Placement{Group: x.nameOf(best.class, best.group), Worker: best.worker.ID}, true
+	return x.placement(best.class, best.group, best.team), true
 }
 
-// delays keeps places for what comes before a class and could use what it is about to take. It
-// reports whether that changed anything: then it is too early to say what the class may take.
-func (x *Index) delays(c *class, w *worker) bool {
-	if !c.gang() {
-		return x.keep(c, w)
-	}
-	return slices.ContainsFunc(x.team, func(w *worker) bool { return x.keep(c, w) })
+// delays keeps places for what comes before a class and could use the workers that it is about to take,
+// also those on which a place is kept already, or not. It reports whether that changed anything: then it
+// is too early to say what the class may take.
+func (x *Index) delays(c *class, team []*worker, all bool) bool {
+	return slices.ContainsFunc(team, func(w *worker) bool { return (all || !w.reserved) && x.keep(c, w) })
 }
 
 type proposal struct {
-	class  *class
-	worker *worker
-	group  uint32
-	// reserved: a place was kept on the worker already.
-	reserved bool
+	class *class
+	team  []*worker
+	group uint32
+	// reserved is on how many of the workers a place was kept already.
+	reserved int
+}
+
+// reserved is on how many workers a place is kept.
+func reserved(team []*worker) (n int) {
+	for _, w := range team {
+		if w.reserved {
+			n++
+		}
+	}
+	return n
+}
+
+func (x *Index) placement(c *class, group uint32, team []*worker) Placement {
+	p := Placement{Group: x.nameOf(c, group), Worker: team[0].ID}
+	for _, w := range team[1:] {
+		p.Team = append(p.Team, w.ID)
+	}
+	return p
 }
 
 // resume lets classes that were put aside, although something of them may start, count again.
@@ -289,24 +301,27 @@ func (x *Index) settled() {
 	x.changed, x.passing = false, false
 }
 
-// place finds the best worker with a free place for a class, and the group that takes it. One
-// that waits fits no worker but those that gained room, which spares it the search through the
-// rest.
-func (x *Index) place(c *class) (*worker, uint32) {
+// place finds the best worker with a free place for a class, or as many as a gang needs, and the group
+// that takes it. One that waits fits no worker but those that gained room, which spares it the search
+// through the rest. The result is good until the next call.
+func (x *Index) place(c *class) ([]*worker, uint32) {
 	if c.gang() {
-		if team := x.gather(c); team != nil {
-			return team[0], c.groups[0]
-		}
+		return x.gather(c)
+	}
+	group := c.groups[0]
+	gained := c.waits() && !c.flow.spoiled()
+	w := x.best(c, group, gained)
+	if w == nil {
+		w, group = x.beside(c)
+	}
+	if w == nil {
+		w, group = x.sooner(c, gained)
+	}
+	if w == nil {
 		return nil, 0
 	}
-	gained := c.waits() && !c.flow.spoiled()
-	if w := x.best(c, c.groups[0], gained); w != nil {
-		return x.nearer(c, c.groups[0], w), c.groups[0]
-	}
-	if w, group := x.beside(c); w != nil {
-		return x.nearer(c, group, w), group
-	}
-	return x.sooner(c, gained)
+	x.team = append(x.team[:0], x.nearer(c, group, w))
+	return x.team, group
 }
 
 // spoiled reports whether the law does not apply to a node.

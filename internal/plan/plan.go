@@ -99,6 +99,8 @@ type Attempt struct {
 	// Tier is its group's; Stays keeps it from having to make room.
 	Tier  uint8
 	Stays bool
+	// Nodes is its group's: without it the others of its gang have run in vain.
+	Nodes int
 	// Tag is the caller's name for it, which Evict gives back.
 	Tag uint64
 	// Began is when it was placed, in Unix milliseconds.

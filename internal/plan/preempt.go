@@ -175,8 +175,8 @@ func (x *Index) eviction(c *class, victims []*Run) Eviction {
 }
 
 // victims is what must go of a worker to make room for a class, and how much work is lost by
-// that, in milliseconds; nil if that is not enough. The lowest go first, and of these the
-// youngest; what turns out not to be needed stays.
+// that, in milliseconds; nil if that is not enough. The lowest go first, and of these those with
+// the least work, which are the youngest; what turns out not to be needed stays.
 func (x *Index) victims(c *class, w *worker) ([]*Run, int64) {
 	var list []*Run
 	for _, r := range w.runs {
@@ -185,7 +185,7 @@ func (x *Index) victims(c *class, w *worker) ([]*Run, int64) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *Run) int {
-		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(b.began, a.began), cmp.Compare(a.tag, b.tag))
+		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.work(x.now), b.work(x.now)), cmp.Compare(a.tag, b.tag))
 	})
 	list = list[:min(len(list), maxVictims)]
 	n := 1
@@ -209,10 +209,13 @@ func (x *Index) victims(c *class, w *worker) ([]*Run, int64) {
 	}
 	lost := int64(0)
 	for _, r := range list {
-		lost += max(x.now-r.began, 0)
+		lost += r.work(x.now)
 	}
 	return list, lost
 }
+
+// work is what is lost with a run, in milliseconds: the others of a gang are tried again with it.
+func (r *Run) work(now int64) int64 { return max(now-r.began, 0) * int64(r.nodes) }
 
 // evicts reports whether a run has to make room for a class.
 func (c *class) evicts(r *Run) bool {

@@ -19,6 +19,7 @@ type victim struct {
 	stays  bool
 	space  string
 	ahead  bool
+	nodes  int
 }
 
 var evictions = []struct {
@@ -41,6 +42,7 @@ var evictions = []struct {
 	{"the lowest", []victim{{worker: 1, tag: 7, cpu: 2, tier: 1, began: 90}, {worker: 1, tag: 8, cpu: 2, began: 10}}, 2, 2, true, &Eviction{task(1), 1, []uint64{8}}},
 	{"no more than it takes", []victim{{worker: 1, tag: 7, cpu: 1, began: 90}, {worker: 1, tag: 8, cpu: 3, began: 10}}, 2, 3, false, &Eviction{task(1), 1, []uint64{8}}},
 	{"where the least is lost", []victim{{worker: 1, tag: 7, cpu: 4, began: 10}, {worker: 2, tag: 8, cpu: 4, began: 80}}, 2, 4, false, &Eviction{task(1), 2, []uint64{8}}},
+	{"a gang last, of which all is lost", []victim{{worker: 1, tag: 7, cpu: 4, began: 80, nodes: 5}, {worker: 2, tag: 8, cpu: 2, began: 10}, {worker: 2, tag: 9, cpu: 2, began: 70, nodes: 4}}, 2, 2, false, &Eviction{task(1), 2, []uint64{8}}},
 	{"not where it would not fit", []victim{{worker: 1, tag: 7, cpu: 2}, {worker: 1, tag: 8, cpu: 2, tier: 2}}, 2, 3, false, nil},
 	{"what would take the place first", []victim{{worker: 1, tag: 7, cpu: 4}, {worker: 1, tag: 8, cpu: 4, ahead: true}}, 2, 4, false, &Eviction{task(1), 1, []uint64{8, 7}}},
 }
@@ -54,7 +56,7 @@ func TestEvict(t *testing.T) {
 			for _, v := range c.victims {
 				x.SetWorker(host(v.worker, 4))
 				a := Attempt{
-					Shape: needing(1000*v.cpu, 0), Namespace: "default", Queue: "default", Tier: v.tier, Stays: v.stays, Tag: v.tag, Began: v.began, Prefetch: v.ahead,
+					Shape: needing(1000*v.cpu, 0), Namespace: "default", Queue: "default", Tier: v.tier, Stays: v.stays, Tag: v.tag, Began: v.began, Prefetch: v.ahead, Nodes: v.nodes,
 				}
 				if v.space != "" {
 					a.Namespace = v.space

@@ -233,7 +233,7 @@ func (x *Index) beside(c *class) (*worker, uint32) {
 		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) {
 			continue
 		}
-		if id, ok := x.mayTake(c, w, maxTry); ok {
+		if id, ok := x.mayTake(c, w); ok {
 			return w, id
 		}
 	}
@@ -241,27 +241,38 @@ func (x *Index) beside(c *class) (*worker, uint32) {
 }
 
 // mayTake finds the first group of a class that may start now on a worker that is kept for
-// something, of as many as a bound allows.
-func (x *Index) mayTake(c *class, w *worker, most int) (uint32, bool) {
-	need, places := c.shape.need, int64(1)
-	if c.form == lonely {
-		need, places = w.capacity, int64(w.Slots)
-	}
+// something.
+func (x *Index) mayTake(c *class, w *worker) (uint32, bool) {
 	refused := int64(0) // a length; what lasts as long needs no look
-	for id := range x.ranked(c, most) {
+	for id := range x.ranked(c, maxTry) {
 		length := x.groups.Get(id).Lasts()
 		if refused > 0 && length >= refused {
 			continue
 		}
-		if x.admits(c, id, w.profile) && x.earliest(w, x.after(w, c, id), need, places, length) == x.now {
+		if x.mayHave(c, id, w) {
 			return id, true
 		}
-		if c.lengths == 0 || refused == 0 && (!x.mayAdmit(c, w.profile) || x.earliest(w, x.after(w, c, id), need, places, c.shortest()) != x.now) {
+		if c.lengths == 0 || refused == 0 && (!x.mayAdmit(c, w.profile) || !x.inTime(c, id, w, c.shortest())) {
 			return 0, false
 		}
 		refused = length
 	}
 	return 0, false
+}
+
+// mayHave reports whether a group may start now on a worker that is kept for something.
+func (x *Index) mayHave(c *class, group uint32, w *worker) bool {
+	return x.admits(c, group, w.profile) && x.inTime(c, group, w, x.groups.Get(group).Lasts())
+}
+
+// inTime reports whether what takes so long, and has the place in order of a group, delays nothing for
+// which a worker is kept.
+func (x *Index) inTime(c *class, group uint32, w *worker, length int64) bool {
+	need, places := c.shape.need, int64(1)
+	if c.form == lonely {
+		need, places = w.capacity, int64(w.Slots)
+	}
+	return x.earliest(w, x.after(w, c, group), need, places, length) == x.now
 }
 
 // goesBefore reports whether a group comes before another in order.

@@ -148,7 +148,7 @@ func (x *Index) sooner(c *class, gained bool) (*worker, uint32) {
 			continue
 		}
 		if w := x.best(c, id, gained); w != nil {
-			return x.nearer(c, id, w), id
+			return w, id
 		}
 		refused = length
 	}

@@ -46,9 +46,10 @@ type Run struct {
 	// milliseconds; never for unknown.
 	ends, limit     int64
 	prefetch, alone bool
-	// tier, stays, tag and began are the attempt's; leaving: it was asked to make room.
+	// tier, stays, nodes, tag and began are the attempt's; leaving: it was asked to make room.
 	tier           uint8
 	stays, leaving bool
+	nodes          uint32
 	grace          int64
 	tag            uint64
 	began          int64
@@ -177,7 +178,7 @@ func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 	r := &Run{
 		worker: w, shape: h.shape, flow: x.flowOf(a.Namespace, a.Queue, a.User),
 		ends: moment(a.Ends), limit: moment(a.Limit), prefetch: a.Prefetch, alone: a.Alone, at: len(w.runs),
-		tier: a.Tier, stays: a.Stays, tag: a.Tag, began: a.Began, job: a.Job,
+		tier: a.Tier, stays: a.Stays, nodes: uint32(max(a.Nodes, 1)), tag: a.Tag, began: a.Began, job: a.Job,
 	}
 	w.runs = append(w.runs, r)
 	x.join(r, &a.Apart, &a.Spread)

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
+	"github.com/reeve-scheduler/reeve/internal/record/format"
 	"github.com/reeve-scheduler/reeve/internal/store"
 )
 
@@ -67,6 +69,28 @@ func TestRaisedRows(t *testing.T) {
 		}
 		if err == nil && s.Format() != max(test.format, core.FirstFormat) {
 			t.Errorf("format %d is read as %d", test.format, s.Format())
+		}
+	}
+}
+
+// TestRowsOfWhatWasAskedFor: what only a newer program can read says so, and nothing else does.
+func TestRowsOfWhatWasAskedFor(t *testing.T) {
+	for _, asked := range []element.Record{{}, {Way: 1}, {Memory: 1 << 30}} {
+		r := element.Record{State: job.Failed, Attempts: 1, Way: asked.Way, Memory: asked.Memory}
+		want := uint64(core.FirstFormat)
+		if asked != (element.Record{}) {
+			want = core.FormatAsks
+		}
+		table := element.NewTable(2)
+		table.Set(0, r)
+		for what, need := range map[string]uint64{
+			"chunk": format.OfChunk(&core.ChunkImage{Columns: table.AppendChunk(nil, 0)}),
+			"past":  format.OfPast(&core.PastAttempt{Way: r.Way, Memory: r.Memory}),
+			"job":   format.OfJob(&core.JobImage{Tasks: []core.TaskImage{{Record: r}}}),
+		} {
+			if need != want {
+				t.Errorf("the row of a %s with %+v needs format %d, want %d", what, r, need, want)
+			}
 		}
 	}
 }

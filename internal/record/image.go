@@ -215,6 +215,8 @@ func putElement(b []byte, f field.Number, e *element.Record) []byte {
 	b = field.Int(b, 6, e.Ended)
 	b = field.Bool(b, 7, e.Carried)
 	b = putUsage(b, 8, e.Usage)
+	b = field.Uint(b, 9, uint64(e.Way))
+	b = field.Int(b, 10, e.Memory)
 	return field.End(b, at)
 }
 
@@ -238,6 +240,10 @@ func (r *reader) element() (e element.Record) {
 			e.Carried = m.Bool()
 		case 8:
 			e.Usage = m.usage()
+		case 9:
+			e.Way = m.Uint8()
+		case 10:
+			e.Memory = m.Int()
 		default:
 			m.unknown()
 		}

@@ -48,13 +48,15 @@ func Chunk(row store.PartRow) (core.ChunkImage, error) {
 }
 
 func putPast(b []byte, m *core.PastAttempt) []byte {
-	b = putFormat(b)
+	b = field.Uint(b, formatField, format.OfPast(m))
 	b = field.String(b, 2, m.Worker)
 	b = putCause(b, 3, m.Cause)
 	b = putUsage(b, 4, m.Usage)
 	b = field.Int(b, 5, m.Assigned)
 	b = field.Int(b, 6, m.Started)
-	return field.Int(b, 7, m.Ended)
+	b = field.Int(b, 7, m.Ended)
+	b = field.Uint(b, 8, uint64(m.Way))
+	return field.Int(b, 9, m.Memory)
 }
 
 // Past returns the image of a part of kind store.PartAttempt.
@@ -77,6 +79,10 @@ func Past(row store.PartRow) (core.PastAttempt, error) {
 			m.Started = r.Int()
 		case 7:
 			m.Ended = r.Int()
+		case 8:
+			m.Way = r.Uint8()
+		case 9:
+			m.Memory = r.Int()
 		default:
 			r.unknown()
 		}

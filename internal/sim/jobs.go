@@ -104,6 +104,9 @@ func (d *draft) task(i int) {
 	}
 	d.needs(i)
 	d.room()
+	if w.oneIn(3) { // with a deadline some wait for that
+		d.add("    prefer: %s", pick(w, "cheapest", "cheapest", "[cheapest, {when: zone=a, weight: -2}]", "'labels.zone == \"a\"'"))
+	}
 }
 
 // shape says whether the task is an array, and of what kind.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/reeve-scheduler/reeve/internal/agent/will"
@@ -63,7 +64,7 @@ func newNode(w *world, i int) *node {
 	r := w.rnd
 	n := &node{w: w, name: fmt.Sprintf("w%d", i), drift: w.drift(), apart: map[*server]time.Duration{}, disk: disk{map[string]about{}, map[string]about{}, map[string]link.Result{}}}
 	n.hello = link.Hello{
-		Protocol: link.Protocol, Name: n.name, Instance: "instance-" + n.name, Labels: map[string]string{"name": n.name, "zone": []string{"a", "b"}[i%2]},
+		Protocol: link.Protocol, Name: n.name, Instance: "instance-" + n.name, Labels: map[string]string{"name": n.name, "zone": []string{"a", "b"}[i%2], "price": strconv.Itoa(1 + i%3)},
 		Capacity: job.Resources{CPU: int64(1+r.IntN(4)) * 1000, Memory: int64(1+r.IntN(4)) << 30},
 		Slots:    1 + r.IntN(4), Prefetch: r.IntN(4), Executors: []string{"process"},
 	}

@@ -207,17 +207,18 @@ func Values(s *structpb.Struct) (map[string]json.RawMessage, error) {
 	return out, nil
 }
 
-// Past writes an attempt that was not the last of its element.
-func Past(a *core.PastAttempt, ref job.Ref) *reevev1.Attempt {
+// Past writes an attempt of a task that was not the last of its element.
+func Past(a *core.PastAttempt, ref job.Ref, task *job.Task) *reevev1.Attempt {
 	ref.Attempt = int(a.Number)
 	state := job.Failed
 	if a.Cause.Kind == job.CauseTimeout {
 		state = job.TimedOut
 	}
+	given := task.Asks(a.Way, a.Memory)
 	return &reevev1.Attempt{
 		Id: ref.String(), Number: int32(a.Number), State: state.String(), Cause: a.Cause.String(), Worker: a.Worker,
 		AssignedAt: Time(a.Assigned), StartedAt: Time(a.Started), EndedAt: Time(a.Ended),
-		CpuMs: a.Usage.CPU.Milliseconds(), MemoryBytes: a.Usage.Memory,
+		CpuMs: a.Usage.CPU.Milliseconds(), MemoryBytes: a.Usage.Memory, Resources: given.Words(),
 	}
 }
 

@@ -95,10 +95,14 @@ func TestNothingIsForgotten(t *testing.T) {
 	if e := Element(4217, "a", view, 17); e.GetId() != "4217.a.3" || e.GetCarriedFrom() != "17.a.3" || e.GetExitCode() != 3 {
 		t.Errorf("an element: %v", e)
 	}
-	past := &core.PastAttempt{Number: 1, Cause: cause, Worker: "w1", Assigned: 1, Started: 2, Ended: 3, Usage: job.Usage{CPU: time.Second, Memory: 1}}
+	task := &job.Task{Either: []job.Resources{{CPU: 1000, Other: "gpu=1"}, {CPU: 4000, Memory: 1 << 20}}}
+	past := &core.PastAttempt{Way: 1, Memory: 1 << 30, Number: 1, Cause: cause, Worker: "w1", Assigned: 1, Started: 2, Ended: 3, Usage: job.Usage{CPU: time.Second, Memory: 1}}
 	ref := job.Ref{Job: 4217, Task: "a", Index: 3}
-	if missing := unset(Past(past, ref), "devices", "resources"); missing != nil {
+	if missing := unset(Past(past, ref, task), "devices"); missing != nil {
 		t.Errorf("an earlier attempt lacks %v", missing)
+	}
+	if got := Past(past, ref, task).GetResources(); len(got) != 2 || got["cpu"] != "4" || got["memory"] != "1Gi" {
+		t.Errorf("an earlier attempt was given %v", got)
 	}
 	if missing := unset(Last(view, ref)); missing != nil {
 		t.Errorf("the last attempt lacks %v", missing)
@@ -144,7 +148,7 @@ func TestRunningJob(t *testing.T) {
 	if m.GetExitCode() != 0 || !m.GetCancelRequested() || m.GetEndedAt() != nil || m.GetRetryOf() != "" {
 		t.Errorf("a running job: %v", m)
 	}
-	if got := Past(&core.PastAttempt{Number: 1, Cause: job.Cause{Kind: job.CauseTimeout}}, job.Ref{Job: 1, Task: "a", Index: job.NoIndex}); got.GetState() != "timed_out" || got.GetId() != "1.a@1" {
+	if got := Past(&core.PastAttempt{Number: 1, Cause: job.Cause{Kind: job.CauseTimeout}}, job.Ref{Job: 1, Task: "a", Index: job.NoIndex}, &job.Task{}); got.GetState() != "timed_out" || got.GetId() != "1.a@1" {
 		t.Errorf("an attempt that timed out: %v", got)
 	}
 }

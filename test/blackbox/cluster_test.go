@@ -298,6 +298,8 @@ type attemptView struct {
 	State  string `json:"state"`
 	Worker string `json:"worker"`
 	Cause  string `json:"cause"`
+	// Resources is what it was given.
+	Resources map[string]string `json:"resources"`
 }
 
 func (c *cluster) show(id string) jobView {

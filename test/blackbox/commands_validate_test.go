@@ -64,6 +64,7 @@ func TestValidate(t *testing.T) {
 		{"stdin", "run: echo\n", []string{"-"}, 0, "stdin: ok, 1 task\n", ""},
 		{"both", "", []string{"a file with spaces.yaml", "good.yaml"}, 125, "good.yaml: ok, 1 task\n",
 			"a file with spaces.yaml:2:10: timeout: \"ten\": want a duration such as 90s or 1h30m\n"},
+		{"no file and one that is there", "", []string{"none.yaml", "good.yaml"}, 125, "good.yaml: ok, 1 task\n", "reeve: job file none.yaml: no such file or directory\n"},
 		{"no file", "", []string{"näm\xff.yaml"}, 125, "", "reeve: job file näm\xff.yaml: no such file or directory\n"},
 		{"a directory", "", []string{"."}, 125, "", "reeve: job file .: is a directory\n"},
 		{"nothing", "", nil, 125, "", "reeve: validate: nothing is named; usage: reeve validate FILE…|- (see reeve validate --help)\n"},

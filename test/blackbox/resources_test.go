@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -268,4 +269,39 @@ func TestEither(t *testing.T) {
 		t.Errorf("attempts were told %q, want %q", ways, want)
 	}
 	l.noTwins()
+	// Which it took is kept, also of attempts that were not the last, and when the server has only rows.
+	again := c.submit("run: exit 3\nresources: {memory: 1Mi}\neither: [{gpu: 3, cpu: 0.1}, {cpu: 2}]\nretry: {max_attempts: 2, delay: 1ms}\n")
+	c.ends(again, "failed")
+	for _, restart := range []bool{false, true} {
+		if restart {
+			c.server.kill(t)
+			c.serve()
+		}
+		ways = nil
+		for i := range 6 {
+			for _, a := range c.attempts(fmt.Sprintf("%s.a.%d", id, i)) {
+				ways = append(ways, amounts(a.Resources))
+			}
+		}
+		slices.Sort(ways)
+		if want := []string{"cpu=0.1 gpu=1 memory=1Mi", "cpu=2 memory=1Mi"}; !slices.Equal(slices.Compact(ways), want) {
+			t.Errorf("after restart %v attempts were given %q, want %q", restart, ways, want)
+		}
+		tries := c.attempts(again + ".main")
+		if len(tries) != 2 || amounts(tries[0].Resources) != "cpu=2 memory=1Mi" || amounts(tries[1].Resources) != "cpu=2 memory=1Mi" {
+			t.Errorf("after restart %v the attempts of job %s are %+v", restart, again, tries)
+		}
+	}
+	if out := c.ok("show", again+".main", "-o", "wide"); strings.Count(out, "cpu 2, memory 1Mi") != 2 {
+		t.Errorf("show -o wide says\n%s", out)
+	}
+}
+
+// amounts is amounts by name as one text.
+func amounts(resources map[string]string) string {
+	parts := make([]string, 0, len(resources))
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		parts = append(parts, name+"="+resources[name])
+	}
+	return strings.Join(parts, " ")
 }

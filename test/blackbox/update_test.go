@@ -1,8 +1,10 @@
 package blackbox
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,5 +97,43 @@ func TestUpdate(t *testing.T) {
 	c.refused([]string{"update", held, "--queue", "nowhere"}, "nowhere", "default, side")
 	if got := c.ok("update", held, "--front=false", "--priority", "7", "-o", "json"); !strings.Contains(got, `"priority": 7`) || !strings.Contains(got, `"queue": "default"`) {
 		t.Errorf("update -o json: %s", got)
+	}
+}
+
+// TestSeveralNouns: a command does what it can for all that it names, says on a line each what it
+// could not do, and fails then.
+func TestSeveralNouns(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	a, b := c.submit("run: echo", "--hold"), c.submit("run: echo", "--hold")
+	c.ok("cancel", c.submit("run: echo", "--hold")) // 3, which has ended
+	for _, tt := range []struct {
+		args      []string
+		out, errs []string // what begins the lines
+	}{
+		{[]string{"update", "99", a, "x", "3", b, "--priority", "7"}, []string{a + " is in queue default", b + " is in queue default"}, []string{"reeve: 99: ", "reeve: x: ", "reeve: 3: "}},
+		{[]string{"release", "99", a, b + ".nothing", b}, []string{a + " is released", b + " is released"}, []string{"reeve: 99: ", "reeve: " + b + ".nothing: "}},
+		{[]string{"hold", a + ".3", "3", b, a}, []string{b + " is held", a + " is held"}, []string{"reeve: " + a + ".3: ", "reeve: 3: "}},
+		{[]string{"wait", "-q", "3", "99", "98"}, nil, []string{"reeve: 99: ", "reeve: 98: "}},
+		{[]string{"cancel", "99", a, "98"}, []string{a + ": 1 waiting"}, []string{"reeve: 99: ", "reeve: 98: "}},
+		{[]string{"kill", "99", b}, []string{b + ": 1 waiting"}, []string{"reeve: 99: "}},
+	} {
+		r := c.reeve(tt.args...)
+		begin := func(text string, lines []string) bool {
+			return slices.EqualFunc(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), lines, strings.HasPrefix)
+		}
+		if r.code != 125 || !begin(r.out, tt.out) || !begin(r.err, tt.errs) {
+			t.Errorf("reeve %v: exit %d\n%s%s", tt.args, r.code, r.out, r.err)
+		}
+	}
+	r := c.reeve("cancel", "99", a, "-o", "json")
+	var all []struct{ ID, Error string }
+	if err := json.Unmarshal([]byte(r.out), &all); err != nil || r.code != 125 || len(all) != 2 || all[0].ID != "99" || all[0].Error == "" || all[1].ID != a || all[1].Error != "" {
+		t.Errorf("cancel -o json: exit %d, %v\n%s", r.code, err, r.out)
+	}
+	c.server.kill(t)
+	r = c.reeve("hold", a, b, "99")
+	if want := "; not done: " + a + " " + b + " 99\n"; r.code != 125 || r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.HasSuffix(r.err, want) {
+		t.Errorf("without a server: exit %d\n%s%s", r.code, r.out, r.err)
 	}
 }

@@ -3215,7 +3215,8 @@ type StatusResponse struct {
 	Role       string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	Generation uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
 	Epoch      uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// The last durable sequence and the one that the tables cover.
+	// The last durable sequence, and the one up to which the tables lack nothing: the same when
+	// nothing is behind, also where what came last changes no table.
 	Sequence          uint64                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	ProjectedSequence uint64                 `protobuf:"varint,6,opt,name=projected_sequence,json=projectedSequence,proto3" json:"projected_sequence,omitempty"`
 	StartedAt         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`

@@ -1293,7 +1293,7 @@ type Attempt struct {
 	// The devices that it has while it has not ended: ids by the name of their resource,
 	// separated by commas.
 	Devices map[string]string `protobuf:"bytes,11,rep,name=devices,proto3" json:"devices,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What it was given, while it has not ended, as the job file spells it.
+	// What it was given, as the job file spells it: of a task with alternatives the one that it took.
 	Resources     map[string]string `protobuf:"bytes,12,rep,name=resources,proto3" json:"resources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

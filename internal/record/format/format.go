@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/reeve-scheduler/reeve/internal/core"
+	"github.com/reeve-scheduler/reeve/internal/element"
 	"github.com/reeve-scheduler/reeve/internal/job"
 	"github.com/reeve-scheduler/reeve/internal/link"
 )
@@ -31,10 +32,7 @@ func Needs(e core.Event) uint64 {
 	case core.WorkerJoined:
 		return OfHello(&e.Hello)
 	case core.AttemptAssigned:
-		if e.Way != 0 || e.Memory != 0 {
-			return core.FormatAsks
-		}
-		return ofDevices(e.Devices)
+		return max(ofAsked(e.Way, e.Memory), ofDevices(e.Devices))
 	case core.AttemptEnded:
 		switch {
 		case e.Awaits:
@@ -78,6 +76,9 @@ func ofDevices(d job.Devices) uint64 {
 // OfChunk is Needs for a row of an array's elements.
 func OfChunk(m *core.ChunkImage) uint64 {
 	need := uint64(core.FirstFormat)
+	if element.Asks(m.Columns) {
+		need = core.FormatAsks
+	}
 	for i := range m.Live {
 		need = max(need, ofAttempt(&m.Live[i]))
 	}
@@ -85,6 +86,16 @@ func OfChunk(m *core.ChunkImage) uint64 {
 		need = max(need, ofSpent(m.Retries[i].Spent))
 	}
 	return need
+}
+
+// OfPast is Needs for the row of an attempt that was not its element's last.
+func OfPast(a *core.PastAttempt) uint64 { return ofAsked(a.Way, a.Memory) }
+
+func ofAsked(way uint8, memory int64) uint64 {
+	if way != 0 || memory != 0 {
+		return core.FormatAsks
+	}
+	return core.FirstFormat
 }
 
 func ofSpent(s job.Spent) uint64 {
@@ -101,10 +112,7 @@ func ofAttempt(a *core.AttemptImage) uint64 {
 	if a.Ended != nil {
 		return core.FormatGangs
 	}
-	if a.Way != 0 || a.Memory != 0 {
-		return core.FormatAsks
-	}
-	return ofDevices(a.Devices)
+	return max(ofAsked(a.Way, a.Memory), ofDevices(a.Devices))
 }
 
 // OfJob is Needs for the row of a job.
@@ -117,7 +125,7 @@ func OfJob(m *core.JobImage) uint64 {
 		need = max(need, core.FormatChanges)
 	}
 	for i := range m.Tasks {
-		need = max(need, ofSpent(m.Tasks[i].Retry.Spent))
+		need = max(need, ofSpent(m.Tasks[i].Retry.Spent), ofAsked(m.Tasks[i].Record.Way, m.Tasks[i].Record.Memory))
 		if m.Tasks[i].Last != 0 {
 			need = max(need, core.FormatNear)
 		}

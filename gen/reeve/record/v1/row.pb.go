@@ -1151,6 +1151,8 @@ type Element struct {
 	Ended         int64                  `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
 	Carried       bool                   `protobuf:"varint,7,opt,name=carried,proto3" json:"carried,omitempty"`
 	Usage         *Usage                 `protobuf:"bytes,8,opt,name=usage,proto3" json:"usage,omitempty"`
+	Way           uint32                 `protobuf:"varint,9,opt,name=way,proto3" json:"way,omitempty"`
+	Memory        int64                  `protobuf:"varint,10,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1239,6 +1241,20 @@ func (x *Element) GetUsage() *Usage {
 		return x.Usage
 	}
 	return nil
+}
+
+func (x *Element) GetWay() uint32 {
+	if x != nil {
+		return x.Way
+	}
+	return 0
+}
+
+func (x *Element) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
 }
 
 // Retry is core.RetryImage.
@@ -1567,6 +1583,8 @@ type PastRow struct {
 	Assigned      int64                  `protobuf:"varint,5,opt,name=assigned,proto3" json:"assigned,omitempty"`
 	Started       int64                  `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
 	Ended         int64                  `protobuf:"varint,7,opt,name=ended,proto3" json:"ended,omitempty"`
+	Way           uint32                 `protobuf:"varint,8,opt,name=way,proto3" json:"way,omitempty"`
+	Memory        int64                  `protobuf:"varint,9,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1646,6 +1664,20 @@ func (x *PastRow) GetStarted() int64 {
 func (x *PastRow) GetEnded() int64 {
 	if x != nil {
 		return x.Ended
+	}
+	return 0
+}
+
+func (x *PastRow) GetWay() uint32 {
+	if x != nil {
+		return x.Way
+	}
+	return 0
+}
+
+func (x *PastRow) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
 	}
 	return 0
 }
@@ -1813,7 +1845,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x06memory\x18\x0e \x01(\x03R\x06memory\x12\x12\n" +
 	"\x04last\x18\x0f \x01(\x04R\x04lastB\n" +
 	"\n" +
-	"\b_outputs\"\xf9\x01\n" +
+	"\b_outputs\"\xa3\x02\n" +
 	"\aElement\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\rR\x05state\x12\x1a\n" +
 	"\battempts\x18\x02 \x01(\rR\battempts\x12,\n" +
@@ -1822,7 +1854,10 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\astarted\x18\x05 \x01(\x03R\astarted\x12\x14\n" +
 	"\x05ended\x18\x06 \x01(\x03R\x05ended\x12\x18\n" +
 	"\acarried\x18\a \x01(\bR\acarried\x12,\n" +
-	"\x05usage\x18\b \x01(\v2\x16.reeve.record.v1.UsageR\x05usage\"a\n" +
+	"\x05usage\x18\b \x01(\v2\x16.reeve.record.v1.UsageR\x05usage\x12\x10\n" +
+	"\x03way\x18\t \x01(\rR\x03way\x12\x16\n" +
+	"\x06memory\x18\n" +
+	" \x01(\x03R\x06memory\"a\n" +
 	"\x05Retry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12,\n" +
 	"\x05spent\x18\x02 \x01(\v2\x16.reeve.record.v1.SpentR\x05spent\x12\x0e\n" +
@@ -1858,7 +1893,7 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\aretries\x18\x04 \x03(\v2\x16.reeve.record.v1.RetryR\aretries\x12,\n" +
 	"\x04live\x18\x05 \x03(\v2\x18.reeve.record.v1.AttemptR\x04liveB\n" +
 	"\n" +
-	"\b_columns\"\xe1\x01\n" +
+	"\b_columns\"\x8b\x02\n" +
 	"\aPastRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12,\n" +
@@ -1866,7 +1901,9 @@ const file_reeve_record_v1_row_proto_rawDesc = "" +
 	"\x05usage\x18\x04 \x01(\v2\x16.reeve.record.v1.UsageR\x05usage\x12\x1a\n" +
 	"\bassigned\x18\x05 \x01(\x03R\bassigned\x12\x18\n" +
 	"\astarted\x18\x06 \x01(\x03R\astarted\x12\x14\n" +
-	"\x05ended\x18\a \x01(\x03R\x05ended\"N\n" +
+	"\x05ended\x18\a \x01(\x03R\x05ended\x12\x10\n" +
+	"\x03way\x18\b \x01(\rR\x03way\x12\x16\n" +
+	"\x06memory\x18\t \x01(\x03R\x06memory\"N\n" +
 	"\tOutputRow\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\aoutputs\x18\x02 \x01(\fH\x00R\aoutputs\x88\x01\x01B\n" +

@@ -1,4 +1,4 @@
-package cli
+package course
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"github.com/reeve-scheduler/reeve/internal/job"
 )
 
-func (e *env) cancel() *cobra.Command {
+func (e Env) cancel() *cobra.Command {
 	return e.stopping("cancel", false, "Cancel jobs, tasks or elements: SIGTERM, grace, SIGKILL; clean-up tasks still run")
 }
 
-func (e *env) kill() *cobra.Command {
+func (e Env) kill() *cobra.Command {
 	return e.stopping("kill", true, "Kill jobs, tasks or elements at once; nothing more of them runs")
 }
 
-func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
+func (e Env) stopping(verb string, kill bool, help string) *cobra.Command {
 	var elements, reason string
 	c := &cobra.Command{
 		Use:   verb + " REF…",
@@ -29,43 +29,34 @@ func (e *env) stopping(verb string, kill bool, help string) *cobra.Command {
   reeve %[1]s 4217.transform
   reeve %[1]s 4217.transform --elements 3,10-19`, verb),
 		Args: usage.Count(1, -1),
-		RunE: e.on(func(ctx context.Context, cl *client.Client, args []string) error {
-			var all []map[string]any
-			for _, text := range args {
-				ref, err := e.ref(ctx, cl, text)
-				if err != nil {
-					return err
-				}
-				q := &client.CancelRequest{Id: ref.Job.String(), Task: ref.Task, Elements: elements, Kill: kill, Reason: reason}
-				if ref.Index != job.NoIndex {
-					if elements != "" {
-						return fmt.Errorf("%s names an element already; leave out --elements", text)
-					}
-					q.Elements = fmt.Sprint(ref.Index)
-				}
-				a, err := cl.Cancel(ctx, q)
-				if err != nil {
-					return err
-				}
-				all = append(all, map[string]any{
-					"id": ref.String(), "cancelled": a.GetCancelled(), "stopping": a.GetStopping(), "already_ended": a.GetAlreadyEnded(),
-				})
-				if err := e.stopped(ref, a); err != nil {
-					return err
-				}
+		RunE: e.On(e.each(func(ctx context.Context, cl *client.Client, text string) (map[string]any, error) {
+			ref, err := e.Ref(ctx, cl, text)
+			if err != nil {
+				return nil, err
 			}
-			if e.Structured() {
-				return e.Values(all)
+			q := &client.CancelRequest{Id: ref.Job.String(), Task: ref.Task, Elements: elements, Kill: kill, Reason: reason}
+			if ref.Index != job.NoIndex {
+				if elements != "" {
+					return nil, fmt.Errorf("%s names an element already; leave out --elements", text)
+				}
+				q.Elements = fmt.Sprint(ref.Index)
 			}
-			return nil
-		}),
+			a, err := cl.Cancel(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			value := map[string]any{
+				"id": ref.String(), "cancelled": a.GetCancelled(), "stopping": a.GetStopping(), "already_ended": a.GetAlreadyEnded(),
+			}
+			return value, e.stopped(ref, a)
+		})),
 	}
 	c.Flags().StringVar(&elements, "elements", "", "of an array task: these `indexes`, such as 3 or 1-7:2")
 	c.Flags().StringVar(&reason, "reason", "", "why, in `words`, for the record")
 	return c
 }
 
-func (e *env) stopped(ref job.Ref, a *client.CancelResponse) error {
+func (e Env) stopped(ref job.Ref, a *client.CancelResponse) error {
 	var err error
 	switch {
 	case e.Structured() || e.Quiet:
