@@ -428,7 +428,7 @@ func (s *State) groupOf(j *jobState, id plan.GroupID) plan.Group {
 		// What must begin by a moment can't wait on a worker until it is past, and what can be served in
 		// another way need not.
 		Shape: shape, NoPrefetch: spec.AtMostOnce || spec.Nodes > 0 || j.startBefore > 0 && !j.begun || len(spec.Either) > 0 ||
-			mayHaveIDs(shape.Resources) || s.direct(j, id.Task) || s.knownFor(j, id.Task) >= lasting,
+			mayHaveIDs(shape.Resources) || s.direct(j, id.Task),
 		Apart: j.apart(id.Task), Spread: j.spread(id.Task), Near: j.near(id.Task), Nodes: int(spec.Nodes), Prefer: j.spec.prefers[id.Task],
 		Patient: j.tasks[id.Task].patience > 0 && !id.Alone,
 	}

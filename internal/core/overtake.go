@@ -27,9 +27,6 @@ const (
 	// brief is how long something may be known to take, in milliseconds, so that what comes first may wait
 	// for it: it is not asked back from the worker that it was sent ahead to.
 	brief = 1000
-	// lasting is how long something must be known to take so that it is not sent ahead: a worker that
-	// awaits it when a place is free loses nothing by that.
-	lasting = 5000
 	// maxComers bounds the jobs that are noted at a time; of more the queues are.
 	maxComers = 64
 	// mostAhead bounds the attempts of a job that are asked whether they wait on a worker.
@@ -48,15 +45,6 @@ func (s *State) standing(j *jobState, ti uint32) int64 {
 		score -= 2 * atFront
 	}
 	return score
-}
-
-// knownFor is how long a task is known to run from earlier runs, in milliseconds, 0 for unknown.
-func (s *State) knownFor(j *jobState, ti uint32) int64 {
-	e, ok := s.predict(j, ti)
-	if !ok {
-		return 0
-	}
-	return max(e.Run, 1)
 }
 
 // came notes a job of which something is ready that comes before what was sent ahead of its queue.
@@ -140,8 +128,8 @@ func (j *jobState) waitsForPlace() bool {
 
 // brief reports whether an attempt is known to take so little time that what comes first may wait for it.
 func (s *State) brief(a *attempt) bool {
-	d := s.knownFor(a.job, a.task)
-	return d > 0 && d < brief
+	e, ok := s.predict(a.job, a.task)
+	return ok && e.Run < brief
 }
 
 // gives reports whether it is of use to a job that came if an attempt is asked back from its worker.

@@ -81,12 +81,12 @@ func TestComerGoesFirstOnceOthersAreBack(t *testing.T) {
 	}
 }
 
-// TestLastingIsNotSentAhead: a worker does not hold what is known to run for long.
-func TestLastingIsNotSentAhead(t *testing.T) {
+// TestBriefStaysAhead: what is known to take next to no time is not asked back.
+func TestBriefStaysAhead(t *testing.T) {
 	for _, c := range []struct {
-		run  int64
-		want int
-	}{{lasting - 1, 3}, {lasting, 0}} {
+		run        int64
+		back, stay int
+	}{{brief - 1, 0, 3}, {brief, 3, 0}} {
 		l := newLab(t.Fatalf)
 		h := poolHello("w1", "night", job.Resources{CPU: 1000})
 		h.Prefetch = 3
@@ -100,8 +100,9 @@ func TestLastingIsNotSentAhead(t *testing.T) {
 		l.now += c.run
 		l.finish(w, w.held[0], link.Result{})
 		mustSubmit(t, l, "name: known\nrun: x\narray: 0-99\n")
-		if w := l.s.Workers()[0]; w.Running != 1 || w.Prefetched != c.want {
-			t.Errorf("after runs of %d ms: %d run and %d are ahead, want 1 and %d", c.run, w.Running, w.Prefetched, c.want)
+		mustSubmit(t, l, "run: x\npriority: high\n")
+		if back, stay := askedBack(l); back != c.back || stay != c.stay {
+			t.Errorf("after runs of %d ms: %d are asked back and %d stay, want %d and %d", c.run, back, stay, c.back, c.stay)
 		}
 	}
 }
