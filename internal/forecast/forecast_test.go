@@ -425,6 +425,27 @@ func TestLastOfAnArray(t *testing.T) {
 	}
 }
 
+// TestBehindWhatNeverStarts: in a queue in which nothing passes what comes first, nobody knows when the rest starts if that
+// can't; in another queue it starts.
+func TestBehindWhatNeverStarts(t *testing.T) {
+	for backfill, want := range map[job.Backfill]string{
+		job.BackfillNone: "nobody knows when it starts: its queue starts nothing before what comes first in it (backfill: none), and that can't start as things are",
+		job.BackfillEasy: "it is expected to start now, on worker w1",
+	} {
+		c := &Cluster{
+			Now: second, Workers: []plan.Worker{worker(1, 2, 8)},
+			Waiting: []plan.Ready{ready(1, shape(1, 0), second, 1), ready(2, shape(1, 0), second, 1)},
+		}
+		c.Waiting[0].Group.Nodes = 2
+		g := c.Waiting[0].Group
+		c.Queues = []Queue{{Namespace: g.Namespace, Name: g.Queue, Policy: job.QueuePolicy{Backfill: backfill}}}
+		reasons := c.Moment().Expect(c.Forecast(nil), plan.GroupID{Job: 2}, 1).Reasons
+		if len(reasons) != 1 || reasons[0].Text != want {
+			t.Errorf("%v: %v; want %s", backfill, reasons, want)
+		}
+	}
+}
+
 // TestLateWithinAMinute: who is late by seconds is not told the same minute twice.
 func TestLateWithinAMinute(t *testing.T) {
 	const minute = 60 * second

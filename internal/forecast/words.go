@@ -93,6 +93,8 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
 		return unknown("there is so much to do that the forecast was given up")
 	case c.Extent == TooFar:
 		return unknown("it is more than %s away", job.FormatAbout(MaxAhead))
+	case n == 0 && c.Further == 0 && m.strictlyBehind(id):
+		return unknown("its queue starts nothing before what comes first in it (backfill: none), and that can't start as things are")
 	case n == 0 && c.Further == 0:
 		return nil
 	case n == 1:
@@ -101,6 +103,16 @@ func (m *Moment) unknown(c *Course, id plan.GroupID) []why.Reason {
 		return unknown("%d attempts run of which nobody knows how long they take; a timeout: or a few runs of a named job would tell", n)
 	}
 	return unknown("attempts start before of which nobody knows how long they take; a timeout: or a few runs of a named job would tell")
+}
+
+// strictlyBehind reports whether something of its queue comes before a group that nothing of the queue may pass.
+func (m *Moment) strictlyBehind(id plan.GroupID) bool {
+	w := m.e.groups[id]
+	if w == nil {
+		return false
+	}
+	q := m.c.queue(w.Group.Namespace, w.Group.Queue)
+	return q != nil && q.Policy.Backfill == job.BackfillNone && m.Why(id).Ahead > 0
 }
 
 func unknown(format string, args ...any) []why.Reason {
