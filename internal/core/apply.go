@@ -405,7 +405,7 @@ func (s *State) group(j *jobState, id plan.GroupID, ready int64) {
 		ready = min(ready, 1)
 	}
 	if ready > 0 {
-		s.await(j, id.Task)
+		s.setPatience(j, id.Task)
 		s.came(j, id.Task)
 	}
 	for way := range spec.Ways() {

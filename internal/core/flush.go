@@ -412,7 +412,7 @@ func (s *State) pastTimers(now int64) {
 	for _, t := range kept {
 		s.timers.push(t)
 	}
-	s.lapse(now)
+	s.expirePatience(now)
 }
 
 // Evict drops finished jobs whose time in memory is over, at most a thousand. It keeps

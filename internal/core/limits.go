@@ -319,7 +319,7 @@ func (s *State) Reconsider() {
 		}
 	}
 	s.Rank(math.MaxInt)
-	s.repent()
+	s.resetPatience()
 	s.takeBack()
 	s.openDue(math.MaxInt64)
 }

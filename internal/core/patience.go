@@ -26,8 +26,8 @@ const (
 	spare      = 10_000
 )
 
-// thrifty reports whether a task prefers the cheapest worker.
-func thrifty(spec *job.Task) bool {
+// prefersCheapest reports whether a task prefers the cheapest worker.
+func prefersCheapest(spec *job.Task) bool {
 	for _, p := range spec.Prefer {
 		if p.When == match.Cheapest && p.Weight > 0 {
 			return true
@@ -36,11 +36,11 @@ func thrifty(spec *job.Task) bool {
 	return false
 }
 
-// await works out until when a task of which something may start waits for a cheaper worker, if that was
+// setPatience works out until when a task of which something may start waits for a cheaper worker, if that was
 // not done before.
-func (s *State) await(j *jobState, ti uint32) {
+func (s *State) setPatience(j *jobState, ti uint32) {
 	t := &j.tasks[ti]
-	if t.patience != 0 || j.deadline == 0 || !thrifty(&j.spec.spec.Tasks[ti]) {
+	if t.patience != 0 || j.deadline == 0 || !prefersCheapest(&j.spec.spec.Tasks[ti]) {
 		return
 	}
 	if j.tails == nil {
@@ -53,9 +53,9 @@ func (s *State) await(j *jobState, ti uint32) {
 	}
 }
 
-// lapse ends the patience of what has come to its latest start, unless that is later than it seemed, since
+// expirePatience ends the patience of what has come to its latest start, unless that is later than it seemed, since
 // fewer elements are left, say.
-func (s *State) lapse(now int64) {
+func (s *State) expirePatience(now int64) {
 	for s.patience.due(now) {
 		t := s.patience.pop()
 		j := s.jobs.get(t.job)
@@ -73,8 +73,8 @@ func (s *State) lapse(now int64) {
 	}
 }
 
-// repent has everybody's patience worked out anew.
-func (s *State) repent() {
+// resetPatience has everybody's patience worked out anew.
+func (s *State) resetPatience() {
 	for j := range s.jobs.all {
 		if j.deadline == 0 || j.state.Terminal() {
 			continue
@@ -91,7 +91,7 @@ func (s *State) repent() {
 // patienceOf is until when a task waits for a cheaper worker, or would if it were ready, 0 if it does not.
 // tails is what follows from the job's tasks.
 func (s *State) patienceOf(j *jobState, ti uint32, tails []int64) int64 {
-	if at := j.tasks[ti].patience; at != 0 || tails == nil || !thrifty(&j.spec.spec.Tasks[ti]) {
+	if at := j.tasks[ti].patience; at != 0 || tails == nil || !prefersCheapest(&j.spec.spec.Tasks[ti]) {
 		return max(at, 0)
 	}
 	return max(s.latest(j, ti, tails), 0)
@@ -119,7 +119,7 @@ func (s *State) latest(j *jobState, ti uint32, tails []int64) int64 {
 func (s *State) tails(j *jobState) []int64 {
 	waits := false
 	for i := range j.spec.spec.Tasks {
-		waits = waits || thrifty(&j.spec.spec.Tasks[i])
+		waits = waits || prefersCheapest(&j.spec.spec.Tasks[i])
 	}
 	if !waits || j.deadline == 0 {
 		return nil

@@ -24,7 +24,7 @@ func (s *State) Place(now int64, most int) Decision {
 	)
 	asks := mostAsked
 	s.openDue(now)
-	s.lapse(now)
+	s.expirePatience(now)
 	s.plan.Age(now, mostAged)
 	byWorker := map[uint64]int{}
 	for refused := 0; len(d.Events) < most && refused < mostRefused && asks > 0; {

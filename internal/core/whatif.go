@@ -143,7 +143,8 @@ func (s *State) keyTaken(name limit.Name, c *job.Concurrency, now int64) []why.R
 	if n := k.Waiting(); n > 0 {
 		waiting = fmt.Sprintf("; %s for it", plural(int(n), "waits", "wait"))
 	}
-	rate, text := rateOf(c), ""
+	var text string
+	rate := rateOf(c)
 	next := k.Meter().Next(rate, now)
 	switch first := k.Queue(1); {
 	case len(first) > 0 && first[0].Cancels:

@@ -64,7 +64,7 @@ func TestBadFlags(t *testing.T) {
 		`--ageing "0s": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                                               {"--ageing", "0s"},
 		`--half-life "0s": want a duration such as 90s, 1h30m or 2d (see reeve set --help)`:                                            {"--half-life", "0s"},
 		`--limit "gpus=2": gpus is no resource; want gpu (see reeve set --help)`:                                                       {"--limit", "gpus=2"},
-		`--limit "runing=3": runing is no resource; want running=10 for a number of attempts (see reeve set --help)`:                   {"--limit", "runing=3"},
+		`--limit "rununing=3": rununing is no resource; want running=10 for a number of attempts (see reeve set --help)`:               {"--limit", "rununing=3"},
 		`--guarantee "running=2": running is no resource; attempts can't be guaranteed; want cpu=8 or the like (see reeve set --help)`: {"--guarantee", "running=2"},
 		`--limit "10": want pairs such as cpu=16,gpu=2, or none (see reeve set --help)`:                                                {"--limit", "10"},
 		`--rate "10": want a number in a time such as 10/s, 100/h or 3/10m, or none (see reeve set --help)`:                            {"--rate", "10"},
