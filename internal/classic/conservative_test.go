@@ -121,7 +121,7 @@ func TestEveryPolicyRunsEverything(t *testing.T) {
 		p := Policy{
 			Order: Order(rapid.IntRange(0, int(orders)-1).Draw(t, "order")), Backfill: Backfill(rapid.IntRange(0, 3).Draw(t, "backfill")),
 			By: Order(rapid.IntRange(0, int(orders)-1).Draw(t, "by")), Estimate: Estimate(rapid.IntRange(0, 3).Draw(t, "estimate")),
-			Correct: Correction(rapid.IntRange(0, 2).Draw(t, "correct")), Keep: rapid.Bool().Draw(t, "keep"), Each: rapid.Bool().Draw(t, "each"),
+			Correct: Correction(rapid.IntRange(0, 2).Draw(t, "correct")), Keep: rapid.Bool().Draw(t, "keep"), Anew: rapid.Bool().Draw(t, "anew"), Events: Events(rapid.IntRange(0, 1).Draw(t, "events")),
 		}
 		if p.check() != nil {
 			t.Skip("what does not go together")

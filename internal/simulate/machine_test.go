@@ -36,6 +36,8 @@ func jobsOf(rows ...[4]int64) *workload.Trace {
 func TestMachine(t *testing.T) {
 	head := jobsOf([4]int64{0, 10, 10, 3}, [4]int64{1, 10, 10, 4}, [4]int64{2, 20, 20, 1}, [4]int64{3, 6, 6, 1}, [4]int64{4, 5, 5, 1})
 	early := jobsOf([4]int64{0, 4, 10, 3}, [4]int64{1, 5, 5, 4}, [4]int64{2, 8, 8, 1}, [4]int64{2, 9, 9, 1})
+	moment := jobsOf([4]int64{0, 2, 7, 4}, [4]int64{2, 1, 6, 2}, [4]int64{2, 4, 7, 3}, [4]int64{2, 1, 1, 4}, [4]int64{3, 3, 3, 2}, [4]int64{6, 3, 8, 1})
+	learnt := jobsOf([4]int64{0, 2, 11, 3}, [4]int64{4, 5, 8, 2}, [4]int64{6, 3, 12, 3}, [4]int64{8, 8, 11, 4}, [4]int64{11, 4, 4, 1})
 	for _, c := range []struct {
 		trace  *workload.Trace
 		policy string
@@ -56,6 +58,17 @@ func TestMachine(t *testing.T) {
 		{early, "easy,estimate=actual", []int64{0, 4, 9, 9}},
 		{early, "conservative", []int64{0, 10, 2, 15}},
 		{early, "fcfs", []int64{0, 4, 9, 9}},
+		// The second ends at 3, before it was expected to, when the fifth comes. Seen together,
+		// that leaves room for the third, which is first. One by one the fifth comes before, and
+		// starts beside the second. At 6 it ends as it was expected to, and the sixth comes: for
+		// pyss there is room then for the third, which leaves none for the sixth.
+		{moment, "easy", []int64{0, 2, 3, 7, 8, 8}},
+		{moment, "easy,events=each", []int64{0, 2, 6, 10, 3, 6}},
+		{moment, "easy,events=pyss", []int64{0, 2, 6, 10, 3, 11}},
+		// Nothing was known of the third as it came, and it asks for 12 s: the fifth may pass the
+		// fourth. As it starts two have ended, by which it is to take 3 s: the fifth may not.
+		{learnt, "easy++", []int64{0, 4, 9, 15, 11}},
+		{learnt, "easy++,predict=anew", []int64{0, 4, 9, 12, 20}},
 	} {
 		start, err := Machine(c.trace, policy(t, c.policy), 4)
 		if err != nil {
