@@ -98,8 +98,7 @@ func (s *Scheduler) Arrive(i int, now int64) {
 		u.waiting = append(u.waiting, int32(i))
 	}
 	switch {
-	case s.policy.Backfill == Conservative:
-		s.reserve.place(i, now, s.est[i], j.Procs)
+	case s.policy.Backfill == Conservative: // nobody passes
 	case s.pass.valid && s.pass.done:
 		at, _ := slices.BinarySearchFunc(s.fresh, int32(i), s.byBackfill().compare)
 		s.fresh = slices.Insert(s.fresh, at, int32(i))
@@ -115,6 +114,10 @@ func (s *Scheduler) enqueue(i int, now int64) {
 	if !s.policy.Order.moves() {
 		s.key[i] = s.policy.Order.score(j, s.est[i], now)
 	}
+	if s.policy.Backfill == Conservative {
+		s.wait(i, now)
+		return
+	}
 	s.queue.insert(int32(i))
 	if !s.sameOrder {
 		s.byKey[i] = s.policy.By.score(j, s.est[i], now)
@@ -123,6 +126,10 @@ func (s *Scheduler) enqueue(i int, now int64) {
 }
 
 func (s *Scheduler) dequeue(i int) {
+	if s.policy.Backfill == Conservative {
+		s.leave(i)
+		return
+	}
 	s.queue.remove(int32(i))
 	if !s.sameOrder {
 		s.by.remove(int32(i))
@@ -158,11 +165,11 @@ func (s *Scheduler) End(i int, now int64) {
 // Next proposes a job to start now, and false if none can. A proposal that is not
 // started comes again.
 func (s *Scheduler) Next(now int64) (int, bool) {
-	if s.queue.len() == 0 || s.free == 0 && !s.policy.Keep || s.idle {
-		return 0, false
-	}
 	if s.policy.Backfill == Conservative {
 		return s.nextReserved(now)
+	}
+	if s.queue.len() == 0 || s.free == 0 && !s.policy.Keep || s.idle {
+		return 0, false
 	}
 	head := s.head(now)
 	if s.lead = none; s.jobs[head].Procs <= s.free {
