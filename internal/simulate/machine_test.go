@@ -136,13 +136,13 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// TestPublishedResults repeats the published table of RLScheduler (Zhang et al., 2020,
-// and the page of its program) on the trace that it was made with, which is not ours to
-// keep here: its place is in REEVE_LUBLIN_256.
-func TestPublishedResults(t *testing.T) {
-	path := os.Getenv("REEVE_LUBLIN_256")
+// published reads a log that published results were made with, which is not ours to keep
+// here: a variable names its place.
+func published(t *testing.T, variable, what string) *workload.Trace {
+	t.Helper()
+	path := os.Getenv(variable)
 	if path == "" {
-		t.Skip("REEVE_LUBLIN_256 names no file: the trace lublin_256.swf of RLScheduler")
+		t.Skipf("%s names no file: %s", variable, what)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -154,6 +154,36 @@ func TestPublishedResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	trace, _ := log.Clean(workload.Rules{})
+	return trace
+}
+
+// TestPublishedTableOfGaussier repeats what Gaussier et al. (2015) found on the log
+// KTH-SP2, by the figures that come with their program.
+func TestPublishedTableOfGaussier(t *testing.T) {
+	trace := published(t, "REEVE_KTH_SP2", "the log KTH-SP2 of the Parallel Workloads Archive")
+	for _, c := range []struct {
+		policy string
+		want   float64
+	}{
+		{"easy", 92.5765397336}, {"easy,estimate=actual", 71.7223851124}, {"easy,estimate=last-two,correct=steps", 85.4429055860},
+		{"easy,estimate=last-two,correct=request", 65.7235894400}, {"easy,estimate=last-two,correct=double", 76.9224423224},
+		{"easy-sjbf", 69.4054005803}, {"easy-sjbf,estimate=actual", 49.8477189313}, {"easy++", 63.5006771704},
+		{"easy++,correct=request", 62.8568827273}, {"easy++,correct=double", 64.5274742219},
+	} {
+		start, err := Machine(trace, policy(t, c.policy+",events=pyss"), trace.Procs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := outcome.Measure(Ran(trace, start, trace.Procs), outcome.Rules{}).Slowdown.Mean; math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %.10f, published is %.10f", c.policy, got, c.want)
+		}
+	}
+}
+
+// TestPublishedTableOfRLScheduler repeats the table of RLScheduler (Zhang et al., 2020,
+// and the page of its program).
+func TestPublishedTableOfRLScheduler(t *testing.T) {
+	trace := published(t, "REEVE_LUBLIN_256", "the trace lublin_256.swf of RLScheduler")
 	for _, c := range []struct {
 		order string
 		want  [2]float64 // without and with backfilling
