@@ -208,3 +208,38 @@ func TestPublishedTableOfRLScheduler(t *testing.T) {
 		}
 	}
 }
+
+// TestProcessorsThatThereAre: in whatever order a moment's events are seen, no two jobs
+// have a processor at once, and none starts before it comes.
+func TestProcessorsThatThereAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		trace := &workload.Trace{}
+		at := int64(0)
+		for i := range rapid.IntRange(1, 40).Draw(t, "jobs") {
+			at += rapid.Int64Range(0, 3).Draw(t, "gap") * 1000
+			run := rapid.Int64Range(1, 9).Draw(t, "run") * 1000
+			trace.Jobs = append(trace.Jobs, workload.Job{Number: int64(i + 1), Submit: at, Run: run, Request: run + rapid.Int64Range(0, 9).Draw(t, "more")*1000,
+				Procs: rapid.Int64Range(1, 8).Draw(t, "procs"), User: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "user")})
+		}
+		p, err := classic.Parse(rapid.SampledFrom([]string{"fcfs", "easy", "easy-sjbf", "easy++", "easy++,predict=anew", "easy++,correct=double", "easy,estimate=actual"}).Draw(t, "policy") +
+			",events=" + rapid.SampledFrom([]string{"together", "each", "pyss"}).Draw(t, "events"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, err := Machine(trace, p, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range start {
+			used := int64(0)
+			for k, j := range trace.Jobs {
+				if start[k] <= start[i] && start[i] < start[k]+j.Run {
+					used += j.Procs
+				}
+			}
+			if start[i] < trace.Jobs[i].Submit || used > 8 {
+				t.Fatalf("by %s job %d, which comes at %d, starts at %d, when %d processors are in use of 8", p.Name, i+1, trace.Jobs[i].Submit, start[i], used)
+			}
+		}
+	})
+}

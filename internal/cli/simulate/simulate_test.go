@@ -273,6 +273,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-", "-p", "best"}, `--policy best: "best" is no policy; known: fcfs, sjf, easy, easy-sjbf, easy++, aged, conservative, rlscheduler, or key=value with commas; and reeve and recorded`},
 		{[]string{"-", "-p", "easy,reeve"}, "--policy easy,reeve: reeve is a policy of its own; to compare several give --policy for each"},
 		{[]string{"-", "-p", "easy,fast"}, `--policy easy,fast: "fast": want key=value`},
+		{[]string{"-", "-p", "easy,events=pyss", "--checked"}, "easy,events=pyss: events=pyss lets jobs start just before those have ended that they follow, which the core refuses"},
 		{[]string{"-", "-p", "reeve,by=sjf"}, `--policy reeve,by=sjf: "by=sjf": want one of order=, backfill=, ageing= and half-life=`},
 		{[]string{"-", "-p", "reeve,order=x"}, `--policy reeve,order=x: order "x": want one of priority, fifo, shortest, deadline, fair`},
 		{[]string{"-", "-p", "reeve,half-life=1ms"}, "--policy reeve,half-life=1ms: half-life 1ms: want 1s to 365d"},
