@@ -1,10 +1,13 @@
 package classic
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/reeve-scheduler/reeve/internal/workload"
 )
 
 // used is how many processors are spoken for at a moment, by what runs and by what the
@@ -121,11 +124,162 @@ func TestEveryPolicyRunsEverything(t *testing.T) {
 		p := Policy{
 			Order: Order(rapid.IntRange(0, int(orders)-1).Draw(t, "order")), Backfill: Backfill(rapid.IntRange(0, 3).Draw(t, "backfill")),
 			By: Order(rapid.IntRange(0, int(orders)-1).Draw(t, "by")), Estimate: Estimate(rapid.IntRange(0, 3).Draw(t, "estimate")),
-			Correct: Correction(rapid.IntRange(0, 2).Draw(t, "correct")), Keep: rapid.Bool().Draw(t, "keep"), Each: rapid.Bool().Draw(t, "each"),
+			Correct: Correction(rapid.IntRange(0, 2).Draw(t, "correct")), Keep: rapid.Bool().Draw(t, "keep"), Anew: rapid.Bool().Draw(t, "anew"), Events: Events(rapid.IntRange(0, 1).Draw(t, "events")),
 		}
 		if p.check() != nil {
 			t.Skip("what does not go together")
 		}
 		newBench(t, p, drawJobs(t, procs), procs).run()
+	})
+}
+
+// plain is conservative backfilling on a machine of which every second is looked at.
+type plain struct {
+	b *bench
+	// start is by job when it is to start, or has.
+	start   []int64
+	waiting []int
+	order   func(i, j int) int
+	// used is by second how many processors are spoken for.
+	used []int64
+}
+
+func (p *plain) take(i int, from, sign int64) {
+	for at := from; at < from+p.b.estimate(i); at += 1000 {
+		p.used[at/1000] += sign * p.b.jobs[i].Procs
+	}
+}
+
+// hold takes the first hole from a moment on.
+func (p *plain) hold(i int, now int64) {
+	fits := func(from int64) bool {
+		for at := from; at < from+p.b.estimate(i); at += 1000 {
+			if p.used[at/1000]+p.b.jobs[i].Procs > int64(p.b.procs) {
+				return false
+			}
+		}
+		return true
+	}
+	for p.start[i] = now; !fits(p.start[i]); p.start[i] += 1000 {
+	}
+	p.take(i, p.start[i], 1)
+}
+
+// end gives back what a job does not need, and lets all that wait move in turn until
+// nobody can.
+func (p *plain) end(i int, now int64) {
+	for at := now; at < p.start[i]+p.b.estimate(i); at += 1000 {
+		p.used[at/1000] -= p.b.jobs[i].Procs
+	}
+	for moved := true; moved; {
+		moved = false
+		for _, w := range p.waiting {
+			was := p.start[w]
+			p.take(w, was, -1)
+			p.hold(w, now)
+			moved = moved || p.start[w] < was
+		}
+	}
+}
+
+// run is when each job starts.
+func (p *plain) run() []int64 {
+	for now := int64(0); now < int64(len(p.used))*1000; now += 1000 {
+		for i := range p.b.jobs {
+			if p.start[i] >= 0 && !slices.Contains(p.waiting, i) && p.start[i]+p.b.jobs[i].Run == now && p.b.estimate(i) > p.b.jobs[i].Run {
+				p.end(i, now)
+			}
+		}
+		for i := range p.b.jobs {
+			if p.b.jobs[i].Submit == now {
+				p.hold(i, now)
+				p.waiting = append(p.waiting, i)
+				slices.SortStableFunc(p.waiting, p.order)
+			}
+		}
+		p.waiting = slices.DeleteFunc(p.waiting, func(i int) bool { return p.start[i] == now })
+	}
+	return p.start
+}
+
+// crowd is many jobs that come at about the same time, most of them asking for more time
+// than they need: much moves.
+func crowd(seed uint64, procs int) []workload.Job {
+	chance := rand.New(rand.NewPCG(seed, 0))
+	jobs := make([]workload.Job, 60)
+	at := int64(1000)
+	for i := range jobs {
+		at += chance.Int64N(5) * 1000
+		run := 1 + chance.Int64N(12)
+		jobs[i] = workload.Job{Number: int64(i + 1), Submit: at, Run: run * 1000, Request: (run + chance.Int64N(20)) * 1000, Procs: 1 + chance.Int64N(int64(procs))}
+	}
+	return jobs
+}
+
+// TestConservativeIsWhatItsDefinitionSays, with every job looked at whenever anything
+// ends, and in other orders too.
+func TestConservativeIsWhatItsDefinitionSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		procs := rapid.IntRange(1, 12).Draw(t, "machine")
+		p := Policy{Backfill: Conservative, Order: rapid.SampledFrom([]Order{FCFS, SJF}).Draw(t, "order"),
+			Estimate: rapid.SampledFrom([]Estimate{Requested, Actual}).Draw(t, "estimate")}
+		b := newBench(t, p, crowd(rapid.Uint64().Draw(t, "seed"), procs), procs)
+		b.run()
+		naive := plain{b: b, start: make([]int64, len(b.jobs)), order: came, used: make([]int64, 4000)}
+		if p.Order == SJF {
+			naive.order = b.shorter
+		}
+		for i := range naive.start {
+			naive.start[i] = -1
+		}
+		if want := naive.run(); !slices.Equal(b.start, want) {
+			t.Fatalf("%s starts at\n%v, want\n%v", p, b.start, want)
+		}
+	})
+}
+
+// TestProfile compares a profile of many steps with one that is kept by the second.
+func TestProfile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const end = 2000
+		p, free, now := newProfile(0, 100), make([]int64, end), int64(0)
+		for at := range free {
+			free[at] = 100
+		}
+		for range rapid.IntRange(1, 600).Draw(t, "changes") {
+			from := rapid.Int64Range(now, end-1).Draw(t, "from")
+			to := rapid.Int64Range(now, end-1).Draw(t, "to")
+			n := rapid.Int64Range(-9, 9).Draw(t, "n")
+			p.add(from, to, n)
+			for at := from; at < to; at++ {
+				free[at] += n
+			}
+			if rapid.IntRange(0, 20).Draw(t, "passes") == 0 {
+				now = min(now+rapid.Int64Range(0, 50).Draw(t, "by"), end-1)
+				p.forget(now)
+			}
+		}
+		if now == end-1 {
+			return
+		}
+		from, to, procs := rapid.Int64Range(now, end-2).Draw(t, "from"), end-1, rapid.Int64Range(50, 150).Draw(t, "procs")
+		length := rapid.Int64Range(1, 100).Draw(t, "length")
+		if got, want := p.most(from, int64(to)), slices.Max(free[from:to]); got != want {
+			t.Fatalf("the most from %d on is %d, want %d", from, got, want)
+		}
+		want := int64(end)
+		for at := from; at < want; at++ {
+			if at+length < end && slices.Min(free[at:at+length]) >= procs {
+				want = at
+			}
+		}
+		if got := p.earliest(from, forever, length, forever, procs); want < end && got != want || want == end && got < end-length {
+			t.Fatalf("%d processors are free for %d from %d on, want %d", procs, length, got, want)
+		}
+		for _, b := range p.blocks {
+			if len(b.at) == 0 || len(b.at) > blockSteps || b.low != slices.Min(b.free)+b.more || b.high != slices.Max(b.free)+b.more {
+				t.Fatalf("a block of %d steps has %d to %d: %+v", len(b.at), b.low, b.high, b)
+			}
+		}
 	})
 }

@@ -26,13 +26,30 @@ type Policy struct {
 	// a job has outlived.
 	Estimate Estimate
 	Correct  Correction
+	// Anew: what is known of a job that waits is asked anew whenever one of its user ends.
+	// Otherwise it is what it was as the job came.
+	Anew bool
 	// Keep: a head that does not fit stays the head until it starts. Otherwise who is the
 	// head is asked anew each time.
-	Keep bool
-	// Each: arrivals and ends of one moment are seen one after the other, arrivals first,
-	// with a decision after each. Otherwise what happens at one moment is seen together.
-	Each bool
+	Keep   bool
+	Events Events
 }
+
+// Events is how what happens at one moment is seen.
+type Events uint8
+
+const (
+	// Together is all at once, with one decision after it.
+	Together Events = iota
+	// Each is one after the other, arrivals first, with a decision after each.
+	Each
+	// Pyss is Each as the simulator pyss has it, which Gaussier et al. (2015) and others
+	// worked with: predictions that are outlived go before arrivals, the processors of a job
+	// that ends when it was expected to are free before its end is seen, and, where
+	// backfilling looks in the order of arrival, an arrival for which there is no room is no
+	// reason to look.
+	Pyss
+)
 
 // Backfill is a way of letting jobs start before the head.
 type Backfill uint8
@@ -97,7 +114,8 @@ var (
 	estimates   = words{"request", "actual", "last-two", "last-two-of-all"}
 	corrections = words{"request", "steps", "double"}
 	heads       = words{"free", "kept"}
-	moments     = words{"together", "each"}
+	times       = words{"once", "anew"}
+	moments     = words{"together", "each", "pyss"}
 )
 
 // preset is a policy by name.
@@ -116,7 +134,7 @@ var presets = []preset{
 		Policy{Order: Aged, Backfill: Easy, By: SJF, Estimate: LastTwo, Correct: BySteps}},
 	{"conservative", "who delays nobody may pass", Policy{Backfill: Conservative}},
 	{"rlscheduler", "as RLScheduler's published baselines: the head is kept, and what happens at one moment is seen one by one",
-		Policy{Keep: true, Each: true}},
+		Policy{Keep: true, Events: Each}},
 }
 
 // Presets lists the policies that have a name, and what each does.
@@ -132,7 +150,7 @@ func Keys() [][2]string {
 	w := func(w words) string { return strings.Join(w, ", ") }
 	return [][2]string{
 		{"order", w(orderNames())}, {"backfill", w(backfills)}, {"by", w(orderNames())}, {"estimate", w(estimates)},
-		{"correct", w(corrections)}, {"head", w(heads)}, {"events", w(moments)},
+		{"correct", w(corrections)}, {"predict", w(times)}, {"head", w(heads)}, {"events", w(moments)},
 	}
 }
 
@@ -181,12 +199,15 @@ func (p *Policy) set(key, value string) error {
 	case "correct":
 		v, err = corrections.parse(key, value)
 		p.Correct = Correction(v)
+	case "predict":
+		v, err = times.parse(key, value)
+		p.Anew = v == 1
 	case "head":
 		v, err = heads.parse(key, value)
 		p.Keep = v == 1
 	case "events":
 		v, err = moments.parse(key, value)
-		p.Each = v == 1
+		p.Events = Events(v)
 	default:
 		var keys []string
 		for _, k := range Keys() {
@@ -208,19 +229,23 @@ func (p *Policy) check() error {
 		return fmt.Errorf("backfill=scan looks in the order in which jobs came, not by=%s", p.By)
 	case p.Backfill == Conservative && (p.Order.moves() || p.By != FCFS || p.Keep):
 		return fmt.Errorf("backfill=conservative reserves in an order that stays, and asks for no by and no head=kept")
+	case p.Backfill == Conservative && p.Anew:
+		return fmt.Errorf("backfill=conservative reserves as a job comes, for what is known then: it asks for predict=once")
+	case p.Events == Pyss && (p.Backfill == Conservative || p.Keep):
+		return fmt.Errorf("events=pyss goes with backfill=none or easy, and head=free")
 	}
 	return nil
 }
 
 // String is the policy in settings.
 func (p Policy) String() string {
-	head, events := 0, 0
+	head, anew := 0, 0
 	if p.Keep {
 		head = 1
 	}
-	if p.Each {
-		events = 1
+	if p.Anew {
+		anew = 1
 	}
-	return fmt.Sprintf("order=%s,backfill=%s,by=%s,estimate=%s,correct=%s,head=%s,events=%s", p.Order, backfills.of(uint8(p.Backfill)), p.By,
-		estimates.of(uint8(p.Estimate)), corrections.of(uint8(p.Correct)), heads[head], moments[events])
+	return fmt.Sprintf("order=%s,backfill=%s,by=%s,estimate=%s,correct=%s,predict=%s,head=%s,events=%s", p.Order, backfills.of(uint8(p.Backfill)),
+		p.By, estimates.of(uint8(p.Estimate)), corrections.of(uint8(p.Correct)), times[anew], heads[head], moments.of(uint8(p.Events)))
 }

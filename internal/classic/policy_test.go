@@ -10,11 +10,12 @@ import (
 
 func TestParse(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"fcfs", "order=fcfs,backfill=none,by=fcfs,estimate=request,correct=request,head=free,events=together"},
-		{"easy++", "order=fcfs,backfill=easy,by=sjf,estimate=last-two,correct=steps,head=free,events=together"},
-		{"easy++,correct=double, estimate=actual", "order=fcfs,backfill=easy,by=sjf,estimate=actual,correct=double,head=free,events=together"},
-		{"order=wfp3,backfill=easy", "order=wfp3,backfill=easy,by=fcfs,estimate=request,correct=request,head=free,events=together"},
-		{"rlscheduler,order=f1,backfill=scan", "order=f1,backfill=scan,by=fcfs,estimate=request,correct=request,head=kept,events=each"},
+		{"fcfs", "order=fcfs,backfill=none,by=fcfs,estimate=request,correct=request,predict=once,head=free,events=together"},
+		{"easy++", "order=fcfs,backfill=easy,by=sjf,estimate=last-two,correct=steps,predict=once,head=free,events=together"},
+		{"easy++,correct=double, estimate=actual", "order=fcfs,backfill=easy,by=sjf,estimate=actual,correct=double,predict=once,head=free,events=together"},
+		{"order=wfp3,backfill=easy", "order=wfp3,backfill=easy,by=fcfs,estimate=request,correct=request,predict=once,head=free,events=together"},
+		{"easy++,predict=anew,events=pyss", "order=fcfs,backfill=easy,by=sjf,estimate=last-two,correct=steps,predict=anew,head=free,events=pyss"},
+		{"rlscheduler,order=f1,backfill=scan", "order=f1,backfill=scan,by=fcfs,estimate=request,correct=request,predict=once,head=kept,events=each"},
 	} {
 		p, err := Parse(c.text)
 		if err != nil || p.String() != c.want || p.Name != c.text {
@@ -37,11 +38,14 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"eazy", `"eazy" is no policy; known: fcfs, sjf, easy, easy-sjbf, easy++, aged, conservative, rlscheduler, or key=value with commas`},
 		{"easy,fast", `"fast": want key=value`},
-		{"easy,speed=1", `"speed" is no part of a policy; known: order, backfill, by, estimate, correct, head, events`},
+		{"easy,speed=1", `"speed" is no part of a policy; known: order, backfill, by, estimate, correct, predict, head, events`},
 		{"order=size", "order=size: want one of fcfs, sjf, saf, narrow, f1, wfp3, unicef, lxf, aged, published-wfp3, published-unicef"},
 		{"easy,by=lxf", "by=lxf changes with time; backfilling looks in an order that stays: fcfs, sjf, saf, narrow, f1, aged, published-wfp3, published-unicef"},
 		{"backfill=scan", "backfill=scan works out the reservation once, which asks for head=kept"},
 		{"backfill=scan,head=kept,by=sjf", "backfill=scan looks in the order in which jobs came, not by=sjf"},
+		{"conservative,predict=anew", "backfill=conservative reserves as a job comes, for what is known then: it asks for predict=once"},
+		{"conservative,events=pyss", "events=pyss goes with backfill=none or easy, and head=free"},
+		{"rlscheduler,events=pyss", "events=pyss goes with backfill=none or easy, and head=free"},
 		{"conservative,order=lxf", "backfill=conservative reserves in an order that stays, and asks for no by and no head=kept"},
 	} {
 		if _, err := Parse(c.text); err == nil || err.Error() != c.want {

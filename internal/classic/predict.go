@@ -1,7 +1,22 @@
 package classic
 
-// lastTwo is what the last two jobs of a user took, the latest first, 0 for none.
-type lastTwo [2]int64
+// user is what the last two jobs of a user took, the latest first, 0 for none.
+type user struct {
+	last [2]int64
+	// waiting is the user's jobs that wait, as they came, where what is known of them is
+	// asked anew.
+	waiting []int32
+}
+
+// of is the user of a job.
+func (s *Scheduler) of(i int) *user {
+	u := s.users[s.jobs[i].User]
+	if u == nil {
+		u = &user{}
+		s.users[s.jobs[i].User] = u
+	}
+	return u
+}
 
 // estimate is what is known of a job's run time as it comes.
 func (s *Scheduler) estimate(i int) int64 {
@@ -17,11 +32,11 @@ func (s *Scheduler) estimate(i int) int64 {
 	default:
 		return j.Request
 	}
-	u := s.users[j.User]
-	if u == nil || u[1] == 0 {
+	last := s.of(i).last
+	if last[1] == 0 {
 		return j.Request
 	}
-	mean := (u[0] + u[1]) / 2
+	mean := (last[0] + last[1]) / 2
 	if mean > second {
 		mean -= mean % second // published programs count in seconds
 	}
@@ -31,17 +46,16 @@ func (s *Scheduler) estimate(i int) int64 {
 const second = 1000
 
 // learn takes in what a job took.
-func (s *Scheduler) learn(i int) {
+func (s *Scheduler) learn(i int, now int64) {
 	if s.policy.Estimate != LastTwo && s.policy.Estimate != LastTwoOfAll {
 		return
 	}
-	j := &s.jobs[i]
-	u := s.users[j.User]
-	if u == nil {
-		u = &lastTwo{}
-		s.users[j.User] = u
+	u := s.of(i)
+	u.last = [2]int64{s.jobs[i].Run, u.last[0]}
+	for _, w := range u.waiting {
+		s.dequeue(int(w))
+		s.enqueue(int(w), now)
 	}
-	u[0], u[1] = j.Run, u[0]
 }
 
 // steps is what BySteps adds to the first prediction, one after the other, in

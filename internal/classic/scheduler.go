@@ -14,7 +14,7 @@ type Scheduler struct {
 	policy Policy
 	jobs   []workload.Job
 	free   int64
-	users  map[string]*lastTwo
+	users  map[string]*user
 
 	// est is by job what it was expected to take as it came; key and byKey are its rank in
 	// the two orders, where these stay.
@@ -33,7 +33,11 @@ type Scheduler struct {
 	kept, lead int
 	pass       pass
 	// fresh is who came since the pass ended.
-	fresh   []int32
+	fresh []int32
+	// leaving is who ends now, whose processors are free already, and idle says that nobody
+	// is looked for until something else happens. Both are for Pyss.
+	leaving []int32
+	idle    bool
 	reserve reservations
 }
 
@@ -62,7 +66,7 @@ type pass struct {
 // are named by their place in jobs, which must not change meanwhile.
 func New(p Policy, procs int64, jobs []workload.Job) *Scheduler {
 	s := &Scheduler{
-		policy: p, jobs: jobs, free: procs, kept: none, lead: none, users: map[string]*lastTwo{},
+		policy: p, jobs: jobs, free: procs, kept: none, lead: none, users: map[string]*user{},
 		est: make([]int64, len(jobs)), key: make([]float64, len(jobs)), until: make([]int64, len(jobs)),
 	}
 	s.queue.key = s.key
@@ -81,21 +85,20 @@ func New(p Policy, procs int64, jobs []workload.Job) *Scheduler {
 // Arrive says that a job has come.
 func (s *Scheduler) Arrive(i int, now int64) {
 	j := &s.jobs[i]
-	if s.policy.Backfill == Conservative {
-		s.overdue(now)
-	}
-	s.est[i] = s.estimate(i)
-	if !s.policy.Order.moves() {
-		s.key[i] = s.policy.Order.score(j, s.est[i], now)
-	}
-	s.queue.insert(int32(i))
-	if !s.sameOrder {
-		s.byKey[i] = s.policy.By.score(j, s.est[i], now)
-		s.by.insert(int32(i))
-	}
 	switch {
 	case s.policy.Backfill == Conservative:
-		s.reserve.place(i, now, s.est[i], j.Procs)
+		s.overdue(now)
+	case s.policy.Events == Pyss:
+		s.vacate(now)
+		s.idle = s.policy.By == FCFS && j.Procs > s.free
+	}
+	s.enqueue(i, now)
+	if s.policy.Anew {
+		u := s.of(i)
+		u.waiting = append(u.waiting, int32(i))
+	}
+	switch {
+	case s.policy.Backfill == Conservative: // nobody passes
 	case s.pass.valid && s.pass.done:
 		at, _ := slices.BinarySearchFunc(s.fresh, int32(i), s.byBackfill().compare)
 		s.fresh = slices.Insert(s.fresh, at, int32(i))
@@ -104,8 +107,47 @@ func (s *Scheduler) Arrive(i int, now int64) {
 	}
 }
 
+// enqueue puts a job that waits in its places, by what is known of it now.
+func (s *Scheduler) enqueue(i int, now int64) {
+	j := &s.jobs[i]
+	s.est[i] = s.estimate(i)
+	if !s.policy.Order.moves() {
+		s.key[i] = s.policy.Order.score(j, s.est[i], now)
+	}
+	if s.policy.Backfill == Conservative {
+		s.wait(i, now)
+		return
+	}
+	s.queue.insert(int32(i))
+	if !s.sameOrder {
+		s.byKey[i] = s.policy.By.score(j, s.est[i], now)
+		s.by.insert(int32(i))
+	}
+}
+
+func (s *Scheduler) dequeue(i int) {
+	if s.policy.Backfill == Conservative {
+		s.leave(i)
+		return
+	}
+	s.queue.remove(int32(i))
+	if !s.sameOrder {
+		s.by.remove(int32(i))
+	}
+}
+
 // End says that a job has ended.
 func (s *Scheduler) End(i int, now int64) {
+	if s.policy.Events == Pyss {
+		s.vacate(now)
+		s.idle = false
+		if k := slices.Index(s.leaving, int32(i)); k >= 0 {
+			s.leaving = slices.Delete(s.leaving, k, k+1)
+			s.pass.valid = false
+			s.learn(i, now)
+			return
+		}
+	}
 	at, ok := slices.BinarySearchFunc(s.running, run{job: int32(i), end: s.until[i]}, sooner)
 	if !ok {
 		panic(fmt.Sprintf("classic: job %d ends and does not run", i))
@@ -114,7 +156,7 @@ func (s *Scheduler) End(i int, now int64) {
 	s.running = slices.Delete(s.running, at, at+1)
 	s.free += s.jobs[i].Procs
 	s.pass.valid = false
-	s.learn(i)
+	s.learn(i, now)
 	if s.policy.Backfill == Conservative && r.end > now {
 		s.release(now, r.end, s.jobs[i].Procs)
 	}
@@ -123,11 +165,11 @@ func (s *Scheduler) End(i int, now int64) {
 // Next proposes a job to start now, and false if none can. A proposal that is not
 // started comes again.
 func (s *Scheduler) Next(now int64) (int, bool) {
-	if s.queue.len() == 0 || s.free == 0 && !s.policy.Keep {
-		return 0, false
-	}
 	if s.policy.Backfill == Conservative {
 		return s.nextReserved(now)
+	}
+	if s.queue.len() == 0 || s.free == 0 && !s.policy.Keep || s.idle {
+		return 0, false
 	}
 	head := s.head(now)
 	if s.lead = none; s.jobs[head].Procs <= s.free {
@@ -158,9 +200,10 @@ func (s *Scheduler) Start(i int, now int64) {
 	case end > p.shadow:
 		p.spare -= j.Procs
 	}
-	s.queue.remove(int32(i))
-	if !s.sameOrder {
-		s.by.remove(int32(i))
+	s.dequeue(i)
+	if s.policy.Anew {
+		u := s.of(i)
+		u.waiting = slices.DeleteFunc(u.waiting, func(w int32) bool { return w == int32(i) })
 	}
 	s.free -= j.Procs
 	s.expect(run{job: int32(i), start: now, end: end})
@@ -262,11 +305,25 @@ func (s *Scheduler) passes(i int, now int64) bool {
 	return end <= p.shadow || j.Procs <= p.spare
 }
 
+// vacate takes the processors of jobs that end now, as was expected of them, to be free.
+func (s *Scheduler) vacate(now int64) {
+	if s.correct(now) {
+		s.pass.valid = false
+	}
+	n := 0
+	for ; n < len(s.running) && s.running[n].end <= now; n++ {
+		s.leaving = append(s.leaving, s.running[n].job)
+		s.free += s.jobs[s.running[n].job].Procs
+		s.pass.valid = false
+	}
+	s.running = slices.Delete(s.running, 0, n)
+}
+
 // correct raises the predictions that running jobs have outlived. Where arrivals are
 // seen before ends, what should end now may yet do so.
 func (s *Scheduler) correct(now int64) bool {
 	late := now
-	if s.policy.Each {
+	if s.policy.Events == Each {
 		late--
 	}
 	n := 0
@@ -279,7 +336,8 @@ func (s *Scheduler) correct(now int64) bool {
 	outlived := slices.Clone(s.running[:n])
 	s.running = slices.Delete(s.running, 0, n)
 	for _, r := range outlived {
-		for r.end <= late && r.end-r.start < s.jobs[r.job].Request {
+		ends := s.policy.Events == Pyss && r.start+s.jobs[r.job].Run == now
+		for !(ends && r.end == now) && r.end <= late && r.end-r.start < s.jobs[r.job].Request {
 			r.end = r.start + s.corrected(&r)
 			r.corrections++
 		}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -65,8 +66,11 @@ func Cluster(t *workload.Trace, fleet []Worker, served job.QueueChange, policy *
 		if len(c.workers) != 1 {
 			return nil, fmt.Errorf("policy %s is for one worker; the fleet has %d", policy.Name, len(c.workers))
 		}
+		if policy.Events == classic.Pyss {
+			return nil, errors.New("events=pyss lets jobs start just before those have ended that they follow, which the core refuses")
+		}
 		c.by = &proposer{s: classic.New(*policy, Total(fleet)/1000, t.Jobs), worker: c.workers[0].id, base: c.base}
-		c.each = policy.Each
+		c.each = policy.Events == classic.Each
 	}
 	for c.next < len(t.Jobs) || len(c.ends) > 0 {
 		if err := c.turn(); err != nil {

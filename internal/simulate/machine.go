@@ -20,7 +20,7 @@ func Machine(t *workload.Trace, p classic.Policy, procs int64) ([]int64, error) 
 	}
 	m := machine{jobs: t.Jobs, s: classic.New(p, procs, t.Jobs), start: make([]int64, len(t.Jobs))}
 	for m.next < len(m.jobs) || len(m.ends) > 0 {
-		if p.Each {
+		if p.Events != classic.Together {
 			m.one()
 		} else {
 			m.all()

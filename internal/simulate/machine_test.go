@@ -36,6 +36,8 @@ func jobsOf(rows ...[4]int64) *workload.Trace {
 func TestMachine(t *testing.T) {
 	head := jobsOf([4]int64{0, 10, 10, 3}, [4]int64{1, 10, 10, 4}, [4]int64{2, 20, 20, 1}, [4]int64{3, 6, 6, 1}, [4]int64{4, 5, 5, 1})
 	early := jobsOf([4]int64{0, 4, 10, 3}, [4]int64{1, 5, 5, 4}, [4]int64{2, 8, 8, 1}, [4]int64{2, 9, 9, 1})
+	moment := jobsOf([4]int64{0, 2, 7, 4}, [4]int64{2, 1, 6, 2}, [4]int64{2, 4, 7, 3}, [4]int64{2, 1, 1, 4}, [4]int64{3, 3, 3, 2}, [4]int64{6, 3, 8, 1})
+	learnt := jobsOf([4]int64{0, 2, 11, 3}, [4]int64{4, 5, 8, 2}, [4]int64{6, 3, 12, 3}, [4]int64{8, 8, 11, 4}, [4]int64{11, 4, 4, 1})
 	for _, c := range []struct {
 		trace  *workload.Trace
 		policy string
@@ -56,6 +58,17 @@ func TestMachine(t *testing.T) {
 		{early, "easy,estimate=actual", []int64{0, 4, 9, 9}},
 		{early, "conservative", []int64{0, 10, 2, 15}},
 		{early, "fcfs", []int64{0, 4, 9, 9}},
+		// The second ends at 3, before it was expected to, when the fifth comes. Seen together,
+		// that leaves room for the third, which is first. One by one the fifth comes before, and
+		// starts beside the second. At 6 it ends as it was expected to, and the sixth comes: for
+		// pyss there is room then for the third, which leaves none for the sixth.
+		{moment, "easy", []int64{0, 2, 3, 7, 8, 8}},
+		{moment, "easy,events=each", []int64{0, 2, 6, 10, 3, 6}},
+		{moment, "easy,events=pyss", []int64{0, 2, 6, 10, 3, 11}},
+		// Nothing was known of the third as it came, and it asks for 12 s: the fifth may pass the
+		// fourth. As it starts two have ended, by which it is to take 3 s: the fifth may not.
+		{learnt, "easy++", []int64{0, 4, 9, 15, 11}},
+		{learnt, "easy++,predict=anew", []int64{0, 4, 9, 12, 20}},
 	} {
 		start, err := Machine(c.trace, policy(t, c.policy), 4)
 		if err != nil {
@@ -123,13 +136,13 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// TestPublishedResults repeats the published table of RLScheduler (Zhang et al., 2020,
-// and the page of its program) on the trace that it was made with, which is not ours to
-// keep here: its place is in REEVE_LUBLIN_256.
-func TestPublishedResults(t *testing.T) {
-	path := os.Getenv("REEVE_LUBLIN_256")
+// published reads a log that published results were made with, which is not ours to keep
+// here: a variable names its place.
+func published(t *testing.T, variable, what string) *workload.Trace {
+	t.Helper()
+	path := os.Getenv(variable)
 	if path == "" {
-		t.Skip("REEVE_LUBLIN_256 names no file: the trace lublin_256.swf of RLScheduler")
+		t.Skipf("%s names no file: %s", variable, what)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -141,6 +154,36 @@ func TestPublishedResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	trace, _ := log.Clean(workload.Rules{})
+	return trace
+}
+
+// TestPublishedTableOfGaussier repeats what Gaussier et al. (2015) found on the log
+// KTH-SP2, by the figures that come with their program.
+func TestPublishedTableOfGaussier(t *testing.T) {
+	trace := published(t, "REEVE_KTH_SP2", "the log KTH-SP2 of the Parallel Workloads Archive")
+	for _, c := range []struct {
+		policy string
+		want   float64
+	}{
+		{"easy", 92.5765397336}, {"easy,estimate=actual", 71.7223851124}, {"easy,estimate=last-two,correct=steps", 85.4429055860},
+		{"easy,estimate=last-two,correct=request", 65.7235894400}, {"easy,estimate=last-two,correct=double", 76.9224423224},
+		{"easy-sjbf", 69.4054005803}, {"easy-sjbf,estimate=actual", 49.8477189313}, {"easy++", 63.5006771704},
+		{"easy++,correct=request", 62.8568827273}, {"easy++,correct=double", 64.5274742219},
+	} {
+		start, err := Machine(trace, policy(t, c.policy+",events=pyss"), trace.Procs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := outcome.Measure(Ran(trace, start, trace.Procs), outcome.Rules{}).Slowdown.Mean; math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %.10f, published is %.10f", c.policy, got, c.want)
+		}
+	}
+}
+
+// TestPublishedTableOfRLScheduler repeats the table of RLScheduler (Zhang et al., 2020,
+// and the page of its program).
+func TestPublishedTableOfRLScheduler(t *testing.T) {
+	trace := published(t, "REEVE_LUBLIN_256", "the trace lublin_256.swf of RLScheduler")
 	for _, c := range []struct {
 		order string
 		want  [2]float64 // without and with backfilling
@@ -164,4 +207,39 @@ func TestPublishedResults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestProcessorsThatThereAre: in whatever order a moment's events are seen, no two jobs
+// have a processor at once, and none starts before it comes.
+func TestProcessorsThatThereAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		trace := &workload.Trace{}
+		at := int64(0)
+		for i := range rapid.IntRange(1, 40).Draw(t, "jobs") {
+			at += rapid.Int64Range(0, 3).Draw(t, "gap") * 1000
+			run := rapid.Int64Range(1, 9).Draw(t, "run") * 1000
+			trace.Jobs = append(trace.Jobs, workload.Job{Number: int64(i + 1), Submit: at, Run: run, Request: run + rapid.Int64Range(0, 9).Draw(t, "more")*1000,
+				Procs: rapid.Int64Range(1, 8).Draw(t, "procs"), User: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "user")})
+		}
+		p, err := classic.Parse(rapid.SampledFrom([]string{"fcfs", "easy", "easy-sjbf", "easy++", "easy++,predict=anew", "easy++,correct=double", "easy,estimate=actual"}).Draw(t, "policy") +
+			",events=" + rapid.SampledFrom([]string{"together", "each", "pyss"}).Draw(t, "events"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, err := Machine(trace, p, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range start {
+			used := int64(0)
+			for k, j := range trace.Jobs {
+				if start[k] <= start[i] && start[i] < start[k]+j.Run {
+					used += j.Procs
+				}
+			}
+			if start[i] < trace.Jobs[i].Submit || used > 8 {
+				t.Fatalf("by %s job %d, which comes at %d, starts at %d, when %d processors are in use of 8", p.Name, i+1, trace.Jobs[i].Submit, start[i], used)
+			}
+		}
+	})
 }

@@ -16,6 +16,9 @@ type Rules struct {
 	// KeepLong lets jobs run on that ran longer than they had asked for, and raises what
 	// they asked for, instead of ending them there.
 	KeepLong bool
+	// DropUnasked drops jobs that did not ask for a time, instead of taking them as if they
+	// had asked for what they ran.
+	DropUnasked bool
 }
 
 // Decision is what the rules did with some of the jobs, in words.
@@ -40,6 +43,7 @@ const (
 	noRun
 	noProcs
 	tooWide
+	dropped
 	clipped
 	allocated
 	unasked
@@ -54,7 +58,7 @@ const (
 func (l *Log) Clean(rules Rules) (*Trace, []Decision) {
 	t := &Trace{Procs: rules.Procs}
 	if t.Procs < 1 {
-		t.Procs = l.Processors()
+		t.Procs, _ = l.Processors()
 	}
 	if s := l.Number("UnixStartTime"); s > 0 {
 		t.Start = s * 1000
@@ -130,6 +134,8 @@ func (r *Record) useless(procs int64, rules Rules) int {
 		return noProcs
 	case r.width() > procs && !rules.ClipWide:
 		return tooWide
+	case r.ReqTime <= 0 && rules.DropUnasked:
+		return dropped
 	}
 	return -1
 }
@@ -147,6 +153,7 @@ func told(count *[decisions]int64, procs int64, rules Rules) (out []Decision) {
 		noRun:        "dropped: their run time is 0 or unknown",
 		noProcs:      "dropped: their processors are 0 or unknown",
 		tooWide:      fmt.Sprintf("dropped: wider than the machine's %d processors", procs),
+		dropped:      "dropped: how long they asked for is unknown",
 		clipped:      fmt.Sprintf("clipped to the machine's %d processors", procs),
 		allocated:    "taken with the processors they were given: what they asked for is unknown",
 		unasked:      "taken with the time they ran: what they asked for is unknown",

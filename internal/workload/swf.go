@@ -88,7 +88,9 @@ func ReadSWF(r io.Reader) (*Log, error) {
 				return nil, fmt.Errorf("line %d: more than %d jobs; cut the log", line, MaxJobs)
 			}
 			rec, err := parseRecord(text)
-			if err != nil {
+			if err != nil && !s.Scan() && s.Err() != nil { // it is what was read of a line
+				return nil, fmt.Errorf("line %d: %w", line, s.Err())
+			} else if err != nil {
 				return nil, fmt.Errorf("line %d, %w", line, err)
 			}
 			l.Records = append(l.Records, rec)
@@ -117,33 +119,35 @@ func (l *Log) comment(text string) error {
 }
 
 // Number is a number of the header, such as MaxProcs, or Unknown. Some logs write
-// more after it.
+// more after it, or end it as a sentence.
 func (l *Log) Number(name string) int64 {
 	for _, f := range l.Header {
 		if !strings.EqualFold(f.Name, name) {
 			continue
 		}
-		word, _, _ := strings.Cut(f.Value, " ")
-		if n, err := strconv.ParseInt(word, 10, 64); err == nil && n >= 0 {
+		words := strings.Fields(f.Value)
+		if len(words) == 0 {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimRight(words[0], ".,;"), 10, 64); err == nil && n >= 0 {
 			return n
 		}
 	}
 	return Unknown
 }
 
-// Processors is how many processors the log's machine has: MaxProcs, or else MaxNodes,
-// or else as many as the widest job has; 0 for an empty log.
-func (l *Log) Processors() int64 {
+// Processors is how many processors the log's machine has: MaxProcs, or else MaxNodes.
+// Where the header does not say, it is as many as the widest job has, 0 for an empty log.
+func (l *Log) Processors() (n int64, said bool) {
 	for _, name := range []string{"MaxProcs", "MaxNodes"} {
 		if n := l.Number(name); n > 0 {
-			return n
+			return n, true
 		}
 	}
-	widest := int64(0)
 	for i := range l.Records {
-		widest = max(widest, l.Records[i].width())
+		n = max(n, l.Records[i].width())
 	}
-	return widest
+	return n, false
 }
 
 // width is how many processors a job asked for, or else was given.
@@ -228,7 +232,7 @@ func WriteSWF(w io.Writer, t *Trace, start []int64) error {
 	if t.Start > 0 {
 		fmt.Fprintf(b, "; UnixStartTime: %d\n", t.Start/1000)
 	}
-	users, queues := numbers{}, numbers{}
+	users, programs, queues := numbers{}, numbers{}, numbers{}
 	for i := range t.Jobs {
 		j := &t.Jobs[i]
 		wait := j.Wait
@@ -239,8 +243,8 @@ func WriteSWF(w io.Writer, t *Trace, start []int64) error {
 		if j.Memory > 0 && j.Procs > 0 {
 			memory = j.Memory / j.Procs >> 10
 		}
-		fmt.Fprintf(b, "%d %s %s %s %d -1 -1 %d %s %d 1 %d -1 -1 %d -1 -1 -1\n", j.Number, seconds(j.Submit), seconds(wait), seconds(j.Run),
-			j.Procs, j.Procs, seconds(j.Request), memory, users.of(j.User), queues.of(j.Queue))
+		fmt.Fprintf(b, "%d %s %s %s %d -1 -1 %d %s %d 1 %d -1 %d %d -1 -1 -1\n", j.Number, seconds(j.Submit), seconds(wait), seconds(j.Run),
+			j.Procs, j.Procs, seconds(j.Request), memory, users.of(j.User), programs.of(j.Name), queues.of(j.Queue))
 	}
 	return b.Flush()
 }

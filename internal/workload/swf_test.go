@@ -2,9 +2,11 @@ package workload
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -41,8 +43,8 @@ func TestReadSWF(t *testing.T) {
 	if diff := cmp.Diff(want, l.Header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
-	if got := l.Processors(); got != 64 {
-		t.Errorf("the machine has %d processors, want 64", got)
+	if got, said := l.Processors(); got != 64 || !said {
+		t.Errorf("the machine has %d processors (said: %v), want 64", got, said)
 	}
 	if got := len(l.Records); got != 9 {
 		t.Fatalf("%d records, want 9", got)
@@ -61,11 +63,26 @@ func TestReadSWF(t *testing.T) {
 
 func TestProcessorsOfALogThatDoesNotSay(t *testing.T) {
 	_, body, _ := strings.Cut(sample, ";\n")
-	if got := read(t, "; MaxNodes: 9\n"+body).Processors(); got != 9 {
-		t.Errorf("by MaxNodes: %d, want 9", got)
+	for _, c := range []struct {
+		header string
+		want   int64
+		said   bool
+	}{
+		{"; MaxNodes: 9\n", 9, true}, {";\tMaxProcs:\t9\t(of 10)\r\n", 9, true}, {";MaxNodes: 4\n;MaxProcs: 9.\n", 9, true},
+		{"; MaxProcs: -1\n; MaxNodes: 9, all alike\n", 9, true}, {"; MaxProcs:\n", 65, false}, {"; MaxProcs: many\n", 65, false}, {"", 65, false},
+	} {
+		if got, said := read(t, c.header+body).Processors(); got != c.want || said != c.said {
+			t.Errorf("%q: %d processors (said: %v), want %d (%v)", c.header, got, said, c.want, c.said)
+		}
 	}
-	if got := read(t, body).Processors(); got != 65 {
-		t.Errorf("by the widest job: %d, want 65", got)
+}
+
+// TestReadSWFThatBreaksOff: what is wrong is the end of the input, not the line that it
+// cuts.
+func TestReadSWFThatBreaksOff(t *testing.T) {
+	in := io.MultiReader(strings.NewReader("; MaxProcs: 4\n1 0 -1"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if _, err := ReadSWF(in); err == nil || err.Error() != "line 2: unexpected EOF" {
+		t.Errorf("a broken input: %v", err)
 	}
 }
 
@@ -130,6 +147,13 @@ func TestCleanByOtherRules(t *testing.T) {
 	}
 }
 
+func TestCleanDropsThoseThatAskForNoTime(t *testing.T) {
+	trace, told := read(t, sample).Clean(Rules{DropUnasked: true})
+	if want := (Decision{1, "dropped: how long they asked for is unknown"}); len(trace.Jobs) != 2 || !slices.Contains(told, want) {
+		t.Errorf("%d jobs are left, want 2; told %v", len(trace.Jobs), told)
+	}
+}
+
 func TestWriteSWFIsReadAgain(t *testing.T) {
 	trace, _ := read(t, sample).Clean(Rules{})
 	var b bytes.Buffer
@@ -137,9 +161,6 @@ func TestWriteSWFIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, _ := read(t, b.String()).Clean(Rules{})
-	for i := range trace.Jobs {
-		trace.Jobs[i].Name = "" // executables are numbers there, and names here
-	}
 	if diff := cmp.Diff(trace, again); diff != "" {
 		t.Errorf("written and read (-want +got):\n%s", diff)
 	}

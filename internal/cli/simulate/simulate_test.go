@@ -196,6 +196,33 @@ func TestModelAndList(t *testing.T) {
 	}
 }
 
+// TestTextAsItComes: marks that editors leave are passed over, and what is no text is
+// called by its name.
+func TestTextAsItComes(t *testing.T) {
+	windows := "\ufeff" + strings.ReplaceAll(small, "\n", "\r\n")
+	if r, err := runCommand(t, "table", windows, "-"); err != nil || !strings.HasPrefix(r.err, "standard input: 3 jobs on 4 processors") {
+		t.Errorf("lines of Windows: %s%v", r.err, err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write([]byte(small)); err != nil || z.Flush() != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(small, "\n")
+	for _, c := range []struct{ text, want string }{
+		{"\xfd7zXZ\x00", "standard input: is compressed by xz; want text, or what gzip made of it"},
+		{zipped.String(), "standard input: line 7: unexpected EOF"},
+	} {
+		if _, err := runCommand(t, "table", c.text, "-"); err == nil || err.Error() != c.want {
+			t.Errorf("%.9q:\n got %v\nwant %s", c.text, err, c.want)
+		}
+	}
+	r, err := runCommand(t, "table", body, "-", "-p", "easy")
+	if want := "  the log does not say how many processors there are: taken to be 9, as many as its widest job has; --procs says otherwise\n"; err != nil || !strings.Contains(r.err, want) {
+		t.Errorf("a log of no machine: %s%v", r.err, err)
+	}
+}
+
 func TestWarmUpAndQuiet(t *testing.T) {
 	for _, c := range []struct{ flag, want string }{{"2", `"jobs": 1,`}, {"15s", `"jobs": 1,`}, {"10s", `"jobs": 2,`}, {"0", `"jobs": 3,`}} {
 		r, err := runCommand(t, "json", small, "-", "--warm-up", c.flag)
@@ -234,6 +261,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-", "--swf", "x", "-p", "easy", "-p", "fcfs"}, "--swf writes one log: want one --policy and no --window"},
 		{[]string{"-", "--wide", "cut"}, `--wide "cut": want drop or clip`},
 		{[]string{"-", "--long", "cut"}, `--long "cut": want clip or keep`},
+		{[]string{"-", "--unasked", "cut"}, `--unasked "cut": want take or drop`},
 		{[]string{"-", "--procs", "0"}, "--procs 0: want 1 or more"},
 		{[]string{"--history", "--limit", "0"}, "--limit 0: want 1 or more"},
 		{[]string{"-", "--procs", "4", "--workers", "cpu=1"}, "--procs and --workers: one of them says how many processors there are"},
@@ -245,6 +273,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-", "-p", "best"}, `--policy best: "best" is no policy; known: fcfs, sjf, easy, easy-sjbf, easy++, aged, conservative, rlscheduler, or key=value with commas; and reeve and recorded`},
 		{[]string{"-", "-p", "easy,reeve"}, "--policy easy,reeve: reeve is a policy of its own; to compare several give --policy for each"},
 		{[]string{"-", "-p", "easy,fast"}, `--policy easy,fast: "fast": want key=value`},
+		{[]string{"-", "-p", "easy,events=pyss", "--checked"}, "easy,events=pyss: events=pyss lets jobs start just before those have ended that they follow, which the core refuses"},
 		{[]string{"-", "-p", "reeve,by=sjf"}, `--policy reeve,by=sjf: "by=sjf": want one of order=, backfill=, ageing= and half-life=`},
 		{[]string{"-", "-p", "reeve,order=x"}, `--policy reeve,order=x: order "x": want one of priority, fifo, shortest, deadline, fair`},
 		{[]string{"-", "-p", "reeve,half-life=1ms"}, "--policy reeve,half-life=1ms: half-life 1ms: want 1s to 365d"},

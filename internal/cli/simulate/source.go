@@ -29,7 +29,7 @@ type source struct {
 	seed                 uint64
 	load, overestimate   float64
 	users, repeat        int
-	wide, long           string
+	wide, long, unasked  string
 	since, before, queue string
 	limit                int
 }
@@ -47,6 +47,7 @@ func (s *source) flags(f *pflag.FlagSet) {
 	f.Int64Var(&s.procs, "procs", 0, "the machine's `number` of processors (default: what the log says; of a model 256); a model draws for it whatever --workers says")
 	f.StringVar(&s.wide, "wide", "drop", "what becomes of a log's jobs that are wider than the machine, a `word`: drop or clip")
 	f.StringVar(&s.long, "long", "clip", "what becomes of a log's jobs that ran longer than they had asked for, a `word`: clip, or keep to raise what they asked for")
+	f.StringVar(&s.unasked, "unasked", "take", "what becomes of a log's jobs that did not ask for a time, a `word`: take, as if they had asked for what they ran, or drop")
 	f.BoolVar(&s.model, "model", false, "draw jobs by the Lublin–Feitelson model")
 	f.IntVar(&s.jobs, "jobs", 10_000, "of a model: this `number` of jobs")
 	f.Uint64Var(&s.seed, "seed", 1, "of a model: the `number` that its chances begin with; the same makes the same jobs")
@@ -76,7 +77,9 @@ func (s *source) check(f *pflag.FlagSet) error {
 			}
 		}
 	}
-	for _, c := range []struct{ flag, value, a, b string }{{"wide", s.wide, "drop", "clip"}, {"long", s.long, "clip", "keep"}} {
+	for _, c := range []struct{ flag, value, a, b string }{
+		{"wide", s.wide, "drop", "clip"}, {"long", s.long, "clip", "keep"}, {"unasked", s.unasked, "take", "drop"},
+	} {
 		if c.value != c.a && c.value != c.b {
 			return fmt.Errorf("--%s %q: want %s or %s", c.flag, c.value, c.a, c.b)
 		}
@@ -144,15 +147,9 @@ func (s *source) open(e *Env, path string, procs int64) (*input, error) {
 		defer f.Close()
 		in, name = f, path
 	}
-	b := bufio.NewReaderSize(in, 1<<16)
-	plain := name
-	if magic, err := b.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		b = bufio.NewReaderSize(z, 1<<16)
-		plain = strings.TrimSuffix(plain, ".gz")
+	b, plain, err := unpack(in, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	read := s.log
 	if strings.EqualFold(filepath.Ext(plain), ".csv") {
@@ -166,14 +163,48 @@ func (s *source) open(e *Env, path string, procs int64) (*input, error) {
 	return out, nil
 }
 
+// packed is how files begin that are compressed in a way that is not read here.
+var packed = map[string]string{"xz": "\xfd7zXZ", "bzip2": "BZh", "zstd": "\x28\xb5\x2f\xfd", "zip": "PK\x03\x04"}
+
+// unpack lets text be read, and gives the name that it would have as a file.
+func unpack(in io.Reader, name string) (*bufio.Reader, string, error) {
+	b := bufio.NewReaderSize(in, 1<<16)
+	if begins(b, "\x1f\x8b") {
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, "", err
+		}
+		b, name = bufio.NewReaderSize(z, 1<<16), strings.TrimSuffix(name, ".gz")
+	}
+	for by, magic := range packed {
+		if begins(b, magic) {
+			return nil, "", fmt.Errorf("is compressed by %s; want text, or what gzip made of it", by)
+		}
+	}
+	if mark := "\ufeff"; begins(b, mark) { // that the text is UTF-8, as some editors write it
+		if _, err := b.Discard(len(mark)); err != nil {
+			return nil, "", err
+		}
+	}
+	return b, name, nil
+}
+
+func begins(b *bufio.Reader, with string) bool {
+	head, err := b.Peek(len(with))
+	return err == nil && string(head) == with
+}
+
 // log reads a log in the Standard Workload Format.
 func (s *source) log(r io.Reader, procs int64) (*input, error) {
 	l, err := workload.ReadSWF(r)
 	if err != nil {
 		return nil, err
 	}
-	trace, told := l.Clean(workload.Rules{Procs: procs, ClipWide: s.wide == "clip", KeepLong: s.long == "keep"})
+	trace, told := l.Clean(workload.Rules{Procs: procs, ClipWide: s.wide == "clip", KeepLong: s.long == "keep", DropUnasked: s.unasked == "drop"})
 	in := &input{trace: trace, fleet: simulate.Processors(max(trace.Procs, 1))}
+	if n, said := l.Processors(); procs == 0 && !said {
+		in.told = append(in.told, fmt.Sprintf("the log does not say how many processors there are: taken to be %d, as many as its widest job has; --procs says otherwise", n))
+	}
 	for _, d := range told {
 		in.told = append(in.told, d.String())
 	}
