@@ -23,7 +23,9 @@ type class struct {
 	// tried: it was found among the waiting and fits nowhere; it counts again when
 	// the next worker gains room.
 	tried bool
-	tier  uint8
+	// futile: no place can be kept for it, in this pass.
+	futile bool
+	tier   uint8
 	// lengths is what the groups' lengths have in common: the number of their binary digits.
 	lengths uint8
 	// nodes is how many workers an element takes at once.
@@ -140,6 +142,8 @@ func (x *Index) settle(c *class) {
 		x.move(c, idle)
 	case c.state == idle:
 		x.move(c, active)
+	case c.state == stuck && c.form == plain && len(x.calendars) > 0:
+		x.move(c, hopeful) // it may be over before a window that kept the last one from being sent ahead
 	default:
 		x.refreshClass(c)
 	}

@@ -37,11 +37,24 @@ func (x *Index) NextWithin(now int64, most *int) (Placement, bool) {
 		x.reweigh = false
 		x.eachAccount(x.weigh)
 	}
-	if p, ok := x.start(); ok || x.budget <= 0 {
-		return p, ok
-	}
-	if p, ok := x.sendAhead(); ok {
-		return p, true
+	for {
+		p, ok := x.start()
+		if !ok && x.budget > 0 {
+			p, ok = x.sendAhead()
+		}
+		if ok {
+			x.dated = len(x.holds) > 0
+		}
+		if ok || x.budget <= 0 {
+			return p, ok
+		}
+		if !x.dated {
+			break
+		}
+		// Where places are kept depends on who looked for one. Without what has been placed since, some
+		// would not be, and might let something start: whoever looks anew must find nothing to place.
+		x.dated = false
+		x.rehold()
 	}
 	x.settled()
 	return Placement{}, false
@@ -295,7 +308,10 @@ func (x *Index) settled() {
 		if ends := x.endsOf(w); len(ends) > 0 {
 			x.relook = min(x.relook, ends[0].at)
 		}
-		x.relook = min(x.relook, w.profile.calendar.nextMoment(x.clock))
+	}
+	for i := range x.holds {
+		h := &x.holds[i]
+		x.relook = min(x.relook, h.worker.profile.calendar.nextMoment(x.clock, x.groups.Get(h.record).Lasts()))
 	}
 	x.unhold()
 	x.changed, x.passing = false, false

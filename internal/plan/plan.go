@@ -180,8 +180,10 @@ type Index struct {
 	reserved, again []*worker
 	kept            []Kept
 	keeps           bool // kept is of the last pass
+	dated           bool // something was placed since places were kept, perhaps for what would be kept none now
 	barred, planned []*account
-	replan          bool // a queue is planned no more, since something more of it waits
+	futile          []*class // no place can be kept for it, in this pass
+	replan          bool     // a queue is planned no more, since something more of it waits
 	aside           []*class
 	// leaving is the workers on which something makes room; background and preempting count
 	// attempts of tier 0 and queues that preempt. stirred: a pass has ended since nothing could

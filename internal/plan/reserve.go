@@ -39,23 +39,36 @@ func (x *Index) keep(c *class, w *worker) bool {
 	if w.reserved && !x.replan {
 		return false
 	}
-	h := x.passed(c, w)
-	if h == nil {
-		return false
+	for {
+		h := x.passed(c, w)
+		if h == nil {
+			return false
+		}
+		q := h.queue()
+		switch {
+		case q.backfill == job.BackfillConservative:
+			q.planned = true
+			x.planned = append(x.planned, q)
+			x.holds = slices.DeleteFunc(x.holds, func(h hold) bool { return h.class.queue() == q })
+			if x.holdQueue(q) {
+				return true
+			}
+		case q.backfill == job.BackfillNone && q == c.queue():
+			if !x.held(h, h.groups[0]) {
+				x.hold1(h, h.groups[0])
+			}
+			x.bar(q)
+			return true
+		case x.held(h, h.groups[0]):
+			return false
+		case x.hold1(h, h.groups[0]):
+			return true
+		default:
+			h.futile = true
+			x.futile = append(x.futile, h)
+		}
+		// Who can be kept no place is in nobody's way, but others who come first may be.
 	}
-	q := h.queue()
-	if q.backfill == job.BackfillConservative {
-		q.planned = true
-		x.planned = append(x.planned, q)
-		x.holds = slices.DeleteFunc(x.holds, func(h hold) bool { return h.class.queue() == q })
-		return x.holdQueue(q)
-	}
-	kept := !x.held(h, h.groups[0]) && x.hold1(h, h.groups[0])
-	if q.backfill == job.BackfillNone && q == c.queue() {
-		x.bar(q)
-		return true
-	}
-	return kept
 }
 
 func (c *class) queue() *account { return c.flow.account.up }
@@ -67,7 +80,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && !x.twin(o, c) && o.admits(w) && !x.spurns(o, w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
+		return o != c && !o.futile && !x.twin(o, c) && o.admits(w) && !x.spurns(o, w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range waitingForms {
@@ -314,6 +327,11 @@ func (x *Index) unhold() {
 		x.reopen(q)
 	}
 	x.barred = x.barred[:0]
+	for _, c := range x.futile {
+		c.futile = false
+	}
+	clear(x.futile)
+	x.futile = x.futile[:0]
 }
 
 // letGo ends what is kept when a group goes for which something is. If it did not take that, but

@@ -247,16 +247,16 @@ func (k *calendar) nextEdge(now int64) int64 {
 	return edge
 }
 
-// nextMoment is when a window next begins, comes within reach or is over: then other places may be
-// kept.
-func (k *calendar) nextMoment(now int64) int64 {
+// nextMoment is when a window next begins, comes within reach, also of what lasts so long, or is over:
+// then other places may be kept.
+func (k *calendar) nextMoment(now, length int64) int64 {
 	next := never
 	if k == nil {
 		return next
 	}
 	for i := range k.windows {
 		w := &k.windows[i]
-		for _, at := range [...]int64{w.From - w.Lead, w.From, w.Until} {
+		for _, at := range [...]int64{w.From - w.Lead, w.From - length, w.From, w.Until} {
 			if at > now {
 				next = min(next, at)
 			}

@@ -19,6 +19,9 @@ type reserve struct {
 	runs    []reserveRun
 	// eager: nothing waits for what comes first, so that everything that may start does.
 	eager bool
+	// plans: a queue keeps places for all that waits in it. What else may start then depends on what has
+	// been tried.
+	plans bool
 }
 
 type reserveRun struct {
@@ -103,6 +106,11 @@ func (r *reserve) place(t *rapid.T) {
 			r.groups = slices.Delete(r.groups, at, at+1)
 		}
 	}
+	r.x.regain()
+	r.x.changed = true
+	if p, ok := r.x.Next(r.now); ok && !r.plans {
+		t.Fatalf("at %d: a second look finds %+v", r.now, p)
+	}
 	if !r.eager {
 		return
 	}
@@ -165,12 +173,17 @@ func (r *reserve) end(t *rapid.T) {
 func TestWindows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := &reserve{x: New(), now: 100 * tick, eager: rapid.Bool().Draw(t, "eager")}
+		some := []job.Backfill{job.BackfillEasy}
+		if rapid.Bool().Draw(t, "some plan") {
+			some = append(some, job.BackfillConservative)
+		}
 		for _, space := range someSpaces {
 			for _, q := range someQueues {
-				p := job.QueuePolicy{Backfill: rapid.SampledFrom([]job.Backfill{job.BackfillEasy, job.BackfillConservative}).Draw(t, "backfill")}
+				p := job.QueuePolicy{Backfill: rapid.SampledFrom(some).Draw(t, "backfill")}
 				if r.eager {
 					p.Backfill = job.BackfillAny
 				}
+				r.plans = r.plans || p.Backfill == job.BackfillConservative
 				r.x.SetQueue(space, q, p)
 			}
 		}
