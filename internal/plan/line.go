@@ -2,8 +2,9 @@ package plan
 
 import (
 	"cmp"
-	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 	"slices"
+
+	"github.com/reeve-scheduler/reeve/internal/plan/tournament"
 )
 
 // step is a moment at which what a worker has free changes.
@@ -13,6 +14,14 @@ type step struct {
 	by     []int64
 	places int64
 	sign   int64
+	// class and record are for what a place is kept, if that is what changes it.
+	class  *class
+	record uint32
+}
+
+// before orders steps. What ends at a moment makes room for what begins then.
+func (s *step) before(o *step) int {
+	return cmp.Or(cmp.Compare(s.at, o.at), cmp.Compare(o.sign, s.sign))
 }
 
 // expected is when a run ends, as far as is known by now. What has outlived its prediction is
@@ -39,27 +48,36 @@ func (x *Index) endsOf(w *worker) []step {
 	w.known, w.knownAt, w.ends = true, x.now, w.ends[:0]
 	for _, r := range w.runs {
 		if end := r.expected(x.now); !r.prefetch && end < never {
-			w.ends = append(w.ends, step{end, r.shape.need, 1, 1})
+			w.ends = append(w.ends, step{at: end, by: r.shape.need, places: 1, sign: 1})
 		}
 	}
 	slices.SortFunc(w.ends, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return w.ends
 }
 
-// after is what is kept on a worker for groups that come before one of a class, all of it if c is nil,
-// first to last.
+// line adds to the steps of a worker what is kept there.
+func (w *worker) line(h *hold) {
+	for _, s := range [...]step{{h.from, h.need, h.places, -1, h.class, h.record}, {h.until, h.need, h.places, 1, h.class, h.record}} {
+		at, _ := slices.BinarySearchFunc(w.kept, s, func(a, b step) int {
+			if c := a.before(&b); c != 0 {
+				return c
+			}
+			return -1 // behind those of the same moment
+		})
+		w.kept = slices.Insert(w.kept, at, s)
+	}
+}
+
+// after is what is kept on a worker for groups that come before one of a class, first to last. It is good
+// until the next call.
 func (x *Index) after(w *worker, c *class, record uint32) []step {
-	steps := x.steps[:0]
-	for i := range x.holds {
-		h := &x.holds[i]
-		if h.worker == w && (c == nil || x.goesBefore(h.class, h.record, c, record)) {
-			steps = append(steps, step{h.from, h.need, h.places, -1}, step{h.until, h.need, h.places, 1})
+	x.steps = x.steps[:0]
+	for i := range w.kept {
+		if s := &w.kept[i]; x.goesBefore(s.class, s.record, c, record) {
+			x.steps = append(x.steps, *s)
 		}
 	}
-	// What ends at a moment makes room for what begins then.
-	slices.SortFunc(steps, func(a, b step) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(b.sign, a.sign)) })
-	x.steps = steps
-	return steps
+	return x.steps
 }
 
 // earliest is the first moment from which on a worker has an amount free for so long, beside

@@ -50,6 +50,9 @@ func (x *Index) keep(c *class, w *worker) bool {
 			q.planned = true
 			x.planned = append(x.planned, q)
 			x.holds = slices.DeleteFunc(x.holds, func(h hold) bool { return h.class.queue() == q })
+			for _, w := range x.reserved {
+				w.kept = slices.DeleteFunc(w.kept, func(s step) bool { return s.class.queue() == q })
+			}
 			if x.holdQueue(q) {
 				return true
 			}
@@ -189,7 +192,7 @@ func (x *Index) prospect(c *class, record uint32, w *worker, length int64) hold 
 	if c.form == lonely {
 		h.need, h.places = w.capacity, int64(w.Slots)
 	}
-	h.from = min(x.earliest(w, x.after(w, nil, 0), h.need, h.places, length), eventually)
+	h.from = min(x.earliest(w, w.kept, h.need, h.places, length), eventually)
 	if length > 0 && h.from < eventually {
 		h.until = h.from + length
 	}
@@ -199,6 +202,7 @@ func (x *Index) prospect(c *class, record uint32, w *worker, length int64) hold 
 // reserve takes a worker out of the trees of rooms for what is kept on it.
 func (x *Index) reserve(h hold) {
 	x.holds = append(x.holds, h)
+	h.worker.line(&h)
 	if w := h.worker; !w.reserved {
 		w.reserved = true
 		x.reserved = append(x.reserved, w)
@@ -309,6 +313,8 @@ func (x *Index) unhold() {
 	x.holds = x.holds[:0]
 	for _, w := range x.reserved {
 		w.reserved = false
+		clear(w.kept)
+		w.kept = w.kept[:0]
 		if w.profile != nil {
 			x.refresh(w)
 			x.comers.note(w)

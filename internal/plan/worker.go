@@ -30,6 +30,8 @@ type worker struct {
 	leaving int
 	// reserved: a place on it is kept, and it is in no tree of rooms.
 	reserved bool
+	// kept is the steps of what is kept on it in this pass, first to last.
+	kept []step
 	// ends is when what runs is expected to end, if known, as it was at a moment.
 	ends    []step
 	known   bool
