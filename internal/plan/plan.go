@@ -175,10 +175,12 @@ type Index struct {
 	// has not, that place is kept for nothing, or for later.
 	relook int64
 	// holds are the places that are kept in this pass, on the workers in reserved; kept is
-	// what they were at the end of the last one, and again its workers.
+	// what they were at the end of the last one, keptOn on which workers, and again these until they are looked
+	// at again.
 	holds           []hold
 	reserved, again []*worker
 	kept            []Kept
+	keptOn          []uint64
 	keeps           bool // kept is of the last pass
 	dated           bool // something was placed since places were kept, perhaps for what would be kept none now
 	barred, planned []*account

@@ -226,8 +226,8 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 	if c.shape.short != "" {
 		return
 	}
-	for _, k := range x.kept {
-		if w := x.workers[k.Worker]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) && !x.spurns(c, w) {
+	for _, id := range x.keptOn {
+		if w := x.workers[id]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) && !x.spurns(c, w) {
 			visit(w)
 		}
 	}
@@ -303,7 +303,10 @@ func (x *Index) goesBefore(a *class, r uint32, b *class, o uint32) bool {
 // unhold ends what is kept in this pass, and lets the workers be looked at again in the next.
 func (x *Index) unhold() {
 	if len(x.holds) > 0 {
-		x.kept = x.kept[:0]
+		x.kept, x.keptOn = x.kept[:0], x.keptOn[:0]
+		for _, w := range x.reserved {
+			x.keptOn = append(x.keptOn, w.ID)
+		}
 	}
 	for i := range x.holds {
 		h := &x.holds[i]
