@@ -26,8 +26,8 @@ const (
 	marks     = 64
 )
 
-// crowded reports whether there are too many values, of which no more are taken in then.
-func (c *chart) crowded() bool { return len(c.values) > maxValues }
+// tooMany reports whether there are too many values, of which no more are taken in then.
+func (c *chart) tooMany() bool { return len(c.values) > maxValues }
 
 // charted is the workers of a profile on a chart.
 type charted struct {
@@ -39,7 +39,7 @@ type charted struct {
 func (c *charted) enter(w *worker) {
 	value := w.at(c.by).value
 	number, known := c.numbers[value]
-	if !known && !c.crowded() {
+	if !known && !c.tooMany() {
 		number = len(c.values)
 		c.numbers[value] = number
 		c.values = append(c.values, value)
@@ -92,13 +92,13 @@ func (p *profile) drawOn(c *chart) {
 // filter leaves out of a profile's workers those that are where too many of a company are: more than so many. It
 // is none where there is no chart.
 func (m *company) filter(p *profile, most int) (f tournament.Filter) {
-	if m == nil || m.chart == nil || m.chart.crowded() {
+	if m == nil || m.chart == nil || m.chart.tooMany() {
 		return f
 	}
 	at := slices.IndexFunc(p.charts, func(c *charted) bool { return c.chart == m.chart })
 	f.Marks = &p.charts[at].marks
 	for i, value := range m.chart.values {
-		if m.counts[spot{value: value}] <= most {
+		if m.counts[domain{value: value}] <= most {
 			f.Any |= 1 << (i % marks)
 		}
 	}

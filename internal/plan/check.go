@@ -16,7 +16,7 @@ func (x *Index) Check() error {
 			continue
 		}
 		groups += len(c.groups)
-		if c.homing {
+		if c.hasNear {
 			near += len(c.groups)
 		}
 		if err := errors.Join(x.checkClass(c), x.checkBoards(c)); err != nil {
@@ -54,8 +54,8 @@ func (x *Index) checkClass(c *class) error {
 		if at, ok := x.find(x.nameOf(c, id)); r.Ready <= 0 || r.Class != c.id || !ok || at != id {
 			return fmt.Errorf("plan: class %d: record %d is of class %d with %d ready", c.id, id, r.Class, r.Ready)
 		}
-		if _, near := x.nears[id]; near != c.homing {
-			return fmt.Errorf("plan: class %d, near %v: record %d is near %q", c.id, c.homing, id, x.nears[id])
+		if _, near := x.nears[id]; near != c.hasNear {
+			return fmt.Errorf("plan: class %d, near %v: record %d is near %q", c.id, c.hasNear, id, x.nears[id])
 		}
 	}
 	return c.groups.Check((*groupOrder)(x), func(id uint32) int32 { return x.groups.Get(id).At })

@@ -34,8 +34,8 @@ type class struct {
 	later bool
 	// prefer is which workers it would rather have, nil for no preference.
 	prefer *preference
-	// homing: each group has workers of its own that it would rather have than all others.
-	homing bool
+	// hasNear: each group has workers of its own that it would rather have than all others.
+	hasNear bool
 	// looks is where the elements' like run, as far as they look at that; least is the fewest of those
 	// they are spread with near to any worker for them, or less, as far as they have heard of workers.
 	looks
@@ -58,14 +58,14 @@ const (
 	direct
 	// patient takes free places of the best workers only.
 	patient
-	// lonely takes a whole worker that does nothing else.
-	lonely
+	// exclusive takes a whole worker that does nothing else.
+	exclusive
 )
 
 func formOf(g *Group) form {
 	switch {
 	case g.ID.Alone:
-		return lonely
+		return exclusive
 	case g.Patient && g.Prefer != "": // who prefers nothing has nothing to wait for
 		return patient
 	case g.NoPrefetch, g.together() > 1, g.looksAt(), g.Near != "":
@@ -104,7 +104,7 @@ func (c *class) band() int {
 func (c *class) holds(g *Group) bool {
 	u := c.flow.account
 	return u.name == g.User && u.up.name == g.Queue && u.up.up.name == g.Namespace &&
-		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.are(&g.Apart, &g.Spread) && c.homing == (g.Near != "") &&
+		c.form == formOf(g) && c.lengths == lengthsOf(g) && c.tier == g.Tier && c.nodes == g.together() && c.later == (g.ID.Way > 0) && c.prefer.is(g.Prefer) && c.are(&g.Apart, &g.Spread) && c.hasNear == (g.Near != "") &&
 		(c.band() == background) == g.Background && c.shape.Shape == g.Shape
 }
 
@@ -125,13 +125,13 @@ func twins(a, b *pile.Record) bool { return a.Job == b.Job && a.Part/Ways == b.P
 
 // twin reports whether the first groups of two classes are the same elements.
 func (x *Index) twin(a, b *class) bool {
-	return (a.later || b.later) && (a.form == lonely) == (b.form == lonely) && twins(x.head(a), x.head(b))
+	return (a.later || b.later) && (a.form == exclusive) == (b.form == exclusive) && twins(x.head(a), x.head(b))
 }
 
 // nameOf names a group of a class.
 func (x *Index) nameOf(c *class, group uint32) GroupID {
 	r := x.groups.Get(group)
-	return GroupID{Job: r.Job, Task: r.Part / (2 * Ways), Larger: r.Part/Ways%2 == 1, Way: uint8(r.Part % Ways), Alone: c.form == lonely}
+	return GroupID{Job: r.Job, Task: r.Part / (2 * Ways), Larger: r.Part/Ways%2 == 1, Way: uint8(r.Part % Ways), Alone: c.form == exclusive}
 }
 
 // settle puts a class where it belongs after its first group changed.
@@ -161,7 +161,7 @@ func (x *Index) refreshClass(c *class) {
 	if c.state != idle {
 		head := x.head(c)
 		r = tournament.Rank{Score: head.Score + base, ID: uint64(head.Job), Sub: 2 * head.Part}
-		if c.form == lonely {
+		if c.form == exclusive {
 			r.Sub++ // after the rest of its task
 		}
 	}
@@ -232,7 +232,7 @@ type kind struct {
 func (k *kind) waiting(f form) uint32 {
 	b := firstKindBoard + kindBoards*k.id
 	switch f {
-	case lonely:
+	case exclusive:
 		return b + 1
 	case patient:
 		return b + 2

@@ -23,7 +23,7 @@ type Company struct {
 // What a company is for. One that is for the one thing knows nothing of one for the other, whatever they
 // are called.
 const (
-	// sideApart: no two that run are in one spot.
+	// sideApart: no two that run are in one domain.
 	sideApart = iota
 	// sideSpread: each goes where the fewest are.
 	sideSpread
@@ -37,28 +37,28 @@ type looks [sides]*company
 type company struct {
 	Company
 	side int
-	// counts is how many are in each spot, of those that were placed and have not gone; live is how many
-	// these are, and spots of how many spots each number above 0 is true.
-	counts  map[spot]int
+	// counts is how many are in each domain, of those that were placed and have not gone; live is how many
+	// these are, and domains of how many domains each number above 0 is true.
+	counts  map[domain]int
 	live    int
-	spots   []int
+	domains []int
 	classes []*class
 	// chart is that of a label that it looks at, if there is one.
 	chart *chart
 }
 
-// count adds to a spot, and returns how many are there now.
-func (m *company) count(at spot, n int) int {
+// count adds to a domain, and returns how many are there now.
+func (m *company) count(at domain, n int) int {
 	was := m.counts[at]
 	now := was + n
 	if m.counts[at] = now; now == 0 {
 		delete(m.counts, at)
 	}
-	for len(m.spots) <= max(was, now) {
-		m.spots = append(m.spots, 0)
+	for len(m.domains) <= max(was, now) {
+		m.domains = append(m.domains, 0)
 	}
-	m.spots[was]--
-	m.spots[now]++
+	m.domains[was]--
+	m.domains[now]++
 	m.live += n
 	return now
 }
@@ -66,11 +66,11 @@ func (m *company) count(at spot, n int) int {
 // seat is where an attempt counts.
 type seat struct {
 	company *company
-	spot    spot
+	domain  domain
 }
 
-// spot is a worker, or those with a value of a label.
-type spot struct {
+// domain is a worker, or those with a value of a label (Kubernetes calls it a topology domain).
+type domain struct {
 	worker uint64
 	value  string
 }
@@ -103,7 +103,7 @@ func (x *Index) companyOf(side int, name *Company) *company {
 	}
 	m := x.companies[side][*name]
 	if m == nil {
-		m = &company{Company: *name, side: side, counts: map[spot]int{}, chart: x.chartOf(name.By)}
+		m = &company{Company: *name, side: side, counts: map[domain]int{}, chart: x.chartOf(name.By)}
 		if m.chart != nil {
 			m.chart.companies++
 		}
@@ -150,16 +150,16 @@ func (m *company) name() Company {
 }
 
 // at is where a worker is by a label.
-func (w *worker) at(key string) spot {
+func (w *worker) at(key string) domain {
 	if key == job.AtWorker {
-		return spot{worker: w.ID}
+		return domain{worker: w.ID}
 	}
 	for _, pair := range w.Labels {
 		if len(pair) > len(key) && pair[len(key)] == '=' && strings.HasPrefix(pair, key) {
-			return spot{value: pair[len(key)+1:]}
+			return domain{value: pair[len(key)+1:]}
 		}
 	}
-	return spot{}
+	return domain{}
 }
 
 // join counts an attempt in.
@@ -187,10 +187,10 @@ func (x *Index) part(r *Run) {
 	}
 }
 
-// leaveSeat empties a seat. Those that wait for a spot with a value are looked at again: they may have room
+// leaveSeat empties a seat. Those that wait for a domain with a value are looked at again: they may have room
 // where no worker gained any. A worker gains room itself when what was on it goes.
 func (x *Index) leaveSeat(s *seat) {
-	m, at := s.company, s.spot
+	m, at := s.company, s.domain
 	*s = seat{}
 	left := m.count(at, -1)
 	for _, c := range m.classes {
@@ -227,14 +227,14 @@ func (x *Index) explainApart(y *why.Why, c *class) {
 	if y.Apart, y.ApartKey = m.name().By, m.name().Key; y.ApartKey == "" || y.Together == 0 {
 		return
 	}
-	spots := map[spot]bool{}
+	domains := map[domain]bool{}
 	for _, w := range x.workerList {
-		if !c.admits(w) && couldRun(w, c) && !x.spurns(c, w) {
-			spots[w.at(m.By)] = true
+		if !c.admits(w) && couldRun(w, c) && !x.belowFloor(c, w) {
+			domains[w.at(m.By)] = true
 		}
 	}
 	for _, w := range x.workerList {
-		if !spots[w.at(m.By)] {
+		if !domains[w.at(m.By)] {
 			continue
 		}
 		for _, r := range w.runs {

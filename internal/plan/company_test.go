@@ -62,7 +62,7 @@ func TestTheLeastIsLearnedAgain(t *testing.T) {
 			g := spreads(x)
 			before := zoned(x, g, 4)
 			x.Give(r, 0)
-			for range 2 * maxComers {
+			for range 2 * maxArrivals {
 				x.Give(x.Take(3, outsider, 0), 0)
 			}
 			return fmt.Sprint(before, zoned(x, g, 2)), "[2 3 2 3] [1 2]"

@@ -102,6 +102,6 @@ func (x *Index) Fit(id GroupID, worker uint64) (f Fit) {
 	c := x.classes[x.groups.Get(at).Class]
 	f.Kind = w.Accepts && c.shape.kind.match(&w.Worker) == matched
 	f.Could = f.Kind && w.Slots > 0 && c.shape.short == "" && tournament.Within(c.shape.need, w.capacity)
-	f.Now = f.Could && w.takes(c.shape, c.form) && x.admits(c, at, w.profile) && !x.spurns(c, w)
+	f.Now = f.Could && w.takes(c.shape, c.form) && x.admits(c, at, w.profile) && !x.belowFloor(c, w)
 	return f
 }

@@ -13,8 +13,8 @@ func (c *class) admits(w *worker) bool {
 	return m == nil || m.counts[w.at(m.By)] == 0
 }
 
-// crowd is how many that a class is to be spread with are where a worker is.
-func (c *class) crowd(w *worker) int {
+// neighbours is how many that a class is to be spread with are where a worker is.
+func (c *class) neighbours(w *worker) int {
 	if m := c.looks[sideSpread]; m != nil {
 		return m.counts[w.at(m.By)]
 	}
@@ -23,7 +23,7 @@ func (c *class) crowd(w *worker) int {
 
 // The search for a worker goes by the order in which a class takes them, and stops at the first that has
 // the fewest of its like near that any can have. What that is, is learned: a class remembers what was
-// the least when all had been looked at, and that holds until fewer are in some spot, or a worker has
+// the least when all had been looked at, and that holds until fewer are in some domain, or a worker has
 // come that had no room before: of the last of these there is a list.
 
 const (
@@ -31,35 +31,35 @@ const (
 	// then all are, which costs less for each.
 	maxMisses = 64
 	maxSteps  = 256
-	// maxComers is how many workers are remembered that have come to have room.
-	maxComers = 512
+	// maxArrivals is how many workers are remembered that have come to have room.
+	maxArrivals = 512
 )
 
-// comers are the last workers that may have room and had none before, n how many there ever were.
-type comers struct {
-	last [maxComers]*worker
+// arrivals are the last workers that may have room and had none before, n how many there ever were.
+type arrivals struct {
+	last [maxArrivals]*worker
 	n    uint64
 }
 
-func (l *comers) note(w *worker) {
-	l.last[l.n%maxComers] = w
+func (l *arrivals) note(w *worker) {
+	l.last[l.n%maxArrivals] = w
 	l.n++
 }
 
 // fewest is a lower bound of how many of its like are near to any worker that has room for a class and
-// may take it. Where there are none nobody counts; above that it is a number of some spot.
+// may take it. Where there are none nobody counts; above that it is a number of some domain.
 func (x *Index) fewest(c *class) int {
-	if x.comers.n-c.heard > maxComers {
+	if x.arrivals.n-c.heard > maxArrivals {
 		c.least = 0
 	}
-	for ; c.least > 0 && c.heard < x.comers.n; c.heard++ {
-		if w := x.comers.last[c.heard%maxComers]; w.profile != nil {
-			c.least = min(c.least, c.crowd(w))
+	for ; c.least > 0 && c.heard < x.arrivals.n; c.heard++ {
+		if w := x.arrivals.last[c.heard%maxArrivals]; w.profile != nil {
+			c.least = min(c.least, c.neighbours(w))
 		}
 	}
-	c.heard = x.comers.n
+	c.heard = x.arrivals.n
 	if m := c.looks[sideSpread]; m != nil {
-		for c.least > 0 && c.least < len(m.spots)-1 && m.spots[c.least] == 0 {
+		for c.least > 0 && c.least < len(m.domains)-1 && m.domains[c.least] == 0 {
 			c.least++
 		}
 	}
@@ -81,7 +81,7 @@ func (x *Index) dispersed(c *class, group uint32, gained bool) *worker {
 	}
 	x.budget -= s.asked
 	if all && s.found.worker != nil && c.form != patient { // which may take other workers the next time
-		c.least = s.found.crowd
+		c.least = s.found.neighbours
 	}
 	return s.found.worker
 }
@@ -99,13 +99,13 @@ type search struct {
 
 // candidate is a worker, how many of a company are where it is, and what it is worth to them.
 type candidate struct {
-	worker *worker
-	crowd  int
-	worth  int64
+	worker     *worker
+	neighbours int
+	worth      int64
 }
 
 func (a *candidate) before(b *candidate) bool {
-	return cmp.Or(cmp.Compare(a.crowd, b.crowd), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
+	return cmp.Or(cmp.Compare(a.neighbours, b.neighbours), cmp.Compare(b.worth, a.worth), cmp.Compare(b.worker.places(), a.worker.places()),
 		cmp.Compare(a.worker.ID, b.worker.ID)) < 0
 }
 
@@ -123,7 +123,7 @@ func (s *search) among(p *profile, gained bool) {
 		}
 	}
 	of := func(i int32) candidate {
-		at := candidate{worker: p.workers[i], crowd: s.least}
+		at := candidate{worker: p.workers[i], neighbours: s.least}
 		if worth != nil {
 			at.worth = worth[i]
 		}
@@ -139,7 +139,7 @@ func (s *search) among(p *profile, gained bool) {
 				over = true // nor is any before that comes after it
 				return false
 			}
-			if s.ask(&at) && at.crowd == s.least {
+			if s.ask(&at) && at.neighbours == s.least {
 				over = true
 				return false
 			}
@@ -147,7 +147,7 @@ func (s *search) among(p *profile, gained bool) {
 			return s.misses < maxMisses
 		})
 		s.asked += steps
-		if over || whole && (all || s.found.worker != nil && s.found.crowd == s.least) {
+		if over || whole && (all || s.found.worker != nil && s.found.neighbours == s.least) {
 			return
 		}
 	}
@@ -170,10 +170,10 @@ func (s *search) only(p *profile) (f tournament.Filter, all bool) {
 
 // ask looks at a worker, and reports whether the class may go there.
 func (s *search) ask(at *candidate) bool {
-	if !s.class.admits(at.worker) || s.x.spurns(s.class, at.worker) {
+	if !s.class.admits(at.worker) || s.x.belowFloor(s.class, at.worker) {
 		return false
 	}
-	at.crowd = s.class.crowd(at.worker)
+	at.neighbours = s.class.neighbours(at.worker)
 	if s.found.worker == nil || at.before(&s.found) {
 		s.found = *at
 	}

@@ -40,7 +40,7 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 			countReserved(&y, k, r.Lasts(), now)
 			continue
 		}
-		if couldRun(w, c) && x.spurns(c, w) {
+		if couldRun(w, c) && x.belowFloor(c, w) {
 			y.Dearer++
 			continue
 		}

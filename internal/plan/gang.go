@@ -58,7 +58,7 @@ func (x *Index) gatherFor(c *class, group uint32) bool {
 		if len(x.team) == c.nodes {
 			break
 		}
-		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || x.spurns(c, w) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || x.belowFloor(c, w) {
 			continue
 		}
 		if x.mayHave(c, group, w) {
@@ -74,7 +74,7 @@ func (x *Index) gatherAny(c *class, group uint32) {
 			continue
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
-			if w := p.workers[i]; !x.spurns(c, w) {
+			if w := p.workers[i]; !x.belowFloor(c, w) {
 				x.team = append(x.team, w)
 			}
 			return len(x.team) < c.nodes
@@ -176,7 +176,7 @@ func (x *Index) ready(c *class) (n int) {
 			continue
 		}
 		p.all.tree(c.form).Each(c.shape.need, func(i int32) bool {
-			if w := p.workers[i]; w.leaving == 0 && !x.spurns(c, w) {
+			if w := p.workers[i]; w.leaving == 0 && !x.belowFloor(c, w) {
 				n++
 			}
 			return n < c.nodes

@@ -64,8 +64,8 @@ func (x *Index) removeGroup(id uint32) {
 	c, at := x.classes[r.Class], r.At
 	x.letGo(id)
 	c.groups.Remove((*groupOrder)(x), at)
-	x.groups.Drop(id, c.form == lonely)
-	if c.homing {
+	x.groups.Drop(id, c.form == exclusive)
+	if c.hasNear {
 		delete(x.nears, id)
 	}
 	if at == 0 {

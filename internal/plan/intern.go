@@ -21,11 +21,11 @@ type classKey struct {
 	later   bool
 	prefer  *preference
 	looks   looks
-	homing  bool
+	hasNear bool
 }
 
 func (c *class) key() classKey {
-	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks, c.homing}
+	return classKey{c.flow, c.shape, c.form, c.lengths, c.tier, c.nodes, c.later, c.prefer, c.looks, c.hasNear}
 }
 
 func (x *Index) internClass(g *Group) *class {
@@ -43,11 +43,11 @@ func (x *Index) internClass(g *Group) *class {
 	if c == nil {
 		c = &class{
 			shape: key.shape, form: key.form, lengths: key.lengths, tier: g.Tier, nodes: key.nodes, later: key.later, flow: flow, slot: flow.slots.Take(),
-			prefer: key.prefer, looks: key.looks, homing: key.homing,
+			prefer: key.prefer, looks: key.looks, hasNear: key.hasNear,
 		}
 		c.enlist()
 		x.wish(c)
-		x.longs(c)
+		x.addPatient(c)
 		if c.gang() {
 			x.gangs++
 		}
@@ -161,7 +161,7 @@ func (x *Index) sweepClasses() {
 			continue
 		}
 		delete(x.classOf, c.key())
-		x.longsNot(c)
+		x.removePatient(c)
 		x.unwish(c)
 		x.delist(c)
 		if c.gang() {

@@ -31,7 +31,7 @@ func workersOf(near string) func(yield func(id uint64) bool) {
 
 // bring notes what a group of a class is near.
 func (x *Index) bring(c *class, group uint32, near string) {
-	if c.homing {
+	if c.hasNear {
 		x.nears[group] = near
 	}
 }
@@ -39,12 +39,12 @@ func (x *Index) bring(c *class, group uint32, near string) {
 // nearer is the worker on which a group of a class is placed that could be placed on one: the first of those that it
 // is near that has a place for it, where no more of its company are than there, or else that one.
 func (x *Index) nearer(c *class, group uint32, than *worker) *worker {
-	if !c.homing {
+	if !c.hasNear {
 		return than
 	}
 	for id := range workersOf(x.nears[group]) {
 		w := x.workers[id]
-		if w == nil || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) || c.crowd(w) > c.crowd(than) {
+		if w == nil || !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.belowFloor(c, w) || c.neighbours(w) > c.neighbours(than) {
 			continue
 		}
 		if w.reserved && !x.mayHave(c, group, w) || !x.admits(c, group, w.profile) {

@@ -31,7 +31,7 @@ func (x *Index) NextWithin(now int64, most *int) (Placement, bool) {
 	x.budget = *most
 	defer func() { *most = x.budget }()
 	x.at(now)
-	x.ease()
+	x.retryEased()
 	x.begin(now)
 	if x.reweigh {
 		x.reweigh = false
@@ -199,14 +199,14 @@ func (x *Index) candidate() *class {
 	best := x.first(x.root, readyBoard, x.everything, nil)
 	for _, p := range x.gaining {
 		for _, f := range waitingForms {
-			if i, room := p.gained.tree(f).Top(); i != tournament.None && (f != patient || x.tempts(p, true)) {
+			if i, room := p.gained.tree(f).Top(); i != tournament.None && (f != patient || x.roomForPatient(p, true)) {
 				best = x.amongOf(best, x.root, p, f, room)
 			}
 		}
 	}
 	for _, w := range x.reserved {
 		for _, f := range waitingForms {
-			if w.places() > 0 && (f != lonely || w.empty()) && (f != patient || x.longedFor(w)) {
+			if w.places() > 0 && (f != exclusive || w.empty()) && (f != patient || x.worthPatience(w)) {
 				best = x.amongOf(best, x.root, w.profile, f, w.free)
 			}
 		}
@@ -217,7 +217,7 @@ func (x *Index) candidate() *class {
 		}
 		for _, p := range x.profileList {
 			for _, f := range waitingForms {
-				if i, room := p.all.tree(f).Top(); i != tournament.None && (f != patient || x.tempts(p, false)) {
+				if i, room := p.all.tree(f).Top(); i != tournament.None && (f != patient || x.roomForPatient(p, false)) {
 					best = x.amongOf(best, n, p, f, room)
 				}
 			}
@@ -256,7 +256,7 @@ func (x *Index) fail(c *class) {
 // gain makes Next look at a worker that may have gained room. The caller refreshes
 // the worker.
 func (x *Index) gain(w *worker) {
-	x.comers.note(w)
+	x.arrivals.note(w)
 	if !w.gained {
 		w.gained = true
 		x.gained = append(x.gained, w)

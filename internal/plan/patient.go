@@ -15,7 +15,7 @@ import (
 
 // waitingForms are the forms that wait on boards of their own: what is patient, so that workers which
 // nothing patient takes are not held against it.
-var waitingForms = [...]form{plain, patient, lonely}
+var waitingForms = [...]form{plain, patient, exclusive}
 
 // noFloor is the floor of a class that takes whatever it can have.
 const noFloor = math.MinInt64
@@ -67,8 +67,8 @@ func (s *scale) refresh(w *worker) {
 	s.able.Set(w.leaf, rank, w.capacity)
 }
 
-// longs notes that a class is new, which may be patient.
-func (x *Index) longs(c *class) {
+// addPatient notes that a class is new, which may be patient.
+func (x *Index) addPatient(c *class) {
 	if c.form != patient {
 		return
 	}
@@ -76,7 +76,7 @@ func (x *Index) longs(c *class) {
 	f := c.prefer
 	if f.patient++; f.patient == 1 {
 		f.least = math.MaxInt64
-		x.longed = append(x.longed, f)
+		x.patientPrefs = append(x.patientPrefs, f)
 		for _, p := range x.profileList {
 			p.follow()
 		}
@@ -84,8 +84,8 @@ func (x *Index) longs(c *class) {
 	f.least = min(f.least, x.floorOf(c))
 }
 
-// longsNot notes that a class is forgotten, which may have been patient.
-func (x *Index) longsNot(c *class) {
+// removePatient notes that a class is forgotten, which may have been patient.
+func (x *Index) removePatient(c *class) {
 	if c.form != patient {
 		return
 	}
@@ -93,7 +93,7 @@ func (x *Index) longsNot(c *class) {
 	if f.patient--; f.patient > 0 {
 		return
 	}
-	x.longed = slices.DeleteFunc(x.longed, func(o *preference) bool { return o == f })
+	x.patientPrefs = slices.DeleteFunc(x.patientPrefs, func(o *preference) bool { return o == f })
 	for _, p := range x.profileList {
 		p.scales = slices.DeleteFunc(p.scales, func(s *scale) bool { return s.by == f })
 	}
@@ -136,16 +136,16 @@ func (x *Index) worthOfBest(c *class) int64 {
 	return noFloor
 }
 
-// spurns reports whether a class waits for a better worker than one of its kind.
-func (x *Index) spurns(c *class, w *worker) bool {
+// belowFloor reports whether a class waits for a better worker than one of its kind.
+func (x *Index) belowFloor(c *class, w *worker) bool {
 	floor := x.floorOf(c)
 	return floor > noFloor && w.profile.scale(c.prefer).worth[w.leaf] < floor
 }
 
-// tempts reports whether any worker with room of a profile, of those alone that gained some if asked, may
+// roomForPatient reports whether any worker with room of a profile, of those alone that gained some if asked, may
 // be worth enough to anything patient.
-func (x *Index) tempts(p *profile, gained bool) bool {
-	return slices.ContainsFunc(x.longed, func(f *preference) bool {
+func (x *Index) roomForPatient(p *profile, gained bool) bool {
+	return slices.ContainsFunc(x.patientPrefs, func(f *preference) bool {
 		r := p.ranking(f)
 		if r == nil { // it is not followed, or nobody of these kinds has it
 			return p.scale(f) != nil
@@ -159,9 +159,9 @@ func (x *Index) tempts(p *profile, gained bool) bool {
 	})
 }
 
-// longedFor reports whether a worker may be worth enough to anything patient.
-func (x *Index) longedFor(w *worker) bool {
-	return slices.ContainsFunc(x.longed, func(f *preference) bool {
+// worthPatience reports whether a worker may be worth enough to anything patient.
+func (x *Index) worthPatience(w *worker) bool {
+	return slices.ContainsFunc(x.patientPrefs, func(f *preference) bool {
 		s := w.profile.scale(f)
 		return s != nil && s.worth[w.leaf] >= f.least
 	})
@@ -205,21 +205,21 @@ func (x *Index) sized(c *class, p *profile, visit func(w *worker) bool) {
 	}
 }
 
-// regauge notes that workers came, went or changed, so that others may be the best.
-func (x *Index) regauge() {
+// fleetChanged notes that workers came, went or changed, so that others may be the best.
+func (x *Index) fleetChanged() {
 	x.fleet++
 	if len(x.patients) > 0 {
 		x.unsure, x.changed = true, true
 	}
 }
 
-// ease lets patient classes be tried anew that take more workers than before: those gained no room.
-func (x *Index) ease() {
+// retryEased lets patient classes be tried anew that take more workers than before: those gained no room.
+func (x *Index) retryEased() {
 	if !x.unsure {
 		return
 	}
 	x.unsure = false
-	for _, f := range x.longed {
+	for _, f := range x.patientPrefs {
 		f.least = math.MaxInt64
 	}
 	for _, c := range x.patients {

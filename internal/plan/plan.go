@@ -76,7 +76,7 @@ type Group struct {
 	// NoPrefetch keeps the elements from being sent ahead of their place, as
 	// at_most_once asks.
 	NoPrefetch bool
-	// Apart is those of which none that run have a spot in common with the elements, Spread those that they
+	// Apart is those of which none that run have a domain in common with the elements, Spread those that they
 	// are spread with, where there are any. Such elements are not sent ahead.
 	Apart, Spread Company
 	// Near is the workers that it would rather have than all others, the first of them that has room, as
@@ -234,17 +234,17 @@ type Index struct {
 	book        match.Book
 	preferences map[string]*preference
 	companies   [sides]map[Company]*company
-	comers      comers
+	arrivals    arrivals
 	charts      []*chart
 	// nears is what groups are near, by their number.
 	nears map[uint32]string
-	// patients is the classes that wait for better workers than may be free, longed the preferences by which
+	// patients is the classes that wait for better workers than may be free, patientPrefs the preferences by which
 	// they do. fleet counts the changes of workers, and unsure: there were some since it was looked at who
 	// takes which.
-	patients []*class
-	longed   []*preference
-	fleet    uint64
-	unsure   bool
+	patients     []*class
+	patientPrefs []*preference
+	fleet        uint64
+	unsure       bool
 	// followed are those by which workers are ranked, asks is how often any was asked for.
 	followed  []*preference
 	asks      uint64

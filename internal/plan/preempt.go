@@ -107,7 +107,7 @@ func (x *Index) clears(c *class, w *worker, gone func(r *Run) bool) bool {
 
 // roomFor reports whether a class has room on a worker when some of its runs are gone.
 func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
-	if !w.Accepts || c.shape.short != "" || !c.admits(w) || x.spurns(c, w) {
+	if !w.Accepts || c.shape.short != "" || !c.admits(w) || x.belowFloor(c, w) {
 		return false
 	}
 	x.spare = append(x.spare[:0], w.free...)
@@ -124,7 +124,7 @@ func (x *Index) roomFor(c *class, w *worker, gone func(r *Run) bool) bool {
 			x.spare[i] += n
 		}
 	}
-	return alone == 0 && running < w.Slots && tournament.Within(c.shape.need, x.spare) && (c.form != lonely || running == 0)
+	return alone == 0 && running < w.Slots && tournament.Within(c.shape.need, x.spare) && (c.form != exclusive || running == 0)
 }
 
 // evictFor finds the worker on which the least work is lost if a class gets its room there.
@@ -156,7 +156,7 @@ func (x *Index) evictFor(c *class) (Eviction, bool) {
 // couldClear reports whether a worker could run a class if nothing else ran, and nothing makes room
 // there yet.
 func (x *Index) couldClear(c *class, w *worker) bool {
-	return w.leaving == 0 && tournament.Within(c.shape.need, w.capacity) && w.profile.serves(c.shape.kind) && !x.spurns(c, w)
+	return w.leaving == 0 && tournament.Within(c.shape.need, w.capacity) && w.profile.serves(c.shape.kind) && !x.belowFloor(c, w)
 }
 
 // eviction stops victims, all on one worker.

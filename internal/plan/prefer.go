@@ -274,7 +274,7 @@ func (x *Index) preferred(c *class, group uint32, gained bool, after *tournament
 			found, rank = p.workers[i], rooms.RankOf(i)
 		}
 	}
-	if found != nil && x.spurns(c, found) {
+	if found != nil && x.belowFloor(c, found) {
 		return nil, nil // and all that come after
 	}
 	return found, rank
@@ -283,5 +283,5 @@ func (x *Index) preferred(c *class, group uint32, gained bool, after *tournament
 // prefers reports whether a class has a preference that is followed. One that must be alone is
 // glad of any worker.
 func (x *Index) prefers(c *class) bool {
-	return c.prefer != nil && c.form != lonely && x.follows(c.prefer)
+	return c.prefer != nil && c.form != exclusive && x.follows(c.prefer)
 }

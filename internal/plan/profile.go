@@ -35,7 +35,7 @@ type profile struct {
 type rooms struct{ open, empty *tournament.Tree }
 
 func (r *rooms) tree(f form) *tournament.Tree {
-	if f == lonely {
+	if f == exclusive {
 		return r.empty
 	}
 	return r.open

@@ -83,11 +83,11 @@ func (x *Index) passed(c *class, w *worker) *class {
 	var found *class
 	accept := func(o *class) bool {
 		q := o.queue()
-		return o != c && !o.futile && !x.twin(o, c) && o.admits(w) && !x.spurns(o, w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
+		return o != c && !o.futile && !x.twin(o, c) && o.admits(w) && !x.belowFloor(o, w) && o.shape.short == "" && q.backfill != job.BackfillAny && !q.planned && (!w.reserved || q.backfill == job.BackfillConservative) && x.admits(o, o.groups[0], w.profile)
 	}
 	for _, k := range w.profile.kinds {
 		for _, f := range waitingForms {
-			if f == patient && !x.longedFor(w) {
+			if f == patient && !x.worthPatience(w) {
 				continue
 			}
 			o := x.first(x.root, k.blocked(f), x.ask(w.capacity), accept)
@@ -104,7 +104,7 @@ func (x *Index) passed(c *class, w *worker) *class {
 func (x *Index) held(c *class, record uint32) bool {
 	r := x.groups.Get(record)
 	return slices.ContainsFunc(x.holds, func(h hold) bool {
-		return h.record == record || (h.class.form == lonely) == (c.form == lonely) && twins(x.groups.Get(h.record), r)
+		return h.record == record || (h.class.form == exclusive) == (c.form == exclusive) && twins(x.groups.Get(h.record), r)
 	})
 }
 
@@ -189,7 +189,7 @@ func (x *Index) hold1(c *class, record uint32) bool {
 // prospect is what would be kept for a group on a worker.
 func (x *Index) prospect(c *class, record uint32, w *worker, length int64) hold {
 	h := hold{class: c, record: record, worker: w, need: c.shape.need, places: 1, until: never}
-	if c.form == lonely {
+	if c.form == exclusive {
 		h.need, h.places = w.capacity, int64(w.Slots)
 	}
 	h.from = min(x.earliest(w, w.kept, h.need, h.places, length), eventually)
@@ -227,7 +227,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 		return
 	}
 	for _, id := range x.keptOn {
-		if w := x.workers[id]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) && !x.spurns(c, w) {
+		if w := x.workers[id]; w != nil && w.Accepts && w.profile.serves(c.shape.kind) && tournament.Within(c.shape.need, w.capacity) && c.admits(w) && !x.belowFloor(c, w) {
 			visit(w)
 		}
 	}
@@ -247,7 +247,7 @@ func (x *Index) look(c *class, visit func(w *worker)) {
 // and the first of its groups that may: it ends in time, or there is room beside.
 func (x *Index) beside(c *class) (*worker, uint32) {
 	for _, w := range x.reserved {
-		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.spurns(c, w) {
+		if !w.profile.serves(c.shape.kind) || !w.takes(c.shape, c.form) || !c.admits(w) || x.belowFloor(c, w) {
 			continue
 		}
 		if id, ok := x.mayTake(c, w); ok {
@@ -286,7 +286,7 @@ func (x *Index) mayHave(c *class, group uint32, w *worker) bool {
 // which a worker is kept.
 func (x *Index) inTime(c *class, group uint32, w *worker, length int64) bool {
 	need, places := c.shape.need, int64(1)
-	if c.form == lonely {
+	if c.form == exclusive {
 		need, places = w.capacity, int64(w.Slots)
 	}
 	return x.earliest(w, x.after(w, c, group), need, places, length) == x.now
@@ -320,7 +320,7 @@ func (x *Index) unhold() {
 		w.kept = w.kept[:0]
 		if w.profile != nil {
 			x.refresh(w)
-			x.comers.note(w)
+			x.arrivals.note(w)
 			x.again = append(x.again, w)
 		}
 	}

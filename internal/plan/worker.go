@@ -89,7 +89,7 @@ func (w *worker) overfull() bool {
 
 // takes reports whether a worker has a place for an attempt now.
 func (w *worker) takes(s *shape, f form) bool {
-	return w.places() > 0 && s.short == "" && tournament.Within(s.need, w.free) && (f != lonely || w.empty())
+	return w.places() > 0 && s.short == "" && tournament.Within(s.need, w.free) && (f != exclusive || w.empty())
 }
 
 // SetWorker adds or changes a worker. What it is used for is kept, even where its
@@ -120,7 +120,7 @@ func (x *Index) SetWorker(v Worker) {
 	}
 	w.capacity, _ = x.vector(v.Capacity)
 	x.count(w, 1)
-	x.regauge()
+	x.fleetChanged()
 	x.gain(w)
 	x.refresh(w)
 	if reserved {
@@ -162,7 +162,7 @@ func (x *Index) RemoveWorker(id uint64) {
 	}
 	x.count(w, -1)
 	x.dismiss(w)
-	x.regauge()
+	x.fleetChanged()
 	delete(x.workers, id)
 	x.workerList = slices.DeleteFunc(x.workerList, func(o *worker) bool { return o == w })
 }
