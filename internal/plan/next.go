@@ -75,6 +75,8 @@ func (x *Index) start() (Placement, bool) {
 		switch {
 		case team == nil:
 			x.fail(c)
+		case x.waitsItsTurn(c):
+			x.bar(c.queue())
 		case group != c.groups[0] && x.delays(c, team, false):
 			// Else something that comes first was kept a place.
 		case group != c.groups[0]:
@@ -182,7 +184,12 @@ func (x *Index) sendAhead() (Placement, bool) {
 // bounded reports whether a limit counts what runs of a class: then a worker must not
 // begin by itself what it was sent ahead.
 func (c *class) bounded() bool {
-	for a := c.flow.account; a != nil; a = a.up {
+	return c.flow.account.bounded()
+}
+
+// bounded reports whether a limit of an account or one above counts what runs.
+func (a *account) bounded() bool {
+	for ; a != nil; a = a.up {
 		if a.most > 0 || a.limited() {
 			return true
 		}

@@ -169,6 +169,17 @@ func (x *Index) first(n *node, b uint32, room []int64, accept func(c *class) boo
 	}
 }
 
+// each goes through the classes of a flow on a board, in order, whatever limits leave, until visit says false.
+func (x *Index) each(flow *node, b uint32, visit func(c *class) bool) {
+	t := flow.table(b)
+	if t.Empty() {
+		return
+	}
+	for i := t.After(x.everything, nil); i != tournament.None && visit(flow.classes[i]); {
+		i = t.After(x.everything, t.RankOf(i))
+	}
+}
+
 // within is a room, in negative amounts, or less where a limit of a node or above leaves less.
 func (n *node) within(room []int64) []int64 {
 	for ; n != nil; n = n.up {

@@ -264,6 +264,65 @@ func TestStrict(t *testing.T) {
 	})
 }
 
+// TestStrictAtLimit: where nothing may pass, nothing passes what waits for room in a limit, on any worker and of
+// any kind; what is more than the limit holds up nobody, and nobody of another queue is held up.
+func TestStrictAtLimit(t *testing.T) {
+	gang := func() Group { return gangOf(3, 2, 2) }
+	wide := func() Group { return group(task(3), needing(4000, 0)) }
+	for name, c := range map[string]struct {
+		backfill job.Backfill
+		space    bool // the limit is the namespace's
+		limit    job.Limit
+		first    Group
+		queue    string // of the one that comes later
+		passes   bool
+	}{
+		"nothing passes":          {backfill: job.BackfillNone, limit: job.Limit{Resources: job.Resources{CPU: 4000}}, first: wide()},
+		"nor a namespace's limit": {backfill: job.BackfillNone, space: true, limit: job.Limit{Resources: job.Resources{CPU: 4000}}, first: wide()},
+		"nor a gang":              {backfill: job.BackfillNone, limit: job.Limit{Running: 2}, first: gang()},
+		"too much for ever":       {backfill: job.BackfillNone, limit: job.Limit{Resources: job.Resources{CPU: 3000}}, first: wide(), passes: true},
+		"another queue":           {backfill: job.BackfillNone, space: true, limit: job.Limit{Resources: job.Resources{CPU: 4000}}, first: wide(), queue: "other", passes: true},
+		"backfill":                {backfill: job.BackfillEasy, limit: job.Limit{Resources: job.Resources{CPU: 4000}}, first: wide(), passes: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New()
+			p := job.QueuePolicy{Backfill: c.backfill}
+			if c.space {
+				x.SetNamespace("default", job.NamespacePolicy{Limit: c.limit})
+			} else {
+				p.Limit = c.limit
+			}
+			x.SetQueue("default", "default", p)
+			for id := range uint64(3) {
+				x.SetWorker(host(id+1, 8))
+			}
+			small := host(4, 1)
+			small.Executors = []string{"wasm"}
+			x.SetWorker(small)
+			run := x.Take(1, Attempt{Shape: cpu1, Namespace: "default", Queue: "default"}, 0)
+			x.SetGroup(c.first, 1)
+			later := group(task(4), Shape{Resources: job.Resources{CPU: 1000}, Executor: "wasm"})
+			if c.queue != "" {
+				later.Queue = c.queue
+			}
+			x.SetGroup(later, 1)
+			if p, ok := x.Next(0); ok != c.passes || ok && p.Group != later.ID {
+				t.Fatalf("Next = %+v %v, want what comes later: %v", p, ok, c.passes)
+			}
+			if err := x.Check(); err != nil {
+				t.Error(err)
+			}
+			if c.passes {
+				return
+			}
+			x.Give(run, 0)
+			if p, ok := x.Next(0); !ok || p.Group != c.first.ID {
+				t.Errorf("Next = %+v %v, want what comes first", p, ok)
+			}
+		})
+	}
+}
+
 // TestWideOnesStart: a stream of small jobs whose length nobody knows can't keep a wide one from
 // starting, on however many workers.
 func TestWideOnesStart(t *testing.T) {
