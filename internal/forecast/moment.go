@@ -81,7 +81,7 @@ func (m *Moment) Kept(id plan.GroupID) []why.Reason {
 		add("and %d more are kept for others", more)
 	}
 	q := m.c.queue(w.Group.Namespace, w.Group.Queue)
-	if q != nil && q.Policy.Backfill == job.BackfillNone && m.Why(id).Open > 0 {
+	if y := m.Why(id); q != nil && q.Policy.Backfill == job.BackfillNone && y.Open > 0 && (y.Ahead > 0 || len(y.Turns) > 0) {
 		add("queue %s starts nothing before what comes first in it (backfill: none)", q.Name)
 	}
 	return out
