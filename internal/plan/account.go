@@ -29,6 +29,7 @@ type account struct {
 	guarantee, limit []int64
 	most             int64 // attempts, 0 for any number
 	policy           bounds
+	counted          counted
 	used, left       []int64
 	running          int64
 	past             past
@@ -62,10 +63,12 @@ func (a *account) within(room []int64) []int64 {
 
 func (a *account) limited() bool { return a.limit != nil }
 
-// charge counts an attempt in or out of an account and of those above it, at a moment, 0 if
+// charge counts an attempt in or out of its account and of those above it, at a moment, 0 if
 // that is unknown.
-func (x *Index) charge(a *account, need []int64, n, now int64) {
-	for ; a != nil; a = a.up {
+func (x *Index) charge(r *Run, n, now int64) {
+	need := r.shape.need
+	for a := r.flow; a != nil; a = a.up {
+		x.tally(a, r, n)
 		x.note(a, now)
 		was := a.closed()
 		for i, v := range need {
@@ -201,6 +204,7 @@ func (x *Index) SetNamespace(namespace string, p job.NamespacePolicy) {
 func (x *Index) serve(a *account, weight, most int64, b bounds) {
 	a.weight, a.most, a.policy, a.kept = weight, most, b, true
 	x.bound(a)
+	x.recount(a)
 	x.weigh(a)
 	x.spoilAll(a)
 	for _, c := range x.classes { // a limit keeps classes from being sent ahead
@@ -212,7 +216,7 @@ func (x *Index) serve(a *account, weight, most int64, b bounds) {
 
 // bound translates a policy into columns.
 func (x *Index) bound(a *account) {
-	a.guarantee, a.limit, a.left = nil, nil, nil
+	a.guarantee, a.limit, a.left, a.counted.known = nil, nil, nil, false
 	if a.policy.guarantee != (job.Resources{}) {
 		a.guarantee, _ = x.vector(a.policy.guarantee)
 	}

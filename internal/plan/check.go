@@ -67,7 +67,7 @@ func (x *Index) checkBoards(c *class) error {
 		board uint32
 		want  bool
 	}{
-		{readyBoard, c.state == active},
+		{readyBoard, c.state == active && !c.yielding},
 		{aheadBoard, c.state == hopeful},
 		{c.shape.kind.waiting(c.form), c.waits() && !c.tried},
 		{c.shape.kind.blocked(c.form), c.waits()},

@@ -23,9 +23,10 @@ type class struct {
 	// tried: it was found among the waiting and fits nowhere; it counts again when
 	// the next worker gains room.
 	tried bool
-	// futile: no place can be kept for it, in this pass.
-	futile bool
-	tier   uint8
+	// futile: no place can be kept for it, in this pass. yielding: something that comes first waits for room in
+	// a limit, and it is not looked at again in this pass.
+	futile, yielding bool
+	tier             uint8
 	// lengths is what the groups' lengths have in common: the number of their binary digits.
 	lengths uint8
 	// nodes is how many workers an element takes at once.
@@ -169,7 +170,7 @@ func (x *Index) refreshClass(c *class) {
 		board uint32
 		part  bool
 	}{
-		{readyBoard, c.state == active},
+		{readyBoard, c.state == active && !c.yielding},
 		{aheadBoard, c.state == hopeful},
 		{c.shape.kind.waiting(c.form), c.waits() && !c.tried},
 		{c.shape.kind.blocked(c.form), c.waits()},

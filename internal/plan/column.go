@@ -60,7 +60,7 @@ func (x *Index) resources(v []int64) job.Resources {
 // widen works everything out anew that is by column: it happens as often as a worker comes
 // with a resource that is new.
 func (x *Index) widen() {
-	x.total, x.asked, x.everything = make([]int64, x.width), make([]int64, x.width), make([]int64, x.width)
+	x.total, x.asked, x.everything, x.nothing = make([]int64, x.width), make([]int64, x.width), make([]int64, x.width), make([]int64, x.width)
 	for i := range x.everything {
 		x.everything[i] = math.MinInt64
 	}

@@ -108,22 +108,6 @@ func (x *Index) allows(c *class) bool {
 	return true
 }
 
-// allowedAlone reports whether limits would leave room for an element of a class if nothing else ran.
-func (x *Index) allowedAlone(c *class) bool {
-	n := int64(c.nodes)
-	for a := c.flow.account; a != nil; a = a.up {
-		if a.most > 0 && n > a.most {
-			return false
-		}
-		for i := range a.limit {
-			if n*c.shape.need[i] > a.limit[i] {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // holdGang keeps a place for a gang on the workers where it can start first: on all of them from
 // the moment on at which the last of them has room.
 func (x *Index) holdGang(c *class, record uint32) bool {

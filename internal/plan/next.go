@@ -43,7 +43,7 @@ func (x *Index) NextWithin(now int64, most *int) (Placement, bool) {
 			p, ok = x.sendAhead()
 		}
 		if ok {
-			x.dated = len(x.holds) > 0
+			x.dated = len(x.holds)+len(x.keepers) > 0
 		}
 		if ok || x.budget <= 0 {
 			return p, ok
@@ -75,8 +75,8 @@ func (x *Index) start() (Placement, bool) {
 		switch {
 		case team == nil:
 			x.fail(c)
-		case x.waitsItsTurn(c):
-			x.bar(c.queue())
+		case x.yields(c, group):
+			x.wait(c)
 		case group != c.groups[0] && x.delays(c, team, false):
 			// Else something that comes first was kept a place.
 		case group != c.groups[0]:
@@ -320,6 +320,7 @@ func (x *Index) settled() {
 		h := &x.holds[i]
 		x.relook = min(x.relook, h.worker.profile.calendar.nextMoment(x.clock, x.groups.Get(h.record).Lasts()))
 	}
+	x.letPass()
 	x.unhold()
 	x.changed, x.passing = false, false
 }

@@ -169,15 +169,19 @@ func (x *Index) first(n *node, b uint32, room []int64, accept func(c *class) boo
 	}
 }
 
-// each goes through the classes of a flow on a board, in order, whatever limits leave, until visit says false.
-func (x *Index) each(flow *node, b uint32, visit func(c *class) bool) {
-	t := flow.table(b)
+// each goes through the classes on a board below a node, in order, whatever limits leave, until visit says
+// false. It reports whether it has not.
+func (x *Index) each(n *node, b uint32, visit func(c *class) bool) bool {
+	t := n.table(b)
 	if t.Empty() {
-		return
+		return true
 	}
-	for i := t.After(x.everything, nil); i != tournament.None && visit(flow.classes[i]); {
-		i = t.After(x.everything, t.RankOf(i))
+	for i := t.After(x.everything, nil); i != tournament.None; i = t.After(x.everything, t.RankOf(i)) {
+		if n.classes == nil && !x.each(n.kids[i], b, visit) || n.classes != nil && !visit(n.classes[i]) {
+			return false
+		}
 	}
+	return true
 }
 
 // within is a room, in negative amounts, or less where a limit of a node or above leaves less.

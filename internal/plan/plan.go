@@ -182,11 +182,16 @@ type Index struct {
 	kept            []Kept
 	keptOn          []uint64
 	keeps           bool // kept is of the last pass
-	dated           bool // something was placed since places were kept, perhaps for what would be kept none now
+	dated           bool // something was placed since places or room were kept, perhaps for what would be kept none now
 	barred, planned []*account
 	futile          []*class // no place can be kept for it, in this pass
-	replan          bool     // a queue is planned no more, since something more of it waits
-	aside           []*class
+	// yielding is who waits in this pass since room in a limit is kept, keepers of which accounts; yielded:
+	// somebody did in the last one.
+	yielding []*class
+	keepers  []*account
+	yielded  bool
+	replan   bool // a queue is planned no more, since something more of it waits
+	aside    []*class
 	// leaving is the workers on which something makes room; background and preempting count
 	// attempts of tier 0 and queues that preempt. stirred: a pass has ended since nothing could
 	// be evicted.
@@ -266,8 +271,8 @@ type Index struct {
 	interned, sweepAt int
 
 	// Room to work in, so that a placement allocates nothing.
-	asked, everything, spare []int64
-	steps                    []step
+	asked, everything, nothing, spare []int64
+	steps                             []step
 	// budget is how many workers may yet be asked one by one in this call of Next.
 	budget int
 	team   []*worker

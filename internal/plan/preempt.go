@@ -62,7 +62,7 @@ func (x *Index) mayEvict(c *class) bool {
 func (x *Index) Leave(r *Run, grace int64) {
 	if r != nil && r.worker != nil {
 		r.grace = grace
-		x.shift(r.worker)
+		x.shift(r)
 		x.leave(r, true)
 	}
 }

@@ -108,40 +108,6 @@ func (x *Index) held(c *class, record uint32) bool {
 	})
 }
 
-// waitsItsTurn reports whether a class must not start since something of its queue comes first that a limit
-// keeps back, where nothing may pass that. What is more than the limit as a whole holds up nobody.
-func (x *Index) waitsItsTurn(c *class) bool {
-	q := c.queue()
-	if q.backfill != job.BackfillNone || !q.bounded() {
-		return false
-	}
-	found := false
-	look := func(o *class) bool {
-		if o == c || !x.inOrder(o, c) {
-			return false
-		}
-		found = !x.twin(o, c) && o.shape.short == "" && len(o.shape.kind.profiles) > 0 && x.allowedAlone(o) && !x.allows(o)
-		return !found
-	}
-	for _, u := range q.kids {
-		for _, flow := range u.nodes {
-			if flow == nil {
-				continue
-			}
-			x.each(flow, readyBoard, look)
-			for _, k := range x.kindList {
-				for _, f := range waitingForms {
-					x.each(flow, k.blocked(f), look)
-				}
-			}
-			if found {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // bar closes a queue for the rest of the pass.
 func (x *Index) bar(q *account) {
 	q.barred = true
@@ -375,6 +341,12 @@ func (x *Index) unhold() {
 	}
 	clear(x.futile)
 	x.futile = x.futile[:0]
+	for _, c := range x.yielding {
+		c.yielding = false
+		x.refreshClass(c)
+	}
+	clear(x.yielding)
+	x.yielding = x.yielding[:0]
 }
 
 // letGo ends what is kept when a group goes for which something is. If it did not take that, but

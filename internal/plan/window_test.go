@@ -177,11 +177,17 @@ func TestWindows(t *testing.T) {
 		if rapid.Bool().Draw(t, "some plan") {
 			some = append(some, job.BackfillConservative)
 		}
+		someLimits := []job.Limit{{}, {}, {Running: 2}, {Resources: job.Resources{CPU: 3000}}, {Running: 4, Resources: job.Resources{CPU: 6000}}}
 		for _, space := range someSpaces {
+			if !r.eager {
+				r.x.SetNamespace(space, job.NamespacePolicy{Limit: rapid.SampledFrom(someLimits).Draw(t, "namespace's limit")})
+			}
 			for _, q := range someQueues {
 				p := job.QueuePolicy{Backfill: rapid.SampledFrom(some).Draw(t, "backfill")}
 				if r.eager {
 					p.Backfill = job.BackfillAny
+				} else {
+					p.Limit = rapid.SampledFrom(someLimits).Draw(t, "limit")
 				}
 				r.plans = r.plans || p.Backfill == job.BackfillConservative
 				r.x.SetQueue(space, q, p)

@@ -57,7 +57,8 @@ type Run struct {
 	began          int64
 	job            job.ID
 	seats          [sides]seat
-	at             int // in the worker's runs
+	at             int         // in the worker's runs
+	places         [levels]int // in what the limits of its queue and namespace count
 }
 
 // never is a moment that does not come.
@@ -149,7 +150,7 @@ func (x *Index) RemoveWorker(id uint64) {
 		x.part(r)
 		x.background -= zero(r.tier)
 		r.worker = nil
-		x.charge(r.flow, r.shape.need, -1, 0)
+		x.charge(r, -1, 0)
 	}
 	for i := range w.holdings {
 		h := &w.holdings[i]
@@ -193,7 +194,7 @@ func (x *Index) Take(id uint64, a Attempt, now int64) *Run {
 		h.running++
 		w.run(r, 1)
 	}
-	x.charge(r.flow, r.shape.need, 1, now)
+	x.charge(r, 1, now)
 	x.refresh(w)
 	return r
 }
@@ -230,7 +231,7 @@ func (x *Index) Give(r *Run, now int64) {
 		h.running--
 		w.run(r, -1)
 	}
-	x.charge(r.flow, r.shape.need, -1, now)
+	x.charge(r, -1, now)
 	r.at = math.MaxInt
 	x.release(w, h)
 	x.gain(w)
@@ -259,9 +260,9 @@ func (x *Index) Move(r *Run, namespace, queue, user string, tier uint8, now int6
 		return
 	}
 	if flow := x.flowOf(namespace, queue, user); flow != r.flow {
-		x.charge(r.flow, r.shape.need, -1, now)
+		x.charge(r, -1, now)
 		r.flow = flow
-		x.charge(flow, r.shape.need, 1, now)
+		x.charge(r, 1, now)
 	}
 	if r.tier != tier {
 		x.background += zero(tier) - zero(r.tier)
@@ -278,15 +279,15 @@ func (x *Index) Expect(r *Run, ends, limit int64) {
 	}
 	r.ends, r.limit = moment(ends), moment(limit)
 	if r.worker != nil {
-		x.shift(r.worker)
+		x.shift(r)
 	}
 }
 
-// shift notes that something ends on a worker at another time. Where places were kept, one may be
-// better kept there, or shorter, and what was held back may start now.
-func (x *Index) shift(w *worker) {
-	w.known = false
-	x.changed = x.changed || len(x.again) > 0
+// shift notes that something ends at another time. Where places were kept, one may be better kept
+// there, or shorter, and what was held back may start now.
+func (x *Index) shift(r *Run) {
+	r.worker.known, r.flow.up.counted.known, r.flow.up.up.counted.known = false, false, false
+	x.changed = x.changed || len(x.again) > 0 || x.yielded
 }
 
 // Usage is what attempts use of a worker, how many run, and how many are held

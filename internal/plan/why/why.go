@@ -74,6 +74,8 @@ type Why struct {
 
 	// Limits are what keeps anything of its queue, or anything of its size, from starting.
 	Limits []AtLimit
+	// RoomKept is for whom room is kept in a limit that it would have.
+	RoomKept *RoomKept
 	// Ahead is how many ready elements go before the group's in its queue, or among what its
 	// user has in it; with AheadMore there are more, which were not counted.
 	Ahead     int64
@@ -206,6 +208,9 @@ func (y Why) Reasons() []Reason {
 	for _, l := range y.Limits {
 		out = append(out, Reason{"limit", l.String()})
 	}
+	if k := y.RoomKept; k != nil {
+		out = append(out, Reason{"limit", k.String()})
+	}
 	if y.Workers == 0 {
 		return append(out, Reason{"no_worker", "there is no worker"})
 	}
@@ -330,6 +335,18 @@ func (l AtLimit) String() string {
 	}
 	return fmt.Sprintf("%s may use %s %s; %s are in use, and it needs %s", who, Amount(l.Resource, l.Most), l.Resource,
 		Amount(l.Resource, l.Used), Amount(l.Resource, l.Need))
+}
+
+// RoomKept is room in the limit of a namespace, or of a queue of it, that is kept for a job.
+type RoomKept struct {
+	Namespace, Queue string
+	Job              job.ID
+}
+
+// String says so.
+func (k *RoomKept) String() string {
+	of := AtLimit{Namespace: k.Namespace, Queue: k.Queue}
+	return "room in the limit of " + of.who() + " is kept for job " + k.Job.String() + ", which comes first"
 }
 
 // String names whose turn it is.
