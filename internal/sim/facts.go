@@ -90,7 +90,7 @@ func (s *server) dawdle(c core.Submit, then func(core.Command)) {
 		return
 	}
 	w.count("facts are old")
-	s.after(time.Minute+time.Duration(w.rnd.Int64N(int64(20*time.Second))), func() {
+	s.after(time.Minute+time.Duration(w.rnd.Int64N(int64(2*time.Minute))), func() {
 		if !w.healed { // else it would come into a world at rest
 			then(c)
 		}

@@ -12,7 +12,7 @@ import (
 // happen.
 const (
 	budget = 30
-	from   = 91
+	from   = 131
 )
 
 var (
