@@ -260,8 +260,28 @@ func (x *Index) checkAccounts() error {
 		if !tournament.Same(want, a.used) || running[a] != a.running {
 			err = fmt.Errorf("plan: account %s has %v by %d, counted %v by %d", a.name, a.used, a.running, want, running[a])
 		}
+		if err == nil {
+			err = a.checkCounted()
+		}
 	})
 	return err
+}
+
+// checkCounted checks what an account lists for its limit.
+func (a *account) checkCounted() error {
+	k := &a.counted
+	if n := int64(len(k.runs)); n != a.running && a.hasLimit() || n > 0 && !a.hasLimit() || k.known && len(k.ends) != len(k.runs) {
+		return fmt.Errorf("plan: account %s lists %d runs and %d ends, and has %d", a.name, n, len(k.ends), a.running)
+	}
+	for i, r := range k.runs {
+		if at := r.places[a.level()]; at != i || r.flow.up != a && r.flow.up.up != a {
+			return fmt.Errorf("plan: account %s lists a run at %d that thinks it is at %d", a.name, i, at)
+		}
+		if k.known && !slices.ContainsFunc(k.ends, func(s step) bool { return s.at == r.expected(k.asOf) }) {
+			return fmt.Errorf("plan: account %s does not know when a run ends", a.name)
+		}
+	}
+	return nil
 }
 
 func (x *Index) checkCounts() error {
