@@ -119,10 +119,10 @@ func (b *batch) reset() {
 // release lets out what waited for a batch: notices, answers and mail. Who is woken last is the
 // first to run, and that is to be who brings work to a worker.
 func (p *loop) release(b *batch) {
-	p.publish(b)
-	for _, l := range b.logged {
+	for _, l := range b.logged { // first: whoever hears of an end may read the log at once
 		p.settings.Logged(l.ref, l.size)
 	}
+	p.publish(b)
 	told, holds := 0, p.Holds()
 	tell := func(n int) {
 		for ; told < n; told++ {

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -102,6 +103,35 @@ func TestNoticesAreOfTheirNamespace(t *testing.T) {
 		list, _, err := reader.Next(t.Context(), 1)
 		if err != nil || list[0].Namespace != "ops" || list[0].Ref.Job != id || list[0].State != job.JobPending.String() {
 			t.Errorf("the notice is %+v (%v)", list, err)
+		}
+		r.end()
+	})
+}
+
+// TestLogsAreExpectedBeforeTheEndIsTold: whoever hears of an end may read the log at once, and must
+// know by then how long that will be.
+func TestLogsAreExpectedBeforeTheEndIsTold(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		told := make(chan replica.Cursor, 1)
+		r.settings.Logged = func(job.Ref, int64) { told <- r.leader.Hub().End() }
+		r.run()
+		synctest.Wait()
+		reader := r.leader.Hub().Read(replica.Cursor{})
+		defer reader.Close()
+		worker := r.join("w1")
+		r.do(submit(t, plain, 1))
+		synctest.Wait()
+		report := ended(worker, r.given(worker)[0])
+		report.Report.Ended[0].LogSize = 1
+		r.do(report)
+		synctest.Wait()
+		list, _, err := reader.Next(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(list, func(n replica.Notice) bool { return n.Kind == "attempt_ended" })
+		if end := <-told; at < 0 || end.Seq >= list[at].Cursor.Seq {
+			t.Errorf("the log is expected when notices up to %v were told, %+v among them", end, list)
 		}
 		r.end()
 	})

@@ -52,7 +52,11 @@ func TestStrangeTexts(t *testing.T) {
 		flags = append(flags, "-e", fmt.Sprintf("T%d=%s", i, text))
 		script += fmt.Sprintf(` "$T%d"`, i)
 	}
-	check("variables of run", c.ok(append(flags, "--", "sh", "-c", script)...))
+	r = c.reeve(append(flags, "--", "sh", "-c", script)...)
+	check("variables of run", r.out)
+	if r.code != 0 || r.err != "" {
+		t.Errorf("exit %d: %s", r.code, r.err)
+	}
 	runs := func(job map[string]any) string {
 		t.Helper()
 		id := c.submit(quoted(t, job))
