@@ -334,6 +334,9 @@ func (s *State) dumpAt(now int64) dumped {
 		}
 	}
 	d.Next, d.More = s.plan.Next(now)
+	if d.Next.Team != nil { // which of the workers that are as good it takes depends on who came when
+		d.Next.Worker, d.Next.Team = 0, make([]uint64, len(d.Next.Team))
+	}
 	return d
 }
 
