@@ -80,6 +80,9 @@ func (m *Moment) Kept(id plan.GroupID) []why.Reason {
 	if more := others - maxKept; more > 0 {
 		add("and %d more are kept for others", more)
 	}
+	if k := m.e.x.RoomKept(id, m.c.Now); k != nil && len(m.Why(id).Limits) == 0 {
+		add("%s", k)
+	}
 	q := m.c.queue(w.Group.Namespace, w.Group.Queue)
 	if y := m.Why(id); q != nil && q.Policy.Backfill == job.BackfillNone && y.Open > 0 && (y.Ahead > 0 || len(y.Turns) > 0) {
 		add("queue %s starts nothing before what comes first in it (backfill: none)", q.Name)

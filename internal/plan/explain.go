@@ -59,7 +59,6 @@ func (x *Index) Explain(id GroupID, now int64) why.Why {
 		}
 	}
 	x.explainLimits(&y, c)
-	x.explainRoom(&y, c, r.Lasts(), now)
 	x.explainOrder(&y, c, r, now)
 	return y
 }

@@ -254,15 +254,20 @@ func (x *Index) letPass() {
 	x.keepers = x.keepers[:0]
 }
 
-// explainRoom says for whom room is kept in a limit that a class would have.
-func (x *Index) explainRoom(y *why.Why, c *class, length, now int64) {
-	if len(y.Limits) > 0 {
-		return
+// RoomKept says for whom room is kept in a limit that a group would have, nil for nobody. Who comes first
+// depends on when shares were looked at last, which copies of an index need not agree on.
+func (x *Index) RoomKept(id GroupID, now int64) *why.RoomKept {
+	at, ok := x.find(id)
+	if !ok {
+		return nil
 	}
-	if a, first := x.keptRoom(c, length, now); a != nil {
-		y.RoomKept = &why.RoomKept{Namespace: a.name, Job: x.head(first).Job}
-		if a.up != nil {
-			y.RoomKept.Namespace, y.RoomKept.Queue = a.up.name, a.name
-		}
+	r := x.groups.Get(at)
+	a, first := x.keptRoom(x.classes[r.Class], r.Lasts(), now)
+	switch {
+	case a == nil:
+		return nil
+	case a.up == nil:
+		return &why.RoomKept{Namespace: a.name, Job: x.head(first).Job}
 	}
+	return &why.RoomKept{Namespace: a.up.name, Queue: a.name, Job: x.head(first).Job}
 }

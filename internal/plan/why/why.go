@@ -74,8 +74,6 @@ type Why struct {
 
 	// Limits are what keeps anything of its queue, or anything of its size, from starting.
 	Limits []AtLimit
-	// RoomKept is for whom room is kept in a limit that it would have.
-	RoomKept *RoomKept
 	// Ahead is how many ready elements go before the group's in its queue, or among what its
 	// user has in it; with AheadMore there are more, which were not counted.
 	Ahead     int64
@@ -207,9 +205,6 @@ func (y Why) Reasons() []Reason {
 	}
 	for _, l := range y.Limits {
 		out = append(out, Reason{"limit", l.String()})
-	}
-	if k := y.RoomKept; k != nil {
-		out = append(out, Reason{"limit", k.String()})
 	}
 	if y.Workers == 0 {
 		return append(out, Reason{"no_worker", "there is no worker"})
